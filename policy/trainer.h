@@ -1,0 +1,114 @@
+// One round of learning: optimiser steps on batches of action chunks.
+//
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019) on a masked,
+// weighted flow-matching loss, or on a Huber loss for the regression head. The result of a round is
+// the exponential moving average of the parameters, not the parameters.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nudge/batch.h"
+#include "nudge/status.h"
+#include "policy/weights.h"
+
+namespace nudge {
+
+// "Prototype" below: the project's kinematic prototype (15 demonstrations, 25 corrected episodes).
+struct TrainerOptions {
+  std::uint64_t seed = 0;
+  double learning_rate = 3e-4;  // full rounds of 300 steps; prototype
+  double ema_decay = 0.99;      // weight of the past at each step; prototype
+  double weight_decay =
+      1e-4;  // diffusion policy's order of magnitude (Chi et al. 2023: 1e-6..1e-3)
+  double gradient_clip = 1.0;  // global L2 norm; prototype
+  double beta1 = 0.9;          // Kingma and Ba, "Adam", 2015
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  // Probability of hiding the advantage token of a row, so that a head also works without one
+  // (classifier-free guidance; Ho and Salimans 2022 use .1 to .2).
+  double advantage_dropout = 0.2;
+  // Probability of hiding the reference chunk of a row, so that features are not ignored.
+  double reference_dropout = 0.3;
+  // Pull towards the confirmed weights: adds this times (parameter - confirmed) to the gradient.
+  double proximal = 1e-3;
+  // Bound on ||parameters - confirmed|| / ||confirmed|| over all trained tensors; the step is
+  // projected back onto it.
+  double max_relative_distance = 1.0;
+  double huber_delta = 1.0;  // regression only, in normalised action units
+
+  // Full round: the defaults. 300 steps from the newest full version.
+  static TrainerOptions full() { return {}; }
+  // Micro-round: 20 steps, optimiser kept between the rounds of an episode; prototype.
+  static TrainerOptions micro() {
+    TrainerOptions o;
+    o.learning_rate = 1e-3;
+    o.ema_decay = 0.95;
+    return o;
+  }
+  // First weights, from demonstrations alone: 3,000 steps; prototype.
+  static TrainerOptions base() {
+    TrainerOptions o;
+    o.learning_rate = 1e-3;
+    o.proximal = 0;
+    o.max_relative_distance = 0;  // 0: no bound
+    return o;
+  }
+  // kInvalidArgument naming the first value out of its range.
+  Status validate() const;
+};
+
+inline constexpr std::size_t kBatchSize = 128;    // prototype
+inline constexpr std::size_t kFullSteps = 300;    // prototype
+inline constexpr std::size_t kMicroSteps = 20;    // prototype
+inline constexpr std::size_t kBaseSteps = 3'000;  // prototype
+
+// Makes the first weights of a head: seeded random layers, and normalisers measured on `data`
+// (every masked action, every row's features). A channel that does not move in `data` gets the
+// median scale of its group, so that its first movement is not taken for an enormous one.
+// `lineage` is written as given, except that parent_hash is cleared and seed is set to `seed`.
+// kInvalidArgument when sizes do not match, or data is empty or not finite.
+Result<std::vector<std::byte>> initial_weights(const HeadSpec& spec, const Batch& data,
+                                               std::uint64_t seed, Lineage lineage);
+
+// Not thread-safe: one thread at a time. Equal start, confirmed weights, options and batches give
+// equal bytes on the same build, BLAS core type and machine (call torch::set_num_threads(1) first).
+class Trainer {
+ public:
+  // `confirmed` may be null: the start weights take its place for the proximal term and the bound.
+  // kInvalidArgument for bad options, or when the two heads differ in their HeadSpec.
+  static Result<std::unique_ptr<Trainer>> create(std::shared_ptr<const Weights> start,
+                                                 std::shared_ptr<const Weights> confirmed,
+                                                 const TrainerOptions& options);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  // One optimiser step. Rows count by Batch::weight; rows and actions past their mask count
+  // nothing. `reference` is [size, horizon, action_size] in action units, or empty (heads with
+  // HeadSpec::reference_chunk only). kInvalidArgument for wrong sizes, kFailedPrecondition when the
+  // loss or gradient is not finite: the parameters are then as before the step.
+  Status step(const Batch& batch, std::span<const float> reference = {});
+
+  std::uint32_t steps() const;       // done so far
+  double last_loss() const;          // of the last step, in squared normalised action units
+  double relative_distance() const;  // of the parameters to the confirmed ones, as bounded
+
+  // The moving average as a weights file. `lineage` is written as given, except that `steps` and
+  // `seed` are this trainer's own. May be called between steps, any number of times.
+  Result<std::vector<std::byte>> weights(Lineage lineage) const;
+
+ private:
+  Trainer();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Sets LibTorch's intra-op threads to one for this process: control, inference and learning each
+// own a core or a share of one, and small matrices only lose by more. Call once, at start.
+void use_one_torch_thread();
+
+}  // namespace nudge
