@@ -1,0 +1,31 @@
+// The OpenBLAS core type. Debian 12's OpenBLAS does not know recent Xeons and falls back to SSE3
+// kernels, five times slower. It chooses when it is loaded, before main(): so the program sets
+// OPENBLAS_CORETYPE from what the CPU can do, and starts itself anew once.
+#pragma once
+
+#include <string>
+
+#include "nudge/status.h"
+
+namespace nudge {
+
+struct CpuFeatures {
+  bool avx2_fma = false;        // AVX2 and FMA, usable under this operating system
+  bool avx512_skylake = false;  // AVX-512 F, CD, BW, DQ, VL, usable
+};
+CpuFeatures cpu_features();
+
+// "SkylakeX", "Haswell", or empty: leave the choice to OpenBLAS.
+std::string blas_core_type(const CpuFeatures& features);
+
+// Call first thing in main(), before any thread. Sets OPENBLAS_CORETYPE, OPENBLAS_NUM_THREADS and
+// OMP_NUM_THREADS where the user has not, and, if that changed anything, replaces the process by
+// itself (/proc/self/exe, same arguments). A guard variable makes that happen at most once. Returns
+// an error only when the new start failed; the program then runs on, slower.
+Status prefer_fast_blas(char** argv);
+
+// The core type the loaded OpenBLAS runs with ("SkylakeX"), or empty when OpenBLAS is not loaded or
+// does not tell. Any thread.
+std::string blas_core_name();
+
+}  // namespace nudge

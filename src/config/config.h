@@ -1,0 +1,210 @@
+// Every setting of a deployment: one typed struct, and one table that documents, parses, checks and
+// prints it. Nothing else in the project reads a configuration file or a NUDGE_ variable.
+//
+//   Result<LoadedConfig> loaded = load_config({.file = "configs/kitchen.toml",
+//                                              .environment = nudge_environment(),
+//                                              .sets = {"learner.batch=64"}});
+//
+// A later source wins: defaults, file, environment (NUDGE_LEARNER__BATCH=64), --set
+// learner.batch=64. The initialisers below are the defaults; unit, range, meaning and source of
+// every key are in config_keys() and, for people, in configs/default.toml. Functions may be called
+// from any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nudge/status.h"
+#include "nudge/time.h"
+
+namespace nudge {
+
+enum class PolicyHead { kFlow, kRegression };
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+enum class LogFormat { kText, kJson };
+
+struct Config {
+  struct Robot {
+    std::string id = "robot";
+    std::int64_t control_hz = 50;      // control ticks a second
+    std::int64_t policy_hz = 10;       // policy steps a second; divides control_hz
+    std::int64_t episode_steps = 100;  // policy steps until an episode ends by time
+  } robot;
+
+  // Channel lists hold one value for each channel, or one value that is meant for all of them.
+  struct Limits {
+    std::vector<double> max_rate = {1.0};             // |normalised rate|, 1
+    std::vector<double> max_change_per_tick = {0.5};  // of the normalised rate, 1
+    std::vector<double> workspace_lower = {};         // tool x, y, z in m, robot base; empty: none
+    std::vector<double> workspace_upper = {};
+    std::int64_t clamps_to_hold = 10;      // more clamped ticks than this in the window: HOLD
+    std::int64_t clamp_window_ticks = 50;  // control ticks
+  } limits;
+
+  struct Authority {
+    std::int64_t fresh_ms = 200;     // age at which a command is stale
+    std::int64_t lease_ms = 500;     // a lease not renewed for this long is lost
+    double reacquire_s = 5.0;        // until a lost lease is free for others
+    double takeover_s = 10.0;        // TAKEOVER not completed by then: HOLD
+    double handback_s = 2.0;         // HANDBACK not completed by then: HOLD
+    std::int64_t watchdog_ms = 200;  // gap of the control loop that means FAULT_HOLD
+  } authority;
+
+  struct Policy {
+    PolicyHead head = PolicyHead::kFlow;
+    std::int64_t horizon = 8;       // policy steps in a chunk
+    std::int64_t replan_after = 4;  // policy steps executed of a chunk before the next
+    std::int64_t hidden = 256;      // width
+    std::int64_t layers = 3;        // hidden layers
+    std::int64_t euler_steps = 5;   // flow only
+    std::int64_t blend_ms = 60;     // into a new chunk of the same version
+  } policy;
+
+  struct Learner {
+    std::int64_t seed = 1;
+    std::int64_t batch = 128;        // chunks
+    std::int64_t base_steps = 3000;  // of the first training on demonstrations
+    double base_rate = 1e-3;         // AdamW
+    std::int64_t micro_steps = 20;
+    double micro_rate = 1e-3;  // AdamW
+    double micro_ema = 0.95;
+    std::int64_t full_steps = 300;
+    double full_rate = 3e-4;  // AdamW
+    double full_ema = 0.99;
+    double weight_decay = 1e-4;            // AdamW
+    double clip = 1.0;                     // L2 norm of the gradient
+    double proximal = 1e-4;                // weight of half the squared distance to the confirmed
+    double max_distance = 0.5;             // to the confirmed version, share of its L2 norm
+    double share_corrections = 0.5;        // of a batch
+    double share_demonstrations = 0.3;     // of a batch
+    double share_autonomous = 0.2;         // of a batch
+    double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover, not learned from
+    std::int64_t nice = 10;                // of the learner process
+    double restart_first_s = 1.0;          // wait before the first restart; doubles each time
+    double restart_max_s = 60.0;
+    double stale_s = 60.0;  // silence after which learning is shown as stale
+  } learner;
+
+  struct Gate {
+    double max_change = 0.5;            // L2 distance to the parent, share of the parent's norm
+    double demonstration_ratio = 1.25;  // error on demonstrations, candidate over confirmed
+    double heldout_worse = 0.10;        // largest relative rise, at the confidence below
+    double confidence = 0.90;           // one-sided
+    std::int64_t min_heldout_episodes = 5;
+    std::int64_t heldout_every = 5;           // each n-th corrected episode is held out for ever
+    std::int64_t probe_heldout = 256;         // chunks
+    std::int64_t probe_demonstrations = 256;  // chunks
+    std::int64_t probe_observations = 64;     // recent observations for shadow actions
+  } gate;
+
+  struct Probation {
+    std::int64_t episodes = 5;            // autonomous episodes until a full version is confirmed
+    std::int64_t min_steps = 50;          // autonomous policy steps before clamp rates are compared
+    double clamp_ratio = 2.0;             // clamp rate over the parent's
+    double latency_ms = 50.0;             // 99th percentile of an inference
+    double confidence = 0.95;             // one-sided, of the comparison of takeover rates
+    std::int64_t rollbacks_to_pause = 2;  // in a row
+  } probation;
+
+  struct Log {
+    std::string dir = "nudge-data/log";
+    std::int64_t commit_batch = 256;            // records a group commit takes at most
+    std::int64_t segment_bytes = 4'194'304;     // preallocated at a time for an episode's segment
+    std::int64_t wal_limit_bytes = 67'108'864;  // SQLite's journal is truncated beyond this
+    std::int64_t queue_steps = 4096;            // steps that may wait for the disk
+    std::int64_t reserved_human_steps = 1024;   // of these, kept for steps a person drives
+  } log;
+
+  struct Weights {
+    std::string dir = "nudge-data/weights";
+    std::int64_t keep = 20;  // versions besides the confirmed and the live one
+  } weights;
+
+  struct Sim {
+    double actuation_noise = 0.001;  // m, standard deviation per policy step
+    bool cameras = false;
+    std::int64_t camera_size = 64;  // pixels, square
+    std::int64_t jpeg_quality = 90;
+  } sim;
+
+  struct Demo {
+    std::int64_t seed = 1;
+    std::int64_t episodes = 15;        // corrected episodes
+    std::int64_t demonstrations = 15;  // scripted episodes of the base policy
+    std::int64_t eval_starts = 100;    // held-out starts, the same before and after
+    double stall_s = 1.0;              // without progress, then the supervisor takes over
+    double min_drive_s = 1.2;          // it drives at least so long
+    double min_progress = 0.03;        // m, and at least so far
+  } demo;
+
+  struct Logging {
+    LogLevel level = LogLevel::kInfo;
+    LogFormat format = LogFormat::kText;
+    std::int64_t queue = 8192;  // lines; the oldest are overwritten when it is full
+  } logging;
+};
+
+// Milliseconds of a key that ends in _ms, as the duration that modules take.
+inline Duration from_milliseconds(double ms) { return from_seconds(ms / 1000.0); }
+
+// One row of the table, as text. `default_value` and `origin_of_default` are never empty.
+struct ConfigKey {
+  std::string name;               // "learner.batch"
+  std::string type;               // "integer", "number", "text", "true or false", "one of", "list"
+  std::string unit;               // "ms", "Hz"; "1" for a ratio; empty: has none
+  std::string default_value;      // as TOML
+  std::string allowed;            // "1 to 4096", "flow, regression"
+  std::string meaning;            // one sentence
+  std::string origin_of_default;  // where the default comes from
+};
+const std::vector<ConfigKey>& config_keys();
+
+enum class ConfigOrigin { kDefault, kFile, kEnvironment, kFlag };
+struct ConfigSource {
+  ConfigOrigin origin = ConfigOrigin::kDefault;
+  std::string where = "default";  // "kitchen.toml:12", "environment NUDGE_LEARNER__BATCH", "--set"
+};
+
+struct LoadedConfig {
+  Config config;
+  std::map<std::string, ConfigSource> sources;  // for every key
+};
+
+struct ConfigInputs {
+  std::string file = {};  // TOML, at most 1 MiB; empty: none
+  // Name and value of variables; those without NUDGE_<SECTION>__<KEY> in their name are ignored.
+  std::vector<std::pair<std::string, std::string>> environment = {};
+  std::vector<std::string> sets = {};  // "learner.batch=128"
+};
+
+// Reads, merges and checks. kNotFound for a missing file, kInvalidArgument otherwise; the message
+// has one line for each problem, naming key, value, place, what is allowed, and for an unknown key
+// the nearest known one.
+Result<LoadedConfig> load_config(const ConfigInputs& inputs);
+
+// The variables of this process whose names begin with NUDGE_.
+std::vector<std::pair<std::string, std::string>> nudge_environment();
+
+// Ranges and rules across keys of a Config made in code. kInvalidArgument, a line each.
+Status check_config(const Config& config);
+
+// The value of a key as TOML. kNotFound for an unknown key.
+Result<std::string> config_value(const Config& config, const std::string& key);
+
+// `nudge config print`: TOML that loads to the same values, each with where it came from.
+std::string print_config(const LoadedConfig& loaded);
+// The same as one JSON object: {"learner.batch": {"value": 128, "origin": "default"}, ...}.
+std::string print_config_json(const LoadedConfig& loaded);
+// configs/default.toml: every key with meaning, unit, range and default. A test keeps them equal.
+std::string default_config_file();
+// docs/how-to/configuration.md: the same for reading. A test keeps them equal.
+std::string configuration_page();
+
+// What a round's outcome depends on, canonical: "learner.batch = 128\n" for the [policy] and
+// [learner] keys that reach the mathematics, sorted. Its SHA-256 is Lineage::config_hash.
+std::string training_text(const Config& config);
+
+}  // namespace nudge
