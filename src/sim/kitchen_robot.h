@@ -1,0 +1,87 @@
+// The simulated kitchen as a robot: a seven-joint arm with a two-finger gripper at a counter, on
+// MuJoCo. Everything about the scene is in kitchen.xml, which is compiled into the program.
+//
+// The simulation owns its clock: time passes only inside apply() and advance(), one control tick
+// each, as fast as the caller likes. In real time the caller paces the calls.
+//
+// Load order: in a process that renders, create the first KitchenRobot with `cameras` before any
+// LibTorch code is loaded or called (loading GL afterwards fails on Debian 12), or link this
+// library first.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "nudge/robot.h"
+#include "src/sim/task.h"
+
+namespace nudge {
+
+struct KitchenOptions {
+  // Standard deviation of the error of motion, as a share of the motion of each control tick: 0.1
+  // strays 1.1 mm (one sigma) in a policy step at full speed. 0: none.
+  double actuation_noise = 0.1;
+  // Half width of the random offset of the tool at the start of an episode, m along each axis.
+  double home_jitter = 0.01;
+  // Makes the two cameras known in spec() and opens a GL context in create().
+  bool cameras = false;
+  // 1..100, turbojpeg's scale. 85 keeps the edges that a small network lives on, at about 4 kB.
+  int jpeg_quality = 85;
+};
+
+class KitchenRobot final : public Robot {
+ public:
+  // kInvalidArgument: an option out of range. kUnavailable: cameras were asked for and no software
+  // or hardware GL is installed; the message names the packages.
+  static Result<std::unique_ptr<KitchenRobot>> create(const KitchenOptions& options = {});
+  ~KitchenRobot() override;
+  KitchenRobot(const KitchenRobot&) = delete;
+  KitchenRobot& operator=(const KitchenRobot&) = delete;
+
+  // id "kitchen"; 50 Hz control, 10 Hz policy; layouts as in task.h; cameras "front" and "wrist",
+  // 128x128, if asked for. Any thread.
+  const RobotSpec& spec() const override;
+
+  // Block anywhere in the whole region, any yaw within 15 degrees, arm at home with jitter, gripper
+  // open. Equal seeds and actions give bitwise equal states; only the clock goes on.
+  Status reset(std::uint64_t seed) override;
+  // The same with the block in a part of the region. kInvalidArgument: region empty or not within
+  // the whole one.
+  Status reset_in(std::uint64_t seed, const StartRegion& region);
+  // Step thread, tests: puts the block somewhere else, at rest, yaw 0. Region is not checked.
+  void place_block(double x, double y);
+
+  // Images are there only while render(true), at most one set per policy period; in between the
+  // last one is repeated with its own capture time. kUnavailable: the GL context was lost.
+  Result<Observation> observe() override;
+  // Whether observe() renders; off at first. No effect without KitchenOptions::cameras. Step
+  // thread.
+  void render(bool on);
+
+  // Simulates one control tick (20 ms, 10 steps of physics). The motion ends with the call, so the
+  // deadline is kept by construction. kInvalidArgument: wrong size or a value that is not finite;
+  // values outside [-1, 1] are clamped. kFailedPrecondition: estop. kInternal: the physics became
+  // unstable; reset() first.
+  Status apply(const Action& action, Instant deadline) override;
+  // Simulates one control tick of standing still: the world goes on while nobody drives. Allowed
+  // under estop. Step thread.
+  Status advance();
+
+  void hold() override;
+  void estop() override;
+  Status reset_estop() override;
+
+  // The simulated clock. Starts at one second, never goes back, not even at reset(). Step thread.
+  Instant now() const;
+  // Lets it jump forward, to follow a real clock; an earlier time is ignored. Step thread.
+  void advance_clock_to(Instant time);
+  // Control ticks simulated since create(). Step thread.
+  ControlTick ticks() const;
+
+ private:
+  KitchenRobot();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nudge
