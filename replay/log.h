@@ -1,0 +1,183 @@
+// The log: every event and step of the robot's life, append-only, under one sequence. Discrete
+// events live in SQLite, steps in segment files; see the format in schema.sql and segment.h.
+//
+//   auto log = Log::open(posix_files(), options);        // takes the lock, recovers from a crash
+//   SegmentSpec spec = ...;
+//   auto episode = (*log)->start_episode(spec);           // a new segment file
+//   (*log)->append(episode_started_event);                // event.episode == *episode
+//   (*log)->append(step); ...
+//   (*log)->commit();                                     // durable from here: acknowledge
+//   (*log)->append(episode_ended_event);                  // closes the segment
+//
+// Folder: log.db (+ log.db-wal), lock, ballast, segments/episode-<id>.seg.
+//
+// All functions belong to one thread, the writer. Nothing here reads a clock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nudge/event.h"
+#include "nudge/status.h"
+#include "replay/feed.h"
+#include "replay/file.h"
+#include "replay/segment.h"
+
+namespace nudge {
+
+struct LogOptions {
+  std::string dir;         // UTF-8; made when missing (its parent must exist), mode 0700
+  std::string boot;        // id of this boot, at most 36 bytes; stamped on recovery's own events
+  Instant now;             // robot's steady clock and
+  WallTime wall_now;       // wall time at opening: the time of recovery's own events
+  bool read_only = false;  // nothing is appended, recovered or migrated; still takes the lock, for
+                           // commands while no daemon runs
+
+  // Space reserved at a time for a segment. 16 MiB: some minutes of two small cameras at 10 Hz.
+  std::uint64_t segment_grow_bytes = 16u << 20;
+  // What may wait for a commit, beyond which append() answers kResourceExhausted. Events have
+  // their own bound, so that steps cannot crowd feedback out.
+  std::size_t max_pending_step_bytes = 64u << 20;
+  std::size_t max_pending_events = 10'000;
+  // The write-ahead log is folded back when it is larger than this after a commit.
+  std::size_t checkpoint_bytes = 8u << 20;
+  // Reserved space that is given up when the disk is full, so that events can still be committed.
+  std::uint64_t ballast_bytes = 16u << 20;
+};
+
+// What opening the log had to repair.
+struct Recovery {
+  std::vector<EpisodeId> closed;     // episodes that a crash had left open
+  std::vector<SpanId> spans;         // spans closed with them
+  std::uint64_t cut_bytes = 0;       // of steps that were never acknowledged
+  std::vector<std::string> damaged;  // files with fewer bytes than were acknowledged
+};
+
+struct LogStats {
+  Sequence durable = 0;   // last acknowledged
+  Sequence appended = 0;  // last given out
+  std::size_t pending_events = 0;
+  std::size_t pending_steps = 0;
+  std::size_t pending_step_bytes = 0;
+  std::uint64_t commits = 0;          // since open
+  std::uint64_t failed_commits = 0;   // since open
+  std::uint64_t repeated_events = 0;  // appended again under a known id, since open
+  std::uint64_t checkpoints = 0;      // since open
+  std::uint64_t wal_bytes = 0;        // of the write-ahead log in use
+  bool recording = true;              // false: disk full, steps are refused
+};
+
+struct VerifyReport {
+  std::uint64_t events = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t segments = 0;
+  Sequence last = 0;
+  std::vector<std::string> problems;  // at most 100; each says where
+  bool ok() const { return problems.empty(); }
+};
+
+struct EpisodeSummary {
+  EpisodeId episode = 0;
+  EpisodePurpose purpose = EpisodePurpose::kDeployment;
+  std::string instruction;
+  WallTime started;
+  std::optional<EpisodeEnded> ended;  // none: still open
+  std::optional<WallTime> ended_wall;
+  LabelValue outcome = LabelValue::kNone;  // of the whole episode, see outcome.h
+  std::uint64_t steps = 0;                 // stored
+  std::uint32_t takeovers = 0;
+  std::uint32_t nudges = 0;
+  std::string path;         // of the segment file
+  std::uint64_t bytes = 0;  // committed in it
+};
+
+struct SpanSummary {
+  SpanId span = 0;
+  EpisodeId episode = 0;
+  SpanKind kind = SpanKind::kTakeover;
+  LeaseEpoch epoch = 0;
+  Actor actor;  // who opened it
+  std::uint32_t first_step = 0;
+  std::optional<SpanClosed> closed;              // none: still open
+  std::optional<std::uint32_t> correction_from;  // last split
+  LabelValue outcome = LabelValue::kNone;        // of the span, see outcome.h
+};
+
+class Log {
+ public:
+  // kUnavailable: somebody holds the lock (named in the message). kUnimplemented: written by a
+  // newer version; nothing was touched. kDataLoss: the database is damaged; the message says what
+  // to do.
+  static Result<std::unique_ptr<Log>> open(FileSystem& files, const LogOptions& options);
+  ~Log();  // does not commit
+
+  const Recovery& recovery() const;
+
+  // ---- writing. kFailedPrecondition on a log that was opened read-only. ----
+
+  // Makes the next episode's segment; spec.episode is ignored and given by the log. Durable at
+  // once, so that no file is ever without a record. kFailedPrecondition while another episode is
+  // open; kResourceExhausted when the disk is full; kUnavailable.
+  Result<EpisodeId> start_episode(const SegmentSpec& spec);
+  // The episode between start_episode() and its EpisodeEnded; 0: none.
+  EpisodeId open_episode() const;
+
+  // Takes an event; it is durable after the next commit() that succeeds. event.sequence is ignored.
+  // A known id appends nothing and gives the sequence it has. EpisodeStarted and EpisodeEnded must
+  // carry open_episode(); EpisodeEnded closes the segment. kInvalidArgument for an envelope or a
+  // payload out of bounds, kFailedPrecondition, kResourceExhausted when too much waits for a
+  // commit.
+  Result<Sequence> append(Event event);
+  // Takes a step of the open episode; step.sequence is ignored. kInvalidArgument as encode_step(),
+  // kFailedPrecondition for another episode, kResourceExhausted when too much waits for a commit or
+  // while the disk is full (stats().recording): count the step and append StepsLost later.
+  Result<Sequence> append(const Step& step);
+
+  // Makes all that was appended durable: segments first, then SQLite. On an error nothing is
+  // acknowledged and nothing is lost: all of it waits for the next commit(). kResourceExhausted:
+  // the disk is full (the ballast has been given up already); kUnavailable: an I/O error.
+  Status commit();
+  // Everything up to and including this is on disk.
+  Sequence durable() const;
+  // Folds the write-ahead log back if it holds anything; for idle moments.
+  Status checkpoint();
+
+  // Numbers that go on over restarts. Each call gives the next one and remembers it in memory; it
+  // is burned durably only by an event that carries it.
+  EpisodeId next_episode_id() const;  // what start_episode() will give
+  SpanId next_span_id();
+  WeightsVersion next_weights_version();
+  LeaseEpoch next_lease_epoch();
+
+  // ---- reading: only what is durable. kUnavailable, kDataLoss. ----
+
+  // Up to `max` items from sequence `from` (0 or 1: the start) on, in order and without gaps.
+  Result<std::vector<FeedItem>> feed(Sequence from, std::size_t max);
+  // The event with this id; kNotFound.
+  Result<Event> event(std::string_view id);
+  // Events of these kinds (all when empty) with sequence >= from, at most `max`, in order.
+  Result<std::vector<Event>> events(const std::vector<std::string>& kinds, Sequence from,
+                                    std::size_t max);
+  // Every event about weights and candidates from `from` on, at most `max`.
+  Result<std::vector<Event>> weights_events(Sequence from, std::size_t max);
+  // Episodes with id >= from that have started, at most `max`, in order.
+  Result<std::vector<EpisodeSummary>> episodes(EpisodeId from, std::size_t max);
+  Result<std::vector<SpanSummary>> spans(EpisodeId episode);
+
+  // Reads everything and checks it: SQLite's own integrity, the sequence without gaps or doubles,
+  // every payload, every record's checksum and place. Slow; an error only when it cannot look.
+  Result<VerifyReport> verify();
+  LogStats stats() const;
+
+ private:
+  Log();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nudge
