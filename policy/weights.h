@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nudge/event.h"
@@ -31,12 +35,12 @@ struct HeadSpec {
   Status validate() const;
 };
 
-// Where a set of weights came from. Stored in the metadata ("lineage"), so that equal training gives
-// equal bytes: no time, no machine, no version number (the gate gives that, in the manifest).
+// Where a set of weights came from. Stored in the metadata ("lineage"), so that equal training
+// gives equal bytes: no time, no machine, no version number (the gate gives that, in the manifest).
 struct Lineage {
-  std::string parent_hash;    // hex SHA-256 of the parent's bytes; empty: trained from scratch
+  std::string parent_hash;  // hex SHA-256 of the parent's bytes; empty: trained from scratch
   WeightsKind kind = WeightsKind::kFull;
-  Sequence prefix = 0;        // trained on the log up to and including this
+  Sequence prefix = 0;  // trained on the log up to and including this
   std::uint64_t seed = 0;
   std::string config_hash;    // hex SHA-256 of the training configuration's canonical text
   std::string backbone_hash;  // hex SHA-256 that keys the cached features
@@ -46,7 +50,9 @@ struct Lineage {
 };
 
 Sha256 sha256(std::span<const std::byte> bytes);
-std::string to_hex(const Sha256& hash);
+std::string to_hex(const Sha256& hash);  // 64 lower-case digits
+// kInvalidArgument unless `hex` is 64 lower-case digits.
+Result<Sha256> sha256_from_hex(std::string_view hex);
 
 // Immutable; shared between threads as shared_ptr<const Weights>.
 class Weights {
