@@ -30,13 +30,13 @@ struct Batch {
   std::size_t action_size = 0;
   std::size_t horizon = 0;
 
-  std::vector<float> features;        // [size, feature_size]
-  std::vector<float> proprioception;  // [size, proprioception_size]
-  std::vector<float> actions;         // [size, horizon, action_size]; executed actions
-  std::vector<float> mask;            // [size, horizon]; 1: inside the window, 0: past its end
-  std::vector<float> weight;          // [size]
-  std::vector<Advantage> advantage;   // [size]
-  std::vector<std::uint64_t> cluster; // [size]; the episode, for clustered statistics
+  std::vector<float> features;         // [size, feature_size]
+  std::vector<float> proprioception;   // [size, proprioception_size]
+  std::vector<float> actions;          // [size, horizon, action_size]; executed actions
+  std::vector<float> mask;             // [size, horizon]; 1: inside the window, 0: past its end
+  std::vector<float> weight;           // [size]
+  std::vector<Advantage> advantage;    // [size]
+  std::vector<std::uint64_t> cluster;  // [size]; the episode, for clustered statistics
 };
 
 }  // namespace nudge

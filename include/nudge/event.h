@@ -42,9 +42,9 @@ struct SpanOpened {
   std::uint32_t first_step = 0;
 };
 enum class SpanEnd : std::uint8_t {
-  kReleased = 0,      // the person let go or handed back
-  kLinkLost = 1,      // steps after the last fresh command are not part of it
-  kPreempted = 2,     // a higher role took the lease
+  kReleased = 0,   // the person let go or handed back
+  kLinkLost = 1,   // steps after the last fresh command are not part of it
+  kPreempted = 2,  // a higher role took the lease
   kEpisodeEnded = 3,
   kFault = 4,
   kStopped = 5,
@@ -52,8 +52,9 @@ enum class SpanEnd : std::uint8_t {
 struct SpanClosed {
   SpanId span = 0;
   SpanEnd reason = SpanEnd::kReleased;
-  std::uint32_t last_step = 0;  // of the steps with a fresh command; < first_step: the span is empty
-  bool complete = true;         // false: steps of it were lost; a training window ends there
+  std::uint32_t last_step =
+      0;                 // of the steps with a fresh command; < first_step: the span is empty
+  bool complete = true;  // false: steps of it were lost; a training window ends there
 };
 // Splits a takeover: steps before `correction_from` undo a mess (recovery), the rest show how to do
 // the task (correction). Without a split all of it is correction.
@@ -62,35 +63,53 @@ struct SpanSplit {
   std::uint32_t correction_from = 0;
 };
 
-struct StepsLost {          // a gap: the sequence goes on, the steps do not
+struct StepsLost {  // a gap: the sequence goes on, the steps do not
   std::uint32_t first_step = 0;
   std::uint32_t count = 0;
   bool human = false;
 };
 
 enum class AuthorityState : std::uint8_t {
-  kHold = 0, kTakeover = 1, kHuman = 2, kHandback = 3, kAuto = 4, kFaultHold = 5, kEstop = 6,
+  kHold = 0,
+  kTakeover = 1,
+  kHuman = 2,
+  kHandback = 3,
+  kAuto = 4,
+  kFaultHold = 5,
+  kEstop = 6,
 };
 struct AuthorityChanged {
   AuthorityState from = AuthorityState::kHold;
   AuthorityState to = AuthorityState::kHold;
   std::string cause;  // stable word, "released", "command_stale"
 };
-struct LeaseGranted { LeaseEpoch epoch = 0; };
-struct LeaseEnded { LeaseEpoch epoch = 0; std::string cause; };
-
-enum class WordsUse : std::uint8_t { kNotUnderstood = 0, kInstruction = 1, kNudge = 2, kComment = 3 };
-struct Words {
-  std::string text;          // at most 1,000 bytes, as the person said it
-  WordsUse use = WordsUse::kComment;
-  std::string understood_as; // echoed to the person
+struct LeaseGranted {
+  LeaseEpoch epoch = 0;
 };
-struct InstructionChanged { std::string instruction; };
+struct LeaseEnded {
+  LeaseEpoch epoch = 0;
+  std::string cause;
+};
+
+enum class WordsUse : std::uint8_t {
+  kNotUnderstood = 0,
+  kInstruction = 1,
+  kNudge = 2,
+  kComment = 3
+};
+struct Words {
+  std::string text;  // at most 1,000 bytes, as the person said it
+  WordsUse use = WordsUse::kComment;
+  std::string understood_as;  // echoed to the person
+};
+struct InstructionChanged {
+  std::string instruction;
+};
 
 enum class LabelValue : std::uint8_t { kNone = 0, kSuccess = 1, kFailure = 2, kDiscard = 3 };
 struct Label {
-  EpisodeId episode = 0;       // the episode meant; late labels name an ended one
-  SpanId span = 0;             // 0: the whole episode
+  EpisodeId episode = 0;                 // the episode meant; late labels name an ended one
+  SpanId span = 0;                       // 0: the whole episode
   LabelValue value = LabelValue::kNone;  // kNone takes the label back
 };
 // "Undo the last N seconds": these steps are excluded from every dataset.
@@ -104,38 +123,49 @@ enum class WeightsKind : std::uint8_t { kProvisional = 0, kFull = 1 };
 using Sha256 = std::array<std::uint8_t, 32>;
 
 struct CandidateReceived {
-  Sha256 hash{};                 // of the candidate's bytes
+  Sha256 hash{};  // of the candidate's bytes
   WeightsVersion parent = 0;
   WeightsKind kind = WeightsKind::kFull;
-  Sequence prefix = 0;           // trained on the log up to and including this
-  double train_seconds = 0;      // wall time of the round
+  Sequence prefix = 0;       // trained on the log up to and including this
+  double train_seconds = 0;  // wall time of the round
 };
 struct WeightsAccepted {
   WeightsVersion version = 0;
   Sha256 hash{};
   WeightsVersion parent = 0;
   WeightsKind kind = WeightsKind::kFull;
-  std::string report;            // the gate's figures, one line of JSON
+  std::string report;  // the gate's figures, one line of JSON
 };
 struct WeightsRejected {
   Sha256 hash{};
   WeightsVersion parent = 0;
-  std::string reason;            // stable word: "non_finite", "wrong_shape", "forgets", ...
-  std::string detail;            // for people
+  std::string reason;  // stable word: "non_finite", "wrong_shape", "forgets", ...
+  std::string detail;  // for people
 };
-struct WeightsLive { WeightsVersion version = 0; };       // its first action was applied
-struct WeightsConfirmed { WeightsVersion version = 0; };  // survived probation; may be booted
+struct WeightsLive {
+  WeightsVersion version = 0;
+};  // its first action was applied
+struct WeightsConfirmed {
+  WeightsVersion version = 0;
+};  // survived probation; may be booted
 struct WeightsRolledBack {
   WeightsVersion from = 0;
   WeightsVersion to = 0;
   std::string reason;
 };
-struct WeightsPromoted { WeightsVersion version = 0; };   // by an engineer's act; confirmed at once
+struct WeightsPromoted {
+  WeightsVersion version = 0;
+};  // by an engineer's act; confirmed at once
 
-struct LearningPaused { std::string reason; };
+struct LearningPaused {
+  std::string reason;
+};
 struct LearningResumed {};
-struct Fault { std::string code; std::string detail; };
-struct Stopped {};       // STOP was pressed; latched
+struct Fault {
+  std::string code;
+  std::string detail;
+};
+struct Stopped {};  // STOP was pressed; latched
 struct StopReset {};
 
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
@@ -148,23 +178,23 @@ using Payload =
 
 // One discrete event.
 struct Event {
-  std::string id;                // made by the sender, [A-Za-z0-9_.:-]{1,64}; sending it again
-                                 // changes nothing
-  Sequence sequence = 0;         // given by the log
+  std::string id;         // made by the sender, [A-Za-z0-9_.:-]{1,64}; sending it again
+                          // changes nothing
+  Sequence sequence = 0;  // given by the log
   EpisodeId episode = 0;
-  std::uint32_t policy_step = 0; // the step during which it happened
+  std::uint32_t policy_step = 0;  // the step during which it happened
   ControlTick control_tick = 0;
-  Instant time;                  // robot's steady clock; comparable only within one boot
+  Instant time;  // robot's steady clock; comparable only within one boot
   WallTime wall_time;
-  std::string boot;              // id of the boot, as in Booted's event; at most 36 bytes
-  Actor actor;                   // who did it; role kScript and the program's name for our own acts
-  WeightsVersion weights = 0;    // live at that moment
+  std::string boot;            // id of the boot, as in Booted's event; at most 36 bytes
+  Actor actor;                 // who did it; role kScript and the program's name for our own acts
+  WeightsVersion weights = 0;  // live at that moment
   Payload payload;
 };
 
 // Why a step must be looked at twice. Persisted: never renumber.
 enum StepFlag : std::uint32_t {
-  kStepClamped = 1u << 0,      // executed differs from requested
+  kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
   kStepStale = 1u << 2,        // no fresh command or chunk: the robot held during part of it
   kStepMixedSource = 1u << 3,  // control changed hands within the step
@@ -172,22 +202,22 @@ enum StepFlag : std::uint32_t {
 
 // One policy step. Written to the episode's segment file.
 struct Step {
-  Sequence sequence = 0;            // given by the log
+  Sequence sequence = 0;  // given by the log
   EpisodeId episode = 0;
-  std::uint32_t policy_step = 0;    // from 0 in each episode
-  ControlTick control_tick = 0;     // first tick of the step
-  Instant time;                     // robot's steady clock, of the observation
+  std::uint32_t policy_step = 0;  // from 0 in each episode
+  ControlTick control_tick = 0;   // first tick of the step
+  Instant time;                   // robot's steady clock, of the observation
   WallTime wall_time;
-  WeightsVersion weights = 0;       // that proposed
+  WeightsVersion weights = 0;  // that proposed
   ControlSource source = ControlSource::kHold;
-  std::uint32_t flags = 0;          // StepFlag
-  SpanId span = 0;                  // open during the step; 0: none
-  std::vector<float> features;      // [backbone's size], stored as fp16
+  std::uint32_t flags = 0;      // StepFlag
+  SpanId span = 0;              // open during the step; 0: none
+  std::vector<float> features;  // [backbone's size], stored as fp16
   std::vector<float> proprioception;
-  Action proposed;                  // by the policy, also while a person drives; empty: none
-  Action requested;                 // by whoever was in control, mean over the step's ticks
-  Action executed;                  // after limits, mean over the step's ticks
-  std::vector<Image> images;        // only .camera, .captured, .width, .height and .jpeg are stored
+  Action proposed;            // by the policy, also while a person drives; empty: none
+  Action requested;           // by whoever was in control, mean over the step's ticks
+  Action executed;            // after limits, mean over the step's ticks
+  std::vector<Image> images;  // only .camera, .captured, .width, .height and .jpeg are stored
 };
 
 using Entry = std::variant<Event, Step>;

@@ -56,7 +56,9 @@ class [[nodiscard]] Status {
 inline Status invalid_argument(std::string m) { return {Code::kInvalidArgument, std::move(m)}; }
 inline Status not_found(std::string m) { return {Code::kNotFound, std::move(m)}; }
 inline Status already_exists(std::string m) { return {Code::kAlreadyExists, std::move(m)}; }
-inline Status failed_precondition(std::string m) { return {Code::kFailedPrecondition, std::move(m)}; }
+inline Status failed_precondition(std::string m) {
+  return {Code::kFailedPrecondition, std::move(m)};
+}
 inline Status permission_denied(std::string m) { return {Code::kPermissionDenied, std::move(m)}; }
 inline Status resource_exhausted(std::string m) { return {Code::kResourceExhausted, std::move(m)}; }
 inline Status unavailable(std::string m) { return {Code::kUnavailable, std::move(m)}; }
@@ -70,8 +72,8 @@ inline Status internal(std::string m) { return {Code::kInternal, std::move(m)}; 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {        // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit by design
     if (status_.ok()) status_ = internal("Result made from an ok Status without a value");
   }
 
@@ -92,8 +94,8 @@ class [[nodiscard]] Result {
 }  // namespace nudge
 
 // Returns the error of a Status expression from the enclosing function.
-#define NUDGE_TRY(expression)                                        \
-  do {                                                               \
+#define NUDGE_TRY(expression)                                                      \
+  do {                                                                             \
     if (::nudge::Status nudge_try_status_ = (expression); !nudge_try_status_.ok()) \
-      return nudge_try_status_;                                      \
+      return nudge_try_status_;                                                    \
   } while (false)

@@ -47,10 +47,10 @@ struct Observation {
 
 // One named number of an observation or an action.
 struct Channel {
-  std::string name;    // "tool_x"
-  std::string unit;    // SI or "1" for a ratio: "m", "rad", "m/s"
-  float lower = 0;     // smallest meaningful value, in `unit`
-  float upper = 0;     // largest meaningful value, in `unit`
+  std::string name;  // "tool_x"
+  std::string unit;  // SI or "1" for a ratio: "m", "rad", "m/s"
+  float lower = 0;   // smallest meaningful value, in `unit`
+  float upper = 0;   // largest meaningful value, in `unit`
 };
 
 struct CameraSpec {
@@ -66,7 +66,8 @@ struct ObservationSpec {
 };
 
 // An action is a vector of normalised rates in [-1, 1], one per channel, held for a control tick:
-// +1 on a channel moves at `upper` per second in its unit, in the robot's base frame. Zero is "stay".
+// +1 on a channel moves at `upper` per second in its unit, in the robot's base frame. Zero is
+// "stay".
 struct ActionSpec {
   std::vector<Channel> channels;  // lower/upper: the rates that -1 and +1 stand for
   std::size_t size() const { return channels.size(); }

@@ -1,0 +1,57 @@
+// Which weights exist, which run, which may be booted: a fold over the log's weights events.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "nudge/event.h"
+
+namespace nudge {
+
+enum class WeightsState { kAccepted, kConfirmed, kRolledBack };
+
+struct WeightsRecord {
+  WeightsVersion version = 0;
+  WeightsVersion parent = 0;
+  WeightsKind kind = WeightsKind::kFull;
+  Sha256 hash{};
+  WeightsState state = WeightsState::kAccepted;
+  Sequence accepted_at = 0;  // sequence number of WeightsAccepted
+  WallTime accepted_wall{};
+  bool was_live = false;
+  std::string rollback_reason;  // kRolledBack only
+  std::string gate_report;      // one line of JSON
+};
+
+// Not thread-safe. Equal events give equal histories, in one go or in portions.
+class WeightsHistory {
+ public:
+  // Events of other kinds change nothing.
+  void apply(const Event& event);
+
+  const std::map<WeightsVersion, WeightsRecord>& records() const { return records_; }
+  const WeightsRecord* find(WeightsVersion version) const;
+
+  WeightsVersion live() const { return live_; }  // whose actions were applied last; 0: none
+  WeightsVersion confirmed() const {
+    return confirmed_;
+  }  // the only one that may be booted; 0: none
+  // What a full round starts from: the newest full version that was not rolled back; 0: none.
+  WeightsVersion newest_full() const;
+  // The full version that `version` descends from through provisional ones (itself if full).
+  WeightsVersion full_ancestor(WeightsVersion version) const;
+
+  std::uint32_t accepted() const { return static_cast<std::uint32_t>(records_.size()); }
+  std::uint32_t rejected() const { return rejected_; }
+  std::uint32_t rolled_back() const { return rolled_back_; }
+
+ private:
+  std::map<WeightsVersion, WeightsRecord> records_;
+  WeightsVersion live_ = 0;
+  WeightsVersion confirmed_ = 0;
+  std::uint32_t rejected_ = 0;
+  std::uint32_t rolled_back_ = 0;
+};
+
+}  // namespace nudge

@@ -1,0 +1,73 @@
+// The messages between the daemon and its learner process: versioned, bounded, strictly parsed.
+// Specified in docs/reference/learner-protocol.md. No socket here: bytes in, values out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "nudge/event.h"
+#include "nudge/status.h"
+
+namespace nudge {
+
+inline constexpr int kLearnerProtocol = 1;
+inline constexpr std::size_t kMaxLearnerHeader = 64 * 1024;           // bytes
+inline constexpr std::size_t kMaxCandidateBytes = 256 * 1024 * 1024;  // bytes
+inline constexpr std::size_t kMaxFeedItems = 4096;                    // per message
+
+using Frame = std::vector<std::byte>;
+using Frames = std::vector<Frame>;
+
+// ---- learner to daemon -------------------------------------------------------------------------
+
+struct LearnerHello {
+  int pid = 0;
+  std::string config_hash;  // hex SHA-256 of the training configuration
+  std::string core_type;    // of the BLAS library; results are equal only for equal core types
+};
+// "Send me what comes at or after `from`, as soon as there is any."
+struct FeedRequest {
+  Sequence from = 1;
+  std::uint32_t max_items = kMaxFeedItems;
+};
+// One finished round.
+struct CandidateMessage {
+  WeightsVersion base = 0;  // the version it was trained from
+  WeightsKind kind = WeightsKind::kFull;
+  Sequence prefix = 0;  // trained on the log up to and including this
+  std::uint32_t steps = 0;
+  double train_seconds = 0;  // wall time of the round, in the learner
+  double loss = 0;           // mean over the round's last tenth
+  Frame weights;             // a weights file
+};
+// Everything up to `through` has been folded and no round is due or running.
+struct LearnerProgress {
+  Sequence through = 0;
+  std::uint32_t rounds = 0;  // finished since the process started
+  std::uint32_t aborted_rounds = 0;
+  std::string trouble;  // why the last round gave no candidate; empty: none
+};
+using LearnerMessage = std::variant<LearnerHello, FeedRequest, CandidateMessage, LearnerProgress>;
+
+// ---- daemon to learner -------------------------------------------------------------------------
+
+struct FeedItems {
+  Sequence durable = 0;  // newest sequence number on disk when this was sent
+  Frames items;          // encoded feed items (replay/feed.h), in sequence order
+};
+struct LearnerStop {};  // finish: the daemon goes down
+using DaemonMessage = std::variant<FeedItems, LearnerStop>;
+
+Frames encode(const LearnerMessage& message);
+Frames encode(const DaemonMessage& message);
+
+// kInvalidArgument naming the first rule that is broken; kUnimplemented for another protocol
+// version. Never reads past a bound, never allocates more than the frames themselves.
+Result<LearnerMessage> decode_learner_message(Frames frames);
+Result<DaemonMessage> decode_daemon_message(Frames frames);
+
+}  // namespace nudge
