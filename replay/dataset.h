@@ -1,0 +1,154 @@
+// The learner's view of the log: which steps teach what, and batches drawn from them. A fold over
+// the feed: equal prefixes give equal datasets and, with equal seeds, equal batches, however the
+// prefix was cut into portions.
+//
+//   Dataset dataset(posix_files(), options);
+//   for (const FeedItem& item : items) NUDGE_TRY(dataset.apply(item));
+//   Batch batch;
+//   NUDGE_TRY(dataset.sample(batch, 256, Mix{}, random));
+//
+// What a step is (SampleClass), from what is known so far; late labels, splits and undos move it:
+//   demonstration       kHuman or kScript drove in a kDemonstration episode not labelled failure
+//   correction          kHuman or kScript drove in a takeover span, from the split on
+//   recovery            the same, before the split
+//   nudged              kNudge drove in a nudge span
+//   before takeover     kPolicy drove, less than `before_takeover` ahead of a takeover
+//   autonomous success  kPolicy drove in a kDeployment episode labelled success
+//   autonomous failure  the same, labelled failure
+// Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
+// undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard; steps
+// behind SpanClosed::last_step; steps flagged stale or of mixed source (the executed mean is then
+// nobody's action); steps without features, proprioception or executed action, with a number that
+// is not finite, or of another backbone; withdrawn supervisors. Spans that lost steps still count:
+// the gap ends the window. Labels: Outcome's rule.
+//
+// Hold-out: deployment episodes are numbered by their first closed complete takeover span that is
+// not empty; is_held_out() of the number takes the whole episode out of training for ever. An
+// episode that is still to get its number is kept back as if it had the next one, so that a
+// held-out correction has never been trained on, not even while its span was open.
+//
+// Not thread-safe: one thread at a time. Reads no clock.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nudge/batch.h"
+#include "nudge/event.h"
+#include "nudge/random.h"
+#include "nudge/status.h"
+#include "replay/feed.h"
+#include "replay/file.h"
+#include "replay/sampler.h"
+
+namespace nudge {
+
+struct DatasetOptions {
+  std::size_t feature_size = 0;         // of the backbone in use, 0..kMaxFeatures
+  std::size_t proprioception_size = 0;  // 0..kMaxProprioception
+  std::size_t action_size = 0;          // 1..kMaxActionSize
+  std::size_t horizon = 8;              // rows of a chunk, 1..64; prototype
+  std::string backbone_hash;            // hex SHA-256 the segments must carry; empty: any
+  Duration policy_period = std::chrono::milliseconds(100);  // RobotSpec::policy_period
+  // Autonomous time ahead of a takeover that led into the mess, rounded up to whole steps.
+  Duration before_takeover = std::chrono::milliseconds(750);
+  // Token of those steps and of autonomous failures; kNone: they are dropped.
+  Advantage before_takeover_advantage = Advantage::kNone;
+  Advantage autonomous_failure_advantage = Advantage::kNone;
+  // Token of all other steps.
+  Advantage advantage = Advantage::kNone;
+  // Names of actors whose spans, demonstrations and labels count no more. Their undos still do.
+  std::vector<std::string> excluded_supervisors;
+
+  // kInvalidArgument naming the first field out of its range.
+  Status validate() const;
+};
+
+struct SupervisorCounts {
+  std::string name;
+  std::uint64_t corrections = 0;  // steps that may be sampled
+  std::uint64_t recoveries = 0;
+  std::uint64_t nudged = 0;
+  std::uint64_t held_out = 0;  // steps of any of these classes in held-out episodes
+};
+
+struct DatasetCounts {
+  Sequence prefix = 0;                                    // of the log, folded so far
+  std::uint64_t steps = 0;                                // known
+  std::array<std::uint64_t, kSampleClasses> trainable{};  // steps that may be sampled, by class
+  std::array<std::uint64_t, kSampleClasses> held_out{};   // the same in held-out episodes
+  std::uint64_t discarded = 0;                            // undone
+  std::uint64_t unusable = 0;  // stale, mixed, incomplete, not finite, or of another backbone
+  std::uint64_t missing = 0;   // in segment files that are gone (evicted)
+  std::uint64_t episodes = 0;  // started
+  std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
+  std::uint64_t successes = 0, failures = 0;                           // labelled deployments
+  std::uint64_t corrected_episodes = 0;
+  std::uint64_t held_out_episodes = 0;
+  std::vector<SupervisorCounts> supervisors;  // who opened a span, in order of first appearance
+};
+
+// Per column, over the demonstrations: each step's features and proprioception, and its action.
+struct Normaliser {
+  std::uint64_t steps = 0;
+  std::vector<float> feature_mean, feature_scale;                // [feature_size]
+  std::vector<float> proprioception_mean, proprioception_scale;  // [proprioception_size]
+  std::vector<float> action_mean, action_scale;                  // [action_size]
+};
+
+class Dataset {
+ public:
+  // `files` outlives the dataset. options.validate() is ok.
+  Dataset(FileSystem& files, DatasetOptions options);
+  ~Dataset();
+  Dataset(Dataset&&) noexcept;
+  Dataset& operator=(Dataset&&) noexcept;
+
+  // ---- folding, in sequence order. What lies within the prefix already is passed over. ----
+
+  Status apply(const FeedItem& item);
+  // Never fails on an event that the log accepted; kResourceExhausted beyond 2^32 spans or
+  // 65,535 strata.
+  Status apply(const Event& event);
+  // Maps the episode's segment (again, when it has grown) and keeps it mapped. kDataLoss for a
+  // damaged segment, or steps out of order; other errors of FileSystem: the prefix then ends
+  // before `steps`, apply it again. A file that is gone is counted as missing.
+  Status apply_steps(const StepsRef& steps);
+  Sequence prefix() const;  // the last sequence folded
+
+  // ---- training ----
+
+  // Draws `size` chunks into `batch`, reusing its memory. A chunk starts at a step of its class and
+  // covers the steps that follow, mask 1, while they are of the same episode, span and class
+  // (recovery may run on into correction) without a gap; behind that, mask is 0 and the last
+  // action is repeated. Actions are the executed ones; weight is 1. Errors of Sampler::prepare().
+  Status sample(Batch& batch, std::size_t size, const Mix& mix, Random& random);
+  Normaliser normaliser() const;  // of channels that do not move, the scale is 0
+
+  // ---- probes for the gate, as batches of their own; less than `max` when there is less ----
+
+  // Different demonstration steps, chosen evenly by `seed`, in log order. With a large `max`: all.
+  Batch demonstration_probe(std::size_t max, std::uint64_t seed) const;
+  // Corrections of held-out episodes, evenly spread over all of them, in log order.
+  Batch held_out_probe(std::size_t max) const;
+  // The newest usable steps of deployment episodes, whoever drove, newest last. Only features,
+  // proprioception and cluster are filled; horizon is 0.
+  Batch recent_observations(std::size_t max = 64) const;
+
+  DatasetCounts counts() const;
+  // Steps of this episode in each class, held out or not; the last entry: in none.
+  std::array<std::uint64_t, kSampleClasses + 1> counts(EpisodeId episode) const;
+
+  // Bytes that each step takes in memory, at most: the design allows 64.
+  static std::size_t bytes_per_step();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nudge
