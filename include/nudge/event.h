@@ -197,7 +197,7 @@ enum StepFlag : std::uint32_t {
   kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
   kStepStale = 1u << 2,        // no fresh command or chunk: the robot held during part of it
-  kStepMixedSource = 1u << 3,  // control changed hands within the step
+  kStepShort = 1u << 3,  // shorter than a policy period: control changed hands, which ends a step
 };
 
 // One policy step. Written to the episode's segment file.

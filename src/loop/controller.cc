@@ -1,0 +1,148 @@
+#include "src/loop/controller.h"
+
+#include <cmath>
+
+namespace nudge {
+namespace {
+
+bool all_finite(std::span<const float> values) {
+  for (const float value : values) {
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
+Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
+  Action mean(sums.size());
+  for (std::size_t i = 0; i < sums.size(); ++i) mean[i] = static_cast<float>(sums[i] / count);
+  return mean;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Controller>> Controller::make(Robot& robot, const ControllerOptions& options) {
+  Result<Limits> limits =
+      Limits::make(options.limits, robot.spec().action, robot.spec().control_period);
+  if (!limits.ok()) return limits.status();
+  NUDGE_TRY(options.player.validate());
+  Result<Authority> authority = Authority::make(options.authority, *std::move(limits), options.boot);
+  if (!authority.ok()) return authority.status();
+  return std::unique_ptr<Controller>(new Controller(robot, options, *std::move(authority)));
+}
+
+Controller::Controller(Robot& robot, const ControllerOptions& options, Authority authority)
+    : robot_(robot), authority_(std::move(authority)), player_(options.player) {}
+
+void Controller::begin_episode(EpisodeId episode, Instant now) {
+  episode_ = episode;
+  policy_step_ = 0;
+  open_.reset();
+  player_.flush(now);
+}
+
+TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& inputs) {
+  TickOutcome outcome;
+  ++tick_;
+
+  Result<Observation> observed = robot_.observe();
+  if (observed.ok()) {
+    observation_ = *std::move(observed);
+    observed_ = true;
+  } else {
+    outcome.robot = observed.status();  // the last state grows old, and the authority sees it
+  }
+
+  TickInputs in;
+  in.now = now;
+  in.tick = tick_;
+  in.observed = observed_ ? observation_.time : Instant::min();
+  in.robot_finite = all_finite(observation_.proprioception) && all_finite(observation_.object_state);
+  const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
+  in.position = std::span(observation_.proprioception).first(position_size);
+  in.acts = inputs.acts;
+  in.jog = inputs.jog;
+  in.stop_presses = inputs.stop_presses;
+  in.weights_failed = inputs.weights_failed;
+  const bool has_proposal = !player_.exhausted(now);
+  if (has_proposal) {
+    proposed_ = player_.at(now);
+    in.proposed = &proposed_;
+    in.proposed_from = player_.observed();
+  }
+  const Decision& decision = authority_.tick(in);
+
+  if (open_ && step_is_over(now, decision.source)) outcome.finished = finish_step();
+  if (!open_ && episode_ != 0) {
+    begin_step(now, wall, decision);
+    if (has_proposal) open_->step.proposed = proposed_;
+    outcome.step_begun = true;
+  }
+  if (open_) add_to_step(decision);
+
+  switch (decision.motion) {
+    case Motion::kApply: {
+      // A tick and a half: late enough for a tick that is a little late, early enough to stop within
+      // the next.
+      const Duration period = robot_.spec().control_period;
+      Status applied = robot_.apply(decision.executed, now + period + period / 2);
+      if (!applied.ok() && outcome.robot.ok()) outcome.robot = std::move(applied);
+      break;
+    }
+    case Motion::kHold: robot_.hold(); break;
+    case Motion::kEstop: robot_.estop(); break;
+  }
+  if (decision.flush_policy) player_.flush(now);
+  outcome.decision = &decision;
+  return outcome;
+}
+
+bool Controller::step_is_over(Instant now, ControlSource source) const {
+  if (source != open_->step.source) return true;
+  // Half a tick of slack: a real clock's ticks are never exact.
+  return now - open_->begun + robot_.spec().control_period / 2 >= robot_.spec().policy_period;
+}
+
+void Controller::begin_step(Instant now, WallTime wall, const Decision& decision) {
+  OpenStep open;
+  open.begun = now;
+  open.step.episode = episode_;
+  open.step.policy_step = policy_step_;
+  open.step.control_tick = tick_;
+  open.step.time = observation_.time;
+  open.step.wall_time = wall;
+  open.step.weights = player_.version();
+  open.step.source = decision.source;
+  open.step.proprioception = observation_.proprioception;
+  const std::size_t size = robot_.spec().action.size();
+  open.requested.assign(size, 0.0);
+  open.executed.assign(size, 0.0);
+  if (player_.row(now) == std::size_t{0}) open.step.flags |= kStepFirstOfChunk;
+  open_ = std::move(open);
+}
+
+void Controller::add_to_step(const Decision& decision) {
+  ++open_->ticks;
+  if (decision.requested.size() == open_->requested.size()) {
+    ++open_->requested_ticks;
+    for (std::size_t i = 0; i < open_->requested.size(); ++i) {
+      open_->requested[i] += decision.requested[i];
+    }
+  }
+  for (std::size_t i = 0; i < open_->executed.size(); ++i) open_->executed[i] += decision.executed[i];
+  if (decision.clamped) open_->step.flags |= kStepClamped;
+  if (decision.stale) open_->step.flags |= kStepStale;
+}
+
+std::optional<Step> Controller::finish_step() {
+  if (!open_ || open_->ticks == 0) return std::nullopt;
+  Step step = std::move(open_->step);
+  if (open_->requested_ticks > 0) step.requested = mean_of(open_->requested, open_->requested_ticks);
+  step.executed = mean_of(open_->executed, open_->ticks);
+  const auto full = robot_.spec().policy_period / robot_.spec().control_period;
+  if (open_->ticks < static_cast<std::uint32_t>(full)) step.flags |= kStepShort;
+  open_.reset();
+  ++policy_step_;
+  return step;
+}
+
+}  // namespace nudge

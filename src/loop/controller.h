@@ -1,0 +1,97 @@
+// The step thread's work, one control tick at a time: observe, ask the authority, move, and cut what
+// happened into policy steps. No disk, no inference, no clock of its own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "feedback/authority.h"
+#include "nudge/event.h"
+#include "nudge/robot.h"
+#include "policy/chunk_player.h"
+
+namespace nudge {
+
+struct ControllerOptions {
+  AuthorityConfig authority;
+  LimitsConfig limits;
+  ChunkPlayerOptions player;
+  AuthorityBoot boot;
+};
+
+// What reached the step thread since the last tick.
+struct ControlInputs {
+  std::span<const AuthorityAct> acts;  // oldest first
+  const SentJog* jog = nullptr;        // newest; null: none
+  std::uint64_t stop_presses = 0;      // since boot
+  bool weights_failed = false;         // see TickInputs
+};
+
+// A policy step that is over. Features are added by whoever ran the backbone on `observation`.
+struct FinishedStep {
+  Step step;
+};
+
+struct TickOutcome {
+  const Decision* decision = nullptr;  // valid until the next tick
+  std::optional<Step> finished;        // the policy step that ended with this tick, without features,
+                                       // images and span
+  bool step_begun = false;             // observation() is the first of a new policy step
+  Status robot;                        // of observe() and apply(); the authority has dealt with it
+};
+
+// Not thread-safe: belongs to the step thread. A change of control ends the policy step early, so
+// that every step has exactly one source.
+class Controller {
+ public:
+  // `robot` must outlive the controller. kInvalidArgument from the parts' own checks.
+  static Result<std::unique_ptr<Controller>> make(Robot& robot, const ControllerOptions& options);
+
+  // The next tick belongs to a new episode: policy steps count from 0 and the chunk is flushed.
+  // A step under way is thrown away.
+  void begin_episode(EpisodeId episode, Instant now);
+
+  // One control tick: `now` is the robot's steady clock, `wall` goes into the step.
+  TickOutcome tick(Instant now, WallTime wall, const ControlInputs& inputs);
+
+  // The step under way ends now, as at the end of an episode. Nothing: none has begun.
+  std::optional<Step> finish_step();
+
+  const Observation& observation() const { return observation_; }  // newest
+  std::uint32_t policy_step() const { return policy_step_; }       // of the step under way
+  ControlTick control_tick() const { return tick_; }
+  ChunkPlayer& player() { return player_; }
+  const Authority& authority() const { return authority_; }
+
+ private:
+  Controller(Robot& robot, const ControllerOptions& options, Authority authority);
+  bool step_is_over(Instant now, ControlSource source) const;
+  void begin_step(Instant now, WallTime wall, const Decision& decision);
+  void add_to_step(const Decision& decision);
+
+  // The step under way: sums over its ticks.
+  struct OpenStep {
+    Step step;
+    Instant begun;
+    std::uint32_t ticks = 0;
+    std::uint32_t requested_ticks = 0;
+    std::vector<double> requested, executed;
+    WeightsVersion first_version = 0;
+  };
+
+  Robot& robot_;
+  Authority authority_;
+  ChunkPlayer player_;
+  Observation observation_;
+  bool observed_ = false;  // at least once since boot
+  EpisodeId episode_ = 0;
+  ControlTick tick_ = 0;
+  std::uint32_t policy_step_ = 0;
+  Action proposed_;  // reused
+  WeightsVersion played_version_ = 0;
+  std::optional<OpenStep> open_;
+};
+
+}  // namespace nudge
