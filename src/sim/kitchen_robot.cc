@@ -1,0 +1,397 @@
+#include "src/sim/kitchen_robot.h"
+
+#include <mujoco/mujoco.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nudge/random.h"
+#include "src/sim/kitchen_model.h"
+#include "src/sim/renderer.h"
+
+namespace nudge {
+namespace {
+
+constexpr int kArmJoints = 7;
+constexpr int kFingers = 2;
+constexpr int kSubsteps = 10;        // of 2 ms: one control period
+constexpr double kTick = 0.02;       // s
+constexpr double kJointSpeed = 2.2;  // rad/s, about the Panda's limit
+// How far the target may run ahead of the real hand when something is in the way. Keeps the push
+// gentle, and the hand answers at once when the person turns around.
+constexpr double kToolLeash = 0.03;     // m
+constexpr double kGripperLeash = 0.02;  // m; sets the force of the grip: 10 N a finger
+constexpr double kToolFloor = 0.010;    // m; lowest tool point, the fingertips just above the board
+constexpr double kDamping = 0.02;       // of the inverse kinematics, m and rad per rad
+constexpr double kPosture = 0.02;       // share of the way back to the home posture per tick
+constexpr double kMaxYaw = 0.26;        // rad, of the block at the start
+
+// gym-hil's home of the Panda: hand above the middle of the workspace, fingers straight down.
+constexpr std::array<double, kArmJoints> kHome = {0, 0.195, 0, -2.43, 0, 2.62, 0.785};
+
+// Streams of Random::derive.
+enum Stream : std::uint64_t { kStartStream = 1, kNoiseStream = 2 };
+
+// MuJoCo's default is a file in the working directory; instability is read from mjData instead.
+void ignore_warning(const char*) {}
+
+}  // namespace
+
+struct KitchenRobot::Impl {
+  KitchenOptions options;
+  RobotSpec spec;
+  ModelPointer model;
+  DataPointer data;
+  DataPointer plan;  // only its kinematics, of the joint targets
+  std::unique_ptr<Renderer> renderer;
+  int tool_site = 0;
+  int hand_body = 0;
+  int block_body = 0;
+  int block_qpos = 0;
+  int block_qvel = 0;
+  std::array<double, 4> hand_down{1, 0, 0, 0};  // orientation that is kept
+
+  std::array<double, kArmJoints> joint_target{};
+  std::array<double, kArmJoints> joint_rate{};  // rad/s during the last tick
+  Vec3 tool_target{};
+  double gripper_target = kGripperOpen;
+  Random noise{0};
+
+  Instant clock{std::chrono::seconds(1)};
+  ControlTick ticks = 0;
+  int lifted_ticks = 0;
+  bool rendering = false;
+  Instant next_frame{};
+  std::vector<Image> frames;
+  std::atomic<bool> held{false};
+  std::atomic<bool> stopped{false};
+
+  Vec3 tool() const {
+    const mjtNum* p = data->site_xpos + 3 * tool_site;
+    return {p[0], p[1], p[2]};
+  }
+  Vec3 block() const {
+    const mjtNum* p = data->qpos + block_qpos;
+    return {p[0], p[1], p[2]};
+  }
+  double opening() const { return data->qpos[kArmJoints] + data->qpos[kArmJoints + 1]; }
+
+  // One damped least-squares step of the joint targets towards tool_target (Buss, "Introduction to
+  // inverse kinematics", 2004), the hand kept pointing down, the spare joint drawn towards home.
+  // Leaves the plan's kinematics at the targets before the step. `limit` in rad per joint.
+  void solve(double limit) {
+    mju_copy(plan->qpos, joint_target.data(), kArmJoints);
+    mj_kinematics(model.get(), plan.get());
+    mj_comPos(model.get(), plan.get());
+    std::array<mjtNum, 6> error{};
+    const mjtNum* at = plan->site_xpos + 3 * tool_site;
+    for (int i = 0; i < 3; ++i) error[i] = tool_target[i] - at[i];
+    std::array<mjtNum, 4> conjugate{}, turn{};
+    mju_negQuat(conjugate.data(), plan->xquat + 4 * hand_body);
+    mju_mulQuat(turn.data(), hand_down.data(), conjugate.data());
+    if (turn[0] < 0) mju_scl(turn.data(), turn.data(), -1, 4);
+    mju_quat2Vel(error.data() + 3, turn.data(), 1);
+
+    std::vector<mjtNum>& full = jacobian_;
+    full.resize(static_cast<std::size_t>(6 * model->nv));
+    mj_jacSite(model.get(), plan.get(), full.data(), full.data() + 3 * model->nv, tool_site);
+    std::array<mjtNum, 6 * kArmJoints> j{};
+    for (int r = 0; r < 6; ++r) {
+      for (int c = 0; c < kArmJoints; ++c) j[r * kArmJoints + c] = full[r * model->nv + c];
+    }
+    // Posture first, as a disturbance that the tool's own equation then takes out again.
+    std::array<mjtNum, kArmJoints> posture{}, step{};
+    for (int c = 0; c < kArmJoints; ++c) posture[c] = kPosture * (kHome[c] - joint_target[c]);
+    std::array<mjtNum, 6> moved{}, y{};
+    mju_mulMatVec(moved.data(), j.data(), posture.data(), 6, kArmJoints);
+    mju_subFrom(error.data(), moved.data(), 6);
+    std::array<mjtNum, 36> gram{};
+    mju_mulMatMatT(gram.data(), j.data(), j.data(), 6, kArmJoints, 6);
+    for (int i = 0; i < 6; ++i) gram[7 * i] += kDamping * kDamping;
+    mju_cholFactor(gram.data(), 6, 0);
+    mju_cholSolve(y.data(), gram.data(), error.data(), 6);
+    mju_mulMatTVec(step.data(), j.data(), y.data(), 6, kArmJoints);
+    mju_addTo(step.data(), posture.data(), kArmJoints);
+
+    double largest = 0;
+    for (double s : step) largest = std::max(largest, std::abs(s));
+    const double scale = largest > limit ? limit / largest : 1.0;
+    for (int c = 0; c < kArmJoints; ++c) {
+      const mjtNum* range = model->jnt_range + 2 * c;
+      joint_target[c] = std::clamp(joint_target[c] + scale * step[c], range[0], range[1]);
+    }
+  }
+
+  // One control tick with the tool target moving at `rate` (m/s) and the gripper at `grip` (m/s).
+  Status tick(Vec3 rate, double grip) {
+    const Vec3 at = tool();
+    for (int i = 0; i < 3; ++i) {
+      // The error is proportional to the motion, so a still hand stays still.
+      double motion = rate[i] * kTick;
+      if (motion != 0) {
+        // Five ticks make a policy step: sqrt(5) turns its spread into a tick's.
+        motion += options.actuation_noise * std::abs(motion) * std::sqrt(5.0) * noise.normal();
+      }
+      const double floor = i == 2 ? kToolFloor : kWorkspaceLower[i];
+      double target = std::clamp(tool_target[i] + motion, floor, kWorkspaceUpper[i]);
+      tool_target[i] = std::clamp(target, at[i] - kToolLeash, at[i] + kToolLeash);
+    }
+    const double open = opening();
+    gripper_target = std::clamp(gripper_target + grip * kTick, 0.0, kGripperOpen);
+    gripper_target = std::clamp(gripper_target, open - kGripperLeash, open + kGripperLeash);
+
+    const auto from = joint_target;
+    solve(kJointSpeed * kTick);
+    std::array<double, kArmJoints> goal = joint_target;
+
+    mjData* d = data.get();
+    for (int s = 1; s <= kSubsteps; ++s) {
+      // Another thread may ask to stand still at any moment: the target stops where it is.
+      const bool still =
+          held.load(std::memory_order_relaxed) || stopped.load(std::memory_order_relaxed);
+      if (still && goal != joint_target_now_) {
+        goal = joint_target_now_;
+        joint_rate.fill(0);
+      } else if (!still) {
+        for (int c = 0; c < kArmJoints; ++c) {
+          joint_target_now_[c] = from[c] + (goal[c] - from[c]) * s / kSubsteps;
+          joint_rate[c] = (goal[c] - from[c]) / kTick;
+        }
+      }
+      for (int c = 0; c < kArmJoints; ++c) {
+        // The servo's damping would make the arm lag; feeding the rate forward takes that out.
+        const double lead =
+            joint_rate[c] * model->dof_damping[c] / model->actuator_gainprm[mjNGAIN * c];
+        d->ctrl[c] = joint_target_now_[c] + lead;
+        // The arm carries its own weight, as the Panda's controller does.
+        d->qfrc_applied[c] = d->qfrc_bias[c];
+      }
+      for (int f = 0; f < kFingers; ++f) {
+        d->ctrl[kArmJoints + f] = 0.5 * gripper_target;
+        d->qfrc_applied[kArmJoints + f] = d->qfrc_bias[kArmJoints + f];
+      }
+      mj_step(model.get(), d);
+    }
+    joint_target = joint_target_now_;
+    mj_kinematics(model.get(), d);  // mj_step leaves poses one substep behind
+
+    clock += kKitchenControlPeriod;
+    ++ticks;
+    lifted_ticks = lifted(KitchenView{tool(), block(), opening()}) ? lifted_ticks + 1 : 0;
+    for (int w : {mjWARN_BADQPOS, mjWARN_BADQVEL, mjWARN_BADQACC}) {
+      if (d->warning[w].number > 0) {
+        return internal("the kitchen's physics became unstable; call reset()");
+      }
+    }
+    return {};
+  }
+
+  void freeze() {
+    // Where the hand was going is given up, so that nothing moves on after a stop.
+    tool_target = {};
+    mju_copy(plan->qpos, joint_target.data(), kArmJoints);
+    mj_kinematics(model.get(), plan.get());
+    for (int i = 0; i < 3; ++i) tool_target[i] = plan->site_xpos[3 * tool_site + i];
+  }
+
+  std::vector<mjtNum> jacobian_;
+  std::array<double, kArmJoints> joint_target_now_{};
+};
+
+KitchenRobot::KitchenRobot() : impl_(std::make_unique<Impl>()) {}
+KitchenRobot::~KitchenRobot() = default;
+
+Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions& options) {
+  if (!(options.actuation_noise >= 0 && options.actuation_noise <= 1)) {
+    return invalid_argument("kitchen: actuation_noise must be from 0 to 1, a share of the motion");
+  }
+  if (!(options.home_jitter >= 0 && options.home_jitter <= 0.05)) {
+    return invalid_argument("kitchen: home_jitter must be from 0 to 0.05 m");
+  }
+  mju_user_warning = ignore_warning;
+  std::unique_ptr<KitchenRobot> robot(new KitchenRobot());
+  Impl& s = *robot->impl_;
+  s.options = options;
+  auto model = load_kitchen_model();
+  if (!model.ok()) return model.status();
+  s.model = *std::move(model);
+  for (DataPointer* data : {&s.data, &s.plan}) {
+    auto made = make_data(*s.model);
+    if (!made.ok()) return made.status();
+    *data = *std::move(made);
+  }
+  s.tool_site = mj_name2id(s.model.get(), mjOBJ_SITE, "tool");
+  s.hand_body = mj_name2id(s.model.get(), mjOBJ_BODY, "hand");
+  s.block_body = mj_name2id(s.model.get(), mjOBJ_BODY, "block");
+  const int joint = mj_name2id(s.model.get(), mjOBJ_JOINT, "block");
+  if (s.tool_site < 0 || s.hand_body < 0 || s.block_body < 0 || joint < 0) {
+    return internal("the kitchen scene lacks the tool site, the hand or the block");
+  }
+  s.block_qpos = s.model->jnt_qposadr[joint];
+  s.block_qvel = s.model->jnt_dofadr[joint];
+  mju_copy(s.plan->qpos, kHome.data(), kArmJoints);
+  mj_kinematics(s.model.get(), s.plan.get());
+  mju_copy(s.hand_down.data(), s.plan->xquat + 4 * s.hand_body, 4);
+
+  auto channel = [](const char* name, const char* unit, double lower, double upper) {
+    return Channel{name, unit, static_cast<float>(lower), static_cast<float>(upper)};
+  };
+  s.spec.id = "kitchen";
+  s.spec.control_period = kKitchenControlPeriod;
+  s.spec.policy_period = kKitchenPolicyPeriod;
+  const auto& lo = kWorkspaceLower;
+  const auto& hi = kWorkspaceUpper;
+  s.spec.observation.proprioception = {
+      channel("tool_x", "m", lo[0], hi[0]), channel("tool_y", "m", lo[1], hi[1]),
+      channel("tool_z", "m", lo[2], hi[2]), channel("gripper_opening", "m", 0, kGripperOpen)};
+  s.spec.observation.object_state = {
+      channel("block_x", "m", lo[0], hi[0]),
+      channel("block_y", "m", lo[1], hi[1]),
+      channel("block_z", "m", lo[2], hi[2]),
+      channel("block_from_tool_x", "m", lo[0] - hi[0], hi[0] - lo[0]),
+      channel("block_from_tool_y", "m", lo[1] - hi[1], hi[1] - lo[1]),
+      channel("block_from_tool_z", "m", lo[2] - hi[2], hi[2] - lo[2])};
+  s.spec.action.channels = {channel("tool_x", "m/s", -kToolSpeed, kToolSpeed),
+                            channel("tool_y", "m/s", -kToolSpeed, kToolSpeed),
+                            channel("tool_z", "m/s", -kToolSpeed, kToolSpeed),
+                            channel("gripper", "m/s", -kGripperSpeed, kGripperSpeed)};
+  if (options.cameras) {
+    RendererOptions render;
+    render.jpeg_quality = options.jpeg_quality;
+    auto renderer = Renderer::create(s.model.get(), render);
+    if (!renderer.ok()) return renderer.status().with_context("kitchen cameras");
+    s.renderer = *std::move(renderer);
+    s.spec.observation.cameras = {{"front", render.width, render.height},
+                                  {"wrist", render.width, render.height}};
+  }
+  NUDGE_TRY(robot->reset(0));
+  return robot;
+}
+
+const RobotSpec& KitchenRobot::spec() const { return impl_->spec; }
+
+Status KitchenRobot::reset(std::uint64_t seed) { return reset_in(seed, StartRegion{}); }
+
+Status KitchenRobot::reset_in(std::uint64_t seed, const StartRegion& region) {
+  const StartRegion whole;
+  if (!(region.x_min <= region.x_max && region.y_min <= region.y_max) ||
+      !whole.contains(region.x_min, region.y_min) || !whole.contains(region.x_max, region.y_max)) {
+    return invalid_argument(
+        "kitchen: the start region must lie within x 0.3..0.5, y -0.15..0.15 m");
+  }
+  Impl& s = *impl_;
+  // Every reset draws the same number of values in the same order.
+  Random random(Random::derive(seed, kStartStream));
+  const double x = random.uniform(region.x_min, region.x_max);
+  const double y = random.uniform(region.y_min, region.y_max);
+  const double yaw = random.uniform(-kMaxYaw, kMaxYaw);
+  Vec3 jitter{};
+  for (double& j : jitter) j = random.uniform(-s.options.home_jitter, s.options.home_jitter);
+  s.noise = Random(Random::derive(seed, kNoiseStream));
+
+  mj_resetData(s.model.get(), s.data.get());
+  mj_resetData(s.model.get(), s.plan.get());
+  s.joint_target = kHome;
+  s.freeze();
+  for (int i = 0; i < 3; ++i) s.tool_target[i] += jitter[i];
+  for (int i = 0; i < 50; ++i) s.solve(1.0);
+  s.joint_target_now_ = s.joint_target;
+  s.joint_rate.fill(0);
+  s.gripper_target = kGripperOpen;
+  mju_copy(s.data->qpos, s.joint_target.data(), kArmJoints);
+  for (int f = 0; f < kFingers; ++f) s.data->qpos[kArmJoints + f] = 0.5 * kGripperOpen;
+  const std::array<mjtNum, 7> pose = {x, y, kBlockRestHeight,   std::cos(0.5 * yaw),
+                                      0, 0, std::sin(0.5 * yaw)};
+  mju_copy(s.data->qpos + s.block_qpos, pose.data(), 7);
+  mj_forward(s.model.get(), s.data.get());
+  s.lifted_ticks = 0;
+  s.next_frame = s.clock;
+  s.frames.clear();
+  return {};
+}
+
+void KitchenRobot::place_block(double x, double y) {
+  Impl& s = *impl_;
+  const std::array<mjtNum, 7> pose = {x, y, kBlockRestHeight, 1, 0, 0, 0};
+  mju_copy(s.data->qpos + s.block_qpos, pose.data(), 7);
+  mju_zero(s.data->qvel + s.block_qvel, 6);
+  mj_forward(s.model.get(), s.data.get());
+  s.lifted_ticks = 0;
+}
+
+Result<Observation> KitchenRobot::observe() {
+  Impl& s = *impl_;
+  Observation o;
+  o.time = s.clock;
+  const Vec3 tool = s.tool(), block = s.block();
+  for (double v : tool) o.proprioception.push_back(static_cast<float>(v));
+  o.proprioception.push_back(static_cast<float>(s.opening()));
+  for (double v : block) o.object_state.push_back(static_cast<float>(v));
+  for (int i = 0; i < 3; ++i) o.object_state.push_back(static_cast<float>(block[i] - tool[i]));
+  o.success = s.lifted_ticks >= kLiftTicks;
+  if (s.rendering && s.renderer) {
+    if (s.frames.empty() || s.clock >= s.next_frame) {
+      std::vector<Image> frames;
+      for (const CameraSpec& camera : s.spec.observation.cameras) {
+        auto image = s.renderer->render(s.data.get(), camera.name, s.clock);
+        if (!image.ok()) return image.status();
+        frames.push_back(*std::move(image));
+      }
+      s.frames = std::move(frames);
+      s.next_frame = s.clock + kKitchenPolicyPeriod;
+    }
+    o.images = s.frames;
+  }
+  return o;
+}
+
+void KitchenRobot::render(bool on) {
+  impl_->rendering = on;
+  if (!on) impl_->frames.clear();
+}
+
+Status KitchenRobot::apply(const Action& action, Instant /*deadline*/) {
+  Impl& s = *impl_;
+  if (action.size() != kKitchenActionSize) {
+    return invalid_argument("kitchen: an action has 4 values (x, y, z, gripper), got " +
+                            std::to_string(action.size()));
+  }
+  for (std::size_t i = 0; i < action.size(); ++i) {
+    if (!std::isfinite(action[i])) {
+      return invalid_argument("kitchen: action value " + std::to_string(i) + " (" +
+                              s.spec.action.channels[i].name + ") is not finite");
+    }
+  }
+  if (s.stopped.load()) {
+    return failed_precondition("kitchen: stopped; an engineer must reset the stop first");
+  }
+  s.held.store(false);
+  auto rate = [&](std::size_t i, double speed) {
+    return std::clamp(static_cast<double>(action[i]), -1.0, 1.0) * speed;
+  };
+  const Status status =
+      s.tick({rate(kMoveX, kToolSpeed), rate(kMoveY, kToolSpeed), rate(kMoveZ, kToolSpeed)},
+             rate(kMoveGripper, kGripperSpeed));
+  if (s.held.load() || s.stopped.load()) s.freeze();
+  return status;
+}
+
+Status KitchenRobot::advance() { return impl_->tick({0, 0, 0}, 0); }
+
+void KitchenRobot::hold() { impl_->held.store(true); }
+void KitchenRobot::estop() { impl_->stopped.store(true); }
+Status KitchenRobot::reset_estop() {
+  impl_->stopped.store(false);
+  impl_->held.store(true);
+  return {};
+}
+
+Instant KitchenRobot::now() const { return impl_->clock; }
+void KitchenRobot::advance_clock_to(Instant time) { impl_->clock = std::max(impl_->clock, time); }
+ControlTick KitchenRobot::ticks() const { return impl_->ticks; }
+
+}  // namespace nudge
