@@ -3,7 +3,10 @@
 // OPENBLAS_CORETYPE from what the CPU can do, and starts itself anew once.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "nudge/status.h"
 
@@ -18,10 +21,18 @@ CpuFeatures cpu_features();
 // "SkylakeX", "Haswell", or empty: leave the choice to OpenBLAS.
 std::string blas_core_type(const CpuFeatures& features);
 
+// The variables to set, in order, last a guard; empty when nothing is to change. `loaded_core` as
+// from blas_core_name(): a core type of AVX2 or better is left alone, since then OpenBLAS knows the
+// CPU. `variable` is getenv().
+using BlasEnvironment = std::vector<std::pair<std::string, std::string>>;
+BlasEnvironment blas_environment(const CpuFeatures& features, const std::string& loaded_core,
+                                 const std::function<const char*(const char*)>& variable);
+
 // Call first thing in main(), before any thread. Sets OPENBLAS_CORETYPE, OPENBLAS_NUM_THREADS and
 // OMP_NUM_THREADS where the user has not, and, if that changed anything, replaces the process by
-// itself (/proc/self/exe, same arguments). A guard variable makes that happen at most once. Returns
-// an error only when the new start failed; the program then runs on, slower.
+// itself (/proc/self/exe, same arguments). A guard variable makes that happen at most once; child
+// processes inherit all of it. Returns an error only when the new start failed; the program then
+// runs on, slower.
 Status prefer_fast_blas(char** argv);
 
 // The core type the loaded OpenBLAS runs with ("SkylakeX"), or empty when OpenBLAS is not loaded or

@@ -13,7 +13,7 @@ enum class CheckState { kOk, kWarn, kFail };
 struct CheckResult {
   CheckState state = CheckState::kOk;
   std::string detail;  // what was found
-  std::string advice;  // what to do; empty when kOk
+  std::string advice;  // what to do; when kOk: a note, or empty
 };
 struct Check {
   std::string name;                  // "disk"
@@ -24,9 +24,9 @@ struct NamedResult {
   CheckResult result;
 };
 
-// The checks that belong to every deployment: blas, threads, gl, disk, clock, real-time, gnuplot,
-// driver. The caller adds its own ("config", "robot"). Creates log.dir if it is missing, and
-// writes and removes one small file there.
+// The checks that belong to every deployment: config, blas, threads, gl, disk, clock, real-time,
+// gnuplot, driver. The caller adds its own ("robot", "ports"). Creates log.dir if it is missing,
+// and writes and removes one small file there.
 std::vector<Check> standard_checks(const Config& config);
 
 std::vector<NamedResult> run_checks(const std::vector<Check>& checks);
