@@ -17,8 +17,8 @@
 //   autonomous failure  the same, labelled failure
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard; steps
-// behind SpanClosed::last_step; steps flagged stale or of mixed source (the executed mean is then
-// nobody's action); steps without features, proprioception or executed action, with a number that
+// behind SpanClosed::last_step; steps flagged stale (the executed mean is then nobody's action);
+// steps without features, proprioception or executed action, with a number that
 // is not finite, or of another backbone; withdrawn supervisors. Spans that lost steps still count:
 // the gap ends the window. Labels: Outcome's rule.
 //
@@ -82,7 +82,7 @@ struct DatasetCounts {
   std::array<std::uint64_t, kSampleClasses> trainable{};  // steps that may be sampled, by class
   std::array<std::uint64_t, kSampleClasses> held_out{};   // the same in held-out episodes
   std::uint64_t discarded = 0;                            // undone
-  std::uint64_t unusable = 0;  // stale, mixed, incomplete, not finite, or of another backbone
+  std::uint64_t unusable = 0;  // stale, incomplete, not finite, or of another backbone
   std::uint64_t missing = 0;   // in segment files that are gone (evicted)
   std::uint64_t episodes = 0;  // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
@@ -111,13 +111,13 @@ class Dataset {
   // ---- folding, in sequence order. What lies within the prefix already is passed over. ----
 
   Status apply(const FeedItem& item);
-  // Never fails on an event that the log accepted; kResourceExhausted beyond 2^32 spans or
-  // 65,535 strata.
-  Status apply(const Event& event);
+  Status apply(const Event& event);  // never fails on an event that the log accepted
   // Maps the episode's segment (again, when it has grown) and keeps it mapped. kDataLoss for a
-  // damaged segment, or steps out of order; other errors of FileSystem: the prefix then ends
-  // before `steps`, apply it again. A file that is gone is counted as missing.
+  // damaged segment or steps out of order, other errors of FileSystem: the prefix then ends at the
+  // last good step; apply the same again, or pass it over. A file that is gone is passed over.
   Status apply_steps(const StepsRef& steps);
+  // Goes on behind steps that cannot be read; they are counted as missing.
+  void pass_over(const StepsRef& steps);
   Sequence prefix() const;  // the last sequence folded
 
   // ---- training ----

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct Mix {
   std::array<double, kSampleClasses> share = {0.3, 0.5, 0.1, 0.1, 0.2, 0.1, 0.1};
   // Largest part of a class of human feedback (corrections, recoveries, nudged steps) that comes
   // from one supervisor, once the class has two or more: bounds what one careless or hostile
-  // person can teach. What nobody may fill goes to the other classes. 1: no cap.
+  // person can teach. What nobody may fill goes to demonstrations and successes. 1: no cap.
   double supervisor_cap = 0.25;
   // Corrections without any demonstration or autonomous success to hold them are refused.
   bool corrections_may_stand_alone = false;
@@ -53,8 +54,8 @@ class Sampler {
     std::vector<Row> rows;
   };
 
-  // The stratum with this key, made when it is new. kResourceExhausted beyond 65,535 of them.
-  Result<StratumId> stratum(SampleClass sample_class, std::uint32_t supervisor, bool held_out);
+  // The stratum with this key, made when it is new; kNowhere beyond 65,535 of them.
+  StratumId stratum(SampleClass sample_class, std::uint32_t supervisor, bool held_out);
   const std::vector<Stratum>& strata() const { return strata_; }
 
   // Takes the next row (0, 1, 2, ...); it lies nowhere.
@@ -68,8 +69,8 @@ class Sampler {
   // O(strata). kFailedPrecondition when no row may be drawn, or corrections would stand alone;
   // errors of Mix::validate().
   Status prepare(const Mix& mix);
-  // One row; prepare() was ok and nothing moved since. O(1), exact.
-  Row draw(Random& random) const;
+  // Fills `rows` with independent draws; prepare() was ok and nothing moved since. O(1) a draw.
+  void draw(std::span<Row> rows, Random& random) const;
   // Probability of each stratum at the last prepare(), in the order of strata().
   const std::vector<double>& probabilities() const { return probabilities_; }
 

@@ -1,0 +1,800 @@
+#include "replay/dataset.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "nudge/hold_out.h"
+#include "replay/half.h"
+#include "replay/outcome.h"
+#include "replay/segment.h"
+
+namespace nudge {
+namespace {
+
+using Row = Sampler::Row;
+constexpr std::uint32_t kNoSpan = 0xffffffff;
+constexpr std::uint32_t kEndless = 0xffffffff;  // last step of an open span
+constexpr std::uint8_t kNoClass = 0xff;
+constexpr std::uint32_t kMaxSupervisors = 10'000;  // later ones share the last number
+
+enum RowFlag : std::uint8_t {
+  kRowDiscarded = 1,  // undone
+  kRowNoData = 2,     // a column is missing, not finite, or of another backbone
+  kRowStale = 4,      // the robot held during part of it
+};
+
+// What the dataset keeps of a step; the rest stays in the segment.
+struct StepRow {
+  std::uint64_t offset = 0;   // of the record in the segment
+  std::uint32_t episode = 0;  // index
+  std::uint32_t policy_step = 0;
+  std::uint32_t span = kNoSpan;  // index
+  ControlSource source = ControlSource::kHold;
+  std::uint8_t flags = 0;              // RowFlag
+  std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped
+};
+static_assert(sizeof(StepRow) == 24);
+
+// Address of each column of the record at offset 0, were there one: records have a fixed layout, so
+// adding a record's offset gives its columns without parsing it.
+struct Columns {
+  std::uintptr_t features = 0;
+  std::uintptr_t proprioception = 0;
+  std::uintptr_t executed = 0;
+};
+
+struct EpisodeState {
+  EpisodeId id = 0;
+  std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
+  bool ended = false;
+  bool excluded = false;               // begun by a withdrawn supervisor
+  bool kept_back = false;              // held out, or may still turn out to be
+  bool usable = false;                 // the segment has our sizes and backbone
+  std::uint64_t corrected_number = 0;  // 0: none (yet)
+  Outcome outcome;
+  Row first_row = 0;
+  std::uint32_t rows = 0;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> discards;  // steps, both included
+  std::vector<std::uint32_t> takeovers;                           // first steps, sorted
+  std::unique_ptr<SegmentMap> map;
+};
+
+struct SpanState {
+  std::uint32_t episode = 0;  // index; meaningful once opened
+  bool opened = false;        // SpanOpened was seen
+  bool excluded = false;
+  SpanKind kind = SpanKind::kTakeover;
+  std::uint32_t supervisor = 0;  // number, from 1
+  std::uint32_t first_step = 0;
+  std::uint32_t last_step = kEndless;
+  std::uint32_t correction_from = 0;
+  bool empty = false;
+  Outcome outcome;
+};
+
+// Blocks that never move: growing copies nothing and wastes at most one block.
+class RowStore {
+ public:
+  StepRow& operator[](Row row) { return blocks_[row >> kShift][row & kMask]; }
+  const StepRow& operator[](Row row) const { return blocks_[row >> kShift][row & kMask]; }
+  std::size_t size() const { return size_; }
+  void push_back(const StepRow& row) {
+    if ((size_ & kMask) == 0) blocks_.push_back(std::make_unique<StepRow[]>(kMask + 1));
+    (*this)[static_cast<Row>(size_++)] = row;
+  }
+
+ private:
+  static constexpr std::size_t kShift = 16, kMask = (1u << kShift) - 1;
+  std::vector<std::unique_ptr<StepRow[]>> blocks_;
+  std::size_t size_ = 0;
+};
+
+bool all_finite(std::span<const float> values) {
+  std::uint32_t bad = 0;
+  for (const float v : values) {
+    bad |=
+        static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(v) & 0x7f800000u) == 0x7f800000u);
+  }
+  return bad == 0;
+}
+bool all_finite(std::span<const Half> values) {
+  unsigned bad = 0;
+  for (const Half v : values) bad |= static_cast<unsigned>((v & 0x7c00u) == 0x7c00u);
+  return bad == 0;
+}
+
+void prefetch(std::uintptr_t begin, std::size_t bytes) {
+  constexpr std::uintptr_t kLine = 64;
+  for (std::uintptr_t at = begin & ~(kLine - 1); at < begin + bytes; at += kLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(at));
+  }
+}
+
+// Mean and variance in one pass, per column (Welford, "Note on a method for calculating corrected
+// sums of squares and products", 1962).
+class Moments {
+ public:
+  explicit Moments(std::size_t size) : mean_(size, 0), squares_(size, 0), now_(size, 0) {}
+  std::span<float> next() { return now_; }
+  void add() {
+    ++count_;
+    const double share = 1.0 / static_cast<double>(count_);
+    for (std::size_t i = 0; i < now_.size(); ++i) {
+      const double before = now_[i] - mean_[i];
+      mean_[i] += before * share;
+      squares_[i] += before * (now_[i] - mean_[i]);
+    }
+  }
+  void result(std::vector<float>& mean, std::vector<float>& scale) const {
+    mean.assign(mean_.begin(), mean_.end());
+    scale.assign(mean_.size(), 0);
+    for (std::size_t i = 0; i < mean_.size() && count_ > 0; ++i) {
+      scale[i] = static_cast<float>(std::sqrt(squares_[i] / static_cast<double>(count_)));
+    }
+  }
+
+ private:
+  std::uint64_t count_ = 0;
+  std::vector<double> mean_, squares_;
+  std::vector<float> now_;
+};
+
+}  // namespace
+
+Status DatasetOptions::validate() const {
+  const auto range = [](const char* name, std::size_t value, std::size_t low,
+                        std::size_t high) -> Status {
+    if (value >= low && value <= high) return {};
+    return invalid_argument("dataset: " + std::string(name) + " is " + std::to_string(value) +
+                            "; it must be from " + std::to_string(low) + " to " +
+                            std::to_string(high));
+  };
+  NUDGE_TRY(range("feature_size", feature_size, 0, kMaxFeatures));
+  NUDGE_TRY(range("proprioception_size", proprioception_size, 0, kMaxProprioception));
+  NUDGE_TRY(range("action_size", action_size, 1, kMaxActionSize));
+  NUDGE_TRY(range("horizon", horizon, 1, 64));
+  if (policy_period <= Duration::zero()) {
+    return invalid_argument("dataset: policy_period must be above 0");
+  }
+  if (before_takeover < Duration::zero()) {
+    return invalid_argument("dataset: before_takeover must not be negative");
+  }
+  return {};
+}
+
+struct Dataset::State {
+  State(FileSystem& f, DatasetOptions o) : files(f), options(std::move(o)) {
+    const auto period = std::max<Duration::rep>(1, options.policy_period.count());
+    const auto steps = (options.before_takeover.count() + period - 1) / period;
+    lead = static_cast<std::uint32_t>(std::clamp<Duration::rep>(steps, 0, 1'000'000));
+  }
+
+  FileSystem& files;
+  DatasetOptions options;
+  std::uint32_t lead = 0;  // steps ahead of a takeover
+  Sequence prefix = 0;
+
+  std::vector<EpisodeState> episodes;
+  std::vector<Columns> columns;  // by episode; apart, so that sampling touches little memory
+  std::unordered_map<EpisodeId, std::uint32_t> episode_index;  // never iterated
+  std::vector<SpanState> spans;
+  std::unordered_map<SpanId, std::uint32_t> span_index;  // never iterated
+  std::vector<std::string> supervisors;                  // number - 1
+  std::unordered_map<std::string, std::uint32_t> supervisor_number;
+  std::optional<std::uint32_t> open_episode;
+  std::uint64_t corrected_episodes = 0;
+  std::uint64_t held_out_episodes = 0;
+  std::uint64_t discarded = 0, unusable = 0, missing = 0;
+
+  RowStore rows;
+  Sampler sampler;
+  std::vector<Row> drawn;  // reused between batches
+
+  // ---- finding ----
+
+  std::uint32_t episode_at(EpisodeId id) {
+    const auto [found, is_new] =
+        episode_index.try_emplace(id, static_cast<std::uint32_t>(episodes.size()));
+    if (is_new) {
+      episodes.emplace_back().id = id;
+      columns.emplace_back();
+    }
+    return found->second;
+  }
+  std::uint32_t span_at(SpanId id) {
+    const auto [found, is_new] =
+        span_index.try_emplace(id, static_cast<std::uint32_t>(spans.size()));
+    if (is_new) spans.emplace_back();
+    return found->second;
+  }
+  std::uint32_t supervisor_at(const std::string& name) {
+    const auto found = supervisor_number.find(name);
+    if (found != supervisor_number.end()) return found->second;
+    if (supervisors.size() >= kMaxSupervisors) return kMaxSupervisors;
+    supervisors.push_back(name);
+    const auto number = static_cast<std::uint32_t>(supervisors.size());
+    supervisor_number.emplace(name, number);
+    return number;
+  }
+  bool is_excluded(const Actor& actor) const {
+    const auto& names = options.excluded_supervisors;
+    return std::find(names.begin(), names.end(), actor.name) != names.end();
+  }
+  // First row of the episode at or behind a policy step.
+  Row row_from(const EpisodeState& episode, std::uint32_t policy_step) const {
+    Row low = episode.first_row, high = episode.first_row + episode.rows;
+    while (low < high) {
+      const Row middle = low + (high - low) / 2;
+      if (rows[middle].policy_step < policy_step) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  // ---- what a step is ----
+
+  bool covers(const SpanState& span, std::uint32_t policy_step) const {
+    const LabelValue outcome = span.outcome.value();
+    return span.opened && !span.excluded && !span.empty && outcome != LabelValue::kFailure &&
+           outcome != LabelValue::kDiscard && policy_step >= span.first_step &&
+           policy_step <= span.last_step;
+  }
+
+  std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
+    if (row.flags != 0 || !episode.purpose) return {};
+    const LabelValue outcome = episode.outcome.value();
+    if (outcome == LabelValue::kDiscard) return {};
+    const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
+
+    if (*episode.purpose == EpisodePurpose::kDemonstration) {
+      if (!driven || episode.excluded || outcome == LabelValue::kFailure) return {};
+      if (row.span != kNoSpan && !covers(spans[row.span], row.policy_step)) return {};
+      return SampleClass::kDemonstration;
+    }
+    if (*episode.purpose != EpisodePurpose::kDeployment) return {};
+
+    if (row.span != kNoSpan) {
+      const SpanState& span = spans[row.span];
+      if (!covers(span, row.policy_step)) return {};
+      if (span.kind == SpanKind::kNudge) {
+        if (row.source != ControlSource::kNudge) return {};
+        return SampleClass::kNudged;
+      }
+      if (!driven) return {};
+      return row.policy_step < span.correction_from ? SampleClass::kRecovery
+                                                    : SampleClass::kCorrection;
+    }
+    if (row.source != ControlSource::kPolicy) return {};
+    const auto next =
+        std::upper_bound(episode.takeovers.begin(), episode.takeovers.end(), row.policy_step);
+    if (next != episode.takeovers.end() && *next - row.policy_step <= lead) {
+      return SampleClass::kBeforeTakeover;
+    }
+    if (outcome == LabelValue::kSuccess) return SampleClass::kAutonomousSuccess;
+    if (outcome == LabelValue::kFailure) return SampleClass::kAutonomousFailure;
+    return {};
+  }
+
+  bool is_dropped(SampleClass c) const {
+    return (c == SampleClass::kBeforeTakeover &&
+            options.before_takeover_advantage == Advantage::kNone) ||
+           (c == SampleClass::kAutonomousFailure &&
+            options.autonomous_failure_advantage == Advantage::kNone);
+  }
+  Advantage advantage_of(SampleClass c) const {
+    if (c == SampleClass::kBeforeTakeover) return options.before_takeover_advantage;
+    if (c == SampleClass::kAutonomousFailure) return options.autonomous_failure_advantage;
+    return options.advantage;
+  }
+
+  void place(Row number) {
+    StepRow& row = rows[number];
+    const EpisodeState& episode = episodes[row.episode];
+    const std::optional<SampleClass> c = classify(row, episode);
+    row.step_class = c ? static_cast<std::uint8_t>(*c) : kNoClass;
+    Sampler::StratumId to = Sampler::kNowhere;
+    if (c && !is_dropped(*c)) {
+      const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
+                         *c == SampleClass::kNudged;
+      to = sampler.stratum(*c, human ? spans[row.span].supervisor : 0, episode.kept_back);
+    }
+    sampler.move(number, to);
+  }
+  void place_from(std::uint32_t episode_number, std::uint32_t first_step,
+                  std::uint32_t last_step = kEndless) {
+    const EpisodeState& episode = episodes[episode_number];
+    const Row end = episode.first_row + episode.rows;
+    for (Row row = row_from(episode, first_step); row < end && rows[row].policy_step <= last_step;
+         ++row) {
+      place(row);
+    }
+  }
+  void keep_back_if_needed(std::uint32_t episode_number) {
+    EpisodeState& episode = episodes[episode_number];
+    const bool may_be_next = episode.purpose == EpisodePurpose::kDeployment && !episode.ended &&
+                             is_held_out(corrected_episodes + 1);
+    const bool keep =
+        episode.corrected_number > 0 ? is_held_out(episode.corrected_number) : may_be_next;
+    if (keep == episode.kept_back) return;
+    episode.kept_back = keep;
+    place_from(episode_number, 0);
+  }
+  void end_episode(std::uint32_t episode_number) {
+    episodes[episode_number].ended = true;
+    if (open_episode == episode_number) open_episode.reset();
+    keep_back_if_needed(episode_number);
+  }
+
+  // ---- events ----
+
+  void fold(const Event& event, const EpisodeStarted& started) {
+    if (open_episode) end_episode(*open_episode);  // its end was lost
+    const std::uint32_t number = episode_at(event.episode);
+    EpisodeState& episode = episodes[number];
+    episode.purpose = started.purpose;
+    episode.excluded = is_excluded(event.actor);
+    open_episode = number;
+    keep_back_if_needed(number);
+    place_from(number, 0);
+  }
+  void fold(const Event& event, const EpisodeEnded&) { end_episode(episode_at(event.episode)); }
+
+  void fold(const Event& event, const SpanOpened& opened) {
+    const std::uint32_t number = episode_at(event.episode);
+    SpanState& span = spans[span_at(opened.span)];
+    if (span.opened) return;
+    span.opened = true;
+    span.episode = number;
+    span.kind = opened.kind;
+    span.supervisor = supervisor_at(event.actor.name);
+    span.excluded = is_excluded(event.actor);
+    span.first_step = opened.first_step;
+    std::uint32_t from = opened.first_step;
+    if (opened.kind == SpanKind::kTakeover) {
+      auto& takeovers = episodes[number].takeovers;
+      takeovers.insert(std::upper_bound(takeovers.begin(), takeovers.end(), opened.first_step),
+                       opened.first_step);
+      from -= std::min(from, lead);
+    }
+    place_from(number, from);
+  }
+  void fold(const Event&, const SpanClosed& closed) {
+    SpanState& span = spans[span_at(closed.span)];
+    span.last_step = closed.last_step;
+    span.empty = closed.last_step < span.first_step;
+    if (!span.opened) return;
+    EpisodeState& episode = episodes[span.episode];
+    if (span.kind == SpanKind::kTakeover && closed.complete && !span.empty &&
+        episode.purpose == EpisodePurpose::kDeployment && episode.corrected_number == 0) {
+      episode.corrected_number = ++corrected_episodes;
+      if (is_held_out(episode.corrected_number)) ++held_out_episodes;
+      keep_back_if_needed(span.episode);
+      if (open_episode && *open_episode != span.episode) keep_back_if_needed(*open_episode);
+    }
+    place_from(span.episode, span.first_step);
+  }
+  void fold(const Event&, const SpanSplit& split) {
+    SpanState& span = spans[span_at(split.span)];
+    span.correction_from = split.correction_from;
+    if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
+  void fold(const Event& event, const Label& label) {
+    if (is_excluded(event.actor)) return;
+    if (label.span == 0) {
+      const std::uint32_t number = episode_at(label.episode);
+      const LabelValue before = episodes[number].outcome.value();
+      episodes[number].outcome.add(event.actor.role, label.value);
+      if (episodes[number].outcome.value() != before) place_from(number, 0);
+      return;
+    }
+    SpanState& span = spans[span_at(label.span)];
+    span.outcome.add(event.actor.role, label.value);
+    if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
+  void fold(const Event&, const StepsDiscarded& undo) {
+    if (undo.last_step < undo.first_step) return;
+    const std::uint32_t number = episode_at(undo.episode);
+    EpisodeState& episode = episodes[number];
+    episode.discards.emplace_back(undo.first_step, undo.last_step);
+    const Row end = episode.first_row + episode.rows;
+    for (Row row = row_from(episode, undo.first_step);
+         row < end && rows[row].policy_step <= undo.last_step; ++row) {
+      if (!(rows[row].flags & kRowDiscarded)) ++discarded;
+      rows[row].flags |= kRowDiscarded;
+      place(row);
+    }
+  }
+  template <typename Other>
+  void fold(const Event&, const Other&) {}  // teaches nothing
+
+  // ---- steps ----
+
+  Status map_segment(std::uint32_t number, const StepsRef& steps) {
+    EpisodeState& episode = episodes[number];
+    if (!episode.map) {
+      Result<std::unique_ptr<SegmentMap>> map = SegmentMap::open(files, steps.path);
+      if (!map.ok()) return map.status();
+      const SegmentSpec& spec = (*map)->spec();
+      if (spec.episode != steps.episode) {
+        return data_loss("dataset: " + steps.path + " belongs to episode " +
+                         std::to_string(spec.episode) + ", not to " +
+                         std::to_string(steps.episode) + "; run the log's check");
+      }
+      episode.map = std::move(*map);
+      episode.usable =
+          spec.feature_size == options.feature_size &&
+          spec.proprioception_size == options.proprioception_size &&
+          spec.action_size == options.action_size &&
+          (options.backbone_hash.empty() || spec.backbone_hash == options.backbone_hash);
+    } else if (steps.end_offset > episode.map->size()) {
+      NUDGE_TRY(episode.map->refresh());
+      locate_columns(number);
+    }
+    if (steps.end_offset > episode.map->size()) {
+      return data_loss("dataset: " + steps.path +
+                       " ends before the steps that the log committed; "
+                       "run the log's check");
+    }
+    return {};
+  }
+  void locate_columns(std::uint32_t number) {
+    const EpisodeState& episode = episodes[number];
+    for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
+      if (rows[row].flags & kRowNoData) continue;
+      locate_columns(number, episode.map->step_at(rows[row].offset));
+      return;
+    }
+  }
+  void locate_columns(std::uint32_t number, const StepView& step) {
+    columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - step.offset,
+                       reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - step.offset,
+                       reinterpret_cast<std::uintptr_t>(step.executed.data()) - step.offset};
+  }
+
+  bool has_data(const EpisodeState& episode, const StepView& step) const {
+    return episode.usable && step.features.size() == options.feature_size &&
+           step.proprioception.size() == options.proprioception_size &&
+           step.executed.size() == options.action_size && all_finite(step.features) &&
+           all_finite(step.proprioception) && all_finite(step.executed);
+  }
+
+  Status add(std::uint32_t number, const StepView& step) {
+    EpisodeState& episode = episodes[number];
+    const Row next = static_cast<Row>(rows.size());
+    const bool in_order = episode.rows == 0 || (episode.first_row + episode.rows == next &&
+                                                rows[next - 1].policy_step < step.policy_step);
+    if (step.episode != episode.id || step.sequence <= prefix || !in_order) {
+      return data_loss("dataset: " + episode.map->path() + " at " + std::to_string(step.offset) +
+                       ": step " + std::to_string(step.policy_step) + " of episode " +
+                       std::to_string(step.episode) + " is out of order; run the log's check");
+    }
+    if (rows.size() >= 0xffffffff) return resource_exhausted("dataset: more than 2^32 steps");
+    if (episode.rows == 0) episode.first_row = next;
+
+    StepRow row;
+    row.offset = step.offset;
+    row.episode = number;
+    row.policy_step = step.policy_step;
+    row.source = step.source;
+    if (step.span != 0) row.span = span_at(step.span);
+    if (!has_data(episode, step)) {
+      row.flags |= kRowNoData;
+    } else if (columns[number].executed == 0) {
+      locate_columns(number, step);
+    }
+    if (step.flags & kStepStale) row.flags |= kRowStale;
+    if (row.flags != 0) ++unusable;
+    for (const auto& [first, last] : episode.discards) {
+      if (step.policy_step < first || step.policy_step > last) continue;
+      row.flags |= kRowDiscarded;
+      ++discarded;
+      break;
+    }
+    rows.push_back(row);
+    sampler.add_row();
+    ++episode.rows;
+    prefix = step.sequence;
+    place(next);
+    return {};
+  }
+
+  // ---- reading ----
+
+  // Whether the step of `row` + 1 belongs to a window that has come as far as `row`.
+  bool goes_on(Row row) const {
+    if (row + 1 >= rows.size()) return false;
+    const StepRow& a = rows[row];
+    const StepRow& b = rows[row + 1];
+    const bool same_class = a.step_class == b.step_class ||
+                            (a.step_class == static_cast<std::uint8_t>(SampleClass::kRecovery) &&
+                             b.step_class == static_cast<std::uint8_t>(SampleClass::kCorrection));
+    return a.episode == b.episode && a.policy_step + 1 == b.policy_step && a.span == b.span &&
+           a.source == b.source && same_class && b.step_class != kNoClass;
+  }
+
+  std::span<const Half> features(const StepRow& row) const {
+    return {reinterpret_cast<const Half*>(columns[row.episode].features + row.offset),
+            options.feature_size};
+  }
+  const float* proprioception(const StepRow& row) const {
+    return reinterpret_cast<const float*>(columns[row.episode].proprioception + row.offset);
+  }
+  const float* executed(const StepRow& row) const {
+    return reinterpret_cast<const float*>(columns[row.episode].executed + row.offset);
+  }
+
+  // Fills the batch with one chunk per row. Records are scattered over gigabytes, so the addresses
+  // of a group are asked for before any is read.
+  void gather(std::span<const Row> starts, std::size_t horizon, Batch& batch) const {
+    const std::size_t size = starts.size(), f = options.feature_size,
+                      p = options.proprioception_size, a = options.action_size;
+    batch.size = size;
+    batch.feature_size = f;
+    batch.proprioception_size = p;
+    batch.action_size = a;
+    batch.horizon = horizon;
+    batch.features.resize(size * f);
+    batch.proprioception.resize(size * p);
+    batch.actions.resize(size * horizon * a);
+    batch.mask.resize(size * horizon);
+    batch.weight.resize(size);
+    batch.advantage.resize(size);
+    batch.cluster.resize(size);
+
+    constexpr std::size_t kGroup = 32;
+    std::size_t lengths[kGroup];
+    for (std::size_t begin = 0; begin < size; begin += kGroup) {
+      const std::size_t n = std::min(kGroup, size - begin);
+      const std::span<const Row> group = starts.subspan(begin, n);
+      for (const Row row : group) {
+        const Row last = static_cast<Row>(std::min<std::size_t>(rows.size() - 1, row + horizon));
+        __builtin_prefetch(&rows[row]);
+        for (Row at = row + 2; at <= last; at += 2) __builtin_prefetch(&rows[at]);
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        const StepRow& row = rows[group[i]];
+        const Columns& c = columns[row.episode];
+        prefetch(c.features + row.offset, f * sizeof(Half));
+        prefetch(c.proprioception + row.offset, p * sizeof(float));
+        std::size_t length = 0;
+        if (horizon > 0) {
+          prefetch(c.executed + row.offset, a * sizeof(float));
+          length = 1;
+          for (Row at = group[i]; length < horizon && goes_on(at); ++at, ++length) {
+            prefetch(c.executed + rows[at + 1].offset, a * sizeof(float));
+          }
+        }
+        lengths[i] = length;
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t out = begin + i;
+        const StepRow& row = rows[group[i]];
+        to_float(features(row), std::span<float>(batch.features).subspan(out * f, f));
+        if (p > 0) {
+          std::memcpy(batch.proprioception.data() + out * p, proprioception(row),
+                      p * sizeof(float));
+        }
+        float* actions = batch.actions.data() + out * horizon * a;
+        float* mask = batch.mask.data() + out * horizon;
+        const float* action = nullptr;
+        for (std::size_t h = 0; h < horizon; ++h) {
+          if (h < lengths[i]) action = executed(rows[group[i] + static_cast<Row>(h)]);
+          std::memcpy(actions + h * a, action, a * sizeof(float));
+          mask[h] = h < lengths[i] ? 1.0f : 0.0f;
+        }
+        batch.weight[out] = 1;
+        batch.advantage[out] = row.step_class == kNoClass
+                                   ? Advantage::kNone
+                                   : advantage_of(static_cast<SampleClass>(row.step_class));
+        batch.cluster[out] = episodes[row.episode].id;
+      }
+    }
+  }
+
+  // Rows of a class in log order, so that nothing depends on how they came to their stratum.
+  std::vector<Row> rows_of(SampleClass sample_class, bool held_out) const {
+    std::vector<Row> found;
+    for (const Sampler::Stratum& s : sampler.strata()) {
+      if (s.sample_class != sample_class || s.held_out != held_out) continue;
+      found.insert(found.end(), s.rows.begin(), s.rows.end());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+};
+
+Dataset::Dataset(FileSystem& files, DatasetOptions options)
+    : state_(std::make_unique<State>(files, std::move(options))) {}
+Dataset::~Dataset() = default;
+Dataset::Dataset(Dataset&&) noexcept = default;
+Dataset& Dataset::operator=(Dataset&&) noexcept = default;
+
+Sequence Dataset::prefix() const { return state_->prefix; }
+std::size_t Dataset::bytes_per_step() { return sizeof(StepRow) + Sampler::bytes_per_row(); }
+
+Status Dataset::apply(const FeedItem& item) {
+  if (const auto* event = std::get_if<Event>(&item)) return apply(*event);
+  return apply_steps(std::get<StepsRef>(item));
+}
+
+Status Dataset::apply(const Event& event) {
+  if (event.sequence <= state_->prefix) return {};
+  std::visit([&](const auto& payload) { state_->fold(event, payload); }, event.payload);
+  state_->prefix = event.sequence;
+  return {};
+}
+
+Status Dataset::apply_steps(const StepsRef& steps) {
+  if (steps.last <= state_->prefix) return {};
+  const std::uint32_t number = state_->episode_at(steps.episode);
+  if (const Status mapped = state_->map_segment(number, steps); !mapped.ok()) {
+    if (mapped.code() != Code::kNotFound) return mapped;
+    pass_over(steps);
+    return {};
+  }
+  Status added;
+  const Status scanned = state_->episodes[number].map->scan(
+      steps.first_offset, steps.end_offset, SegmentMap::Check::kBounds, [&](const StepView& step) {
+        const bool known = step.sequence >= steps.first && step.sequence <= state_->prefix;
+        if (known) return true;
+        if (step.sequence > steps.last) return false;  // said below
+        added = state_->add(number, step);
+        return added.ok();
+      });
+  if (!added.ok()) return added;
+  NUDGE_TRY(scanned);
+  if (state_->prefix != steps.last) {
+    return data_loss("dataset: " + steps.path + " holds no step with sequence " +
+                     std::to_string(steps.last) + "; run the log's check");
+  }
+  return {};
+}
+
+void Dataset::pass_over(const StepsRef& steps) {
+  if (steps.last <= state_->prefix) return;
+  state_->missing += steps.last - std::max(steps.first - 1, state_->prefix);
+  state_->prefix = steps.last;
+}
+
+Status Dataset::sample(Batch& batch, std::size_t size, const Mix& mix, Random& random) {
+  NUDGE_TRY(state_->sampler.prepare(mix));
+  state_->drawn.resize(size);
+  state_->sampler.draw(state_->drawn, random);
+  state_->gather(state_->drawn, state_->options.horizon, batch);
+  return {};
+}
+
+Normaliser Dataset::normaliser() const {
+  const DatasetOptions& options = state_->options;
+  Moments features(options.feature_size), proprioception(options.proprioception_size),
+      action(options.action_size);
+  Normaliser result;
+  for (const Row number : state_->rows_of(SampleClass::kDemonstration, false)) {
+    const StepRow& row = state_->rows[number];
+    to_float(state_->features(row), features.next());
+    features.add();
+    std::copy_n(state_->proprioception(row), options.proprioception_size,
+                proprioception.next().begin());
+    proprioception.add();
+    std::copy_n(state_->executed(row), options.action_size, action.next().begin());
+    action.add();
+    ++result.steps;
+  }
+  features.result(result.feature_mean, result.feature_scale);
+  proprioception.result(result.proprioception_mean, result.proprioception_scale);
+  action.result(result.action_mean, result.action_scale);
+  return result;
+}
+
+Batch Dataset::demonstration_probe(std::size_t max, std::uint64_t seed) const {
+  std::vector<Row> rows = state_->rows_of(SampleClass::kDemonstration, false);
+  if (rows.size() > max) {
+    Random random(seed);
+    for (std::size_t i = 0; i < max; ++i) {  // the first `max` places of a shuffle
+      std::swap(rows[i], rows[i + random.below(rows.size() - i)]);
+    }
+    rows.resize(max);
+    std::sort(rows.begin(), rows.end());
+  }
+  Batch batch;
+  state_->gather(rows, state_->options.horizon, batch);
+  return batch;
+}
+
+Batch Dataset::held_out_probe(std::size_t max) const {
+  std::vector<Row> rows = state_->rows_of(SampleClass::kCorrection, true);
+  std::erase_if(rows, [&](Row row) {  // kept back only for now
+    return state_->episodes[state_->rows[row].episode].corrected_number == 0;
+  });
+  if (rows.size() > max) {
+    for (std::size_t i = 0; i < max; ++i) rows[i] = rows[i * rows.size() / max];
+    rows.resize(max);
+  }
+  Batch batch;
+  state_->gather(rows, state_->options.horizon, batch);
+  return batch;
+}
+
+Batch Dataset::recent_observations(std::size_t max) const {
+  std::vector<Row> found;
+  for (std::size_t left = state_->rows.size(); left > 0 && found.size() < max;) {
+    const Row row = static_cast<Row>(left - 1);
+    const EpisodeState& episode = state_->episodes[state_->rows[row].episode];
+    if (episode.purpose != EpisodePurpose::kDeployment) {
+      left = episode.first_row;
+      continue;
+    }
+    if (!(state_->rows[row].flags & (kRowNoData | kRowDiscarded))) found.push_back(row);
+    --left;
+  }
+  std::reverse(found.begin(), found.end());
+  Batch batch;
+  state_->gather(found, 0, batch);
+  return batch;
+}
+
+DatasetCounts Dataset::counts() const {
+  const State& s = *state_;
+  DatasetCounts counts;
+  counts.prefix = s.prefix;
+  counts.steps = s.rows.size();
+  counts.discarded = s.discarded;
+  counts.unusable = s.unusable;
+  counts.missing = s.missing;
+  counts.corrected_episodes = s.corrected_episodes;
+  counts.held_out_episodes = s.held_out_episodes;
+  for (const std::string& name : s.supervisors) counts.supervisors.push_back({name, 0, 0, 0, 0});
+  for (const Sampler::Stratum& stratum : s.sampler.strata()) {
+    const auto c = static_cast<std::size_t>(stratum.sample_class);
+    const std::uint64_t n = stratum.rows.size();
+    (stratum.held_out ? counts.held_out : counts.trainable)[c] += n;
+    if (stratum.supervisor == 0) continue;
+    SupervisorCounts& by = counts.supervisors[stratum.supervisor - 1];
+    if (stratum.held_out) {
+      by.held_out += n;
+    } else if (stratum.sample_class == SampleClass::kCorrection) {
+      by.corrections += n;
+    } else if (stratum.sample_class == SampleClass::kRecovery) {
+      by.recoveries += n;
+    } else {
+      by.nudged += n;
+    }
+  }
+  for (const EpisodeState& episode : s.episodes) {
+    if (!episode.purpose) continue;
+    ++counts.episodes;
+    switch (*episode.purpose) {
+      case EpisodePurpose::kDeployment:
+        ++counts.deployments;
+        counts.successes += episode.outcome.value() == LabelValue::kSuccess;
+        counts.failures += episode.outcome.value() == LabelValue::kFailure;
+        break;
+      case EpisodePurpose::kDemonstration: ++counts.demonstrations; break;
+      case EpisodePurpose::kEvaluation: ++counts.evaluations; break;
+    }
+  }
+  return counts;
+}
+
+std::array<std::uint64_t, kSampleClasses + 1> Dataset::counts(EpisodeId id) const {
+  std::array<std::uint64_t, kSampleClasses + 1> counts{};
+  const auto found = state_->episode_index.find(id);
+  if (found == state_->episode_index.end()) return counts;
+  const EpisodeState& episode = state_->episodes[found->second];
+  for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
+    const std::uint8_t c = state_->rows[row].step_class;
+    ++counts[c == kNoClass ? kSampleClasses : c];
+  }
+  return counts;
+}
+
+}  // namespace nudge

@@ -1,0 +1,229 @@
+#include "replay/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace nudge {
+namespace {
+
+std::size_t index(SampleClass c) { return static_cast<std::size_t>(c); }
+
+bool is_human(SampleClass c) {
+  return c == SampleClass::kCorrection || c == SampleClass::kRecovery || c == SampleClass::kNudged;
+}
+// What keeps a policy from forgetting while it learns corrections.
+bool is_anchor(SampleClass c) {
+  return c == SampleClass::kDemonstration || c == SampleClass::kAutonomousSuccess;
+}
+
+// Water-filling: parts in proportion to `sizes`, none above `cap`; what a capped one may not take
+// goes to the others. The parts sum to 1, or to less when the cap leaves no more.
+std::vector<double> water_fill(const std::vector<double>& sizes, double cap) {
+  std::vector<double> parts(sizes.size(), 0);
+  std::vector<bool> full(sizes.size(), false);
+  double left = 1;
+  for (;;) {
+    double open = 0;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (!full[i]) open += sizes[i];
+    }
+    if (open <= 0) return parts;
+    bool more = false;
+    const double level = left / open;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (full[i] || sizes[i] * level <= cap) continue;
+      full[i] = more = true;
+      parts[i] = cap;
+      left -= cap;
+    }
+    if (more) {
+      left = std::max(left, 0.0);
+      continue;
+    }
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (!full[i]) parts[i] = sizes[i] * level;
+    }
+    return parts;
+  }
+}
+
+}  // namespace
+
+Status Mix::validate() const {
+  double total = 0;
+  for (std::size_t i = 0; i < share.size(); ++i) {
+    if (!std::isfinite(share[i]) || share[i] < 0) {
+      return invalid_argument("mix: the share of class " + std::to_string(i) +
+                              " must be a number from 0 up");
+    }
+    total += share[i];
+  }
+  if (!(total > 0) || !std::isfinite(total)) {
+    return invalid_argument("mix: at least one class needs a share above 0");
+  }
+  if (!(supervisor_cap > 0 && supervisor_cap <= 1)) {
+    return invalid_argument("mix: supervisor_cap must be above 0 and at most 1");
+  }
+  return {};
+}
+
+Sampler::StratumId Sampler::stratum(SampleClass sample_class, std::uint32_t supervisor,
+                                    bool held_out) {
+  const auto key = std::tuple(sample_class, supervisor, held_out);
+  if (const auto found = ids_.find(key); found != ids_.end()) return found->second;
+  if (strata_.size() >= kNowhere) return kNowhere;
+  const auto id = static_cast<StratumId>(strata_.size());
+  strata_.push_back({sample_class, supervisor, held_out, {}});
+  ids_.emplace(key, id);
+  return id;
+}
+
+void Sampler::add_row() {
+  if (rows_ % kBlock == 0) {
+    places_.emplace_back();
+    places_.back().reserve(kBlock);
+  }
+  places_.back().emplace_back();
+  ++rows_;
+}
+
+void Sampler::move(Row row, StratumId to) {
+  Place& place = places_[row / kBlock][row % kBlock];
+  if (place.stratum == to) return;
+  dirty_ = true;
+  if (place.stratum != kNowhere) {
+    std::vector<Row>& rows = strata_[place.stratum].rows;
+    const std::uint32_t position = place.position;
+    const Row last = rows.back();
+    rows[position] = last;
+    rows.pop_back();
+    places_[last / kBlock][last % kBlock].position = position;
+  }
+  place.stratum = to;
+  if (to != kNowhere) {
+    std::vector<Row>& rows = strata_[to].rows;
+    place.position = static_cast<std::uint32_t>(rows.size());
+    rows.push_back(row);
+  }
+}
+
+Status Sampler::prepare(const Mix& mix) {
+  if (!dirty_ && mix == mix_ && !table_.empty()) return {};
+  NUDGE_TRY(mix.validate());
+  table_.clear();
+  dirty_ = true;
+
+  std::array<std::vector<std::size_t>, kSampleClasses> members;  // strata that may be drawn
+  for (std::size_t i = 0; i < strata_.size(); ++i) {
+    const Stratum& s = strata_[i];
+    if (!s.held_out && !s.rows.empty() && mix.share[index(s.sample_class)] > 0) {
+      members[index(s.sample_class)].push_back(i);
+    }
+  }
+  double total = 0;
+  bool anchored = false, human = false;
+  for (std::size_t c = 0; c < kSampleClasses; ++c) {
+    if (members[c].empty()) continue;
+    total += mix.share[c];
+    anchored |= is_anchor(static_cast<SampleClass>(c));
+    human |= is_human(static_cast<SampleClass>(c));
+  }
+  if (total <= 0) {
+    return failed_precondition(
+        "sampler: no step may be trained on yet; record a demonstration, correct the robot, or "
+        "label an episode a success");
+  }
+  if (!anchored && !(human && mix.corrections_may_stand_alone)) {
+    return failed_precondition(
+        "sampler: there are corrections, but no demonstration and no autonomous success to train "
+        "beside them; record a demonstration or label an episode a success");
+  }
+
+  // Within a class: in proportion to the rows, under the cap. Then what the caps left over goes to
+  // demonstrations and autonomous successes.
+  std::array<std::vector<double>, kSampleClasses> parts;
+  std::array<double, kSampleClasses> mass{};
+  double used = 0, takers = 0;
+  for (std::size_t c = 0; c < kSampleClasses; ++c) {
+    if (members[c].empty()) continue;
+    const auto sample_class = static_cast<SampleClass>(c);
+    std::vector<double> sizes;
+    for (const std::size_t i : members[c]) {
+      sizes.push_back(static_cast<double>(strata_[i].rows.size()));
+    }
+    const bool capped = is_human(sample_class) && sizes.size() >= 2;
+    parts[c] = water_fill(sizes, capped ? mix.supervisor_cap : 1.0);
+    double filled = 0;
+    for (const double part : parts[c]) filled += part;
+    for (double& part : parts[c]) part /= filled;
+    mass[c] = mix.share[c] / total * std::min(filled, 1.0);
+    used += mass[c];
+    if (is_anchor(sample_class)) takers += mass[c];
+  }
+  const double left = std::max(0.0, 1.0 - used);
+  for (std::size_t c = 0; c < kSampleClasses; ++c) {
+    if (takers <= 0) {
+      mass[c] /= used;
+    } else if (is_anchor(static_cast<SampleClass>(c))) {
+      mass[c] += left * mass[c] / takers;
+    }
+  }
+  probabilities_.assign(strata_.size(), 0);
+  for (std::size_t c = 0; c < kSampleClasses; ++c) {
+    for (std::size_t k = 0; k < members[c].size(); ++k) {
+      probabilities_[members[c][k]] = mass[c] * parts[c][k];
+    }
+  }
+  fill_table();
+  mix_ = mix;
+  dirty_ = false;
+  return {};
+}
+
+void Sampler::fill_table() {
+  std::vector<double> scaled;
+  std::vector<std::size_t> small, large;  // slots
+  for (std::size_t i = 0; i < probabilities_.size(); ++i) {
+    if (probabilities_[i] <= 0) continue;
+    table_.push_back({1, i, i});
+    scaled.push_back(probabilities_[i]);
+  }
+  for (std::size_t s = 0; s < table_.size(); ++s) {
+    scaled[s] *= static_cast<double>(table_.size());
+    (scaled[s] < 1 ? small : large).push_back(s);
+  }
+  while (!small.empty() && !large.empty()) {
+    const std::size_t less = small.back(), more = large.back();
+    small.pop_back();
+    table_[less].keep = scaled[less];
+    table_[less].other = table_[more].own;
+    scaled[more] -= 1 - scaled[less];
+    if (scaled[more] < 1) {
+      large.pop_back();
+      small.push_back(more);
+    }
+  }
+  // What is left over is 1 up to rounding, and keeps its own stratum.
+}
+
+void Sampler::draw(std::span<Row> rows, Random& random) const {
+  // Two passes over small groups: the entries are in different cache lines of large vectors, and
+  // asking for all of a group before reading any hides the waiting.
+  constexpr std::size_t kGroup = 64;
+  const Row* entries[kGroup];
+  while (!rows.empty()) {
+    const std::size_t n = std::min(kGroup, rows.size());
+    for (std::size_t i = 0; i < n; ++i) {
+      const Slot& slot = table_[random.below(table_.size())];
+      const std::size_t s = random.uniform() < slot.keep ? slot.own : slot.other;
+      const std::vector<Row>& from = strata_[s].rows;
+      entries[i] = &from[random.below(from.size())];
+      __builtin_prefetch(entries[i]);
+    }
+    for (std::size_t i = 0; i < n; ++i) rows[i] = *entries[i];
+    rows = rows.subspan(n);
+  }
+}
+
+}  // namespace nudge
