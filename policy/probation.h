@@ -1,0 +1,133 @@
+// After the swap: watches full weights that are not confirmed yet, and says when to confirm them
+// and when to go back.
+//
+// Rolled back at once: an action that is not finite, a clamp rate of more than `clamp_ratio` times
+// the parent's, inference over its latency budget. Takeovers are how people teach, so they count
+// against weights only when their rate per autonomous episode exceeds the confirmed parent's
+// significantly.
+//
+// The test: given k takeovers in both together, and n1 and n0 episodes, equal rates make those of
+// the new weights Binomial(k, n1 / (n1 + n0)); the p-value is its upper tail (Przyborowski and
+// Wilenski, "Homogeneity of results in testing samples from Poisson series", Biometrika 1940). It
+// is exact at any count, and without episodes of the parent it never rejects. It is looked at after
+// every episode, so over a long probation its false alarms exceed 5 %; a false alarm costs one
+// round of learning.
+//
+// Exposure belongs to the lineage: the full versions since the last confirmed one. A full round
+// after each corrected episode replaces a version long before five episodes are over, so that,
+// judged one by one, no version would ever be confirmed while people are teaching, which is when it
+// matters. Each of them started from its predecessor and passed the gate against the confirmed one,
+// so what the lineage went through without a trigger speaks for the newest, with a little evidence
+// of its own.
+//
+// Provisional weights (micro-rounds) add nothing to the lineage and are never confirmed; the
+// immediate triggers hold for them as well.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nudge/event.h"
+#include "nudge/status.h"
+#include "nudge/time.h"
+
+namespace nudge {
+
+struct ProbationOptions {
+  std::uint32_t episodes = 5;    // AUTO episodes of the lineage before it is confirmed, and
+                                 // before takeovers are judged; >= 1
+  std::uint32_t own_steps = 50;  // AUTO steps of the version itself that replace a whole episode
+                                 // of its own
+  std::uint32_t clamp_min_steps = 100;  // AUTO steps on either side before clamp rates are compared
+  double clamp_ratio = 2.0;             // > 1
+  double clamp_floor = 0.01;  // parent's rate is taken as at least this: with a parent that
+                              // never clamps, one clamped step is no evidence
+  Duration latency_budget = std::chrono::milliseconds(50);  // of one inference; > 0
+  std::uint32_t late_limit = 3;    // inferences over the budget among the last `late_window` that
+  std::uint32_t late_window = 20;  // trigger; 1..64. Not the first one: virtual machines stall
+                                   // every thread for 4-10 ms now and then
+  double confidence = 0.95;  // one-sided, of the test on takeovers; in (0.5, 1)
+
+  Status validate() const;  // kInvalidArgument naming the first field out of its range
+};
+
+// What a set of weights, or a lineage of them, went through in AUTO.
+struct Exposure {
+  std::uint64_t episodes = 0;   // in which it drove at least one AUTO step
+  std::uint64_t steps = 0;      // AUTO policy steps
+  std::uint64_t clamped = 0;    // of these, executed differently from requested by the limits
+  std::uint64_t takeovers = 0;  // that cut it while it drove
+
+  friend bool operator==(const Exposure&, const Exposure&) = default;
+};
+
+struct Verdict {
+  enum class Kind { kKeep, kConfirm, kRollBack };
+  Kind kind = Kind::kKeep;
+  WeightsVersion version = 0;  // the one meant
+  WeightsVersion to = 0;       // kRollBack: the last confirmed version; 0: there is none, so hold
+  std::string reason;          // kRollBack: stable word: "non_finite", "clamp_rate", "latency",
+                               // "takeovers"
+  std::string detail;          // for people, with the figures
+};
+
+// P(X >= takeovers) for X ~ Binomial(takeovers + parent_takeovers, episodes / (episodes +
+// parent_episodes)): small when the rate is higher than the parent's. 1 without any episodes.
+double takeover_p_value(const Exposure& exposure, const Exposure& parent);
+
+// Not thread-safe. Reads no clock: what happened is told in order.
+class Probation {
+ public:
+  // `options` must be valid.
+  explicit Probation(ProbationOptions options);
+
+  // ---- what the log says; also when replaying it ----
+  // Boot, WeightsConfirmed and WeightsPromoted: `version` is the one to go back to. The lineage's
+  // exposure becomes the parent's, and a new lineage begins. At boot pass what was known as
+  // `parent`.
+  void on_confirmed(WeightsVersion version);
+  void on_boot(WeightsVersion confirmed, const Exposure& parent);
+  void on_live(WeightsVersion version, WeightsKind kind);
+  // The lineage is given up. `to` is live and confirmed.
+  void on_rolled_back(WeightsVersion to);
+
+  // ---- what happens; for the version that is live ----
+  void on_episode_started();
+  void on_auto_step(bool clamped);      // one policy step of AUTO
+  void on_inference(Duration latency);  // observation to chunk
+  void on_non_finite();                 // an action or a chunk with a NaN or an infinity
+  void on_takeover();                   // AUTO -> TAKEOVER
+  void on_episode_ended();
+
+  // What to do now. Asking changes nothing: the answer stays until the event that carries it out.
+  Verdict verdict() const;
+
+  WeightsVersion confirmed() const { return confirmed_; }
+  WeightsVersion live() const { return live_; }
+  const Exposure& parent() const { return parent_; }    // of the confirmed version
+  const Exposure& lineage() const { return lineage_; }  // of full versions since
+  const Exposure& own() const { return own_; }          // of the live version
+
+ private:
+  bool on_probation() const { return live_ != 0 && live_ != confirmed_; }
+  bool full_on_probation() const { return on_probation() && kind_ == WeightsKind::kFull; }
+  void reset_own();
+
+  ProbationOptions options_;
+  WeightsVersion confirmed_ = 0;
+  WeightsVersion live_ = 0;
+  WeightsKind kind_ = WeightsKind::kFull;
+  Exposure parent_;
+  Exposure lineage_;
+  Exposure own_;
+  std::uint64_t late_ = 0;  // bit i: the inference i ago was over the budget
+  bool non_finite_ = false;
+  bool in_episode_ = false;
+  bool own_episode_whole_ = false;  // live since the episode's first AUTO step
+  bool own_whole_episode_ended_ = false;
+  bool counted_own_ = false;      // this episode is in own_.episodes
+  bool counted_parent_ = false;   // ... in parent_.episodes
+  bool counted_lineage_ = false;  // ... in lineage_.episodes
+};
+
+}  // namespace nudge
