@@ -34,9 +34,11 @@ class Expert {
  private:
   ExpertOptions options_;
   Random random_;
-  Vec3 sway_{};           // the hand's unsteadiness, normalised rate
-  bool closing_ = false;  // committed to the grasp
-  int closing_steps_ = 0;
+  double hover_ = 0.07;    // m above the block, on the way to it
+  double speed_ = 1.0;     // normalised
+  Vec3 sway_{};            // the hand's unsteadiness, normalised rate
+  bool grasping_ = false;  // committed: closing, then lifting
+  int grasp_steps_ = 0;
 };
 
 }  // namespace nudge

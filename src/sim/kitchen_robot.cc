@@ -25,7 +25,7 @@ constexpr double kJointSpeed = 2.2;  // rad/s, about the Panda's limit
 // gentle, and the hand answers at once when the person turns around.
 constexpr double kToolLeash = 0.03;     // m
 constexpr double kGripperLeash = 0.02;  // m; sets the force of the grip: 10 N a finger
-constexpr double kToolFloor = 0.010;    // m; lowest tool point, the fingertips just above the board
+constexpr double kToolFloor = 0.012;    // m; lowest tool point, the fingertips just above the board
 constexpr double kDamping = 0.02;       // of the inverse kinematics, m and rad per rad
 constexpr double kPosture = 0.02;       // share of the way back to the home posture per tick
 constexpr double kMaxYaw = 0.26;        // rad, of the block at the start
@@ -130,19 +130,22 @@ struct KitchenRobot::Impl {
   Status tick(Vec3 rate, double grip) {
     const Vec3 at = tool();
     for (int i = 0; i < 3; ++i) {
-      // The error is proportional to the motion, so a still hand stays still.
+      if (rate[i] == 0) continue;  // a still hand stays still, also against a push
+      // The error is proportional to the motion. Five ticks make a policy step: sqrt(5) turns its
+      // spread into a tick's.
       double motion = rate[i] * kTick;
-      if (motion != 0) {
-        // Five ticks make a policy step: sqrt(5) turns its spread into a tick's.
-        motion += options.actuation_noise * std::abs(motion) * std::sqrt(5.0) * noise.normal();
-      }
+      motion += options.actuation_noise * std::abs(motion) * std::sqrt(5.0) * noise.normal();
+      const double target =
+          std::clamp(tool_target[i] + motion, at[i] - kToolLeash, at[i] + kToolLeash);
       const double floor = i == 2 ? kToolFloor : kWorkspaceLower[i];
-      double target = std::clamp(tool_target[i] + motion, floor, kWorkspaceUpper[i]);
-      tool_target[i] = std::clamp(target, at[i] - kToolLeash, at[i] + kToolLeash);
+      tool_target[i] = std::clamp(target, floor, kWorkspaceUpper[i]);
     }
-    const double open = opening();
-    gripper_target = std::clamp(gripper_target + grip * kTick, 0.0, kGripperOpen);
-    gripper_target = std::clamp(gripper_target, open - kGripperLeash, open + kGripperLeash);
+    if (grip != 0) {
+      const double open = opening();
+      const double target =
+          std::clamp(gripper_target + grip * kTick, open - kGripperLeash, open + kGripperLeash);
+      gripper_target = std::clamp(target, 0.0, kGripperOpen);
+    }
 
     const auto from = joint_target;
     solve(kJointSpeed * kTick);

@@ -5,9 +5,12 @@
 #include <turbojpeg.h>
 
 #include <algorithm>
+#include <csetjmp>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -27,12 +30,15 @@ class GlContext {
 class Library {
  public:
   explicit Library(std::initializer_list<const char*> names) {
-    // Global: MuJoCo looks the GL functions up among the libraries of the process. Never closed:
-    // Mesa does not survive it.
     for (const char* name : names) {
-      if ((handle_ = dlopen(name, RTLD_NOW | RTLD_GLOBAL)) != nullptr) break;
+      name_ = name;
+      if ((handle_ = dlopen(name, RTLD_NOW | RTLD_LOCAL)) != nullptr) break;
     }
+    // Never closed: Mesa does not survive it.
   }
+  // MuJoCo looks the GL functions up among the global libraries of the process, so only the one
+  // that works becomes global.
+  void promote() const { dlopen(name_, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD); }
   explicit operator bool() const { return handle_ != nullptr; }
   template <typename F>
   bool find(F*& function, const char* name) const {
@@ -41,6 +47,7 @@ class Library {
   }
 
  private:
+  const char* name_ = "";
   void* handle_ = nullptr;
 };
 
@@ -102,6 +109,7 @@ class EglContext final : public GlContext {
     if (context == nullptr) return "EGL could not create an OpenGL context";
     context_ = context;
     if (!make_current()) return "EGL could not make its context current without a surface";
+    egl_.promote();
     return "";
   }
 
@@ -152,6 +160,7 @@ class OsMesaContext final : public GlContext {
     if (context_ == nullptr) return "OSMesa could not create a context";
     pixels_.resize(static_cast<std::size_t>(kSize) * kSize * 4);
     if (!make_current()) return "OSMesa could not make its context current";
+    mesa_.promote();
     return "";
   }
 
@@ -161,6 +170,40 @@ class OsMesaContext final : public GlContext {
   Handle context_ = nullptr;
   std::vector<std::uint8_t> pixels_;
 };
+
+// MuJoCo reports an error by calling a handler that must not return, and otherwise ends the
+// process. A jump over its C frames (no destructors there) brings it back as a Status. Only calls
+// through guarded() are covered; an error elsewhere still ends the process.
+thread_local std::jmp_buf* guard = nullptr;
+thread_local char guard_message[256];
+
+[[noreturn]] void on_mujoco_error(const char* message) {
+  if (guard == nullptr) {
+    std::fprintf(stderr, "MuJoCo: %s\n", message);
+    std::abort();
+  }
+  std::snprintf(guard_message, sizeof(guard_message), "%s", message);
+  std::longjmp(*guard, 1);
+}
+
+// `call` must own nothing that needs a destructor.
+template <typename F>
+Status guarded(F call) {
+  mju_user_error = on_mujoco_error;
+  std::jmp_buf here;
+  guard = &here;
+  if (setjmp(here) == 0) {
+    call();
+    guard = nullptr;
+    return {};
+  }
+  guard = nullptr;
+  return unavailable(std::string("OpenGL: MuJoCo says: ") + guard_message);
+}
+
+// MuJoCo binds the GL functions once per process, so there can be one GL library only.
+std::mutex bound_mutex;
+std::optional<GlBackend> bound;
 
 struct Compressor {
   tjhandle handle = tjInitCompress();
@@ -214,12 +257,17 @@ Result<std::unique_ptr<Renderer>> Renderer::create(const mjModel_* model,
   Impl& s = *renderer->impl_;
   s.model = model;
   s.options = options;
+  std::lock_guard<std::mutex> lock(bound_mutex);
+  const std::optional<GlBackend> wanted = options.backend ? options.backend : bound;
+  if (bound && wanted != bound) {
+    return unavailable("renderer: this process already renders through the other GL library");
+  }
   std::string egl = "not tried", mesa = "not tried";
-  if (options.backend != GlBackend::kOsMesa) {
+  if (wanted != GlBackend::kOsMesa) {
     s.gl = EglContext::open(egl);
     s.backend = GlBackend::kEgl;
   }
-  if (!s.gl && options.backend != GlBackend::kEgl) {
+  if (!s.gl && wanted != GlBackend::kEgl) {
     s.gl = OsMesaContext::open(mesa);
     s.backend = GlBackend::kOsMesa;
   }
@@ -236,11 +284,15 @@ Result<std::unique_ptr<Renderer>> Renderer::create(const mjModel_* model,
   mjv_makeScene(model, &s.scene, 200);
   s.scene.flags[mjRND_SHADOW] = 0;
   s.scene.flags[mjRND_REFLECTION] = 0;
-  mjr_makeContext(model, &s.context, mjFONTSCALE_100);
-  mjr_setBuffer(mjFB_OFFSCREEN, &s.context);
   s.made = true;
+  bound = s.backend;
+  const Status status = guarded([&] {
+    mjr_makeContext(model, &s.context, mjFONTSCALE_50);
+    mjr_setBuffer(mjFB_OFFSCREEN, &s.context);
+  });
   const bool offscreen = s.context.currentBuffer == mjFB_OFFSCREEN;
   s.gl->release();
+  if (!status.ok()) return status;
   if (!offscreen) return unavailable("renderer: this OpenGL cannot draw off-screen");
   return renderer;
 }
@@ -264,9 +316,12 @@ Result<Image> Renderer::render(mjData_* data, const std::string& camera, Instant
   const mjrRect area{0, 0, width, height};
   const std::size_t row = static_cast<std::size_t>(width) * 3;
   s.upside_down.resize(row * height);
-  mjr_render(area, &s.scene, &s.context);
-  mjr_readPixels(s.upside_down.data(), nullptr, area, &s.context);
+  const Status status = guarded([&] {
+    mjr_render(area, &s.scene, &s.context);
+    mjr_readPixels(s.upside_down.data(), nullptr, area, &s.context);
+  });
   s.gl->release();
+  if (!status.ok()) return status;
 
   Image image;
   image.camera = camera;

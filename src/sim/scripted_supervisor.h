@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "nudge/event.h"
@@ -61,6 +62,7 @@ class ScriptedSupervisor {
 
  private:
   bool stalled(Instant now) const;
+  void watch_from(Instant now, double progress);
 
   SupervisorOptions options_;
   Expert hand_;
@@ -75,7 +77,7 @@ class ScriptedSupervisor {
   Instant watching_since_{};
   Instant best_time_{};
   double best_ = 0;
-  Instant noticed_{};  // first sight of the stall; epoch: none
+  std::optional<Instant> noticed_;  // first sight of the stall
   Instant drive_start_{};
   double drive_start_progress_ = 0;
   Instant jog_time_{};

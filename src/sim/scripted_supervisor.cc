@@ -1,0 +1,109 @@
+#include "src/sim/scripted_supervisor.h"
+
+#include <algorithm>
+
+#include "nudge/random.h"
+
+namespace nudge {
+
+ScriptedSupervisor::ScriptedSupervisor(const SupervisorOptions& options)
+    : options_(options), hand_(options.hand) {
+  begin(options.hand.seed);
+}
+
+void ScriptedSupervisor::begin(std::uint64_t seed) {
+  hand_.begin(Random::derive(options_.hand.seed, seed));
+  seen_.clear();
+  started_ = over_ = driving_ = asking_ = returning_ = false;
+  noticed_.reset();
+  takeovers_ = 0;
+  driven_ = {};
+}
+
+void ScriptedSupervisor::watch_from(Instant now, double progress) {
+  seen_.clear();
+  seen_.emplace_back(now, progress);
+  watching_since_ = best_time_ = now;
+  best_ = progress;
+  noticed_.reset();
+}
+
+bool ScriptedSupervisor::stalled(Instant now) const {
+  if (now - best_time_ >= options_.patience) return true;
+  if (now - watching_since_ < options_.stall) return false;
+  double lowest = seen_.back().second;
+  for (const auto& [time, value] : seen_) lowest = std::min(lowest, value);
+  return seen_.back().second - lowest < options_.stall_progress;
+}
+
+Supervision ScriptedSupervisor::step(const Observation& observation, bool human_is_driving) {
+  Supervision says;
+  const auto view = view_of(observation);
+  if (over_ || !view.ok()) return says;
+  const Instant now = observation.time;
+  const double value = progress(*view);
+  if (!started_) {
+    started_ = true;
+    first_ = last_ = now;
+    watch_from(now, value);
+  }
+  if (human_is_driving) driven_ += now - last_;
+  last_ = now;
+
+  if (observation.success || now - first_ >= options_.time_limit_steps * kKitchenPolicyPeriod) {
+    over_ = true;
+    says.act = SupervisorAct::kLabel;
+    says.label = observation.success ? LabelValue::kSuccess : LabelValue::kFailure;
+    return says;
+  }
+
+  if (human_is_driving) {
+    if (!driving_) {
+      driving_ = true;
+      asking_ = false;
+      ++takeovers_;
+      drive_start_ = now;
+      drive_start_progress_ = value;
+      jog_.clear();
+    }
+    if (now - drive_start_ >= options_.minimum_drive &&
+        value - drive_start_progress_ >= options_.drive_progress) {
+      returning_ = true;
+    }
+    if (returning_) {
+      says.act = SupervisorAct::kHandBack;
+      return says;
+    }
+    if (jog_.empty() || now - jog_time_ >= kKitchenPolicyPeriod) {
+      jog_ = hand_.act(observation);
+      jog_time_ = now;
+    }
+    says.act = SupervisorAct::kJog;
+    says.jog = jog_;
+    return says;
+  }
+
+  if (driving_) {  // given back, or the link was lost: look on afresh either way
+    driving_ = returning_ = false;
+    watch_from(now, value);
+  }
+  seen_.emplace_back(now, value);
+  while (seen_.front().first < now - options_.stall) seen_.pop_front();
+  if (value > best_ + options_.stall_progress) {
+    best_ = value;
+    best_time_ = now;
+  }
+  if (!options_.intervene) return says;
+  if (!asking_) {
+    if (!stalled(now)) {
+      noticed_.reset();
+      return says;
+    }
+    if (!noticed_) noticed_ = now;
+    asking_ = now - *noticed_ >= options_.reaction;
+  }
+  if (asking_) says.act = SupervisorAct::kTakeOver;
+  return says;
+}
+
+}  // namespace nudge
