@@ -222,7 +222,7 @@ struct Decision {
                          // sends, and zero with the others
   bool clamped = false;  // Limited::clamped
   bool changed = false;  // Limited::changed
-  bool stale = false;    // AUTO or HUMAN, but nothing fresh to execute: slowing down
+  bool stale = false;    // AUTO, but the policy proposed nothing: slowing down
   bool flush_policy =
       false;  // drop the chunk and the inference under way, reset the policy's state
   bool roll_back_weights = false;  // the policy proposed values that are not finite

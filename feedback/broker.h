@@ -37,7 +37,8 @@ struct Understood {
 };
 using Understand = std::function<Understood(const WordsMessage&)>;
 
-// "stop" in any case and punctuation is Hold; all else is what the page's mode says.
+// "stop" in any case and punctuation is Hold, whatever other function takes this one's place; all
+// else is what the page's mode says.
 Understood understand_only_stop(const WordsMessage& words);
 
 struct BrokerConfig {
@@ -84,7 +85,8 @@ class Broker {
                              Understand understand = understand_only_stop);
 
   // Judges one message. A repeated id changes nothing and gets the same answer, once there is one;
-  // STOP is the exception: it stops whatever its id, its rate and its sender's role.
+  // STOP is the exception: it stops whatever its id and its sender's role. "Stop", said, holds even
+  // when the memory of ids is full.
   Handled handle(const FeedbackMessage& message, const Situation& situation);
 
   // The authority decided about an act. Refused, or nothing to log: the answer to send now.
@@ -103,16 +105,29 @@ class Broker {
   struct Remembered {
     std::string actor;
     Ack ack;
+    bool decided = true;   // false: an act the authority has not answered yet
+    bool durable = false;  // its event is on disk
     bool answered = false;
   };
   Broker(const BrokerConfig& config, Known known, Understand understand);
-  Ack refuse(const FeedbackMessage& message, Status why);
+
+  void take_jog(const Actor& actor, const JogCommand& jog, const Situation& situation,
+                Handled& out);
+  void take_stop(const FeedbackMessage& message, Handled& out);
+  bool repeated(const FeedbackMessage& message, Handled& out) const;
+  Status judge(const FeedbackMessage& message, const Situation& situation, Handled& out,
+               std::string& echo) const;
+  Status judge_words(const FeedbackMessage& message, const WordsMessage& words,
+                     const Situation& situation, Handled& out, std::string& echo) const;
+  // Forgets the oldest answered message when the memory is full; false: all of them wait.
+  bool make_room();
+  Remembered& remember(const FeedbackMessage& message);
 
   BrokerConfig config_;
   Known known_;
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
-  std::deque<std::string> order_;  // oldest first
+  std::deque<std::string> order_;  // the same ids, oldest first
   std::uint64_t jogs_dropped_ = 0;
 };
 

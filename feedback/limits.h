@@ -53,11 +53,13 @@ class Limits {
                              Duration control_period);
 
   std::size_t size() const { return last_.size(); }
+  double max_rate(std::size_t i) const { return max_rate_[i]; }
   bool needs_position() const { return workspace_.has_value(); }
 
-  // Finiteness first, then rate, then change per tick, then the box, which wins over smoothness.
-  // `position` [3], metres, is read only when there is a box. Nothing that is not finite is ever
-  // clamped: `executed` is then all zero, `refused` is set and the memory is zero.
+  // Finiteness first, then rate, then change per tick (a channel slows down by up to `brake_step`,
+  // speeds up by `max_step`), then the box: walls are approached no faster than can be braked, and
+  // win over smoothness. `position` [3], metres, is read only when there is a box. What is not
+  // finite is never clamped: `executed` is then all zero, `refused` is set, the memory is zero.
   Limited apply(std::span<const float> requested, std::span<const float> position,
                 Action& executed);
 
@@ -77,9 +79,13 @@ class Limits {
  private:
   Limits() = default;
   bool usable(std::span<const float> requested, std::span<const float> position) const;
-  // Largest and smallest rate of channel `i` that stays inside the box for one tick.
-  std::pair<double, double> box(std::size_t i, std::span<const float> position) const;
+  // Smallest and largest rate of channel `i` that stays inside the box for one tick; a position
+  // outside the box may only move back in.
+  std::pair<double, double> wall(std::size_t i, std::span<const float> position) const;
+  // Fastest rate towards a wall `room` away (in ticks at rate 1) that can still be braked.
+  static double approach(double room, double brake);
 
+  static constexpr double kFree = 1e9;  // no wall in this direction
   std::vector<double> max_rate_;
   std::vector<double> max_step_;
   std::vector<double> brake_step_;

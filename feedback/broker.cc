@@ -1,0 +1,417 @@
+#include "feedback/broker.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace nudge {
+namespace {
+
+constexpr std::size_t kLongestId = 64;
+constexpr std::size_t kLongestWords = 1000;
+constexpr double kLongestUndo = 600;  // seconds; longer than any episode a person remembers
+
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+bool valid_id(std::string_view id) {
+  return !id.empty() && id.size() <= kLongestId && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == ':' || c == '-';
+  });
+}
+
+// RFC 3629: shortest form only, no surrogates, nothing above U+10FFFF.
+bool valid_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    std::size_t length = 0;
+    std::uint32_t point = 0;
+    if (lead < 0x80) {
+      length = 1;
+      point = lead;
+    } else if ((lead & 0xe0) == 0xc0) {
+      length = 2;
+      point = lead & 0x1fu;
+    } else if ((lead & 0xf0) == 0xe0) {
+      length = 3;
+      point = lead & 0x0fu;
+    } else if ((lead & 0xf8) == 0xf0) {
+      length = 4;
+      point = lead & 0x07u;
+    } else {
+      return false;
+    }
+    if (length > text.size() - i) return false;
+    for (std::size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if ((next & 0xc0) != 0x80) return false;
+      point = (point << 6) | (next & 0x3fu);
+    }
+    constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < kSmallest[length] || point > 0x10ffff) return false;
+    if (point >= 0xd800 && point <= 0xdfff) return false;
+    i += length;
+  }
+  return true;
+}
+
+// Spoken sentences have no control characters; a newline from a text field is fine.
+bool printable(std::string_view text) {
+  return std::none_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
+  });
+}
+
+bool only_spaces(std::string_view text) {
+  return text.find_first_not_of(" \t\n") == std::string_view::npos;
+}
+
+bool is_stop(std::string_view text) {
+  std::string word;
+  for (const char c : text) {
+    if (c >= 'A' && c <= 'Z') {
+      word.push_back(static_cast<char>(c - 'A' + 'a'));
+    } else if (c != ' ' && c != '\t' && c != '\n' && c != '!' && c != '.' && c != ',') {
+      word.push_back(c);
+    }
+    if (word.size() > 8) return false;
+  }
+  return word == "stop" || word == "stopstop";
+}
+
+bool is_viewer(const Actor& actor) { return actor.role == Role::kViewer; }
+
+Status viewers_only_look() {
+  return permission_denied(
+      "a viewer may look, say stop and press STOP; ask an engineer for the supervisor's role");
+}
+
+Status no_room() {
+  return resource_exhausted("too many messages wait to be stored; send it again in a moment");
+}
+
+Ack refusal(std::string id, Status why) {
+  return {.id = std::move(id), .status = std::move(why), .echo = {}, .epoch = 0, .holder = {}};
+}
+
+}  // namespace
+
+Understood understand_only_stop(const WordsMessage& words) {
+  if (is_stop(words.text)) return {WordsUse::kNudge, "stop: hold still", Hold{}};
+  const bool instruction = words.meant == WordsUse::kInstruction;
+  return {words.meant, (instruction ? "instruction: " : "comment: ") + words.text,
+          std::monostate{}};
+}
+
+Status BrokerConfig::validate() const {
+  if (robot.empty() || robot.size() > kLongestId) {
+    return invalid_argument("broker: robot must be a name of 1 to 64 bytes");
+  }
+  if (action_size == 0 || action_size > 64) {
+    return invalid_argument("broker: action_size must be 1 to 64");
+  }
+  if (policy_period <= Duration::zero()) {
+    return invalid_argument("broker: policy_period must be above 0");
+  }
+  if (remembered_ids < 16) return invalid_argument("broker: remembered_ids must be at least 16");
+  return {};
+}
+
+Result<Broker> Broker::make(const BrokerConfig& config, Known known, Understand understand) {
+  NUDGE_TRY(config.validate());
+  if (!known || !understand) {
+    return invalid_argument("broker: both functions, `known` and `understand`, must be given");
+  }
+  return Broker(config, std::move(known), std::move(understand));
+}
+
+Broker::Broker(const BrokerConfig& config, Known known, Understand understand)
+    : config_(config), known_(std::move(known)), understand_(std::move(understand)) {}
+
+Handled Broker::handle(const FeedbackMessage& message, const Situation& situation) {
+  Handled out;
+  if (const auto* jog = std::get_if<JogCommand>(&message.body)) {
+    take_jog(message.actor, *jog, situation, out);
+    return out;
+  }
+  if (std::holds_alternative<Stop>(message.body)) {
+    take_stop(message, out);
+    return out;
+  }
+  if (!valid_id(message.id)) {
+    // An id that breaks the rules is not echoed: it may be a megabyte of anything.
+    out.ack = refusal(
+        {}, invalid_argument("a message's id must be 1 to 64 of A-Z a-z 0-9 _ . : - and unique"));
+    return out;
+  }
+  if (message.actor.name.empty() || message.actor.name.size() > kLongestId) {
+    out.ack = refusal(message.id, invalid_argument("an actor's name must be 1 to 64 bytes"));
+    return out;
+  }
+  if (repeated(message, out)) return out;
+  if (!make_room()) {
+    out.ack = refusal(message.id, no_room());
+    const auto* words = std::get_if<WordsMessage>(&message.body);
+    if (std::holds_alternative<Hold>(message.body) || (words && is_stop(words->text))) {
+      out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = Hold{}};
+    }
+    return out;
+  }
+
+  std::string echo;
+  Status status = judge(message, situation, out, echo);
+  Remembered& entry = remember(message);
+  if (!status.ok()) {
+    entry.answered = true;
+    entry.ack.status = std::move(status);
+    out = {};
+    out.ack = entry.ack;
+  } else {
+    entry.ack.echo = std::move(echo);
+    entry.decided = !(out.act && out.act->id == message.id);
+  }
+  return out;
+}
+
+void Broker::take_jog(const Actor& actor, const JogCommand& jog, const Situation& situation,
+                      Handled& out) {
+  // Whoever is not the holder may not displace the holder's command from the latest-wins slot. The
+  // sender learned of its lease through this thread, so the situation is never behind it.
+  const Lease& lease = situation.lease;
+  if (is_viewer(actor) || jog.robot != config_.robot || jog.action.size() != config_.action_size ||
+      !lease.holder || lease.holder->name != actor.name || jog.epoch != lease.epoch) {
+    ++jogs_dropped_;
+    return;
+  }
+  out.jog = SentJog{actor, jog};
+}
+
+void Broker::take_stop(const FeedbackMessage& message, Handled& out) {
+  out.stop = true;
+  AuthorityAct act{.id = {}, .actor = message.actor, .body = Stop{}};
+  act.actor.name.resize(std::min(act.actor.name.size(), kLongestId));
+  if (!valid_id(message.id)) {
+    out.ack = refusal({}, invalid_argument("stopped, but the message's id is not valid"));
+  } else if (Handled before; repeated(message, before)) {
+    // Stopping again is the safe side of a doubt; the fact is logged without the used id.
+    out.ack = before.ack;
+  } else {
+    if (make_room()) {
+      act.id = message.id;
+      Remembered& entry = remember(message);
+      entry.ack.echo = "stopped";
+      entry.decided = false;
+    } else {
+      out.ack = refusal(message.id, no_room());
+    }
+  }
+  out.act = std::move(act);
+}
+
+bool Broker::repeated(const FeedbackMessage& message, Handled& out) const {
+  const auto found = recent_.find(message.id);
+  if (found != recent_.end()) {
+    if (found->second.actor != message.actor.name) {
+      out.ack = refusal(message.id, already_exists("somebody else used this id; make a new one"));
+    } else if (found->second.answered) {
+      out.ack = found->second.ack;
+    }
+    return true;
+  }
+  if (known_(message.id)) {
+    out.ack = refusal(message.id, {});
+    out.ack->echo = "already recorded";
+    return true;
+  }
+  return false;
+}
+
+Status Broker::judge(const FeedbackMessage& message, const Situation& situation, Handled& out,
+                     std::string& echo) const {
+  // "Stop" is for everyone, said or typed.
+  const bool perhaps_stop = std::holds_alternative<Hold>(message.body) ||
+                            std::holds_alternative<WordsMessage>(message.body);
+  if (is_viewer(message.actor) && !perhaps_stop) return viewers_only_look();
+
+  const auto act = [&](auto body) {
+    out.act = AuthorityAct{.id = message.id, .actor = message.actor, .body = std::move(body)};
+    return Status{};
+  };
+  const auto store = [&](EpisodeId episode, Payload payload) {
+    out.records.push_back({.id = {},
+                           .actor = message.actor,
+                           .episode = episode,
+                           .policy_step = situation.policy_step,
+                           .payload = std::move(payload)});
+  };
+
+  const Status status = std::visit(
+      Overloaded{
+          [&](const TakeoverRequest& body) { return act(body); },
+          [&](const Release& body) { return act(body); },
+          [&](const HandBack& body) { return act(body); },
+          [&](const Hold& body) { return act(body); },
+          [&](const ResetStop& body) {
+            if (message.actor.role == Role::kScript) {
+              return permission_denied("only a person resets STOP");
+            }
+            return act(body);
+          },
+          [&](const ResetFault& body) {
+            if (message.actor.role != Role::kEngineer) {
+              return permission_denied("resetting a fault needs the engineer's role");
+            }
+            return act(body);
+          },
+          [&](const WordsMessage& words) {
+            return judge_words(message, words, situation, out, echo);
+          },
+          [&](const LabelMessage& label) {
+            const EpisodeId episode = label.episode == 0 ? situation.newest_episode : label.episode;
+            if (episode == 0 || episode > situation.newest_episode) {
+              return not_found("there is no episode " + std::to_string(episode) +
+                               "; the newest is " + std::to_string(situation.newest_episode));
+            }
+            if (label.span > situation.newest_span) {
+              return not_found("there is no span " + std::to_string(label.span) +
+                               "; the newest is " + std::to_string(situation.newest_span));
+            }
+            if (label.value > LabelValue::kDiscard) {
+              return invalid_argument("a label is none, success, failure or discard");
+            }
+            store(episode, Label{episode, label.span, label.value});
+            return Status{};
+          },
+          [&](const UndoLast& undo) {
+            if (!(undo.seconds > 0 && undo.seconds <= kLongestUndo)) {
+              return invalid_argument("undo takes more than 0 and at most 600 seconds");
+            }
+            if (situation.newest_episode == 0) {
+              return failed_precondition("there is no episode to undo anything of");
+            }
+            const auto steps = static_cast<std::uint64_t>(
+                std::ceil(undo.seconds / seconds(config_.policy_period) - 1e-9));
+            const std::uint64_t last = situation.policy_step;
+            const std::uint64_t first = last + 1 > steps ? last + 1 - steps : 0;
+            store(situation.newest_episode,
+                  StepsDiscarded{situation.newest_episode, static_cast<std::uint32_t>(first),
+                                 static_cast<std::uint32_t>(last)});
+            echo = "steps " + std::to_string(first) + " to " + std::to_string(last) +
+                   " will not be learned from";
+            return Status{};
+          },
+          [&](const SplitSpan& split) {
+            if (split.span == 0 || split.span > situation.newest_span) {
+              return not_found("there is no span " + std::to_string(split.span) +
+                               "; the newest is " + std::to_string(situation.newest_span));
+            }
+            store(situation.newest_episode, SpanSplit{split.span, split.step});
+            return Status{};
+          },
+          [](const auto&) { return internal("handled before"); },
+      },
+      message.body);
+  if (status.ok() && !out.records.empty()) out.records.back().id = message.id;
+  return status;
+}
+
+Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& words,
+                           const Situation& situation, Handled& out, std::string& echo) const {
+  if (words.text.size() > kLongestWords) {
+    return invalid_argument("words may be at most 1,000 bytes; these are " +
+                            std::to_string(words.text.size()));
+  }
+  if (!valid_utf8(words.text) || !printable(words.text)) {
+    return invalid_argument("words must be UTF-8 text without control characters");
+  }
+  if (only_spaces(words.text)) return invalid_argument("there are no words in this message");
+  if (words.meant != WordsUse::kInstruction && words.meant != WordsUse::kComment) {
+    return invalid_argument("words are meant as an instruction or as a comment");
+  }
+
+  Understood understood = is_stop(words.text) ? understand_only_stop(words) : understand_(words);
+  if (is_viewer(message.actor) && !std::holds_alternative<Hold>(understood.motion)) {
+    return viewers_only_look();
+  }
+  echo = understood.understood_as;
+  const auto store = [&](Payload payload) {
+    out.records.push_back({.id = {},
+                           .actor = message.actor,
+                           .episode = situation.newest_episode,
+                           .policy_step = situation.policy_step,
+                           .payload = std::move(payload)});
+  };
+  store(Words{words.text, understood.use, understood.understood_as});
+  if (understood.use == WordsUse::kInstruction) store(InstructionChanged{words.text});
+
+  // The message's id belongs to the words; their motion needs no answer of its own.
+  if (std::holds_alternative<Hold>(understood.motion)) {
+    out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = Hold{}};
+  } else if (auto* nudge = std::get_if<NudgeBias>(&understood.motion)) {
+    if (situation.state == AuthorityState::kAuto) {
+      out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = std::move(*nudge)};
+    } else {
+      echo += " (stored only: the policy is not driving)";
+    }
+  }
+  return {};
+}
+
+bool Broker::make_room() {
+  if (order_.size() < config_.remembered_ids) return true;
+  const auto oldest = std::find_if(order_.begin(), order_.end(), [this](const std::string& id) {
+    return recent_.at(id).answered;
+  });
+  if (oldest == order_.end()) return false;
+  recent_.erase(*oldest);
+  order_.erase(oldest);
+  return true;
+}
+
+Broker::Remembered& Broker::remember(const FeedbackMessage& message) {
+  order_.push_back(message.id);
+  Remembered& entry = recent_[message.id];
+  entry.actor = message.actor.name;
+  entry.ack = Ack{.id = message.id, .status = {}, .echo = {}, .epoch = 0, .holder = {}};
+  return entry;
+}
+
+std::optional<Ack> Broker::on_decided(const ActAnswer& answer) {
+  const auto found = recent_.find(answer.id);
+  if (found == recent_.end() || found->second.answered) return std::nullopt;
+  Remembered& entry = found->second;
+  entry.decided = true;
+  entry.ack.status = answer.status;
+  entry.ack.epoch = answer.epoch;
+  entry.ack.holder = answer.holder;
+  if (answer.status.ok() && answer.logged && !entry.durable) return std::nullopt;
+  entry.answered = true;
+  return entry.ack;
+}
+
+std::optional<Ack> Broker::on_durable(std::string_view id) {
+  const auto found = recent_.find(std::string(id));
+  if (found == recent_.end() || found->second.answered) return std::nullopt;
+  Remembered& entry = found->second;
+  entry.durable = true;
+  if (!entry.decided) return std::nullopt;  // the authority's answer took the longer way
+  entry.answered = true;
+  return entry.ack;
+}
+
+std::optional<Ack> Broker::on_not_stored(std::string_view id, const Status& why) {
+  const auto found = recent_.find(std::string(id));
+  if (found == recent_.end() || found->second.answered) return std::nullopt;
+  Ack ack = std::move(found->second.ack);
+  recent_.erase(found);
+  std::erase(order_, id);
+  ack.status = why.ok() ? unavailable("the event was not stored") : why;
+  return ack;
+}
+
+}  // namespace nudge
