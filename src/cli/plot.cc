@@ -110,6 +110,7 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
     << "set lmargin at screen 0.085\nset rmargin at screen 0.955\n"
     << "set xrange [" << -0.02 * static_cast<double>(last) << ':'
     << 1.02 * static_cast<double>(last) << "]\n"
+    << "set xtics " << std::max<std::uint64_t>(1, (last + 14) / 15) << "\n"
     << "set style fill solid 1.0 noborder\n"
     << "set label 1 " << quoted(curve.title)
     << " at screen 0.03,0.972 left font 'DejaVu Sans,21' textcolor rgb " << ink << "\n"
@@ -131,11 +132,11 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
     << "set label 4 " << quoted(base_text) << " at graph 0.995, first " << base_share
     << " right offset 0,-0.8 textcolor rgb " << quiet << "\n"
     << "plot data using 1:3:4 with filledcurves lc rgb " << band << " notitle, \\\n"
-    << "     data using 1:3:4 with yerrorbars pt 0 lw 1.2 lc rgb " << blue << " notitle, \\\n"
+    << "     data using 1:2:3:4 with yerrorbars pt 0 lw " << (curve.points.size() == 1 ? 2.5 : 0.8)
+    << " lc rgb " << (curve.points.size() == 1 ? blue : "'#a9c7f5'") << " notitle, \\\n"
     << "     " << base_share << " with lines dt (8,6) lw 1.5 lc rgb " << quiet << " notitle, \\\n"
     << "     data using 1:2 with linespoints pt 7 ps 1.2 lw 2.6 lc rgb " << blue << " notitle\n"
     << "unset label 1\nunset label 2\nunset label 4\n";
-  // A single point has no band to fill; gnuplot draws the marker and the line of the base.
 
   heading("Interventions per 100 autonomous steps", 0.472);
   panel(0.295, 0.45);

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Installs the distribution packages that Nudge is built from. Does nothing when all are there.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/setup.sh [--for PURPOSE]... [--dry-run]
+
+Finds the packages that are missing, says how much it will install, and installs them with apt-get
+(as root, or through sudo). Debian 12, Debian 13 and Ubuntu of that age.
+
+  --for build    to build and run Nudge (default, always included)
+  --for test     and to test it
+  --for bench    and its benchmarks
+  --for clang    and to build with Clang
+  --for format   and clang-format
+  --for tidy     and clang-tidy
+  --dry-run      only say what is missing; exits 1 if anything is
+  --help         this text
+
+Exit codes: 0 all there, 64 wrong arguments, 69 a package does not exist here, 77 not permitted to
+install; apt-get's own otherwise.
+TEXT
+}
+
+# libopenblas0-pthread is named because LibTorch is content with the reference BLAS, which is many
+# times slower.
+packages=(
+  g++ cmake ninja-build pkg-config ca-certificates python3
+  libtorch-dev libopenblas0-pthread
+  libboost-dev libzmq3-dev cppzmq-dev nlohmann-json3-dev libsqlite3-dev libsodium-dev
+  libspdlog-dev libcli11-dev libtomlplusplus-dev libgtest-dev
+  libmujoco-dev libturbojpeg0-dev libegl1 libgl1-mesa-dri libosmesa6
+  gnuplot-nox fonts-dejavu-core
+)
+
+# Distributions name Clang's packages by version; the style is checked with 14 where there is one.
+clang_version() {
+  local version
+  for version in 14 19 18 17 16 15; do
+    if apt-cache show "clang-$version" >/dev/null 2>&1; then
+      printf '%s\n' "$version"
+      return 0
+    fi
+  done
+  printf '14\n'
+}
+
+dry_run=no
+while (($# > 0)); do
+  case "$1" in
+    --help | -h)
+      usage
+      exit 0
+      ;;
+    --dry-run) dry_run=yes ;;
+    --for)
+      case "${2-}" in
+        build) ;;
+        test) packages+=(librapidcheck-dev git) ;;
+        bench) packages+=(libbenchmark-dev) ;;
+        clang) packages+=("clang-$(clang_version)") ;;
+        format) packages=("clang-format-$(clang_version)" git) ;;
+        tidy) packages+=("clang-tidy-$(clang_version)" git) ;;
+        *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
+      esac
+      shift
+      ;;
+    *) fail 64 "unknown argument $1; see --help" ;;
+  esac
+  shift
+done
+
+if ! command -v dpkg-query >/dev/null; then
+  fail 69 "this system has no dpkg. Install what provides these Debian packages, then build with" \
+    "'cmake --preset release && cmake --build build/release': ${packages[*]}"
+fi
+
+# One query for all; a virtual package or one that was removed is not "installed".
+installed="$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)"
+missing=()
+for package in "${packages[@]}"; do
+  if ! grep -qxF -- "$package installed" <<<"$installed"; then missing+=("$package"); fi
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+if [[ "$dry_run" == yes ]]; then
+  say "missing: ${missing[*]}"
+  exit 1
+fi
+
+run_as_root=()
+if [[ "$(id -u)" -ne 0 ]]; then
+  if ! command -v sudo >/dev/null; then
+    fail 77 "these packages are missing, and only root may install them. Run as root:" \
+      "apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  run_as_root=(sudo)
+fi
+
+# What apt-get would do, without doing it. Needs no rights and takes no lock.
+plan() {
+  LC_ALL=C apt-get install --no-install-recommends --assume-no -o Debug::NoLocking=true \
+    "${missing[@]}" 2>&1 || true
+}
+summary="$(plan)"
+if grep -q '^E: ' <<<"$summary"; then
+  say "Fetching the lists of packages"
+  "${run_as_root[@]}" apt-get update -qq
+  summary="$(plan)"
+fi
+if grep -q '^E: ' <<<"$summary"; then
+  grep '^E: ' <<<"$summary" >&2
+  fail 69 "apt-get cannot install what Nudge needs. It is made for Debian 12 and 13 and for" \
+    "Ubuntu 24.04 or later; on Ubuntu, enable the 'universe' component"
+fi
+
+# "Need to get 1,234 kB/96.1 MB of archives." and "... this operation, 512 MB of additional ..."
+mib_of() {
+  awk -v number="$1" -v unit="$2" 'BEGIN {
+    gsub(",", "", number)
+    factor["B"] = 1e-6; factor["kB"] = 1e-3; factor["MB"] = 1; factor["GB"] = 1e3
+    printf "%d", number * factor[unit] + 0.5 }'
+}
+download=0
+unpacked=0
+if [[ "$summary" =~ Need\ to\ get\ ([0-9.,]+)\ (k?B|MB|GB) ]]; then
+  download="$(mib_of "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}")"
+fi
+if [[ "$summary" =~ operation,\ ([0-9.,]+)\ (k?B|MB|GB)\ of\ additional ]]; then
+  unpacked="$(mib_of "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}")"
+fi
+# At 5 MB/s from the network and 20 MB/s onto the disk: a slow day, so that it is rarely longer.
+minutes=$(((download / 5 + unpacked / 20) / 60 + 1))
+say "Missing: ${missing[*]}"
+say "Installing them: $download MB to fetch, $unpacked MB on disk, about $minutes min"
+"${run_as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install --no-install-recommends --yes -qq -o Dpkg::Use-Pty=0 "${missing[@]}" >&2

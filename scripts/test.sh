@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Builds Nudge with its tests and runs them.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/test.sh [--preset NAME] [--filter REGEX]
+
+Installs what is missing, builds and runs the tests; says what failed and why.
+
+  --preset release   as it runs on a robot (default)
+  --preset dev       with assertions
+  --preset asan      address and undefined-behaviour sanitizers
+  --preset tsan      thread sanitizer
+  --preset clang     Clang, for all that does not include LibTorch
+  --filter REGEX     only tests whose names match, for example '^replay'
+  --help             this text
+
+Exits with 0 when every test passed.
+TEXT
+}
+
+preset=release
+filter=()
+while (($# > 0)); do
+  case "$1" in
+    --help | -h)
+      usage
+      exit 0
+      ;;
+    --preset)
+      preset="${2-}"
+      shift
+      ;;
+    --filter)
+      filter=(--tests-regex "${2-}")
+      shift
+      ;;
+    *) fail 64 "unknown argument $1; see --help" ;;
+  esac
+  shift || fail 64 "the last argument needs a value; see --help"
+done
+
+purposes=(--for test)
+extra=()
+wrapper=()
+case "$preset" in
+  release | dev | asan) ;;
+  tsan)
+    # The thread sanitizer needs memory where newer kernels' address randomisation may put other
+    # things; some containers do not let it be turned off.
+    if setarch "$(uname -m)" -R true 2>/dev/null; then wrapper=(setarch "$(uname -m)" -R); fi
+    ;;
+  clang) purposes+=(--for clang) ;;
+  *) fail 64 "no preset named '$preset'; see --help" ;;
+esac
+
+"$root/scripts/setup.sh" "${purposes[@]}"
+
+if [[ "$preset" == clang && ! -e "$root/build/clang/build.ninja" ]] && ! command -v clang++-14 >/dev/null; then
+  for version in 19 18 17 16 15; do
+    if command -v "clang++-$version" >/dev/null; then
+      extra=("-DCMAKE_CXX_COMPILER=clang++-$version")
+      break
+    fi
+  done
+fi
+
+started=$SECONDS
+configure "$preset" "${extra[@]}"
+# Listing the tests runs them, so the build needs the same surroundings.
+if ((${#wrapper[@]} > 0)); then
+  export -f build build_jobs memory_mib say
+  export root
+  # shellcheck disable=SC2016  # the inner shell expands it
+  "${wrapper[@]}" bash -euo pipefail -c 'build "$1"' build "$preset"
+else
+  build "$preset"
+fi
+say "Built in $((SECONDS - started)) s"
+
+started=$SECONDS
+code=0
+"${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error \
+  -j "$(build_jobs)" "${filter[@]}" || code=$?
+if ((code == 0)); then
+  say "All tests passed ($preset, $((SECONDS - started)) s)."
+else
+  say "Tests failed ($preset, $((SECONDS - started)) s); what failed is printed above."
+fi
+exit "$code"
