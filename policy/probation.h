@@ -46,17 +46,17 @@ struct ProbationOptions {
   std::uint32_t late_limit = 3;    // inferences over the budget among the last `late_window` that
   std::uint32_t late_window = 20;  // trigger; 1..64. Not the first one: virtual machines stall
                                    // every thread for 4-10 ms now and then
-  double confidence = 0.95;  // one-sided, of the test on takeovers; in (0.5, 1)
+  double confidence = 0.95;        // one-sided, of the test on takeovers; in (0.5, 1)
 
   Status validate() const;  // kInvalidArgument naming the first field out of its range
 };
 
 // What a set of weights, or a lineage of them, went through in AUTO.
 struct Exposure {
-  std::uint64_t episodes = 0;   // in which it drove at least one AUTO step
+  std::uint64_t episodes = 0;   // ended, in which it drove at least one AUTO step
   std::uint64_t steps = 0;      // AUTO policy steps
-  std::uint64_t clamped = 0;    // of these, executed differently from requested by the limits
-  std::uint64_t takeovers = 0;  // that cut it while it drove
+  std::uint64_t clamped = 0;    // of these, executed differently from requested, by the limits
+  std::uint64_t takeovers = 0;  // that cut it while it drove, in ended episodes
 
   friend bool operator==(const Exposure&, const Exposure&) = default;
 };
@@ -92,8 +92,8 @@ class Probation {
   void on_rolled_back(WeightsVersion to);
 
   // ---- what happens; for the version that is live ----
-  void on_episode_started();
-  void on_auto_step(bool clamped);      // one policy step of AUTO
+  void on_episode_started();        // also after one that never ended, which then counts nowhere
+  void on_auto_step(bool clamped);  // one policy step of AUTO
   void on_inference(Duration latency);  // observation to chunk
   void on_non_finite();                 // an action or a chunk with a NaN or an infinity
   void on_takeover();                   // AUTO -> TAKEOVER
@@ -109,25 +109,31 @@ class Probation {
   const Exposure& own() const { return own_; }          // of the live version
 
  private:
+  // Of one episode: counted when it ends, so that a takeover never stands against fewer episodes
+  // than it happened in.
+  struct Share {
+    bool drove = false;
+    std::uint64_t takeovers = 0;
+    void end(Exposure& exposure);
+  };
+
   bool on_probation() const { return live_ != 0 && live_ != confirmed_; }
   bool full_on_probation() const { return on_probation() && kind_ == WeightsKind::kFull; }
   void reset_own();
+  void reset_lineage();
 
   ProbationOptions options_;
   WeightsVersion confirmed_ = 0;
   WeightsVersion live_ = 0;
   WeightsKind kind_ = WeightsKind::kFull;
-  Exposure parent_;
-  Exposure lineage_;
-  Exposure own_;
+  Exposure parent_, lineage_, own_;
+  Share parent_share_, lineage_share_, own_share_;  // of the episode that runs
+  double takeover_p_ = 1;                           // as of the last episode's end
   std::uint64_t late_ = 0;  // bit i: the inference i ago was over the budget
   bool non_finite_ = false;
-  bool in_episode_ = false;
-  bool own_episode_whole_ = false;  // live since the episode's first AUTO step
-  bool own_whole_episode_ended_ = false;
-  bool counted_own_ = false;      // this episode is in own_.episodes
-  bool counted_parent_ = false;   // ... in parent_.episodes
-  bool counted_lineage_ = false;  // ... in lineage_.episodes
+  WeightsVersion episode_driver_ = 0;  // of the episode's first AUTO step; 0: none yet
+  bool one_driver_ = true;             // no other version has driven in this episode
+  bool own_whole_episode_ = false;     // the live version alone drove an episode that has ended
 };
 
 }  // namespace nudge

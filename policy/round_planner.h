@@ -39,10 +39,10 @@ enum class RoundKind : std::uint8_t { kMicro = 0, kFull = 1 };
 struct RoundOrder {
   RoundKind kind = RoundKind::kFull;
   Sequence prefix = 0;  // of the event that made it due: train on the log up to and including it
-  WeightsVersion base = 0;  // to start from, and the candidate's parent; 0: from scratch
+  WeightsVersion base = 0;  // to start from, and the candidate's parent; never 0
   EpisodeId episode = 0;    // in which it became due
   std::uint64_t seed = 0;   // from the planner's seed, the kind and the prefix: equal logs give
-                           // equal orders
+                            // equal orders
 
   friend bool operator==(const RoundOrder&, const RoundOrder&) = default;
 };
@@ -89,19 +89,19 @@ class RoundPlanner {
   };
 
   void on_span_closed(const Event& event, const SpanClosed& closed);
-  void on_label(const Event& event, const Label& label);
   void on_new(Sequence sequence);
+  void drop_rounds();
+  bool taken_over() const;
+  bool held_out_for_label(EpisodeId episode) const;
 
   RoundPlannerOptions options_;
   WeightsHistory weights_;
   std::set<EpisodeId> deployment_;                // all deployment episodes
   std::map<EpisodeId, std::uint64_t> corrected_;  // to the number for is_held_out()
   std::map<SpanId, OpenSpan> open_;
-  EpisodeId episode_ = 0;            // running; 0: none
-  Sequence newest_ = 0;              // newest event with something to learn from
-  Sequence learned_ = 0;             // prefix of the last full round that was completed
-  std::optional<RoundOrder> micro_;  // wanted
-  std::optional<RoundOrder> full_;   // wanted; base and prefix are set when it becomes due
+  Sequence newest_ = 0;                     // newest event with something to learn from
+  Sequence learned_ = 0;                    // prefix of the last full round that was completed
+  std::optional<RoundOrder> micro_, full_;  // wanted; base and seed are filled in by due()
   std::optional<RoundOrder> running_;
   bool abort_ = false;
   bool paused_ = false;

@@ -47,7 +47,8 @@ class WeightsStore {
   // Versions that prune() keeps whatever their state, so that "undo" has somewhere to go.
   static constexpr std::size_t kDefaultKeep = 5;
 
-  // Removes what an interrupted publish() left. `robot`: RobotSpec::id, goes into every manifest.
+  // Clears away what an interrupted publish() left: removes temporary files, sets aside weights
+  // without a manifest. `robot`: RobotSpec::id, goes into every manifest.
   static Result<WeightsStore> open(std::unique_ptr<Folder> folder, SigningKey key,
                                    std::string robot);
 

@@ -1,0 +1,152 @@
+#include "policy/round_planner.h"
+
+#include <algorithm>
+
+#include "nudge/hold_out.h"
+#include "nudge/random.h"
+
+namespace nudge {
+
+RoundPlanner::RoundPlanner(RoundPlannerOptions options) : options_(options) {}
+
+bool RoundPlanner::held_out(EpisodeId episode) const {
+  const auto numbered = corrected_.find(episode);
+  // Without a number yet: as if it had the next one, so that no round starts on what may turn out
+  // to be held out. The dataset does the same.
+  return is_held_out(numbered != corrected_.end() ? numbered->second : corrected_.size() + 1);
+}
+
+void RoundPlanner::on_new(Sequence sequence) {
+  newest_ = sequence;
+  waits_for_feedback_ = false;
+}
+
+void RoundPlanner::drop_rounds() {
+  micro_.reset();
+  full_.reset();
+  if (running_) abort_ = true;
+}
+
+void RoundPlanner::on_span_closed(const Event& event, const SpanClosed& closed) {
+  const auto found = open_.find(closed.span);
+  if (found == open_.end()) return;
+  const OpenSpan span = found->second;
+  open_.erase(found);
+  if (span.kind != SpanKind::kTakeover || closed.last_step < span.first_step) return;
+
+  // The number depends on nothing but the log's order, as the rule demands; whether the correction
+  // may be learned from comes after.
+  if (closed.complete) corrected_.try_emplace(span.episode, corrected_.size() + 1);
+  const bool finished_by_choice = closed.reason == SpanEnd::kReleased ||
+                                  closed.reason == SpanEnd::kEpisodeEnded ||
+                                  closed.reason == SpanEnd::kPreempted;
+  if (!finished_by_choice || held_out(span.episode)) return;
+  on_new(event.sequence);
+  // Preempted: a higher role goes on correcting, and the round would come to nothing.
+  const std::uint64_t steps = std::uint64_t{closed.last_step} - span.first_step + 1;
+  if (closed.reason != SpanEnd::kPreempted && steps >= options_.micro_min_steps && !paused_) {
+    micro_ = RoundOrder{RoundKind::kMicro, event.sequence, 0, span.episode, 0};
+  }
+}
+
+void RoundPlanner::apply(const Event& event) {
+  weights_.apply(event);
+
+  if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
+    if (started->purpose == EpisodePurpose::kDeployment) deployment_.insert(event.episode);
+  } else if (std::holds_alternative<EpisodeEnded>(event.payload)) {
+    micro_.reset();
+    if (running_ && running_->kind == RoundKind::kMicro) abort_ = true;
+    const bool running_full = running_ && running_->kind == RoundKind::kFull && !abort_;
+    // What is new now may have been new to the running round as well; if not, the next episode's
+    // end starts another one.
+    if (deployment_.count(event.episode) > 0 && anything_new() && !paused_ &&
+        !waits_for_feedback_ && !running_full) {
+      full_ = RoundOrder{RoundKind::kFull, event.sequence, 0, event.episode, 0};
+    }
+  } else if (const auto* opened = std::get_if<SpanOpened>(&event.payload)) {
+    if (deployment_.count(event.episode) == 0) return;
+    open_[opened->span] = {event.episode, opened->kind, opened->first_step};
+    if (opened->kind == SpanKind::kTakeover) drop_rounds();
+  } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
+    on_span_closed(event, *closed);
+  } else if (const auto* label = std::get_if<Label>(&event.payload)) {
+    if (deployment_.count(label->episode) > 0 && !held_out_for_label(label->episode)) {
+      on_new(event.sequence);
+    }
+  } else if (const auto* discarded = std::get_if<StepsDiscarded>(&event.payload)) {
+    // Undone steps leave the dataset: weights that learned from them are to be replaced, but this
+    // alone is no feedback that makes a rolled back round worth repeating.
+    if (deployment_.count(discarded->episode) > 0 && !held_out_for_label(discarded->episode)) {
+      newest_ = event.sequence;
+    }
+  } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {
+    if (candidate->kind == WeightsKind::kFull) learned_ = std::max(learned_, candidate->prefix);
+  } else if (std::holds_alternative<WeightsLive>(event.payload)) {
+    if (running_ && running_->kind == RoundKind::kMicro && running_->base != weights_.live() &&
+        !abort_) {
+      abort_ = true;
+      micro_ = *running_;
+    }
+  } else if (std::holds_alternative<WeightsConfirmed>(event.payload) ||
+             std::holds_alternative<WeightsPromoted>(event.payload)) {
+    rollbacks_ = 0;
+    wants_pause_ = false;
+  } else if (std::holds_alternative<WeightsRolledBack>(event.payload)) {
+    drop_rounds();
+    waits_for_feedback_ = true;
+    if (++rollbacks_ >= options_.rollbacks_to_pause && !paused_) wants_pause_ = true;
+  } else if (std::holds_alternative<LearningPaused>(event.payload)) {
+    drop_rounds();
+    paused_ = true;
+    wants_pause_ = false;
+  } else if (std::holds_alternative<LearningResumed>(event.payload)) {
+    paused_ = false;
+    wants_pause_ = false;
+    rollbacks_ = 0;
+  } else if (std::holds_alternative<Booted>(event.payload)) {
+    // A crash ends what was open without saying so.
+    open_.clear();
+    micro_.reset();
+  }
+}
+
+bool RoundPlanner::taken_over() const {
+  return std::any_of(open_.begin(), open_.end(),
+                     [](const auto& entry) { return entry.second.kind == SpanKind::kTakeover; });
+}
+
+bool RoundPlanner::held_out_for_label(EpisodeId episode) const {
+  // Unlike a takeover, a label is about an episode that may have no correction at all.
+  return corrected_.count(episode) > 0 && held_out(episode);
+}
+
+std::optional<RoundOrder> RoundPlanner::due() const {
+  if (running_ || paused_ || wants_pause_ || waits_for_feedback_ || taken_over() ||
+      weights_.confirmed() == 0) {
+    return std::nullopt;
+  }
+  std::optional<RoundOrder> order = micro_ ? micro_ : full_;
+  if (!order) return std::nullopt;
+  order->base = order->kind == RoundKind::kMicro ? weights_.live() : weights_.newest_full();
+  if (order->base == 0) return std::nullopt;
+  order->seed = Random::derive(Random::derive(options_.seed, order->prefix),
+                               static_cast<std::uint64_t>(order->kind));
+  return order;
+}
+
+void RoundPlanner::started(const RoundOrder& order) {
+  running_ = order;
+  abort_ = false;
+  (order.kind == RoundKind::kMicro ? micro_ : full_).reset();
+}
+
+void RoundPlanner::finished(bool completed) {
+  if (completed && running_ && running_->kind == RoundKind::kFull) {
+    learned_ = std::max(learned_, running_->prefix);
+  }
+  running_.reset();
+  abort_ = false;
+}
+
+}  // namespace nudge
