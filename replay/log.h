@@ -55,7 +55,7 @@ struct Recovery {
   std::vector<EpisodeId> closed;     // episodes that a crash had left open
   std::vector<SpanId> spans;         // spans closed with them
   std::uint64_t cut_bytes = 0;       // of steps that were never acknowledged
-  std::vector<std::string> damaged;  // files with fewer bytes than were acknowledged
+  std::vector<std::string> damaged;  // what is missing of the acknowledged steps, and where
 };
 
 struct LogStats {

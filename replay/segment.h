@@ -97,7 +97,9 @@ struct StepView {
 // Bytes of a step as a record of this segment, appended to `out`. Pure. kInvalidArgument when a
 // vector has neither size 0 nor the segment's, or an image names no camera of the segment, or is
 // too large; `out` is then unchanged.
-Status encode_step(const SegmentSpec& spec, const Step& step, std::vector<std::byte>& out);
+// `sequence` is stored in place of the step's own.
+Status encode_step(const SegmentSpec& spec, const Step& step, Sequence sequence,
+                   std::vector<std::byte>& out);
 std::vector<std::byte> encode_header(const SegmentSpec& spec);  // spec is valid
 // Checks magic, version, bounds and CRC. kDataLoss; kUnimplemented for a newer version.
 // `header_bytes` gets where the first record starts.
@@ -114,7 +116,9 @@ class SegmentWriter {
   ~SegmentWriter();
 
   // Encodes into memory and returns the offset that the record will have. Errors of encode_step().
-  Result<std::uint64_t> append(const Step& step);
+  // The second form stores `sequence` in place of the step's own, which saves a copy of the step.
+  Result<std::uint64_t> append(const Step& step) { return append(step, step.sequence); }
+  Result<std::uint64_t> append(const Step& step, Sequence sequence);
   // Writes what append() collected with one call and makes it durable. On an error nothing is lost:
   // the same bytes are written again by the next sync().
   Status sync();
@@ -138,6 +142,10 @@ class SegmentMap {
  public:
   // Maps all of the file and checks its header. kNotFound, kDataLoss, kUnimplemented.
   static Result<std::unique_ptr<SegmentMap>> open(FileSystem& files, const std::string& path);
+  // The same over memory that outlives the map and starts at a multiple of 8 (kInvalidArgument
+  // otherwise); `name` stands for the path in messages.
+  static Result<std::unique_ptr<SegmentMap>> view(std::span<const std::byte> bytes,
+                                                  std::string name);
   ~SegmentMap();
 
   const SegmentSpec& spec() const;
@@ -151,8 +159,9 @@ class SegmentMap {
   enum class Check { kBounds, kCrc };
   // Calls `visit` for each record in [from, end), both record boundaries (from = first() for all;
   // end = as committed by the log, StepsRef::end_offset). Every record's structure is checked
-  // against the bounds; with kCrc also its checksum. Stops early when `visit` returns false.
-  // kDataLoss with the offset at the first damaged record, after visiting those before it.
+  // against the bounds, and that sequences rise; with kCrc also its checksum. Stops early when
+  // `visit` returns false. kDataLoss with the offset at the first damaged record, after visiting
+  // those before it.
   Status scan(std::uint64_t from, std::uint64_t end, Check check,
               const std::function<bool(const StepView&)>& visit) const;
   // Where the unbroken run of valid records (CRC, consecutive layout) starting at `from` ends.

@@ -1,0 +1,323 @@
+#include "replay/event_codec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "replay/json_fields.h"
+
+namespace nudge {
+namespace {
+
+using json_fields::Reader;
+using json_fields::Writer;
+
+inline constexpr std::size_t kMaxWords = 1000;
+
+// One specialisation per kind: its stable name and its list of fields, which reading and writing
+// share. `P` is the struct, const when writing.
+template <typename T>
+struct Kind;
+
+template <>
+struct Kind<Booted> {
+  static constexpr std::string_view kName = "booted";
+  static void fields(auto& a, auto& p) {
+    a.field("program", p.program);
+    a.field("robot", p.robot);
+  }
+};
+template <>
+struct Kind<EpisodeStarted> {
+  static constexpr std::string_view kName = "episode_started";
+  static void fields(auto& a, auto& p) {
+    a.field("purpose", p.purpose, EpisodePurpose::kEvaluation);
+    a.field("seed", p.seed);
+    a.field("instruction", p.instruction);
+  }
+};
+template <>
+struct Kind<EpisodeEnded> {
+  static constexpr std::string_view kName = "episode_ended";
+  static void fields(auto& a, auto& p) {
+    a.field("reason", p.reason, EpisodeEnd::kAborted);
+    a.field("steps", p.steps);
+  }
+};
+template <>
+struct Kind<SpanOpened> {
+  static constexpr std::string_view kName = "span_opened";
+  static void fields(auto& a, auto& p) {
+    a.field("span", p.span);
+    a.field("kind", p.kind, SpanKind::kNudge);
+    a.field("epoch", p.epoch);
+    a.field("first_step", p.first_step);
+  }
+};
+template <>
+struct Kind<SpanClosed> {
+  static constexpr std::string_view kName = "span_closed";
+  static void fields(auto& a, auto& p) {
+    a.field("span", p.span);
+    a.field("reason", p.reason, SpanEnd::kStopped);
+    a.field("last_step", p.last_step);
+    a.field("complete", p.complete);
+  }
+};
+template <>
+struct Kind<SpanSplit> {
+  static constexpr std::string_view kName = "span_split";
+  static void fields(auto& a, auto& p) {
+    a.field("span", p.span);
+    a.field("correction_from", p.correction_from);
+  }
+};
+template <>
+struct Kind<StepsLost> {
+  static constexpr std::string_view kName = "steps_lost";
+  static void fields(auto& a, auto& p) {
+    a.field("first_step", p.first_step);
+    a.field("count", p.count);
+    a.field("human", p.human);
+  }
+};
+template <>
+struct Kind<AuthorityChanged> {
+  static constexpr std::string_view kName = "authority_changed";
+  static void fields(auto& a, auto& p) {
+    a.field("from", p.from, AuthorityState::kEstop);
+    a.field("to", p.to, AuthorityState::kEstop);
+    a.field("cause", p.cause);
+  }
+};
+template <>
+struct Kind<LeaseGranted> {
+  static constexpr std::string_view kName = "lease_granted";
+  static void fields(auto& a, auto& p) { a.field("epoch", p.epoch); }
+};
+template <>
+struct Kind<LeaseEnded> {
+  static constexpr std::string_view kName = "lease_ended";
+  static void fields(auto& a, auto& p) {
+    a.field("epoch", p.epoch);
+    a.field("cause", p.cause);
+  }
+};
+template <>
+struct Kind<Words> {
+  static constexpr std::string_view kName = "words";
+  static void fields(auto& a, auto& p) {
+    a.field("text", p.text, kMaxWords);
+    a.field("use", p.use, WordsUse::kComment);
+    a.field("understood_as", p.understood_as);
+  }
+};
+template <>
+struct Kind<InstructionChanged> {
+  static constexpr std::string_view kName = "instruction_changed";
+  static void fields(auto& a, auto& p) { a.field("instruction", p.instruction); }
+};
+template <>
+struct Kind<Label> {
+  static constexpr std::string_view kName = "label";
+  static void fields(auto& a, auto& p) {
+    a.field("episode", p.episode);
+    a.field("span", p.span);
+    a.field("value", p.value, LabelValue::kDiscard);
+  }
+};
+template <>
+struct Kind<StepsDiscarded> {
+  static constexpr std::string_view kName = "steps_discarded";
+  static void fields(auto& a, auto& p) {
+    a.field("episode", p.episode);
+    a.field("first_step", p.first_step);
+    a.field("last_step", p.last_step);
+  }
+};
+template <>
+struct Kind<CandidateReceived> {
+  static constexpr std::string_view kName = "candidate_received";
+  static void fields(auto& a, auto& p) {
+    a.field("hash", p.hash);
+    a.field("parent", p.parent);
+    a.field("kind", p.kind, WeightsKind::kFull);
+    a.field("prefix", p.prefix);
+    a.field("train_seconds", p.train_seconds);
+  }
+};
+template <>
+struct Kind<WeightsAccepted> {
+  static constexpr std::string_view kName = "weights_accepted";
+  static void fields(auto& a, auto& p) {
+    a.field("version", p.version);
+    a.field("hash", p.hash);
+    a.field("parent", p.parent);
+    a.field("kind", p.kind, WeightsKind::kFull);
+    a.field("report", p.report);
+  }
+};
+template <>
+struct Kind<WeightsRejected> {
+  static constexpr std::string_view kName = "weights_rejected";
+  static void fields(auto& a, auto& p) {
+    a.field("hash", p.hash);
+    a.field("parent", p.parent);
+    a.field("reason", p.reason);
+    a.field("detail", p.detail);
+  }
+};
+template <>
+struct Kind<WeightsLive> {
+  static constexpr std::string_view kName = "weights_live";
+  static void fields(auto& a, auto& p) { a.field("version", p.version); }
+};
+template <>
+struct Kind<WeightsConfirmed> {
+  static constexpr std::string_view kName = "weights_confirmed";
+  static void fields(auto& a, auto& p) { a.field("version", p.version); }
+};
+template <>
+struct Kind<WeightsRolledBack> {
+  static constexpr std::string_view kName = "weights_rolled_back";
+  static void fields(auto& a, auto& p) {
+    a.field("from", p.from);
+    a.field("to", p.to);
+    a.field("reason", p.reason);
+  }
+};
+template <>
+struct Kind<WeightsPromoted> {
+  static constexpr std::string_view kName = "weights_promoted";
+  static void fields(auto& a, auto& p) { a.field("version", p.version); }
+};
+template <>
+struct Kind<LearningPaused> {
+  static constexpr std::string_view kName = "learning_paused";
+  static void fields(auto& a, auto& p) { a.field("reason", p.reason); }
+};
+template <>
+struct Kind<LearningResumed> {
+  static constexpr std::string_view kName = "learning_resumed";
+  static void fields(auto&, auto&) {}
+};
+template <>
+struct Kind<Fault> {
+  static constexpr std::string_view kName = "fault";
+  static void fields(auto& a, auto& p) {
+    a.field("code", p.code);
+    a.field("detail", p.detail);
+  }
+};
+template <>
+struct Kind<Stopped> {
+  static constexpr std::string_view kName = "stopped";
+  static void fields(auto&, auto&) {}
+};
+template <>
+struct Kind<StopReset> {
+  static constexpr std::string_view kName = "stop_reset";
+  static void fields(auto&, auto&) {}
+};
+
+// Fills `out` with the payload called `kind`; false when there is no such kind.
+template <std::size_t I = 0>
+bool read_kind(std::string_view kind, Reader& reader, Payload& out) {
+  if constexpr (I == std::variant_size_v<Payload>) {
+    return false;
+  } else {
+    using T = std::variant_alternative_t<I, Payload>;
+    if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, reader, out);
+    T payload;
+    Kind<T>::fields(reader, payload);
+    out = std::move(payload);
+    return true;
+  }
+}
+
+bool is_id_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '.' || c == ':' || c == '-';
+}
+
+template <typename... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <typename... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+}  // namespace
+
+std::string_view kind_of(const Payload& payload) {
+  return std::visit([]<typename T>(const T&) { return Kind<T>::kName; }, payload);
+}
+
+std::uint64_t subject_of(const Payload& payload) {
+  return std::visit(Overloaded{[](const SpanOpened& p) -> std::uint64_t { return p.span; },
+                               [](const SpanClosed& p) -> std::uint64_t { return p.span; },
+                               [](const SpanSplit& p) -> std::uint64_t { return p.span; },
+                               [](const LeaseGranted& p) -> std::uint64_t { return p.epoch; },
+                               [](const LeaseEnded& p) -> std::uint64_t { return p.epoch; },
+                               [](const Label& p) -> std::uint64_t { return p.episode; },
+                               [](const StepsDiscarded& p) -> std::uint64_t { return p.episode; },
+                               [](const WeightsAccepted& p) -> std::uint64_t { return p.version; },
+                               [](const WeightsLive& p) -> std::uint64_t { return p.version; },
+                               [](const WeightsConfirmed& p) -> std::uint64_t { return p.version; },
+                               [](const WeightsRolledBack& p) -> std::uint64_t { return p.from; },
+                               [](const WeightsPromoted& p) -> std::uint64_t { return p.version; },
+                               [](const auto&) -> std::uint64_t { return 0; }},
+                    payload);
+}
+
+Result<std::string> encode_payload(const Payload& payload) {
+  Writer writer;
+  std::visit([&]<typename T>(const T& p) { Kind<T>::fields(writer, p); }, payload);
+  auto text = writer.text();
+  if (!text.ok()) return text.status().with_context(kind_of(payload));
+  if (text->size() > kMaxPayloadBytes) {
+    return invalid_argument(std::string(kind_of(payload)) + ": more than " +
+                            std::to_string(kMaxPayloadBytes) + " bytes");
+  }
+  return text;
+}
+
+Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
+                               std::span<const std::byte> json) {
+  if (version != kPayloadVersion) {
+    return unimplemented("event payload of version " + std::to_string(version) +
+                         "; this build reads " + std::to_string(kPayloadVersion) +
+                         ": use the version that wrote it, or a newer one");
+  }
+  if (json.size() > kMaxPayloadBytes) {
+    return invalid_argument("event payload: more than " + std::to_string(kMaxPayloadBytes) +
+                            " bytes");
+  }
+  const nlohmann::json object = json_fields::parse(json);
+  Payload payload;
+  Reader reader(object);
+  if (!read_kind(kind, reader, payload)) {
+    return unimplemented("event of the unknown kind '" + std::string(kind.substr(0, 64)) +
+                         "': written by a newer version of Nudge; use that one");
+  }
+  if (const Status status = reader.finish(); !status.ok()) return status.with_context(kind);
+  return payload;
+}
+
+Status validate_envelope(const Event& event) {
+  if (event.id.empty() || event.id.size() > 64 ||
+      !std::all_of(event.id.begin(), event.id.end(), is_id_character)) {
+    return invalid_argument("event: id must be 1 to 64 of A-Z a-z 0-9 _ . : -");
+  }
+  if (event.boot.size() > 36) return invalid_argument("event: boot is longer than 36 bytes");
+  if (event.actor.name.size() > 64) {
+    return invalid_argument("event: the actor's name is longer than 64 bytes");
+  }
+  Writer text;  // refuses what is not UTF-8, which no reader could be given
+  text.field("boot", event.boot);
+  text.field("actor", event.actor.name);
+  if (const auto valid = text.text(); !valid.ok()) return valid.status().with_context("event");
+  if (event.actor.role > Role::kEngineer) return invalid_argument("event: no such role");
+  return {};
+}
+
+}  // namespace nudge
