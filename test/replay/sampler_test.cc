@@ -1,0 +1,236 @@
+#include "replay/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+namespace nudge {
+namespace {
+
+constexpr auto kDemo = SampleClass::kDemonstration;
+constexpr auto kCorrection = SampleClass::kCorrection;
+constexpr auto kSuccess = SampleClass::kAutonomousSuccess;
+
+// Adds `n` rows of one stratum.
+void add(Sampler& sampler, SampleClass c, std::uint32_t supervisor, std::size_t n,
+         bool held_out = false) {
+  const Sampler::StratumId id = sampler.stratum(c, supervisor, held_out);
+  for (std::size_t i = 0; i < n; ++i) {
+    sampler.add_row();
+    sampler.move(static_cast<Sampler::Row>(sampler.rows() - 1), id);
+  }
+}
+
+double probability(const Sampler& sampler, SampleClass c, std::uint32_t supervisor) {
+  double sum = 0;
+  for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
+    const auto& s = sampler.strata()[i];
+    if (s.sample_class == c && s.supervisor == supervisor) sum += sampler.probabilities()[i];
+  }
+  return sum;
+}
+
+std::vector<Sampler::Row> draw(const Sampler& sampler, std::size_t n, std::uint64_t seed) {
+  std::vector<Sampler::Row> rows(n);
+  Random random(seed);
+  sampler.draw(rows, random);
+  return rows;
+}
+
+TEST(Sampler, GivesHalfToCorrectionsThreeTenthsToDemonstrationsAFifthToSuccesses) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 1000);
+  add(sampler, kCorrection, 1, 3);
+  add(sampler, kSuccess, 0, 50);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5, 1e-12);
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.3, 1e-12);
+  EXPECT_NEAR(probability(sampler, kSuccess, 0), 0.2, 1e-12);
+}
+
+TEST(Sampler, GivesTheShareOfEmptyClassesToTheOthersInProportion) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 10);
+  add(sampler, kCorrection, 1, 3);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5 / 0.8, 1e-12);
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.3 / 0.8, 1e-12);
+}
+
+TEST(Sampler, RefusesCorrectionsThatStandAlone) {
+  Sampler sampler;
+  add(sampler, kCorrection, 1, 10);
+  EXPECT_EQ(sampler.prepare({}).code(), Code::kFailedPrecondition);
+  Mix mix;
+  mix.corrections_may_stand_alone = true;
+  EXPECT_TRUE(sampler.prepare(mix).ok());
+}
+
+TEST(Sampler, CountsAnAnchorWithoutShareAsNone) {
+  Sampler sampler;
+  add(sampler, kCorrection, 1, 10);
+  add(sampler, kDemo, 0, 10);
+  Mix mix;
+  mix.share[static_cast<std::size_t>(kDemo)] = 0;
+  EXPECT_EQ(sampler.prepare(mix).code(), Code::kFailedPrecondition);
+}
+
+TEST(Sampler, SaysWhenNothingMayBeDrawn) {
+  Sampler sampler;
+  EXPECT_EQ(sampler.prepare({}).code(), Code::kFailedPrecondition);
+  add(sampler, kDemo, 0, 5, /*held_out=*/true);
+  EXPECT_EQ(sampler.prepare({}).code(), Code::kFailedPrecondition);
+}
+
+TEST(Sampler, DoesNotCapTheOnlySupervisor) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 10);
+  add(sampler, kCorrection, 7, 100);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 7), 0.5 / 0.8, 1e-12);
+}
+
+TEST(Sampler, CapsASupervisorAtAQuarterAndFillsUpTheOthersInProportion) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 10);
+  add(sampler, kSuccess, 0, 10);
+  add(sampler, kCorrection, 1, 9000);
+  for (std::uint32_t s = 2; s <= 7; ++s) add(sampler, kCorrection, s, 100 * (s - 1));
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5 * 0.25, 1e-12);
+  double sum = 0;
+  for (std::uint32_t s = 1; s <= 7; ++s) {
+    EXPECT_LE(probability(sampler, kCorrection, s), 0.5 * 0.25 + 1e-12);
+    sum += probability(sampler, kCorrection, s);
+  }
+  EXPECT_NEAR(sum, 0.5, 1e-12);
+  EXPECT_NEAR(probability(sampler, kCorrection, 3), 2 * probability(sampler, kCorrection, 2),
+              1e-12);
+}
+
+TEST(Sampler, GivesToAnchorsWhatTwoCappedSupervisorsMayNotFill) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 10);
+  add(sampler, kSuccess, 0, 10);
+  add(sampler, kCorrection, 1, 1000);
+  add(sampler, kCorrection, 2, 10);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.125, 1e-12);
+  EXPECT_NEAR(probability(sampler, kCorrection, 2), 0.125, 1e-12);
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.75 * 0.6, 1e-12);
+  EXPECT_NEAR(probability(sampler, kSuccess, 0), 0.75 * 0.4, 1e-12);
+}
+
+TEST(Sampler, RefusesAMixThatIsNoMix) {
+  Mix mix;
+  mix.share[2] = -0.1;
+  EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
+  mix = {};
+  mix.share.fill(0);
+  EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
+  mix = {};
+  mix.supervisor_cap = 0;
+  EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
+}
+
+TEST(Sampler, DrawsRowsExactlyAsOftenAsTheirSharesSay) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 37);
+  add(sampler, kCorrection, 1, 20);
+  add(sampler, kCorrection, 2, 5);
+  add(sampler, kCorrection, 3, 11);
+  add(sampler, kCorrection, 4, 2);
+  add(sampler, kCorrection, 5, 1);
+  add(sampler, kSuccess, 0, 30);
+  add(sampler, SampleClass::kNudged, 1, 6);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  std::vector<double> expected(sampler.rows());
+  for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
+    const auto& rows = sampler.strata()[i].rows;
+    for (const auto row : rows) {
+      expected[row] = sampler.probabilities()[i] / static_cast<double>(rows.size());
+    }
+  }
+  constexpr std::size_t kDraws = 2'000'000;
+  std::vector<double> seen(sampler.rows());
+  for (const auto row : draw(sampler, kDraws, 11)) ++seen[row];
+  double chi = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double e = expected[i] * kDraws;
+    ASSERT_GT(e, 100);
+    chi += (seen[i] - e) * (seen[i] - e) / e;
+  }
+  // 111 degrees of freedom: mean 111, standard deviation 14.9; above 168 once in some 3,000 seeds.
+  EXPECT_LT(chi, 168);
+  EXPECT_GT(chi, 65);
+}
+
+TEST(Sampler, NeverDrawsARowThatWasMovedAway) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 100);
+  for (Sampler::Row row = 0; row < 100; row += 2) sampler.move(row, Sampler::kNowhere);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  for (const auto row : draw(sampler, 20'000, 3)) EXPECT_EQ(row % 2, 1u);
+}
+
+TEST(Sampler, KeepsEveryRowInExactlyTheStratumItWasMovedToLast) {
+  Sampler sampler;
+  std::vector<Sampler::StratumId> ids = {Sampler::kNowhere};
+  for (std::uint32_t s = 1; s <= 4; ++s) ids.push_back(sampler.stratum(kCorrection, s, false));
+  std::map<Sampler::Row, Sampler::StratumId> truth;
+  Random random(5);
+  for (Sampler::Row row = 0; row < 70'000; ++row) {  // more than one block
+    sampler.add_row();
+    truth[row] = Sampler::kNowhere;
+  }
+  for (int i = 0; i < 300'000; ++i) {
+    const auto row = static_cast<Sampler::Row>(random.below(70'000));
+    const auto to = ids[random.below(ids.size())];
+    sampler.move(row, to);
+    truth[row] = to;
+  }
+  std::size_t placed = 0;
+  for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
+    for (const auto row : sampler.strata()[i].rows) EXPECT_EQ(truth.at(row), i);
+    placed += sampler.strata()[i].rows.size();
+    const auto& rows = sampler.strata()[i].rows;
+    EXPECT_EQ(std::set<Sampler::Row>(rows.begin(), rows.end()).size(), rows.size());
+  }
+  std::size_t expected = 0;
+  for (const auto& [row, id] : truth) {
+    EXPECT_EQ(sampler.where(row), id);
+    expected += id != Sampler::kNowhere;
+  }
+  EXPECT_EQ(placed, expected);
+}
+
+TEST(Sampler, GivesTheSameDrawsForTheSameHistoryAndSeed) {
+  const auto build = [] {
+    Sampler sampler;
+    add(sampler, kDemo, 0, 50);
+    add(sampler, kCorrection, 1, 50);
+    for (Sampler::Row row = 3; row < 100; row += 7) sampler.move(row, Sampler::kNowhere);
+    return sampler;
+  };
+  Sampler a = build(), b = build();
+  ASSERT_TRUE(a.prepare({}).ok());
+  ASSERT_TRUE(b.prepare({}).ok());
+  EXPECT_EQ(draw(a, 1000, 9), draw(b, 1000, 9));
+}
+
+TEST(Sampler, NoticesThatRowsMovedSinceTheLastDraw) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 4);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  for (Sampler::Row row = 0; row < 4; ++row) sampler.move(row, Sampler::kNowhere);
+  EXPECT_EQ(sampler.prepare({}).code(), Code::kFailedPrecondition);
+  sampler.move(2, 0);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  for (const auto row : draw(sampler, 100, 1)) EXPECT_EQ(row, 2u);
+}
+
+}  // namespace
+}  // namespace nudge
