@@ -18,9 +18,10 @@
 namespace nudge {
 
 struct KitchenOptions {
-  // Standard deviation of the error of motion, as a share of the motion of each control tick: 0.1
-  // strays 1.1 mm (one sigma) in a policy step at full speed. 0: none.
-  double actuation_noise = 0.1;
+  // Standard deviation of the error of motion over a policy step, per axis, as a share of the
+  // motion: 0.05 strays 1.25 mm (one sigma) in a step at full speed, as the 1 mm of the prototype.
+  // 0: none.
+  double actuation_noise = 0.05;
   // Half width of the random offset of the tool at the start of an episode, m along each axis.
   double home_jitter = 0.01;
   // Makes the two cameras known in spec() and opens a GL context in create().

@@ -31,9 +31,13 @@ void ScriptedSupervisor::watch_from(Instant now, double progress) {
 bool ScriptedSupervisor::stalled(Instant now) const {
   if (now - best_time_ >= options_.patience) return true;
   if (now - watching_since_ < options_.stall) return false;
-  double lowest = seen_.back().second;
-  for (const auto& [time, value] : seen_) lowest = std::min(lowest, value);
-  return seen_.back().second - lowest < options_.stall_progress;
+  // The largest rise from any moment to any later one, so that a swing counts as motion.
+  double lowest = seen_.front().second, rise = 0;
+  for (const auto& [time, value] : seen_) {
+    lowest = std::min(lowest, value);
+    rise = std::max(rise, value - lowest);
+  }
+  return rise < options_.stall_progress;
 }
 
 Supervision ScriptedSupervisor::step(const Observation& observation, bool human_is_driving) {
