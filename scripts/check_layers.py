@@ -3,8 +3,9 @@
 
 The rules, in one picture: the public headers know the standard library; policy/, feedback/ and
 replay/ know the public headers and themselves; src/ knows all of them; foreign libraries are named
-in the few places that may use them, and in no header but replay/json_*.h, which is replay's own. The three modules also own
-no thread, no mutex, no socket and no clock.
+in the few places that may use them, and in no header of a module but replay/json_*.h, which only
+replay's own sources include. The three modules also own no thread, no mutex, no socket and no
+clock.
 
 usage: scripts/check_layers.py [ROOT]    exits 1 and names each wrong line.
 """

@@ -46,14 +46,18 @@ class Scratch {
   std::string path_;
 };
 
-// gnuplot's single-quoted string: nothing in it is special but the quote itself. Titles are drawn
-// without markup, and control characters have no place in a picture.
-std::string quoted(std::string_view text) {
+// Text in gnuplot's single quotes, in which it expands nothing (in double quotes it would run what
+// stands between backquotes). An apostrophe becomes the typographic one, so none can end the text;
+// backquotes and control characters have no place in a picture.
+std::string gnuplot_text(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) continue;
-    out += c;
-    if (c == '\'') out += '\'';
+    if (static_cast<unsigned char>(c) < 0x20 || c == '`') continue;
+    if (c == '\'') {
+      out += "\xe2\x80\x99";  // the typographic apostrophe
+    } else {
+      out += c;
+    }
   }
   return out + "'";
 }
@@ -101,8 +105,8 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
   s << "set encoding utf8\n"
     << "set terminal pngcairo size 1200,1350 noenhanced font 'DejaVu Sans,13' background "
        "'#ffffff'\n"
-    << "set output " << quoted(picture) << "\n"
-    << "data = " << quoted(data) << "\n"
+    << "set output " << gnuplot_text(picture) << "\n"
+    << "data = " << gnuplot_text(data) << "\n"
     << "set multiplot\n"
     << "set border 3 lc rgb " << quiet << "\n"
     << "set tics nomirror out scale 0.6 textcolor rgb " << ink << "\n"
@@ -112,12 +116,12 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
     << 1.02 * static_cast<double>(last) << "]\n"
     << "set xtics " << std::max<std::uint64_t>(1, (last + 14) / 15) << "\n"
     << "set style fill solid 1.0 noborder\n"
-    << "set label 1 " << quoted(curve.title)
+    << "set label 1 " << gnuplot_text(curve.title)
     << " at screen 0.03,0.972 left font 'DejaVu Sans,21' textcolor rgb " << ink << "\n"
-    << "set label 2 " << quoted(curve.subtitle)
+    << "set label 2 " << gnuplot_text(curve.subtitle)
     << " at screen 0.03,0.945 left font 'DejaVu Sans,13' textcolor rgb " << quiet << "\n";
   const auto heading = [&](const char* text, double y) {
-    s << "set label 3 " << quoted(text) << " at screen 0.03," << y
+    s << "set label 3 " << gnuplot_text(text) << " at screen 0.03," << y
       << " left font 'DejaVu Sans,15' textcolor rgb " << ink << "\n";
   };
   const auto panel = [&](double bottom_edge, double top_edge) {
@@ -129,7 +133,7 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
   char base_text[64];
   std::snprintf(base_text, sizeof base_text, "base policy %.0f %%", base_share);
   s << "set yrange [" << bottom << ":101]\nset ytics 10\nset format x ''\n"
-    << "set label 4 " << quoted(base_text) << " at graph 0.995, first " << base_share
+    << "set label 4 " << gnuplot_text(base_text) << " at graph 0.995, first " << base_share
     << " right offset 0,-0.8 textcolor rgb " << quiet << "\n"
     << "plot data using 1:3:4 with filledcurves lc rgb " << band << " notitle, \\\n"
     << "     data using 1:2:3:4 with yerrorbars pt 0 lw " << (curve.points.size() == 1 ? 2.5 : 0.8)
@@ -142,7 +146,7 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
   panel(0.295, 0.45);
   s << "set yrange [0:*]\nset ytics auto\n";
   const auto nothing = [&](const char* text) {
-    s << "set label 5 " << quoted(text) << " at graph 0.5,0.5 center textcolor rgb " << quiet
+    s << "set label 5 " << gnuplot_text(text) << " at graph 0.5,0.5 center textcolor rgb " << quiet
       << "\nset yrange [0:1]\nunset ytics\nplot NaN notitle\nunset label 5\nset ytics auto\n";
   };
   if (interventions) {
