@@ -96,7 +96,7 @@ struct KitchenRobot::Impl {
     if (turn[0] < 0) mju_scl(turn.data(), turn.data(), -1, 4);
     mju_quat2Vel(error.data() + 3, turn.data(), 1);
 
-    std::vector<mjtNum>& full = jacobian_;
+    std::vector<mjtNum>& full = jacobian;
     full.resize(static_cast<std::size_t>(6 * model->nv));
     mj_jacSite(model.get(), plan.get(), full.data(), full.data() + 3 * model->nv, tool_site);
     std::array<mjtNum, 6 * kArmJoints> j{};
@@ -149,27 +149,22 @@ struct KitchenRobot::Impl {
 
     const auto from = joint_target;
     solve(kJointSpeed * kTick);
-    std::array<double, kArmJoints> goal = joint_target;
+    bool still = false;
 
     mjData* d = data.get();
     for (int s = 1; s <= kSubsteps; ++s) {
       // Another thread may ask to stand still at any moment: the target stops where it is.
-      const bool still =
-          held.load(std::memory_order_relaxed) || stopped.load(std::memory_order_relaxed);
-      if (still && goal != joint_target_now_) {
-        goal = joint_target_now_;
-        joint_rate.fill(0);
-      } else if (!still) {
-        for (int c = 0; c < kArmJoints; ++c) {
-          joint_target_now_[c] = from[c] + (goal[c] - from[c]) * s / kSubsteps;
-          joint_rate[c] = (goal[c] - from[c]) / kTick;
-        }
+      still =
+          still || held.load(std::memory_order_relaxed) || stopped.load(std::memory_order_relaxed);
+      for (int c = 0; c < kArmJoints; ++c) {
+        if (!still) joint_target_now[c] = from[c] + (joint_target[c] - from[c]) * s / kSubsteps;
+        joint_rate[c] = still ? 0 : (joint_target[c] - from[c]) / kTick;
       }
       for (int c = 0; c < kArmJoints; ++c) {
         // The servo's damping would make the arm lag; feeding the rate forward takes that out.
         const double lead =
             joint_rate[c] * model->dof_damping[c] / model->actuator_gainprm[mjNGAIN * c];
-        d->ctrl[c] = joint_target_now_[c] + lead;
+        d->ctrl[c] = joint_target_now[c] + lead;
         // The arm carries its own weight, as the Panda's controller does.
         d->qfrc_applied[c] = d->qfrc_bias[c];
       }
@@ -179,7 +174,8 @@ struct KitchenRobot::Impl {
       }
       mj_step(model.get(), d);
     }
-    joint_target = joint_target_now_;
+    joint_target = joint_target_now;
+    if (still) freeze();
     mj_kinematics(model.get(), d);  // mj_step leaves poses one substep behind
 
     clock += kKitchenControlPeriod;
@@ -193,16 +189,15 @@ struct KitchenRobot::Impl {
     return {};
   }
 
+  // Gives up where the hand was going, so that nothing moves on after a stop.
   void freeze() {
-    // Where the hand was going is given up, so that nothing moves on after a stop.
-    tool_target = {};
     mju_copy(plan->qpos, joint_target.data(), kArmJoints);
     mj_kinematics(model.get(), plan.get());
     for (int i = 0; i < 3; ++i) tool_target[i] = plan->site_xpos[3 * tool_site + i];
   }
 
-  std::vector<mjtNum> jacobian_;
-  std::array<double, kArmJoints> joint_target_now_{};
+  std::vector<mjtNum> jacobian;
+  std::array<double, kArmJoints> joint_target_now{};
 };
 
 KitchenRobot::KitchenRobot() : impl_(std::make_unique<Impl>()) {}
@@ -302,7 +297,7 @@ Status KitchenRobot::reset_in(std::uint64_t seed, const StartRegion& region) {
   s.freeze();
   for (int i = 0; i < 3; ++i) s.tool_target[i] += jitter[i];
   for (int i = 0; i < 50; ++i) s.solve(1.0);
-  s.joint_target_now_ = s.joint_target;
+  s.joint_target_now = s.joint_target;
   s.joint_rate.fill(0);
   s.gripper_target = kGripperOpen;
   mju_copy(s.data->qpos, s.joint_target.data(), kArmJoints);
@@ -379,8 +374,6 @@ Status KitchenRobot::apply(const Action& action, Instant /*deadline*/) {
   const Status status =
       s.tick({rate(kMoveX, kToolSpeed), rate(kMoveY, kToolSpeed), rate(kMoveZ, kToolSpeed)},
              rate(kMoveGripper, kGripperSpeed));
-  if (s.held.load() || s.stopped.load()) s.freeze();
-  return status;
 }
 
 Status KitchenRobot::advance() { return impl_->tick({0, 0, 0}, 0); }
