@@ -371,9 +371,8 @@ Status KitchenRobot::apply(const Action& action, Instant /*deadline*/) {
   auto rate = [&](std::size_t i, double speed) {
     return std::clamp(static_cast<double>(action[i]), -1.0, 1.0) * speed;
   };
-  const Status status =
-      s.tick({rate(kMoveX, kToolSpeed), rate(kMoveY, kToolSpeed), rate(kMoveZ, kToolSpeed)},
-             rate(kMoveGripper, kGripperSpeed));
+  return s.tick({rate(kMoveX, kToolSpeed), rate(kMoveY, kToolSpeed), rate(kMoveZ, kToolSpeed)},
+                rate(kMoveGripper, kGripperSpeed));
 }
 
 Status KitchenRobot::advance() { return impl_->tick({0, 0, 0}, 0); }
