@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""What people meet first: the scripts explain themselves, and say what is wrong with a call.
+
+Each test runs a copy of the scripts in a folder whose name has spaces, from another folder.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name) / "a folder with spaces"
+        shutil.copytree(ROOT / "scripts", self.folder / "scripts")
+        shutil.copytree(ROOT / ".ci", self.folder / ".ci")
+        self.tools = pathlib.Path(self.temporary.name) / "tools"
+        self.tools.mkdir()
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def run_script(self, name, *arguments, path=None):
+        environment = dict(os.environ)
+        if path is not None:
+            environment["PATH"] = path
+        return subprocess.run([self.folder / name, *arguments], cwd="/", text=True,
+                              capture_output=True, env=environment, timeout=60)
+
+    def tool(self, name, text):
+        """A program at the far side: what the script would have started."""
+        file = self.tools / name
+        file.write_text("#!/bin/sh\n" + text)
+        file.chmod(0o755)
+
+    def with_tools(self):
+        return f"{self.tools}:{os.environ['PATH']}"
+
+    def test_every_script_explains_itself(self):
+        for name in ("setup.sh", "demo.sh", "test.sh", "format.sh", "tidy.sh"):
+            with self.subTest(name):
+                result = self.run_script(f"scripts/{name}", "--help")
+                self.assertEqual(result.returncode, 0)
+                self.assertIn(f"usage: scripts/{name}", result.stdout)
+
+    def test_an_unknown_argument_is_a_usage_error(self):
+        for name in ("setup.sh", "test.sh", "format.sh"):
+            with self.subTest(name):
+                result = self.run_script(f"scripts/{name}", "--nonsense")
+                self.assertEqual(result.returncode, 64)
+                self.assertIn("--help", result.stderr)
+        self.assertEqual(self.run_script("scripts/test.sh", "--preset", "nonsense").returncode, 64)
+        self.assertEqual(self.run_script("scripts/test.sh", "--preset").returncode, 64)
+        self.assertEqual(self.run_script("scripts/setup.sh", "--for", "nonsense").returncode, 64)
+
+    def test_the_demo_without_headless_says_so(self):
+        result = self.run_script("scripts/demo.sh", "--seed", "1")
+        self.assertEqual(result.returncode, 64)
+        self.assertIn("--headless", result.stderr)
+
+    def test_setup_does_nothing_when_all_is_there(self):
+        self.tool("dpkg-query", 'shift 3; for p in "$@"; do echo "$p installed"; done\n')
+        self.tool("apt-get", "exit 99\n")
+        result = self.run_script("scripts/setup.sh", path=self.with_tools())
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    def test_setup_names_what_is_missing_and_how_much_it_fetches(self):
+        self.tool("dpkg-query",
+                  'shift 3; for p in "$@"; do [ "$p" = cmake ] || echo "$p installed"; done\n')
+        self.tool("id", "echo 0\n")
+        self.tool("apt-get", 'case "$*" in\n'
+                  '*--assume-no*) echo "Need to get 1,234 kB/1,500 MB of archives."\n'
+                  'echo "After this operation, 3.5 GB of additional disk space will be used."\n'
+                  'exit 1;;\n*) echo "ran: $*";;\nesac\n')
+        result = self.run_script("scripts/setup.sh", path=self.with_tools())
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("Missing: cmake\n", result.stderr)
+        self.assertIn("1 MB to fetch, 3500 MB on disk, about 3 min", result.stderr)
+        self.assertIn("ran: install --no-install-recommends --yes", result.stderr)
+
+    def test_setup_without_rights_says_what_to_run(self):
+        self.tool("dpkg-query",
+                  'shift 3; for p in "$@"; do [ "$p" = cmake ] || echo "$p installed"; done\n')
+        self.tool("id", "echo 1000\n")
+        for name in ("bash", "env", "dirname", "grep", "cat"):
+            (self.tools / name).symlink_to(shutil.which(name))
+        result = self.run_script("scripts/setup.sh", path=str(self.tools))
+        self.assertEqual(result.returncode, 77, result.stderr)
+        self.assertIn("apt-get install --no-install-recommends cmake", result.stderr)
+
+    def test_the_gate_of_changes_passes_on_the_exit_code_of_the_tests(self):
+        (self.folder / "scripts" / "test.sh").write_text("#!/bin/sh\nexit 3\n")
+        self.assertEqual(self.run_script(".ci/run").returncode, 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
