@@ -84,7 +84,14 @@ Result<Manifest> WeightsStore::publish(const Weights& weights, const PublishRequ
   if (!names.ok()) return names.status().with_context(place);
   const std::string manifest_name = name_of(request.version, kManifestSuffix);
   if (std::binary_search(names->begin(), names->end(), manifest_name)) {
-    return already_exists(place + ": is in the folder already; a version is never replaced");
+    // Perhaps from a try whose last step failed: the same weights are there, then, and only their
+    // durability is in question.
+    const Result<StoredWeights> stored = load_whole(request.version, weights.hash());
+    if (!stored.ok() || stored->manifest.parent != request.parent) {
+      return already_exists(place + ": is in the folder already; a version is never replaced");
+    }
+    NUDGE_TRY(folder_->sync().with_context(place));
+    return stored->manifest;
   }
 
   Manifest manifest;

@@ -53,9 +53,9 @@ class WeightsStore {
                                    std::string robot);
 
   // Signs and stores; durable when it returns. The kind comes from the weights' lineage.
-  // kAlreadyExists: the version is in the folder; kInvalidArgument: see PublishRequest; and the
-  // folder's errors, after which load() finds the version whole or not at all, and publish() may be
-  // tried again.
+  // kAlreadyExists: the version is in the folder with other weights or another parent;
+  // kInvalidArgument: see PublishRequest; and the folder's errors, after which load() finds the
+  // version whole or not at all, and publish() may be tried again.
   Result<Manifest> publish(const Weights& weights, const PublishRequest& request);
 
   // Reads each file once and verifies, hashes and parses the same bytes: form, signature, key,
