@@ -112,10 +112,10 @@ std::pair<double, double> Limits::wall(std::size_t i, std::span<const float> pos
 }
 
 double Limits::approach(double room, double brake) {
-  // Stopping from v, slowing down by `brake` each tick, travels v (v + brake) / (2 brake): the
-  // largest v that fits into `room`. Below one brake step the next tick stops at the wall.
-  if (room <= brake) return room;
-  return 0.5 * (std::sqrt(brake * brake + 8 * brake * room) - brake);
+  // A stop from v with n further moving ticks, each slower by `brake`, travels
+  // (n + 1) v - brake n (n + 1) / 2, where n is the largest with n brake < v. Solved for v.
+  const double n = std::max(0.0, std::ceil((std::sqrt(8 * room / brake + 1) - 3) / 2));
+  return (room + brake * n * (n + 1) / 2) / (n + 1);
 }
 
 Limited Limits::apply(std::span<const float> requested, std::span<const float> position,

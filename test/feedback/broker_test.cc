@@ -1,0 +1,421 @@
+#include "feedback/broker.h"
+
+#include <set>
+
+#include "test/feedback/authority_rig.h"
+
+namespace nudge {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Desk {
+  explicit Desk(std::size_t remembered = 4096, Understand understand = understand_only_stop)
+      : broker(*Broker::make(
+            {"kitchen-1", 4, milliseconds(100), remembered},
+            [this](std::string_view id) { return logged.count(id) > 0; }, std::move(understand))) {
+    situation.newest_episode = 7;
+    situation.policy_step = 120;
+    situation.newest_span = 3;
+    situation.lease = {5, kAnna};
+  }
+  Handled send(const Actor& who, FeedbackBody body, std::string id = "m-1") {
+    return broker.handle({std::move(id), who, std::move(body)}, situation);
+  }
+
+  std::set<std::string, std::less<>> logged;
+  Broker broker;
+  Situation situation;
+};
+
+JogCommand good_jog() { return {"kitchen-1", 5, 1, 10, true, {0, 0, 0, 0}}; }
+
+Code refused(const Handled& handled) {
+  EXPECT_TRUE(handled.ack.has_value());
+  EXPECT_FALSE(handled.act.has_value());
+  EXPECT_TRUE(handled.records.empty());
+  return handled.ack ? handled.ack->status.code() : Code::kOk;
+}
+
+// ---- roles ------------------------------------------------------------------------------------
+
+TEST(Broker, ViewersMayOnlyLookSayStopAndPressStop) {
+  const std::vector<FeedbackBody> forbidden = {TakeoverRequest{},
+                                               Release{},
+                                               HandBack{},
+                                               ResetStop{},
+                                               ResetFault{},
+                                               WordsMessage{"put it left"},
+                                               WordsMessage{"nice", WordsUse::kComment},
+                                               LabelMessage{7, 0, LabelValue::kSuccess},
+                                               UndoLast{1},
+                                               SplitSpan{1, 5}};
+  for (std::size_t i = 0; i < forbidden.size(); ++i) {
+    Desk desk;
+    EXPECT_EQ(refused(desk.send(kViewerVic, forbidden[i])), Code::kPermissionDenied) << i;
+  }
+  Desk desk;
+  EXPECT_TRUE(desk.send(kViewerVic, Stop{}, "a").stop);
+  EXPECT_TRUE(desk.send(kViewerVic, Hold{}, "b").act.has_value());
+  EXPECT_TRUE(desk.send(kViewerVic, WordsMessage{"stop"}, "c").act.has_value());
+  desk.situation.lease.holder = kViewerVic;
+  EXPECT_FALSE(desk.send(kViewerVic, good_jog()).jog.has_value());
+}
+
+TEST(Broker, OnlyEngineersResetFaultsAndOnlyPeopleResetStop) {
+  for (const Actor& who : {kAnna, kProgram}) {
+    Desk desk;
+    EXPECT_EQ(refused(desk.send(who, ResetFault{})), Code::kPermissionDenied);
+  }
+  Desk desk;
+  EXPECT_TRUE(desk.send(kEva, ResetFault{}, "f").act.has_value());
+  EXPECT_TRUE(desk.send(kAnna, ResetStop{}, "s").act.has_value());
+  EXPECT_EQ(refused(desk.send(kProgram, ResetStop{}, "p")), Code::kPermissionDenied);
+}
+
+TEST(Broker, PassesActsOnWithTheirIdAndActor) {
+  const std::vector<FeedbackBody> bodies = {TakeoverRequest{}, Release{}, HandBack{}, Hold{},
+                                            ResetStop{}};
+  for (std::size_t i = 0; i < bodies.size(); ++i) {
+    Desk desk;
+    const Handled handled = desk.send(kAnna, bodies[i], "act");
+    ASSERT_TRUE(handled.act.has_value()) << i;
+    EXPECT_EQ(handled.act->id, "act");
+    EXPECT_EQ(handled.act->actor, kAnna);
+    EXPECT_FALSE(handled.ack.has_value());
+    EXPECT_FALSE(handled.stop);
+  }
+}
+
+// ---- jog --------------------------------------------------------------------------------------
+
+TEST(Broker, PassesTheHoldersCommandAndNobodyElses) {
+  Desk desk;
+  ASSERT_TRUE(desk.send(kAnna, good_jog(), "").jog.has_value());
+  EXPECT_EQ(desk.send(kAnna, good_jog(), "").jog->actor, kAnna);
+  EXPECT_FALSE(desk.send(kBen, good_jog(), "").jog.has_value());
+  EXPECT_FALSE(desk.send(kEva, good_jog(), "").jog.has_value());
+  JogCommand old = good_jog();
+  old.epoch = 4;
+  EXPECT_FALSE(desk.send(kAnna, old, "").jog.has_value());
+  JogCommand other = good_jog();
+  other.robot = "kitchen-2";
+  EXPECT_FALSE(desk.send(kAnna, other, "").jog.has_value());
+  JogCommand huge = good_jog();
+  huge.action.assign(1000, 0);
+  EXPECT_FALSE(desk.send(kAnna, huge, "").jog.has_value());
+  EXPECT_EQ(desk.broker.jogs_dropped(), 5u);
+  desk.situation.lease.holder.reset();
+  EXPECT_FALSE(desk.send(kAnna, good_jog(), "").jog.has_value());
+}
+
+// ---- ids and answers --------------------------------------------------------------------------
+
+TEST(Broker, AcknowledgesOnlyWhatIsDurable) {
+  Desk desk;
+  const Handled handled = desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "label-1");
+  EXPECT_FALSE(handled.ack.has_value());
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(handled.records[0].id, "label-1");
+  EXPECT_FALSE(desk.broker.on_durable("label-2").has_value());
+  const auto ack = desk.broker.on_durable("label-1");
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->id, "label-1");
+  EXPECT_TRUE(ack->status.ok());
+  EXPECT_FALSE(desk.broker.on_durable("label-1").has_value());
+}
+
+TEST(Broker, ARepeatedIdChangesNothingAndGetsTheSameAnswer) {
+  Desk desk;
+  desk.send(kAnna, WordsMessage{"put it left"}, "w");
+  const Handled early = desk.send(kAnna, WordsMessage{"put it left"}, "w");
+  EXPECT_FALSE(early.ack.has_value());  // not durable yet
+  EXPECT_TRUE(early.records.empty());
+  const auto ack = desk.broker.on_durable("w");
+  const Handled again = desk.send(kAnna, LabelMessage{7, 0, LabelValue::kFailure}, "w");
+  EXPECT_TRUE(again.records.empty());
+  EXPECT_EQ(again.ack, ack);
+}
+
+TEST(Broker, ARefusalIsRepeatedToo) {
+  Desk desk;
+  const Handled first = desk.send(kAnna, LabelMessage{8, 0, LabelValue::kSuccess}, "x");
+  desk.situation.newest_episode = 8;
+  const Handled second = desk.send(kAnna, LabelMessage{8, 0, LabelValue::kSuccess}, "x");
+  EXPECT_EQ(refused(second), Code::kNotFound);
+  EXPECT_EQ(second.ack, first.ack);
+}
+
+TEST(Broker, AnIdOfSomebodyElseIsRefused) {
+  Desk desk;
+  desk.send(kAnna, Hold{}, "x");
+  EXPECT_EQ(refused(desk.send(kBen, Hold{}, "x")), Code::kAlreadyExists);
+}
+
+TEST(Broker, AsksTheLogAboutIdsThatItHasForgotten) {
+  Desk desk(16);
+  for (int i = 0; i < 40; ++i) {
+    const std::string id = "m-" + std::to_string(i);
+    desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, id);
+    desk.logged.insert(id);
+    ASSERT_TRUE(desk.broker.on_durable(id).has_value());
+  }
+  const Handled handled = desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "m-0");
+  EXPECT_TRUE(handled.records.empty());
+  ASSERT_TRUE(handled.ack.has_value());
+  EXPECT_TRUE(handled.ack->status.ok());
+}
+
+TEST(Broker, PushesBackWhenAllRememberedMessagesWaitButStopAndHoldGoThrough) {
+  Desk desk(16);
+  for (int i = 0; i < 16; ++i) {
+    desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "m-" + std::to_string(i));
+  }
+  EXPECT_EQ(refused(desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "late")),
+            Code::kResourceExhausted);
+  EXPECT_EQ(refused(desk.send(kAnna, TakeoverRequest{}, "take")), Code::kResourceExhausted);
+  EXPECT_TRUE(desk.send(kBen, Hold{}, "hold").act.has_value());
+  EXPECT_TRUE(desk.send(kBen, WordsMessage{"Stop!"}, "words").act.has_value());
+  const Handled stop = desk.send(kBen, Stop{}, "stop");
+  EXPECT_TRUE(stop.stop);
+  EXPECT_TRUE(stop.act.has_value());
+  // One answer makes room; a refusal for want of room was not remembered.
+  desk.broker.on_durable("m-9");
+  EXPECT_EQ(desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "late").records.size(), 1u);
+}
+
+TEST(Broker, AnswersAnActWhenItIsDecidedAndDurableInEitherOrder) {
+  for (const bool decided_first : {true, false}) {
+    Desk desk;
+    desk.send(kAnna, TakeoverRequest{}, "t");
+    const ActAnswer answer{"t", {}, 6, "", true};
+    std::optional<Ack> first;
+    std::optional<Ack> second;
+    if (decided_first) {
+      first = desk.broker.on_decided(answer);
+      second = desk.broker.on_durable("t");
+    } else {
+      first = desk.broker.on_durable("t");
+      second = desk.broker.on_decided(answer);
+    }
+    EXPECT_FALSE(first.has_value());
+    ASSERT_TRUE(second.has_value());
+    EXPECT_TRUE(second->status.ok());
+    EXPECT_EQ(second->epoch, 6u);
+  }
+}
+
+TEST(Broker, AnswersARefusedActAndOneThatChangedNothingAtOnce) {
+  Desk desk;
+  desk.send(kBen, TakeoverRequest{}, "t");
+  const auto busy =
+      desk.broker.on_decided({"t", failed_precondition("busy: anna"), 0, "anna", false});
+  ASSERT_TRUE(busy.has_value());
+  EXPECT_EQ(busy->holder, "anna");
+  EXPECT_EQ(busy->status.code(), Code::kFailedPrecondition);
+  EXPECT_EQ(desk.send(kBen, TakeoverRequest{}, "t").ack, busy);
+  desk.send(kBen, Hold{}, "h");
+  EXPECT_TRUE(desk.broker.on_decided({"h", {}, 0, "", false}).has_value());
+  EXPECT_FALSE(desk.broker.on_decided({"unknown", {}, 0, "", false}).has_value());
+}
+
+TEST(Broker, ForgetsAMessageThatCouldNotBeStoredSoThatItMayComeAgain) {
+  Desk desk;
+  desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "x");
+  const auto ack = desk.broker.on_not_stored("x", resource_exhausted("the disk is full"));
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->status.code(), Code::kResourceExhausted);
+  EXPECT_EQ(desk.send(kAnna, LabelMessage{7, 0, LabelValue::kSuccess}, "x").records.size(), 1u);
+}
+
+TEST(Broker, RefusesIdsThatBreakTheRulesWithoutEchoingThem) {
+  for (const std::string& id :
+       {std::string(), std::string(65, 'a'), std::string("a b"), std::string("a/b"),
+        std::string("\xc3\xa4"), std::string("a\0b", 3)}) {
+    Desk desk;
+    const Handled handled = desk.send(kAnna, Hold{}, id);
+    EXPECT_EQ(refused(handled), Code::kInvalidArgument);
+    EXPECT_TRUE(handled.ack->id.empty());
+  }
+  Desk desk;
+  EXPECT_TRUE(desk.send(kAnna, Hold{}, std::string(64, 'a')).act.has_value());
+  EXPECT_TRUE(desk.send(kAnna, Hold{}, "A-z_0.9:x").act.has_value());
+}
+
+TEST(Broker, RefusesActorsWithoutAUsableName) {
+  Desk desk;
+  EXPECT_EQ(refused(desk.send({"", Role::kEngineer}, Hold{})), Code::kInvalidArgument);
+  EXPECT_EQ(refused(desk.send({std::string(65, 'x'), Role::kEngineer}, Hold{})),
+            Code::kInvalidArgument);
+}
+
+// ---- STOP -------------------------------------------------------------------------------------
+
+TEST(Broker, StopsWhateverTheIdAndRole) {
+  Desk desk;
+  for (const Actor& who : {kViewerVic, kProgram, kAnna, kEva, Actor{std::string(500, 'n')}}) {
+    for (const std::string& id :
+         {std::string("s"), std::string("s"), std::string(), std::string(5000, '?')}) {
+      const Handled handled = desk.send(who, Stop{}, id);
+      EXPECT_TRUE(handled.stop);
+      ASSERT_TRUE(handled.act.has_value());
+      EXPECT_TRUE(std::holds_alternative<Stop>(handled.act->body));
+      EXPECT_LE(handled.act->actor.name.size(), 64u);
+      EXPECT_LE(handled.act->id.size(), 64u);
+    }
+  }
+}
+
+TEST(Broker, ARepeatedStopStopsAgainButReusesNoId) {
+  Desk desk;
+  EXPECT_EQ(desk.send(kAnna, Stop{}, "s").act->id, "s");
+  desk.broker.on_decided({"s", {}, 0, "", true});
+  const auto ack = desk.broker.on_durable("s");
+  const Handled again = desk.send(kAnna, Stop{}, "s");
+  EXPECT_TRUE(again.stop);
+  EXPECT_TRUE(again.act->id.empty());
+  EXPECT_EQ(again.ack, ack);
+}
+
+// ---- words ------------------------------------------------------------------------------------
+
+TEST(Broker, TheWordStopHoldsHoweverItIsSpelled) {
+  for (const char* text : {"stop", "Stop!", " STOP. ", "stop stop", "Stop, stop!"}) {
+    Desk desk;
+    const Handled handled = desk.send(kAnna, WordsMessage{text}, "w");
+    ASSERT_TRUE(handled.act.has_value()) << text;
+    EXPECT_TRUE(std::holds_alternative<Hold>(handled.act->body));
+    EXPECT_TRUE(handled.act->id.empty());
+    ASSERT_EQ(handled.records.size(), 1u);
+    EXPECT_EQ(handled.records[0].id, "w");
+    EXPECT_EQ(std::get<Words>(handled.records[0].payload).text, text);
+  }
+  for (const char* text : {"stopper", "do not stop", "put the stop sign left", "sto"}) {
+    Desk desk;
+    EXPECT_FALSE(desk.send(kAnna, WordsMessage{text}, "w").act.has_value()) << text;
+  }
+}
+
+TEST(Broker, NoGrammarCanTakeTheWordStopAway) {
+  Desk desk(4096, [](const WordsMessage&) { return Understood{}; });
+  EXPECT_TRUE(desk.send(kAnna, WordsMessage{"stop"}, "w").act.has_value());
+}
+
+TEST(Broker, OtherWordsAreAnInstructionOrACommentByThePagesMode) {
+  Desk desk;
+  Handled handled = desk.send(kAnna, WordsMessage{"put it in the left drawer"}, "i");
+  ASSERT_EQ(handled.records.size(), 2u);
+  EXPECT_EQ(std::get<Words>(handled.records[0].payload).use, WordsUse::kInstruction);
+  EXPECT_EQ(std::get<InstructionChanged>(handled.records[1].payload).instruction,
+            "put it in the left drawer");
+  EXPECT_TRUE(handled.records[0].id.empty());
+  EXPECT_EQ(handled.records[1].id, "i");
+  EXPECT_EQ(desk.broker.on_durable("i")->echo, "instruction: put it in the left drawer");
+
+  handled = desk.send(kAnna, WordsMessage{"that was close", WordsUse::kComment}, "c");
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(std::get<Words>(handled.records[0].payload).use, WordsUse::kComment);
+  EXPECT_EQ(refused(desk.send(kAnna, WordsMessage{"x", WordsUse::kNudge}, "n")),
+            Code::kInvalidArgument);
+}
+
+TEST(Broker, ANudgeActsInAutoAndIsOnlyStoredElsewhere) {
+  const auto lower = [](const WordsMessage&) {
+    return Understood{WordsUse::kNudge, "lower", NudgeBias{{0, 0, -0.3f, 0}, milliseconds(800)}};
+  };
+  Desk desk(4096, lower);
+  desk.situation.state = AuthorityState::kAuto;
+  EXPECT_TRUE(desk.send(kAnna, WordsMessage{"lower"}, "a").act.has_value());
+  EXPECT_EQ(desk.send(kViewerVic, WordsMessage{"lower"}, "v").ack->status.code(),
+            Code::kPermissionDenied);
+  desk.situation.state = AuthorityState::kHuman;
+  const Handled handled = desk.send(kAnna, WordsMessage{"lower"}, "b");
+  EXPECT_FALSE(handled.act.has_value());
+  EXPECT_EQ(handled.records.size(), 1u);
+  EXPECT_NE(desk.broker.on_durable("b")->echo.find("stored only"), std::string::npos);
+}
+
+TEST(Broker, WordsAreBoundedValidUtf8) {
+  const auto code = [](std::string text) {
+    Desk desk;
+    const Handled handled = desk.send(kAnna, WordsMessage{std::move(text)}, "w");
+    return handled.ack ? handled.ack->status.code() : Code::kOk;
+  };
+  EXPECT_EQ(code(std::string(1000, 'a')), Code::kOk);
+  EXPECT_EQ(code(std::string(1001, 'a')), Code::kInvalidArgument);
+  EXPECT_EQ(code("h\xc3\xb6her, \xe2\x82\xac, \xf0\x9f\x91\x8d\nzweite Zeile"), Code::kOk);
+  for (const std::string& bad :
+       {std::string("\xff"), std::string("\xc3"), std::string("\xc0\x80"),
+        std::string("\xe0\x80\xaf"), std::string("\xed\xa0\x80"), std::string("\xf4\x90\x80\x80"),
+        std::string("\xf8\x88\x80\x80\x80"), std::string("a\x80"), std::string("\xe2\x28\xa1"),
+        std::string("a\0b", 3), std::string("\x1b[2J"), std::string("\x7f"), std::string(),
+        std::string(" \n\t ")}) {
+    EXPECT_EQ(code(bad), Code::kInvalidArgument) << testing::PrintToString(bad);
+  }
+}
+
+// ---- labels, undo, split ----------------------------------------------------------------------
+
+TEST(Broker, LabelsNameEpisodesAndSpansThatExist) {
+  Desk desk;
+  Handled handled = desk.send(kAnna, LabelMessage{0, 0, LabelValue::kFailure}, "a");
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(std::get<Label>(handled.records[0].payload).episode, 7u);
+  EXPECT_EQ(handled.records[0].episode, 7u);
+  handled = desk.send(kAnna, LabelMessage{2, 3, LabelValue::kDiscard}, "b");
+  EXPECT_EQ(std::get<Label>(handled.records[0].payload).span, 3u);
+  EXPECT_EQ(handled.records[0].episode, 2u);
+  EXPECT_EQ(refused(desk.send(kAnna, LabelMessage{8, 0, LabelValue::kSuccess}, "c")),
+            Code::kNotFound);
+  EXPECT_EQ(refused(desk.send(kAnna, LabelMessage{7, 4, LabelValue::kSuccess}, "d")),
+            Code::kNotFound);
+  EXPECT_EQ(refused(desk.send(kAnna, LabelMessage{7, 0, static_cast<LabelValue>(9)}, "e")),
+            Code::kInvalidArgument);
+  desk.situation.newest_episode = 0;
+  EXPECT_EQ(refused(desk.send(kAnna, LabelMessage{0, 0, LabelValue::kSuccess}, "f")),
+            Code::kNotFound);
+}
+
+TEST(Broker, UndoDiscardsTheStepsOfTheLastSecondsOfTheEpisode) {
+  const auto steps = [](double seconds, std::uint32_t at) {
+    Desk desk;
+    desk.situation.policy_step = at;
+    const Handled handled = desk.send(kAnna, UndoLast{seconds}, "u");
+    const auto& discarded = std::get<StepsDiscarded>(handled.records.at(0).payload);
+    EXPECT_EQ(discarded.episode, 7u);
+    return std::pair{discarded.first_step, discarded.last_step};
+  };
+  EXPECT_EQ(steps(1.0, 120), (std::pair{111u, 120u}));
+  EXPECT_EQ(steps(1.01, 120), (std::pair{110u, 120u}));
+  EXPECT_EQ(steps(0.001, 120), (std::pair{120u, 120u}));
+  EXPECT_EQ(steps(600, 120), (std::pair{0u, 120u}));
+  EXPECT_EQ(steps(0.1, 0), (std::pair{0u, 0u}));
+  for (const double bad : {0.0, -1.0, 600.1, double{kNan}}) {
+    Desk desk;
+    EXPECT_EQ(refused(desk.send(kAnna, UndoLast{bad}, "u")), Code::kInvalidArgument) << bad;
+  }
+  Desk desk;
+  desk.situation.newest_episode = 0;
+  EXPECT_EQ(refused(desk.send(kAnna, UndoLast{1}, "u")), Code::kFailedPrecondition);
+}
+
+TEST(Broker, SplitsOnlySpansThatExist) {
+  Desk desk;
+  const Handled handled = desk.send(kAnna, SplitSpan{3, 44}, "a");
+  EXPECT_EQ(std::get<SpanSplit>(handled.records.at(0).payload).correction_from, 44u);
+  EXPECT_EQ(refused(desk.send(kAnna, SplitSpan{0, 44}, "b")), Code::kNotFound);
+  EXPECT_EQ(refused(desk.send(kAnna, SplitSpan{4, 44}, "c")), Code::kNotFound);
+}
+
+TEST(Broker, ConfigurationIsChecked) {
+  const auto known = [](std::string_view) { return false; };
+  EXPECT_FALSE(Broker::make({"", 4, milliseconds(100)}, known).ok());
+  EXPECT_FALSE(Broker::make({"r", 0, milliseconds(100)}, known).ok());
+  EXPECT_FALSE(Broker::make({"r", 4, Duration::zero()}, known).ok());
+  EXPECT_FALSE(Broker::make({"r", 4, milliseconds(100), 15}, known).ok());
+  EXPECT_FALSE(Broker::make({"r", 4, milliseconds(100)}, nullptr).ok());
+  EXPECT_FALSE(Broker::make({"r", 4, milliseconds(100)}, known, nullptr).ok());
+}
+
+}  // namespace
+}  // namespace nudge
