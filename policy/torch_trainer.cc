@@ -320,6 +320,7 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
   }
   if (flow) {
     noise.normal_(0, 1, generator);
+    target.normal_(0, 1, generator);
     time.uniform_(0, 1, generator);
   }
 
@@ -336,13 +337,14 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
     float* goal = y + r * out;
     for (std::size_t h = 0; h < horizon; ++h) {
       const float m = batch.mask[r * horizon + h];
-      // Past the end of a window there is no action; the noisy input goes on with the last one.
-      const bool inside = m > 0 || h == 0;
+      // Past the end of a window there is no action. The noisy input goes on with a random one (in
+      // `goal` already): the last one repeated would tell the network its answer, which it then
+      // misses when it runs on its own.
       const float* a = batch.actions.data() + (r * horizon + h) * actions;
       const auto s = static_cast<float>(batch.weight[r] * m * per_action);
       for (std::size_t c = 0; c < actions; ++c) {
         const std::size_t i = h * actions + c;
-        goal[i] = inside ? (a[c] - action_mean[c]) * action_inverse[c] : goal[i - actions];
+        if (m > 0) goal[i] = (a[c] - action_mean[c]) * action_inverse[c];
         share[r * out + i] = s;
       }
     }
