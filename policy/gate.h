@@ -22,11 +22,13 @@ struct GateOptions {
   double change_floor = 0.02;
   // Error on demonstration probes: at most ratio * reference + slack. Errors are mean absolute
   // differences in normalised action units (1: one standard deviation of the demonstrated actions).
-  double demonstration_ratio = 1.25;
-  double demonstration_slack = 0.02;
+  // Generous, because the first weights know their demonstrations by heart and lose some of that to
+  // every correction; a head that has really forgotten is off by half a standard deviation or more.
+  double demonstration_ratio = 1.5;
+  double demonstration_slack = 0.1;
   // Shadow actions: normalised rates live in [-1, 1]; a head overshoots a little, limits clamp it.
   double action_soft_limit = 1.5;
-  double action_soft_share = 0.02;  // of values beyond the soft limit, above the reference's share
+  double action_soft_share = 0.05;  // of values beyond the soft limit, above the reference's share
   double action_hard_limit = 5.0;   // no single value beyond it
   // Held-out corrections: upper one-sided 90 % bound of the relative change of the error.
   // DESIGN: at most +10 %, from 5 episodes on.
