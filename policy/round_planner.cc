@@ -81,7 +81,10 @@ void RoundPlanner::apply(const Event& event) {
       newest_ = event.sequence;
     }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {
-    if (candidate->kind == WeightsKind::kFull) learned_ = std::max(learned_, candidate->prefix);
+    if (candidate->kind == WeightsKind::kFull) {
+      learned_ = std::max(learned_, candidate->prefix);
+      if (full_ && full_->prefix <= learned_) full_.reset();
+    }
   } else if (std::holds_alternative<WeightsLive>(event.payload)) {
     if (running_ && running_->kind == RoundKind::kMicro && running_->base != weights_.live() &&
         !abort_) {

@@ -1,0 +1,543 @@
+#include "policy/round_planner.h"
+
+#include <gtest/gtest.h>
+
+#include "nudge/hold_out.h"
+
+namespace nudge {
+namespace {
+
+// Writes a log and folds it. Version 1 is promoted and live from the start.
+class Log {
+ public:
+  explicit Log(RoundPlannerOptions options = {}, bool with_weights = true) : planner(options) {
+    if (!with_weights) return;
+    accept(1, 0, WeightsKind::kFull);
+    add(WeightsPromoted{1});
+    add(WeightsLive{1});
+  }
+
+  Sequence add(Payload payload) {
+    Event event;
+    event.sequence = ++sequence;
+    event.episode = episode;
+    event.payload = std::move(payload);
+    events.push_back(event);
+    planner.apply(event);
+    return sequence;
+  }
+
+  void start(EpisodePurpose purpose = EpisodePurpose::kDeployment) {
+    episode = ++last_episode;
+    add(EpisodeStarted{purpose, 0, ""});
+  }
+  Sequence end() {
+    const Sequence at = add(EpisodeEnded{EpisodeEnd::kTaskDone, 100});
+    episode = 0;
+    return at;
+  }
+  void open(SpanKind kind = SpanKind::kTakeover) { add(SpanOpened{++span, kind, 1, 10}); }
+  Sequence close(std::uint32_t steps, SpanEnd reason = SpanEnd::kReleased, bool complete = true) {
+    return add(SpanClosed{span, reason, 10 + steps - 1, complete});
+  }
+  Sequence correct(std::uint32_t steps = 20) {
+    open();
+    return close(steps);
+  }
+  void accept(WeightsVersion version, WeightsVersion parent, WeightsKind kind) {
+    add(WeightsAccepted{version, {}, parent, kind, ""});
+  }
+  void live(WeightsVersion version, WeightsVersion parent, WeightsKind kind) {
+    accept(version, parent, kind);
+    add(WeightsLive{version});
+  }
+  // Runs what is due to its end.
+  void run() {
+    const auto order = planner.due();
+    ASSERT_TRUE(order.has_value());
+    planner.started(*order);
+    planner.finished(true);
+  }
+  // Episodes whose corrections have been learned from.
+  void corrected_episodes(int count) {
+    for (int i = 0; i < count; ++i) {
+      start();
+      correct();
+      end();
+      if (planner.due()) run();
+    }
+  }
+
+  RoundPlanner planner;
+  std::vector<Event> events;
+  Sequence sequence = 0;
+  EpisodeId episode = 0, last_episode = 0;
+  SpanId span = 0;
+};
+
+RoundKind kind_due(const Log& log) {
+  const auto order = log.planner.due();
+  EXPECT_TRUE(order.has_value());
+  return order ? order->kind : RoundKind::kFull;
+}
+
+TEST(HoldOut, IsEveryFifthCorrectedEpisode) {
+  EXPECT_FALSE(is_held_out(0));
+  for (std::uint64_t n : {1, 2, 3, 4, 6, 9, 11}) EXPECT_FALSE(is_held_out(n)) << n;
+  for (std::uint64_t n : {5, 10, 15, 100}) EXPECT_TRUE(is_held_out(n)) << n;
+}
+
+TEST(RoundPlanner, NothingIsDueAtFirst) {
+  Log log;
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, AMicroRoundFollowsACorrection) {
+  Log log;
+  log.start();
+  log.open();
+  EXPECT_FALSE(log.planner.due());
+  const Sequence at = log.close(8);
+  const auto order = log.planner.due();
+  ASSERT_TRUE(order);
+  EXPECT_EQ(order->kind, RoundKind::kMicro);
+  EXPECT_EQ(order->prefix, at);
+  EXPECT_EQ(order->base, 1u);
+  EXPECT_EQ(order->episode, 1u);
+}
+
+TEST(RoundPlanner, ACorrectionOfFewStepsWaitsForTheFullRound) {
+  Log log;
+  log.start();
+  log.correct(7);
+  EXPECT_FALSE(log.planner.due());
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, NoMicroRoundWhenTheCorrectionWasCutOff) {
+  for (const SpanEnd reason : {SpanEnd::kLinkLost, SpanEnd::kFault, SpanEnd::kStopped}) {
+    Log log;
+    log.start();
+    log.open();
+    log.close(50, reason);
+    EXPECT_FALSE(log.planner.due());
+    log.end();
+    EXPECT_FALSE(log.planner.due()) << "and nothing of it is new to learn";
+  }
+}
+
+TEST(RoundPlanner, APreemptedCorrectionIsLearnedAtTheEndOfTheEpisode) {
+  Log log;
+  log.start();
+  log.open();
+  log.close(50, SpanEnd::kPreempted);
+  EXPECT_FALSE(log.planner.due());
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, NudgesAndEmptySpansAreNoCorrections) {
+  Log log;
+  log.start();
+  log.open(SpanKind::kNudge);
+  log.close(50);
+  log.open();
+  log.close(0);
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  EXPECT_EQ(log.planner.corrected_episodes(), 0u);
+}
+
+TEST(RoundPlanner, AMicroRoundStartsFromTheLiveVersionEvenIfProvisional) {
+  Log log;
+  log.start();
+  log.correct();
+  log.run();
+  log.live(2, 1, WeightsKind::kProvisional);
+  log.correct();
+  EXPECT_EQ(log.planner.due()->base, 2u);
+}
+
+TEST(RoundPlanner, AFullRoundFollowsTheEpisodeAndStartsFromTheNewestFullVersion) {
+  Log log;
+  log.start();
+  log.correct();
+  log.run();
+  log.live(2, 1, WeightsKind::kProvisional);
+  const Sequence at = log.end();
+  const auto order = log.planner.due();
+  ASSERT_TRUE(order);
+  EXPECT_EQ(order->kind, RoundKind::kFull);
+  EXPECT_EQ(order->prefix, at);
+  EXPECT_EQ(order->base, 1u);
+}
+
+TEST(RoundPlanner, AMicroRoundThatWasNotStartedGivesWayToTheFullRound) {
+  Log log;
+  log.start();
+  log.open();
+  log.close(20, SpanEnd::kEpisodeEnded);
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+  log.run();
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, TheEndOfTheEpisodeAbortsItsMicroRound) {
+  Log log;
+  log.start();
+  log.correct();
+  log.planner.started(*log.planner.due());
+  EXPECT_FALSE(log.planner.abort_running());
+  log.end();
+  EXPECT_TRUE(log.planner.abort_running());
+  EXPECT_FALSE(log.planner.due());
+  log.planner.finished(false);
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, NothingNewNoFullRound) {
+  Log log;
+  log.corrected_episodes(1);
+  log.start();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, OneRoundAtATime) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  EXPECT_FALSE(log.planner.due());
+  EXPECT_TRUE(log.planner.running());
+}
+
+TEST(RoundPlanner, OpeningATakeoverAbortsTheFullRoundWhichIsDueAgainAtTheEpisodesEnd) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  EXPECT_FALSE(log.planner.abort_running());
+  log.open();
+  EXPECT_TRUE(log.planner.abort_running());
+  log.planner.finished(false);
+  EXPECT_FALSE(log.planner.due()) << "not while a person drives";
+  log.close(20);
+  EXPECT_EQ(kind_due(log), RoundKind::kMicro);
+  log.run();
+  EXPECT_FALSE(log.planner.due());
+  const Sequence at = log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+  EXPECT_EQ(log.planner.due()->prefix, at);
+}
+
+TEST(RoundPlanner, AnAbortedFullRoundIsDueAgainEvenIfTheCorrectionCameToNothing) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.open();
+  log.planner.finished(false);
+  log.close(3, SpanEnd::kLinkLost);
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, ANudgeDoesNotDisturbARound) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.open(SpanKind::kNudge);
+  EXPECT_FALSE(log.planner.abort_running());
+}
+
+TEST(RoundPlanner, AFullRoundThatFailedIsDueAgainAtTheNextEpisodesEnd) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.planner.finished(false);
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, ALateLabelIsNewAtTheNextEpisodesEnd) {
+  Log log;
+  log.start();
+  log.end();
+  log.add(Label{1, 0, LabelValue::kSuccess});
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, UndoneStepsAreNew) {
+  Log log;
+  log.start();
+  log.add(StepsDiscarded{1, 3, 9});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, DemonstrationsAndEvaluationsTriggerNothing) {
+  for (const EpisodePurpose purpose :
+       {EpisodePurpose::kDemonstration, EpisodePurpose::kEvaluation}) {
+    Log log;
+    log.start(purpose);
+    log.correct();
+    log.add(Label{1, 0, LabelValue::kSuccess});
+    EXPECT_FALSE(log.planner.due());
+    log.end();
+    EXPECT_FALSE(log.planner.due());
+    EXPECT_EQ(log.planner.corrected_episodes(), 0u);
+  }
+}
+
+TEST(RoundPlanner, EveryFifthCorrectedEpisodeTriggersNothing) {
+  Log log;
+  for (int n = 1; n <= 11; ++n) {
+    SCOPED_TRACE(n);
+    log.start();
+    log.correct();
+    EXPECT_EQ(log.planner.due().has_value(), n % 5 != 0) << "micro";
+    EXPECT_EQ(log.planner.held_out(log.episode), n % 5 == 0);
+    log.correct();
+    log.end();
+    EXPECT_EQ(log.planner.due().has_value(), n % 5 != 0) << "full";
+    if (log.planner.due()) log.run();
+  }
+  EXPECT_EQ(log.planner.corrected_episodes(), 11u);
+}
+
+TEST(RoundPlanner, AHeldOutEpisodeDoesNotHoldBackWhatIsNewElsewhere) {
+  Log log;
+  log.corrected_episodes(4);
+  log.start();
+  log.add(Label{1, 0, LabelValue::kFailure});
+  log.correct();
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, LabelsOfAHeldOutEpisodeAreNothingNew) {
+  Log log;
+  log.corrected_episodes(5);
+  log.add(Label{5, 0, LabelValue::kSuccess});
+  log.start();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, AnIncompleteSpanGivesNoNumberAndCountsAsIfItHadTheNext) {
+  Log log;
+  log.corrected_episodes(4);
+  log.start();
+  log.open();
+  log.close(20, SpanEnd::kReleased, false);
+  EXPECT_EQ(log.planner.corrected_episodes(), 4u);
+  EXPECT_FALSE(log.planner.due()) << "the next number is held out";
+}
+
+TEST(RoundPlanner, AfterARollbackNothingIsDueUntilThereIsNewFeedback) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.run();
+  log.live(2, 1, WeightsKind::kFull);
+  log.start();
+  log.add(Label{1, 0, LabelValue::kSuccess});
+  log.add(WeightsRolledBack{2, 1, "takeovers"});
+  EXPECT_TRUE(log.planner.waits_for_feedback());
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.correct();
+  EXPECT_FALSE(log.planner.waits_for_feedback());
+  EXPECT_EQ(log.planner.due()->base, 1u);
+  log.end();
+  EXPECT_EQ(log.planner.due()->base, 1u) << "not the version that was found wanting";
+}
+
+TEST(RoundPlanner, ALabelIsFeedbackToo) {
+  Log log;
+  log.start();
+  log.add(WeightsRolledBack{1, 1, "by a person"});
+  log.add(Label{1, 0, LabelValue::kFailure});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, ARollbackAbortsWhatRunsAndForgetsWhatWasDue) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.add(WeightsRolledBack{1, 1, "by a person"});
+  EXPECT_TRUE(log.planner.abort_running());
+  log.planner.finished(false);
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, TwoRollbacksInARowAskForAPause) {
+  Log log;
+  log.live(2, 1, WeightsKind::kFull);
+  log.add(WeightsRolledBack{2, 1, "takeovers"});
+  EXPECT_FALSE(log.planner.wants_pause());
+  log.start();
+  log.correct();
+  log.live(3, 1, WeightsKind::kFull);
+  log.add(WeightsRolledBack{3, 1, "takeovers"});
+  EXPECT_TRUE(log.planner.wants_pause());
+  log.correct();
+  EXPECT_FALSE(log.planner.due());
+  log.add(LearningPaused{"two rollbacks in a row"});
+  EXPECT_FALSE(log.planner.wants_pause());
+  EXPECT_TRUE(log.planner.paused());
+}
+
+TEST(RoundPlanner, AConfirmationBetweenTwoRollbacksSeparatesThem) {
+  Log log;
+  log.live(2, 1, WeightsKind::kFull);
+  log.add(WeightsRolledBack{2, 1, "takeovers"});
+  log.live(3, 1, WeightsKind::kFull);
+  log.add(WeightsConfirmed{3});
+  log.live(4, 3, WeightsKind::kFull);
+  log.add(WeightsRolledBack{4, 3, "takeovers"});
+  EXPECT_FALSE(log.planner.wants_pause());
+}
+
+TEST(RoundPlanner, WhileLearningIsPausedNothingIsDue) {
+  Log log;
+  log.add(LearningPaused{"by a person"});
+  log.start();
+  log.correct();
+  EXPECT_FALSE(log.planner.due());
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  log.add(LearningResumed{});
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull) << "what came meanwhile is still new";
+}
+
+TEST(RoundPlanner, APauseAbortsWhatRuns) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.add(LearningPaused{"by a person"});
+  EXPECT_TRUE(log.planner.abort_running());
+}
+
+TEST(RoundPlanner, TheFirstVersionNeedsAnEngineer) {
+  Log log({}, false);
+  log.start();
+  log.correct();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  log.live(1, 0, WeightsKind::kFull);
+  EXPECT_FALSE(log.planner.due());
+  log.add(WeightsPromoted{1});
+  EXPECT_EQ(log.planner.due()->base, 1u);
+}
+
+TEST(RoundPlanner, OtherWeightsGoingLiveUnderAMicroRoundMakeItStartOver) {
+  Log log;
+  log.start();
+  log.correct();
+  log.accept(2, 1, WeightsKind::kProvisional);
+  log.planner.started(*log.planner.due());
+  log.add(WeightsLive{2});
+  EXPECT_TRUE(log.planner.abort_running());
+  log.planner.finished(false);
+  EXPECT_EQ(log.planner.due()->base, 2u);
+}
+
+TEST(RoundPlanner, EqualLogsGiveEqualOrders) {
+  Log log, other;
+  for (Log* l : {&log, &other}) {
+    l->start();
+    l->correct();
+    l->end();
+  }
+  EXPECT_EQ(*log.planner.due(), *other.planner.due());
+  RoundPlannerOptions options;
+  options.seed = 1;
+  Log third(options);
+  third.start();
+  third.correct();
+  third.end();
+  EXPECT_NE(third.planner.due()->seed, log.planner.due()->seed);
+}
+
+TEST(RoundPlanner, OrdersHaveSeedsOfTheirOwn) {
+  Log log;
+  log.start();
+  log.correct();
+  const std::uint64_t micro = log.planner.due()->seed;
+  log.end();
+  EXPECT_NE(log.planner.due()->seed, micro);
+}
+
+TEST(RoundPlanner, AfterARestartAnUnfinishedFullRoundIsDueAgain) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.add(Booted{"nudge 0.1", "kitchen-1"});
+  RoundPlanner restarted;
+  for (const Event& event : log.events) restarted.apply(event);
+  ASSERT_TRUE(restarted.due());
+  EXPECT_EQ(restarted.due()->kind, RoundKind::kFull);
+}
+
+TEST(RoundPlanner, AfterARestartALearnedRoundIsNotDueAgain) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  const auto order = log.planner.due();
+  log.add(CandidateReceived{{}, 1, WeightsKind::kFull, order->prefix, 3.0});
+  RoundPlanner restarted;
+  for (const Event& event : log.events) restarted.apply(event);
+  EXPECT_FALSE(restarted.anything_new());
+  EXPECT_FALSE(restarted.due());
+}
+
+TEST(RoundPlanner, ABootEndsASpanThatACrashLeftOpen) {
+  Log log;
+  log.start();
+  log.open();
+  log.add(Booted{"nudge 0.1", "kitchen-1"});
+  log.start();
+  log.correct();
+  EXPECT_EQ(kind_due(log), RoundKind::kMicro);
+}
+
+}  // namespace
+}  // namespace nudge
