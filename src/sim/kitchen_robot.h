@@ -4,9 +4,9 @@
 // The simulation owns its clock: time passes only inside apply() and advance(), one control tick
 // each, as fast as the caller likes. In real time the caller paces the calls.
 //
-// Load order: in a process that renders, create the first KitchenRobot with `cameras` before any
-// LibTorch code is loaded or called (loading GL afterwards fails on Debian 12), or link this
-// library first.
+// Rendering and LibTorch share a process in either order with Debian 12's packages. Other builds of
+// LibTorch carry libraries of their own that can keep GL from loading afterwards: with those, create
+// the first KitchenRobot with cameras before anything of LibTorch runs.
 #pragma once
 
 #include <cstdint>
