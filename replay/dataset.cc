@@ -62,7 +62,8 @@ struct EpisodeState {
   std::uint32_t rows = 0;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> discards;  // steps, both included
   std::vector<std::uint32_t> takeovers;                           // first steps, sorted
-  std::unique_ptr<SegmentMap> map;
+  std::unique_ptr<Mapping> mapping;
+  std::unique_ptr<SegmentMap> map;  // over `mapping`
 };
 
 struct SpanState {
@@ -418,32 +419,36 @@ struct Dataset::State {
 
   // ---- steps ----
 
+  // Maps the file as it is now and closes it: a life has more episodes than a process may have
+  // open files.
   Status map_segment(std::uint32_t number, const StepsRef& steps) {
     EpisodeState& episode = episodes[number];
-    if (!episode.map) {
-      Result<std::unique_ptr<SegmentMap>> map = SegmentMap::open(files, steps.path);
-      if (!map.ok()) return map.status();
-      const SegmentSpec& spec = (*map)->spec();
-      if (spec.episode != steps.episode) {
-        return data_loss("dataset: " + steps.path + " belongs to episode " +
-                         std::to_string(spec.episode) + ", not to " +
-                         std::to_string(steps.episode) + "; run the log's check");
-      }
-      episode.map = std::move(*map);
-      episode.usable =
-          spec.feature_size == options.feature_size &&
-          spec.proprioception_size == options.proprioception_size &&
-          spec.action_size == options.action_size &&
-          (options.backbone_hash.empty() || spec.backbone_hash == options.backbone_hash);
-    } else if (steps.end_offset > episode.map->size()) {
-      NUDGE_TRY(episode.map->refresh());
-      locate_columns(number);
-    }
-    if (steps.end_offset > episode.map->size()) {
+    if (episode.map && steps.end_offset <= episode.map->size()) return {};
+    const auto file = files.open(steps.path, OpenMode::kRead);
+    if (!file.ok()) return file.status();
+    const auto size = (*file)->size();
+    if (!size.ok()) return size.status();
+    if (*size == 0 || *size < steps.end_offset) {
       return data_loss("dataset: " + steps.path +
-                       " ends before the steps that the log committed; "
-                       "run the log's check");
+                       " ends before the steps that the log committed; run the log's check");
     }
+    auto mapping = (*file)->map(*size);
+    if (!mapping.ok()) return mapping.status();
+    auto map = SegmentMap::view((*mapping)->bytes(), steps.path);
+    if (!map.ok()) return map.status();
+    const SegmentSpec& spec = (*map)->spec();
+    if (spec.episode != steps.episode) {
+      return data_loss("dataset: " + steps.path + " belongs to episode " +
+                       std::to_string(spec.episode) + ", not to " + std::to_string(steps.episode) +
+                       "; run the log's check");
+    }
+    episode.usable = spec.feature_size == options.feature_size &&
+                     spec.proprioception_size == options.proprioception_size &&
+                     spec.action_size == options.action_size &&
+                     (options.backbone_hash.empty() || spec.backbone_hash == options.backbone_hash);
+    episode.map = *std::move(map);
+    episode.mapping = *std::move(mapping);
+    locate_columns(number);
     return {};
   }
   void locate_columns(std::uint32_t number) {

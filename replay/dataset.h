@@ -112,7 +112,9 @@ class Dataset {
 
   Status apply(const FeedItem& item);
   Status apply(const Event& event);  // never fails on an event that the log accepted
-  // Maps the episode's segment (again, when it has grown) and keeps it mapped. kDataLoss for a
+  // Maps the episode's segment (again, when it has grown) and keeps it mapped, but no file open:
+  // the system's bound on mappings (vm.max_map_count, 65,530 by default) bounds the episodes;
+  // beyond it the answer is kResourceExhausted or kUnavailable. kDataLoss for a
   // damaged segment or steps out of order, other errors of FileSystem: the prefix then ends at the
   // last good step; apply the same again, or pass it over. A file that is gone is passed over.
   Status apply_steps(const StepsRef& steps);

@@ -676,6 +676,18 @@ TEST(Dataset, ReadsStepsOfASegmentThatIsStillGrowing) {
   }
 }
 
+TEST(Dataset, KeepsNoFileOpen) {
+  const auto open_files = [] {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return std::distance(begin(files), end(files));
+  };
+  Recorder log;
+  for (int i = 0; i < 30; ++i) log.demonstration(5);
+  const auto before = open_files();
+  const Dataset dataset = fold(log);
+  EXPECT_EQ(open_files(), before);
+}
+
 TEST(Dataset, PassesOverWhatItHasFoldedAlready) {
   Recorder log;
   log.corrected(10, 5);
