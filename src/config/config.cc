@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -70,10 +69,10 @@ std::string toml_text(std::string_view text) {
       out += '\\';
       out += c;
     } else if (byte < 0x20 || byte == 0x7f) {
-      static constexpr char kHex[] = "0123456789ABCDEF";
+      constexpr char hex[] = "0123456789ABCDEF";
       out += "\\u00";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
     } else {
       out += c;
     }
@@ -132,11 +131,11 @@ std::string allowed_text(const Key& key) {
   static Config scratch;
   return visit_field(key, scratch, [&](auto& field) -> std::string {
     using T = std::decay_t<decltype(field)>;
-    const std::string bounds = bound_text(key.range.low) + " to " + bound_text(key.range.high);
+    std::string bounds = bound_text(key.range.low) + " to " + bound_text(key.range.high);
     if constexpr (std::is_same_v<T, bool>) {
       return "true, false";
     } else if constexpr (std::is_same_v<T, std::string>) {
-      return key.name == "robot.id" ? "1 to 64 characters" : "1 to 4000 characters";
+      return key.name == "robot.id" ? "1 to 64 characters" : "1 to 4000 bytes of UTF-8";
     } else if constexpr (kIsChoice<T>) {
       std::string out;
       for (const auto name : config::choices(&field)) {
@@ -181,6 +180,32 @@ std::string value_text(const Value& value) {
       value);
 }
 
+// Well-formed by table 3-7 of the Unicode standard: what we print must be readable as TOML and
+// JSON.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = [&](std::size_t k) {
+      return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u;
+    };
+    const auto follows = [&](std::size_t k) { return (byte(k) & 0xc0u) == 0x80u; };
+    const unsigned first = byte(0);
+    if (first < 0x80) {
+      i += 1;
+    } else if (first >= 0xc2 && first <= 0xdf && follows(1)) {
+      i += 2;
+    } else if (first >= 0xe0 && first <= 0xef && follows(1) && follows(2) &&
+               (first != 0xe0 || byte(1) >= 0xa0) && (first != 0xed || byte(1) <= 0x9f)) {
+      i += 3;
+    } else if (first >= 0xf0 && first <= 0xf4 && follows(1) && follows(2) && follows(3) &&
+               (first != 0xf0 || byte(1) >= 0x90) && (first != 0xf4 || byte(1) <= 0x8f)) {
+      i += 4;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Empty when the value is allowed; else what is wrong with it.
 std::string range_problem(const Key& key, const Value& value) {
   const Range& range = key.range;
@@ -203,7 +228,8 @@ std::string range_problem(const Key& key, const Value& value) {
              });
       if (!good) return "allowed are 1 to 64 letters, digits, '-', '_' and '.'";
     } else {
-      good = !text->empty() && text->size() <= 4000 && text->find('\0') == std::string::npos;
+      good = !text->empty() && text->size() <= 4000 && text->find('\0') == std::string::npos &&
+             is_utf8(*text);
     }
   }
   return good ? "" : "allowed: " + allowed_text(key);
@@ -450,14 +476,15 @@ std::string environment_name(std::string_view key) {
 
 void apply_environment(const std::vector<std::pair<std::string, std::string>>& environment,
                        LoadedConfig& loaded, Problems& problems) {
-  for (const auto& [name, value] : environment) {
+  for (const auto& variable : environment) {
+    const std::string& name = variable.first;
     if (name.rfind("NUDGE_", 0) != 0 || name.find("__") == std::string::npos) continue;
     const auto& keys = config::keys();
     const auto key = std::find_if(keys.begin(), keys.end(),
                                   [&](const Key& k) { return environment_name(k.name) == name; });
     if (key != keys.end()) {
-      set_key(*key, parse_text(*key, value), {ConfigOrigin::kEnvironment, "environment " + name},
-              loaded, problems);
+      set_key(*key, parse_text(*key, variable.second),
+              {ConfigOrigin::kEnvironment, "environment " + name}, loaded, problems);
       continue;
     }
     std::string guess = name.substr(6);
@@ -549,18 +576,6 @@ void check_rules(const Config& c, Report&& report) {
            "reserved_human_steps = " + text(c.log.reserved_human_steps) +
                " must be below queue_steps = " + text(c.log.queue_steps));
   }
-}
-
-std::string json_value_text(const Key& key, const Config& config) {
-  return visit_field(key, const_cast<Config&>(config), [](auto& field) -> std::string {
-    using T = std::decay_t<decltype(field)>;
-    if constexpr (kIsChoice<T>) {
-      return nlohmann::json(config::choices(&field)[static_cast<std::size_t>(field)]).dump();
-    } else {
-      // Text from a file is UTF-8, but a flag may hold any bytes.
-      return nlohmann::json(field).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    }
-  });
 }
 
 // Breaks a sentence into comment lines of at most 100 columns.
@@ -669,14 +684,14 @@ std::string print_config(const LoadedConfig& loaded) {
 }
 
 std::string print_config_json(const LoadedConfig& loaded) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  // Our TOML values, finite numbers and escaped text, are JSON as they are.
+  std::string out;
   for (const Key& key : config::keys()) {
-    const ConfigSource& source = loaded.sources.at(std::string(key.name));
-    out[std::string(key.name)] = {
-        {"value", nlohmann::ordered_json::parse(json_value_text(key, loaded.config))},
-        {"origin", source.where}};
+    out += out.empty() ? "{\n" : ",\n";
+    out += "  " + toml_text(key.name) + ": {\"value\": " + toml_value(key, loaded.config) +
+           ", \"origin\": " + toml_text(loaded.sources.at(std::string(key.name)).where) + "}";
   }
-  return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return out + "\n}\n";
 }
 
 std::string default_config_file() {
@@ -737,14 +752,14 @@ std::string configuration_page() {
 
 std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned.
-  static const std::set<std::string_view> kNotMathematics = {
+  const std::set<std::string_view> left_out = {
       "policy.replan_after",     "policy.blend_ms",       "learner.seed",   "learner.nice",
       "learner.restart_first_s", "learner.restart_max_s", "learner.stale_s"};
   std::set<std::string> lines;
   for (const Key& key : config::keys()) {
     const std::string_view section = section_of(key.name);
     if (section != "policy" && section != "learner") continue;
-    if (kNotMathematics.count(key.name) != 0) continue;
+    if (left_out.count(key.name) != 0) continue;
     lines.insert(std::string(key.name) + " = " + toml_value(key, config) + "\n");
   }
   std::string out;

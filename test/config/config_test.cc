@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -288,6 +289,26 @@ TEST(Config, PrintingNamesTheOrigin) {
   const std::string json = print_config_json(*loaded);
   EXPECT_NE(json.find("\"learner.batch\""), std::string::npos);
   EXPECT_NE(json.find("\"--set\""), std::string::npos);
+}
+
+TEST(Config, WhatIsPrintedAsJsonIsJson) {
+  const auto loaded = load_config({.sets = {"log.dir=a \"b\"\t\\c", "limits.max_rate=1,0.00001"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  const auto json = nlohmann::json::parse(print_config_json(*loaded));
+  EXPECT_EQ(json.size(), config_keys().size());
+  EXPECT_EQ(json["log.dir"]["value"], "a \"b\"\t\\c");
+  EXPECT_EQ(json["learner.batch"]["value"], 128);
+  EXPECT_EQ(json["limits.max_rate"]["value"][1], 0.00001);
+  EXPECT_EQ(json["limits.max_rate"]["origin"], "--set");
+}
+
+TEST(Config, TextThatIsNotUtf8IsRefused) {
+  EXPECT_TRUE(load_config({.sets = {"log.dir=k\xc3\xbc"
+                                    "che/\xf0\x9f\xa4\x96"}})
+                  .ok());
+  for (const char* bytes : {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    EXPECT_FALSE(load_config({.sets = {std::string("log.dir=x") + bytes}}).ok());
+  }
 }
 
 TEST(Config, TrainingTextChangesWithTheMathematicsAndNotWithThePlayback) {
