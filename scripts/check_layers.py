@@ -39,7 +39,7 @@ FOREIGN = (
     ("json", ("nlohmann/",), ("policy/*.cc", "replay/*.cc", "replay/json_*.h", "src/*.cc", "test/*")),
     ("spdlog", ("spdlog/", "fmt/"), ("src/cli/*.cc",)),
     ("toml", ("toml++/",), ("src/config/*.cc",)),
-    ("cli11", ("CLI/",), ("src/*.cc",)),
+    ("cli11", ("CLI/",), ("src/*.cc", "src/*.h")),
     ("sodium", ("sodium",), ("policy/*.cc", "src/*.cc", "test/*")),
     ("mujoco", ("mujoco/", "turbojpeg", "GL/", "EGL/"), ("src/sim/*", "test/sim/*")),
     ("openssl", ("openssl/",), ("src/*.cc", "src/*.h")),
