@@ -131,6 +131,7 @@ struct Log::State {
   std::string ballast_path() const { return options.dir + "/ballast"; }
 
   Status take_lock();
+  Status refuse_newer(const std::string& path);
   Status open_database();
   Status prepare_statements();
   Status load_counters();
@@ -179,6 +180,28 @@ Status Log::State::take_lock() {
   return {};
 }
 
+// Looks at the version in the file's header (big-endian, bytes 60 and 68, see SQLite's file format)
+// before SQLite does, which would make a write-ahead log beside it. One that sits in the
+// write-ahead log only is found by schema_version().
+Status Log::State::refuse_newer(const std::string& path) {
+  auto file = files->open(path, OpenMode::kRead);
+  if (file.status().code() == Code::kNotFound) return {};
+  if (!file.ok()) return file.status();
+  std::byte header[72];
+  const auto size = (*file)->pread(header, 0);
+  if (!size.ok()) return size.status();
+  if (*size < sizeof header) return {};
+  const auto number = [&](std::size_t at) {
+    std::int64_t value = 0;
+    for (std::size_t i = at; i < at + 4; ++i) value = value * 256 + static_cast<int>(header[i]);
+    return value;
+  };
+  if (number(68) == kApplicationId && number(60) > kSchemaVersion) {
+    return newer_schema(number(60), kSchemaVersion).with_context(path);
+  }
+  return {};
+}
+
 Status Log::State::open_database() {
   const std::string path = options.dir + "/log.db";
   const auto explained = [&](const Status& status) {
@@ -192,6 +215,7 @@ Status Log::State::open_database() {
     if (!exists.ok()) return exists.status();
     if (!*exists) return not_found(options.dir + ": there is no log here");
   }
+  NUDGE_TRY(refuse_newer(path));
   auto opened =
       Database::open(path, options.read_only ? Database::Mode::kExisting : Database::Mode::kCreate);
   if (!opened.ok()) return explained(opened.status());
@@ -402,7 +426,13 @@ Status Log::State::recover_episode(EpisodeId episode, std::uint64_t committed) {
 }
 
 Log::Log() : state_(std::make_unique<State>()) {}
-Log::~Log() = default;
+
+Log::~Log() {
+  // So that log.db alone holds everything after an orderly end. Nothing depends on it.
+  if (state_->lock != nullptr && state_->database != nullptr && !state_->options.read_only) {
+    (void)checkpoint();
+  }
+}
 
 Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const LogOptions& options) {
   if (options.dir.empty()) return invalid_argument("log: no folder given");

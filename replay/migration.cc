@@ -23,12 +23,14 @@ Result<std::int64_t> schema_version(Database& database, std::int64_t newest) {
     return data_loss("this SQLite database was not made by Nudge");
   }
   if (*version < 0) return data_loss("the schema's version is negative");
-  if (*version > newest) {
-    return unimplemented("written by a newer version of Nudge (schema " + std::to_string(*version) +
-                         ", this build knows " + std::to_string(newest) +
-                         "); nothing was changed: run the newer version");
-  }
+  if (*version > newest) return newer_schema(*version, newest);
   return *version;
+}
+
+Status newer_schema(std::int64_t version, std::int64_t newest) {
+  return unimplemented("written by a newer version of Nudge (schema " + std::to_string(version) +
+                       ", this build knows " + std::to_string(newest) +
+                       "); nothing was changed: run the newer version");
 }
 
 Status migrate(Database& database, std::span<const Migration> steps, std::int64_t target) {

@@ -29,6 +29,9 @@ std::span<const Migration> migrations();
 // kUnimplemented: of a newer version than `newest`.
 Result<std::int64_t> schema_version(Database& database, std::int64_t newest = kSchemaVersion);
 
+// What to tell somebody whose log is too new. kUnimplemented.
+Status newer_schema(std::int64_t version, std::int64_t newest);
+
 // Applies the steps that are missing, each in a transaction of its own, so that a crash or a full
 // disk leaves a whole version behind. kInternal when a step is missing from the table.
 Status migrate(Database& database, std::span<const Migration> steps, std::int64_t target);

@@ -88,9 +88,15 @@ inline const sqlite3_io_methods* methods() {
 
 }  // namespace faulty_sqlite
 
-inline void install_faulty_sqlite() {
+inline sqlite3_vfs& faulty_vfs() {
   static sqlite3_vfs shim;
-  if (faulty_sqlite::real_vfs() != nullptr) return;
+  return shim;
+}
+
+inline void remove_faulty_sqlite() { sqlite3_vfs_unregister(&faulty_vfs()); }
+
+inline void install_faulty_sqlite() {
+  sqlite3_vfs& shim = faulty_vfs();
   sqlite3_vfs* base = sqlite3_vfs_find(nullptr);
   faulty_sqlite::real_vfs() = base;
   shim = *base;
