@@ -45,7 +45,7 @@ configure() {
     return 0
   fi
   say "Configuring build/$preset"
-  (cd -- "$root" && cmake --preset "$preset" "$@" -Wno-dev --log-level=WARNING >/dev/null)
+  (cd -- "$root" && cmake --preset "$preset" "$@" -Wno-dev --log-level=ERROR >/dev/null)
 }
 
 # build PRESET [TARGET...]: everything when no target is named.

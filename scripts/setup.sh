@@ -135,5 +135,25 @@ fi
 minutes=$(((download / 5 + unpacked / 20) / 60 + 1))
 say "Missing: ${missing[*]}"
 say "Installing them: $download MB to fetch, $unpacked MB on disk, about $minutes min"
+new=1
+if [[ "$summary" =~ ([0-9]+)\ newly\ installed ]]; then new="${BASH_REMATCH[1]}"; fi
+log="$(mktemp)"
+trap 'rm -f -- "$log"' EXIT
+code=0
+# A line for every tenth of the work; apt-get's own words only when it fails.
 "${run_as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get install --no-install-recommends --yes -qq -o Dpkg::Use-Pty=0 "${missing[@]}" >&2
+  apt-get install --no-install-recommends --yes -q -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1 |
+  tee -- "$log" |
+  awk -v total="$((2 * new))" '/^(Unpacking|Setting up) / {
+    done++
+    if (int(10 * done / total) > shown && done < total) {
+      shown = int(10 * done / total)
+      printf "Installing  %2d%%\n", 10 * shown
+      fflush()
+    }
+  }' >&2 || code=$?
+if ((code != 0)); then
+  tail -n 25 -- "$log" >&2
+  fail "$code" "apt-get could not install the packages; its last words are above"
+fi
+say "Installed in $SECONDS s"

@@ -701,7 +701,7 @@ std::string default_config_file() {
       "# own; keys you leave out keep these values. A later source wins: this file, your file, "
       "the\n"
       "# environment (NUDGE_LEARNER__BATCH=64), the command line (--set learner.batch=64).\n"
-      "# Written by `nudge config default`; a test keeps it equal to the program.\n";
+      "# Written by `nudge config defaults`; a test keeps it equal to the program.\n";
   for (const config::Section& section : config::sections()) {
     out += "\n" + comment(section.meaning) + "[" + std::string(section.name) + "]\n";
     for (const Key& key : config::keys()) {
@@ -735,7 +735,8 @@ std::string configuration_page() {
       "whether all of it is allowed. A key that does not exist is an error, and so is a value out "
       "of\nits range. Lists are written `[0.1, 0.2]`; on the command line `0.1,0.2` will do.\n"
       "A wrong configuration ends the program with exit code 78 before anything moves.\n\n"
-      "This page is written by `nudge config reference`; a test keeps it equal to the program.\n";
+      "This page is made from the table in `src/config/keys.cc`; a test keeps it equal to the "
+      "program.\n";
   for (const config::Section& section : config::sections()) {
     out += "\n## [" + std::string(section.name) + "]\n\n" + std::string(section.meaning) +
            "\n\n| key | default | unit | allowed | meaning | where the default comes from |\n"

@@ -77,12 +77,23 @@ class Scripts(unittest.TestCase):
         self.tool("apt-get", 'case "$*" in\n'
                   '*--assume-no*) echo "Need to get 1,234 kB/1,500 MB of archives."\n'
                   'echo "After this operation, 3.5 GB of additional disk space will be used."\n'
-                  'exit 1;;\n*) echo "ran: $*";;\nesac\n')
+                  'exit 1;;\n*) echo "ran: $*" > "$(dirname "$0")/ran";;\nesac\n')
         result = self.run_script("scripts/setup.sh", path=self.with_tools())
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("Missing: cmake\n", result.stderr)
         self.assertIn("1 MB to fetch, 3500 MB on disk, about 3 min", result.stderr)
-        self.assertIn("ran: install --no-install-recommends --yes", result.stderr)
+        self.assertIn("ran: install --no-install-recommends --yes",
+                      (self.tools / "ran").read_text())
+
+    def test_setup_shows_what_apt_get_said_when_it_fails(self):
+        self.tool("dpkg-query",
+                  'shift 3; for p in "$@"; do [ "$p" = cmake ] || echo "$p installed"; done\n')
+        self.tool("id", "echo 0\n")
+        self.tool("apt-get", 'case "$*" in\n*--assume-no*) exit 1;;\n'
+                  '*) echo "disk is full" >&2; exit 100;;\nesac\n')
+        result = self.run_script("scripts/setup.sh", path=self.with_tools())
+        self.assertEqual(result.returncode, 100)
+        self.assertIn("disk is full", result.stderr)
 
     def test_setup_without_rights_says_what_to_run(self):
         self.tool("dpkg-query",
