@@ -5,8 +5,8 @@
 // each, as fast as the caller likes. In real time the caller paces the calls.
 //
 // Rendering and LibTorch share a process in either order with Debian 12's packages. Other builds of
-// LibTorch carry libraries of their own that can keep GL from loading afterwards: with those, create
-// the first KitchenRobot with cameras before anything of LibTorch runs.
+// LibTorch carry libraries of their own that can keep GL from loading afterwards: with those,
+// create the first KitchenRobot with cameras before anything of LibTorch runs.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // Pictures of a MuJoCo scene, off-screen and without a display server. The GL library is found at
 // run time: EGL without a surface first (a GPU's or Mesa's), OSMesa second, so that the program
 // starts on machines with neither.
+// MuJoCo binds the GL functions once per process, so the first renderer decides for all later ones.
 //
 // Mesa's software rasteriser starts threads of its own that would compete with the control loop for
 // a few thousand triangles; unless LP_NUM_THREADS is set in the environment, create() sets it to 0
