@@ -15,6 +15,10 @@
 namespace nudge {
 namespace {
 
+// Tensors begin at whole cache lines of the flat vector, and loops over it go by whole lines.
+constexpr std::int64_t kLane = 16;
+constexpr std::int64_t kBlock = 4096;  // parameters whose squares are summed in floats
+
 // Where one trained tensor lies in the flat vector of all parameters.
 struct Slot {
   std::string name;
@@ -235,7 +239,7 @@ void Trainer::Impl::prepare(const Weights* confirmed_weights) {
     if (!is_trained(name)) continue;
     const std::int64_t size = elements(shape);
     slots.push_back({name, shape, total, size});
-    total += (size + 15) / 16 * 16;  // whole cache lines, so that views stay aligned
+    total += (size + kLane - 1) / kLane * kLane;
   }
   flat = at::zeros({total}, at::kFloat);
   gradient = at::zeros({total}, at::kFloat);
@@ -442,25 +446,51 @@ void Trainer::Impl::backward() {
   at::mm_out(advantage_gradient, one_hot.t(), by_embedding);
 }
 
+// Plain loops rather than a dozen tensor operations: each would pass over all parameters again.
 void Trainer::Impl::update(double norm) {
-  if (norm > options.gradient_clip) gradient.mul_(options.gradient_clip / norm);
   const double step = steps + 1.0;
-  first_moment.lerp_(gradient, 1 - options.beta1);
-  second_moment.mul_(options.beta2).addcmul_(gradient, gradient, 1 - options.beta2);
+  const std::int64_t n = flat.numel();  // a multiple of kLane
+  const auto clip =
+      static_cast<float>(norm > options.gradient_clip ? options.gradient_clip / norm : 1.0);
+  const auto beta1 = static_cast<float>(options.beta1), beta2 = static_cast<float>(options.beta2);
+  const float* __restrict g = gradient.data_ptr<float>();
+  float* __restrict m = first_moment.data_ptr<float>();
+  float* __restrict v = second_moment.data_ptr<float>();
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float clipped = g[i] * clip;
+    m[i] = beta1 * m[i] + (1 - beta1) * clipped;
+    v[i] = beta2 * v[i] + (1 - beta2) * clipped * clipped;
+  }
+  at::sqrt_out(scratch, second_moment);  // vectorised; std::sqrt sets errno and is not
+
   const double unbias = 1 - std::pow(options.beta1, step);
   const double unbias_root = std::sqrt(1 - std::pow(options.beta2, step));
-  at::sqrt_out(scratch, second_moment);
-  scratch.mul_(1 / unbias_root).add_(options.epsilon);
-  if (options.weight_decay > 0) flat.mul_(1 - options.learning_rate * options.weight_decay);
-  if (options.proximal > 0) {
-    flat.lerp_(confirmed, std::min(1.0, options.learning_rate * options.proximal));
+  const auto keep = static_cast<float>(1 - options.learning_rate * options.weight_decay);
+  const auto pull = static_cast<float>(std::min(1.0, options.learning_rate * options.proximal));
+  const auto size = static_cast<float>(options.learning_rate / unbias);
+  const auto root = static_cast<float>(1 / unbias_root);
+  const auto epsilon = static_cast<float>(options.epsilon);
+  float* __restrict p = flat.data_ptr<float>();
+  const float* __restrict c = confirmed.data_ptr<float>();
+  const float* __restrict d = scratch.data_ptr<float>();
+  double moved = 0;
+  for (std::int64_t block = 0; block < n; block += kBlock) {
+    const std::int64_t end = std::min(n, block + kBlock);
+    float lanes[kLane] = {};  // sums that need no particular order of their own
+    for (std::int64_t i = block; i < end; i += kLane) {
+      for (std::int64_t k = 0; k < kLane; ++k) {
+        float x = p[i + k] * keep;
+        x += pull * (c[i + k] - x);
+        x -= size * m[i + k] / (d[i + k] * root + epsilon);
+        p[i + k] = x;
+        lanes[k] += (x - c[i + k]) * (x - c[i + k]);
+      }
+    }
+    for (const float lane : lanes) moved += lane;
   }
-  flat.addcdiv_(first_moment, scratch, -options.learning_rate / unbias);
-
-  at::sub_out(scratch, flat, confirmed);
-  distance = scratch.norm().item<double>() / std::max(confirmed_norm, 1e-12);
+  distance = std::sqrt(moved) / std::max(confirmed_norm, 1e-12);
   if (options.max_relative_distance > 0 && distance > options.max_relative_distance) {
-    at::add_out(flat, confirmed, scratch, options.max_relative_distance / distance);
+    flat.lerp_(confirmed, 1 - options.max_relative_distance / distance);
     distance = options.max_relative_distance;
   }
   average.lerp_(flat, 1 - options.ema_decay);
