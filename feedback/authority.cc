@@ -366,12 +366,13 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
     detail = "the robot's position is missing or not finite; the workspace box needs it";
     return kRobotNotFinite;
   }
-  if (in.now - in.observed > config_.fresh) {
-    detail = "the newest robot state is " + ms(in.now - in.observed) + " old";
+  // Compared as instants: a robot never seen may be Instant::min(), whose age does not fit.
+  if (in.observed < in.now - config_.fresh) {
+    detail = "the newest robot state is older than " + ms(config_.fresh);
     return kRobotStale;
   }
-  if (in.observed - in.now > config_.control_period) {
-    detail = "the newest robot state is " + ms(in.observed - in.now) + " in the future";
+  if (in.observed > in.now + config_.control_period) {
+    detail = "the newest robot state is from the future: its clock is not this one";
     return kRobotStale;
   }
   if (in.weights_failed) {

@@ -147,9 +147,9 @@ struct SentJog {
 };
 
 struct TickInputs {
-  Instant now;                         // robot's steady clock
-  ControlTick tick = 0;                // of this call; from 1, increasing
-  Instant observed;                    // when the newest robot state was read, same clock
+  Instant now;           // robot's steady clock
+  ControlTick tick = 0;  // of this call; from 1, increasing
+  Instant observed;      // when the newest robot state was read, same clock; Instant::min(): never
   bool robot_finite = true;            // every proprioception value of it is finite
   std::span<const float> position;     // its first three channels, m; needed only with a box
   std::span<const AuthorityAct> acts;  // since the last tick, oldest first

@@ -801,6 +801,14 @@ TEST(Authority, AStateFromTheFutureIsAFault) {
   EXPECT_EQ(rig.step().state, S::kFaultHold);
 }
 
+TEST(Authority, ARobotNeverSeenIsAFault) {
+  Rig rig;
+  rig.in.tick = 1;
+  rig.in.now = rig.now;
+  rig.in.observed = Instant::min();
+  EXPECT_EQ(rig.authority.tick(rig.in).state, S::kFaultHold);
+}
+
 TEST(Authority, TheLoopMayPauseAsLongAsWdogAndNoLonger) {
   for (const int extra : {0, 1}) {
     Rig rig;
