@@ -17,6 +17,13 @@ at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape) {
   return out;
 }
 
+// A layer's weights, and the same memory seen the other way round.
+struct Matrix {
+  at::Tensor plain, transposed;
+  Matrix() = default;
+  explicit Matrix(at::Tensor w) : plain(std::move(w)), transposed(plain.t()) {}
+};
+
 struct Normaliser {
   std::vector<float> mean, scale, inverse;
 };
@@ -67,11 +74,12 @@ struct ActionHead::Impl {
   std::shared_ptr<const Weights> weights;
   InputLayout layout;
   Normaliser feature, proprioception, action;
-  at::Tensor context_weight;  // [hidden, context]
-  at::Tensor noisy_weight;    // [hidden, output], flow only
-  at::Tensor time_bias;       // [euler_steps, hidden], first bias included (regression: one row)
-  at::Tensor advantage_bias;  // [3, hidden]
-  std::vector<at::Tensor> weight, bias;  // of the layers after the first
+  Matrix context_weight;         // [hidden, context]
+  Matrix noisy_weight;           // [hidden, output], flow only
+  at::Tensor time_bias;          // [euler_steps, hidden], first bias included (regression: one row)
+  at::Tensor advantage_bias;     // [3, hidden]
+  std::vector<Matrix> weight;    // of the layers after the first
+  std::vector<at::Tensor> bias;  // of the same
   // Buffers for `rows` rows, kept between calls.
   std::size_t rows = 0;
   at::Tensor context, base, x, velocity;
@@ -81,41 +89,45 @@ struct ActionHead::Impl {
     return layout.reference.size + layout.features.size + layout.proprioception.size;
   }
 
+  // One row is kept as a vector: a matrix-vector product is what the BLAS is fastest at there, and
+  // making views costs as much as the small products do.
   void reserve(std::size_t n) {
     if (n == rows) return;
-    const auto b = static_cast<std::int64_t>(n);
-    const auto width = static_cast<std::int64_t>(weights->head().hidden);
-    const auto out = static_cast<std::int64_t>(layout.output);
-    context = at::zeros({b, static_cast<std::int64_t>(context_size())}, at::kFloat);
-    base = at::empty({b, width}, at::kFloat);
-    x = at::zeros({b, out}, at::kFloat);
-    velocity = at::empty({b, out}, at::kFloat);
+    const auto buffer = [&](std::size_t columns) {
+      const auto b = static_cast<std::int64_t>(n), c = static_cast<std::int64_t>(columns);
+      return n == 1 ? at::zeros({c}, at::kFloat) : at::zeros({b, c}, at::kFloat);
+    };
+    context = buffer(context_size());
+    base = buffer(weights->head().hidden);
+    x = buffer(layout.output);
+    velocity = buffer(layout.output);
     hidden.clear();
     for (std::size_t i = 0; i < weights->head().layers; ++i) {
-      hidden.push_back(at::empty({b, width}, at::kFloat));
+      hidden.push_back(buffer(weights->head().hidden));
     }
     rows = n;
   }
 
-  // out = bias + in * weight^T. For one row a matrix-vector product is what the BLAS is fastest at.
-  void linear(at::Tensor& out, const at::Tensor& bias_or_base, const at::Tensor& in,
-              const at::Tensor& w) const {
+  // out = addend + in * weight^T
+  void linear(at::Tensor& out, const at::Tensor& addend, const at::Tensor& in,
+              const Matrix& w) const {
     if (rows == 1) {
-      at::Tensor flat = out.view({-1});
-      at::addmv_out(flat, bias_or_base.view({-1}), w, in.view({-1}));
+      at::addmv_out(out, addend, w.plain, in);
     } else {
-      at::addmm_out(out, bias_or_base, in, w.t());
+      at::addmm_out(out, addend, in, w.transposed);
     }
   }
 
   // Runs the network at Euler step `k`; the result is in `velocity`.
-  void forward(std::int64_t k) {
-    if (layout.noisy.size > 0) {
-      linear(hidden[0], base, x, noisy_weight);
-      hidden[0].add_(time_bias[k]);
-    } else {
-      at::add_out(hidden[0], base, time_bias[0]);
+  void forward(std::size_t k) {
+    const std::size_t width = weights->head().hidden;
+    const float* time = time_bias.data_ptr<float>() + k * width;
+    const float* from = base.data_ptr<float>();
+    float* to = hidden[0].data_ptr<float>();
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = 0; i < width; ++i) to[r * width + i] = from[r * width + i] + time[i];
     }
+    if (layout.noisy.size > 0) linear(hidden[0], hidden[0], x, noisy_weight);
     at::silu_(hidden[0]);
     for (std::size_t i = 1; i < hidden.size(); ++i) {
       linear(hidden[i], bias[i - 1], hidden[i - 1], weight[i - 1]);
@@ -155,8 +167,8 @@ Result<std::unique_ptr<ActionHead>> ActionHead::load(std::shared_ptr<const Weigh
       return first.narrow(1, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(size))
           .contiguous();
     };
-    impl->noisy_weight = columns(0, layout.noisy.size);
-    impl->context_weight = columns(layout.reference.offset, impl->context_size());
+    impl->noisy_weight = Matrix(columns(0, layout.noisy.size));
+    impl->context_weight = Matrix(columns(layout.reference.offset, impl->context_size()));
     impl->advantage_bias =
         at::mm(tensor("advantage", {3, static_cast<std::int64_t>(kAdvantageWidth)}),
                columns(layout.advantage.offset, layout.advantage.size).t());
@@ -181,7 +193,7 @@ Result<std::unique_ptr<ActionHead>> ActionHead::load(std::shared_ptr<const Weigh
     }
     for (std::size_t i = 1; i <= spec.layers; ++i) {
       const auto out = i == spec.layers ? static_cast<std::int64_t>(layout.output) : width;
-      impl->weight.push_back(tensor("net." + std::to_string(i) + ".weight", {out, width}));
+      impl->weight.emplace_back(tensor("net." + std::to_string(i) + ".weight", {out, width}));
       impl->bias.push_back(tensor("net." + std::to_string(i) + ".bias", {out}));
     }
     auto head = std::unique_ptr<ActionHead>(new ActionHead());
@@ -261,10 +273,12 @@ Status ActionHead::sample(const HeadBatch& in, std::span<const float> noise,
     const at::Tensor* result = &h.velocity;
     if (flow) {
       std::memcpy(h.x.data_ptr<float>(), noise.data(), noise.size_bytes());
-      const double dt = 1.0 / static_cast<double>(s.euler_steps);
+      const float dt = 1.0F / static_cast<float>(s.euler_steps);
+      float* x = h.x.data_ptr<float>();
+      const float* v = h.velocity.data_ptr<float>();
       for (std::size_t k = 0; k < s.euler_steps; ++k) {
-        h.forward(static_cast<std::int64_t>(k));
-        h.x.add_(h.velocity, dt);
+        h.forward(k);
+        for (std::size_t i = 0; i < n * out; ++i) x[i] += dt * v[i];
       }
       result = &h.x;
     } else {
