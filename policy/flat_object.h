@@ -20,7 +20,7 @@ class FlatObject {
   using Value = std::variant<bool, std::uint64_t, std::string>;
 
   // Longest text that parse() looks at.
-  static constexpr std::size_t kMaxBytes = 256 * 1024;
+  static constexpr std::size_t kMaxBytes = 262'144;
 
   // Accepts UTF-8 JSON: one object of strings, booleans and whole numbers 0..2^64-1. Everything
   // else is kDataLoss: nesting, null, fractions, negative numbers, a key twice, bytes after the

@@ -19,7 +19,7 @@ namespace nudge {
 struct Manifest {
   static constexpr std::uint64_t kFormat = 1;        // raised when an older reader would be wrong
   static constexpr std::size_t kMaxReport = 65'536;  // bytes
-  static constexpr std::size_t kMaxBytes = 256 * 1024;
+  static constexpr std::size_t kMaxBytes = 262'144;
 
   WeightsVersion version = 0;
   Sha256 hash{};              // of the weights file's bytes

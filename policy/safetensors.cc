@@ -18,7 +18,8 @@ static_assert(std::endian::native == std::endian::little,
 using Json = nlohmann::json;
 using namespace std::string_literals;
 
-constexpr std::size_t kPrefix = 8;  // the header's length
+constexpr std::size_t kPrefix = 8;         // the header's length
+constexpr std::size_t kLongestQuote = 80;  // of a name in a message
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 struct DtypeName {
@@ -53,9 +54,8 @@ std::optional<Dtype> dtype_named(std::string_view name) {
 
 // Names may come from a damaged file: quoted, and cut so that a message stays readable.
 std::string in_quotes(std::string_view name) {
-  constexpr std::size_t kLongest = 80;
-  if (name.size() <= kLongest) return "\"" + std::string(name) + "\"";
-  return "\"" + std::string(name.substr(0, kLongest)) + "...\"";
+  if (name.size() <= kLongestQuote) return "\"" + std::string(name) + "\"";
+  return "\"" + std::string(name.substr(0, kLongestQuote)) + "...\"";
 }
 
 // Bytes of a tensor, nothing when the product overflows. Multiplies in the order of the shape, as
@@ -210,11 +210,13 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   std::string error_;
 };
 
+// Of the format, but not ours.
+constexpr std::array<std::string_view, 9> kOtherDtypes{"F4",          "F6_E2M3",     "F6_E3M2",
+                                                       "F8_E5M2",     "F8_E4M3",     "F8_E8M0",
+                                                       "F8_E5M2FNUZ", "F8_E4M3FNUZ", "C64"};
+
 bool is_other_dtype_of_the_format(std::string_view name) {
-  constexpr std::array<std::string_view, 9> kOthers{"F4",          "F6_E2M3",     "F6_E3M2",
-                                                    "F8_E5M2",     "F8_E4M3",     "F8_E8M0",
-                                                    "F8_E5M2FNUZ", "F8_E4M3FNUZ", "C64"};
-  return std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end();
+  return std::find(kOtherDtypes.begin(), kOtherDtypes.end(), name) != kOtherDtypes.end();
 }
 
 std::string u64_text(std::uint64_t value) { return std::to_string(value); }

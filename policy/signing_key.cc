@@ -12,7 +12,7 @@ namespace {
 // File: a word that names the format, the seed in hex, a newline. Text, so that an operator can see
 // what it is, and a truncated one cannot pass for a key.
 constexpr std::string_view kPrefix = "nudge-signing-key-1 ";
-constexpr std::size_t kHexSize = 2 * crypto_sign_SEEDBYTES;
+constexpr std::size_t kHexSize = 2 * std::size_t{crypto_sign_SEEDBYTES};
 constexpr std::size_t kFileSize = kPrefix.size() + kHexSize + 1;
 constexpr const char* kTemporary = "signing.key.tmp";
 

@@ -15,6 +15,7 @@ constexpr const char* kFormatVersion = "1";  // raised when an older reader woul
 constexpr const char* kHeadKey = "head";
 constexpr const char* kLineageKey = "lineage";
 
+constexpr std::string_view kDigits = "0123456789abcdef";
 constexpr std::size_t kTimeFrequencies = 16;
 constexpr std::size_t kTimeEmbedding = 2 * kTimeFrequencies;  // a sine and a cosine of each
 constexpr std::size_t kAdvantageRows = 3;
@@ -191,7 +192,6 @@ Sha256 sha256(std::span<const std::byte> bytes) {
 }
 
 std::string to_hex(const Sha256& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   hex.reserve(2 * hash.size());
   for (const std::uint8_t byte : hash) {
@@ -202,7 +202,6 @@ std::string to_hex(const Sha256& hash) {
 }
 
 Result<Sha256> sha256_from_hex(std::string_view hex) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   Sha256 hash{};
   if (hex.size() != 2 * hash.size()) {
     return invalid_argument("a SHA-256 has 64 hex digits, not " + std::to_string(hex.size()));

@@ -34,7 +34,7 @@ std::optional<WeightsVersion> version_of(std::string_view name, std::string_view
 
 std::string rejected(std::string name) { return std::move(name) + std::string(kRejectedSuffix); }
 
-Status unless_missing(Status status) {
+Status unless_missing(const Status& status) {
   return status.code() == Code::kNotFound ? Status() : status;
 }
 
