@@ -38,8 +38,9 @@ struct LogOptions {
   bool read_only = false;  // nothing is appended, recovered or migrated; still takes the lock, for
                            // commands while no daemon runs
 
-  // Space reserved at a time for a segment. 16 MiB: some minutes of two small cameras at 10 Hz.
-  std::uint64_t segment_grow_bytes = 16u << 20;
+  // Space reserved and zeroed at a time for a segment. 1 MiB: some seconds of two small cameras at
+  // 10 Hz, and little enough that the commit which reserves it takes hardly longer.
+  std::uint64_t segment_grow_bytes = 1u << 20;
   // What may wait for a commit, beyond which append() answers kResourceExhausted. Events have
   // their own bound, so that steps cannot crowd feedback out.
   std::size_t max_pending_step_bytes = 64u << 20;

@@ -278,19 +278,28 @@ struct SegmentWriter::State {
   std::uint64_t synced = 0;
   std::vector<std::byte> pending;  // what belongs at `synced`
 
-  // Reserves space up to `end` and some more, or just `end` when there is no room for more.
+  // Reserves space up to `end` and some more, or just `end` when there is no room for more. The
+  // space behind `end` is filled with zeros, not only allocated: a sync of bytes written over
+  // others needs no commit of the file system's journal, a sync of bytes in a fresh extent does.
   Status reserve(std::uint64_t end) {
     if (end <= reserved) return {};
     const std::uint64_t step = std::max<std::uint64_t>(grow, 4096);
     const std::uint64_t target = (end + step - 1) / step * step;
     Status status = file->preallocate(target);
-    if (status.ok()) {
-      reserved = target;
-    } else if (status.code() == Code::kResourceExhausted) {
+    if (status.code() == Code::kResourceExhausted) {
       status = file->preallocate(end);
       if (status.ok()) reserved = end;
+      return status;
     }
-    return status;
+    NUDGE_TRY(status);
+    const std::vector<std::byte> zeros(std::min<std::uint64_t>(target - end, 1u << 20));
+    for (std::uint64_t at = end; at < target;) {
+      const std::uint64_t size = std::min<std::uint64_t>(target - at, zeros.size());
+      NUDGE_TRY(file->pwrite(std::span(zeros).first(size), at));
+      at += size;
+    }
+    reserved = target;
+    return {};
   }
 };
 
