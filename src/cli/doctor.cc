@@ -102,11 +102,11 @@ CheckResult check_disk(const std::string& dir, std::int64_t needed_bytes) {
   std::filesystem::create_directories(dir, error);
   if (error) {
     return {CheckState::kFail, dir + " cannot be created: " + error.message(),
-            "set log.dir to a folder that this user may write"};
+            "set state.dir to a folder that this user may write"};
   }
   struct statvfs space {};
   if (statvfs(dir.c_str(), &space) != 0) {
-    return {CheckState::kFail, dir + ": " + std::strerror(errno), "set log.dir to a local disk"};
+    return {CheckState::kFail, dir + ": " + std::strerror(errno), "set state.dir to a local disk"};
   }
   const double free_mib =
       static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize) / kMebibyte;
@@ -114,7 +114,7 @@ CheckResult check_disk(const std::string& dir, std::int64_t needed_bytes) {
   const int file = mkstemp(name.data());
   if (file < 0) {
     return {CheckState::kFail, dir + " cannot be written: " + std::strerror(errno),
-            "set log.dir to a folder that this user may write"};
+            "set state.dir to a folder that this user may write"};
   }
   const std::vector<char> block(4096, 'n');
   std::vector<double> ms;
@@ -131,14 +131,14 @@ CheckResult check_disk(const std::string& dir, std::int64_t needed_bytes) {
   unlink(name.c_str());
   if (!written) {
     return {CheckState::kFail, dir + " cannot be written: " + std::strerror(code),
-            "free some space, or set log.dir to another disk"};
+            "free some space, or set state.dir to another disk"};
   }
   const std::string detail = std::to_string(static_cast<long>(free_mib)) + " MiB free in " + dir +
                              ", a durable write takes " + milliseconds_text(median(ms)) +
                              " (slowest of 20: " + milliseconds_text(percentile(ms, 1)) + ")";
   const double needed_mib = static_cast<double>(needed_bytes) / kMebibyte;
   if (free_mib < std::max(512.0, 2 * needed_mib)) {
-    return {CheckState::kFail, detail, "free some space, or set log.dir to another disk"};
+    return {CheckState::kFail, detail, "free some space, or set state.dir to another disk"};
   }
   if (free_mib < 5 * 1024)
     return {CheckState::kWarn, detail, "an hour with cameras needs about 1 GiB"};
@@ -195,7 +195,7 @@ CheckResult check_driver() {
 }  // namespace
 
 std::vector<Check> standard_checks(const Config& config) {
-  const std::string dir = config.log.dir;
+  const std::string dir = config.state.dir;
   const std::int64_t bytes = config.log.segment_bytes + config.log.wal_limit_bytes;
   const bool cameras = config.sim.cameras;
   return {

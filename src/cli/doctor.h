@@ -25,7 +25,7 @@ struct NamedResult {
 };
 
 // The checks that belong to every deployment: config, blas, threads, gl, disk, clock, real-time,
-// gnuplot, driver. The caller adds its own ("robot", "ports"). Creates log.dir if it is missing,
+// gnuplot, driver. The caller adds its own ("robot", "ports"). Creates state.dir if it is missing,
 // and writes and removes one small file there.
 std::vector<Check> standard_checks(const Config& config);
 

@@ -135,7 +135,7 @@ std::string allowed_text(const Key& key) {
     if constexpr (std::is_same_v<T, bool>) {
       return "true, false";
     } else if constexpr (std::is_same_v<T, std::string>) {
-      return key.name == "robot.id" ? "1 to 64 characters" : "1 to 4000 bytes of UTF-8";
+      return "1 to 4000 bytes of UTF-8";
     } else if constexpr (kIsChoice<T>) {
       std::string out;
       for (const auto name : config::choices(&field)) {
@@ -221,16 +221,8 @@ std::string range_problem(const Key& key, const Value& value) {
     good = list->size() >= range.min_count && list->size() <= range.max_count &&
            std::all_of(list->begin(), list->end(), inside);
   } else if (const auto* text = std::get_if<std::string>(&value)) {
-    if (key.name == "robot.id") {
-      good = !text->empty() && text->size() <= 64 &&
-             std::all_of(text->begin(), text->end(), [](unsigned char c) {
-               return std::isalnum(c) || c == '-' || c == '_' || c == '.';
-             });
-      if (!good) return "allowed are 1 to 64 letters, digits, '-', '_' and '.'";
-    } else {
-      good = !text->empty() && text->size() <= 4000 && text->find('\0') == std::string::npos &&
-             is_utf8(*text);
-    }
+    good = !text->empty() && text->size() <= 4000 && text->find('\0') == std::string::npos &&
+           is_utf8(*text);
   }
   return good ? "" : "allowed: " + allowed_text(key);
 }
@@ -519,24 +511,15 @@ void apply_sets(const std::vector<std::string>& sets, LoadedConfig& loaded, Prob
 template <typename Report>
 void check_rules(const Config& c, Report&& report) {
   const auto text = [](auto value) { return bound_text(static_cast<double>(value)); };
-  if (c.robot.control_hz % c.robot.policy_hz != 0) {
-    report("robot.control_hz", "control_hz = " + text(c.robot.control_hz) +
-                                   " is not a multiple of policy_hz = " + text(c.robot.policy_hz));
-  }
-  const double period_ms = 1000.0 / static_cast<double>(c.robot.control_hz);
-  const auto three_periods = [&](std::string_view name, std::int64_t ms) {
-    if (static_cast<double>(ms) < 3 * period_ms) {
-      report(name, std::string(field_of(name)) + " = " + text(ms) +
-                       " is less than three control periods (" + number_text(3 * period_ms) +
-                       " ms at robot.control_hz = " + text(c.robot.control_hz) + ")");
-    }
-  };
-  three_periods("authority.fresh_ms", c.authority.fresh_ms);
-  three_periods("authority.watchdog_ms", c.authority.watchdog_ms);
   if (c.authority.lease_ms < c.authority.fresh_ms) {
     report("authority.lease_ms",
            "lease_ms = " + text(c.authority.lease_ms) + " is less than authority.fresh_ms = " +
                text(c.authority.fresh_ms) + ": a person would lose the lease before going stale");
+  }
+  if (c.authority.reacquire_s * 1000 < static_cast<double>(c.authority.lease_ms)) {
+    report("authority.reacquire_s",
+           "reacquire_s = " + number_text(c.authority.reacquire_s) +
+               " s is less than authority.lease_ms = " + text(c.authority.lease_ms));
   }
   if (c.limits.workspace_lower.size() != c.limits.workspace_upper.size() ||
       (!c.limits.workspace_lower.empty() && c.limits.workspace_lower.size() != 3)) {
@@ -570,11 +553,6 @@ void check_rules(const Config& c, Report&& report) {
     report("learner.restart_max_s",
            "restart_max_s = " + number_text(c.learner.restart_max_s) +
                " is less than restart_first_s = " + number_text(c.learner.restart_first_s));
-  }
-  if (c.log.reserved_human_steps >= c.log.queue_steps) {
-    report("log.reserved_human_steps",
-           "reserved_human_steps = " + text(c.log.reserved_human_steps) +
-               " must be below queue_steps = " + text(c.log.queue_steps));
   }
 }
 
@@ -754,8 +732,8 @@ std::string configuration_page() {
 std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned.
   const std::set<std::string_view> left_out = {
-      "policy.replan_after",     "policy.blend_ms",       "learner.seed",   "learner.nice",
-      "learner.restart_first_s", "learner.restart_max_s", "learner.stale_s"};
+      "policy.replan_after", "policy.blend_ms",         "learner.seed",
+      "learner.nice",        "learner.restart_first_s", "learner.restart_max_s"};
   std::set<std::string> lines;
   for (const Key& key : config::keys()) {
     const std::string_view section = section_of(key.name);

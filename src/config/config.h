@@ -28,9 +28,6 @@ enum class LogFormat { kText, kJson };
 
 struct Config {
   struct Robot {
-    std::string id = "robot";
-    std::int64_t control_hz = 50;      // control ticks a second
-    std::int64_t policy_hz = 10;       // policy steps a second; divides control_hz
     std::int64_t episode_steps = 100;  // policy steps until an episode ends by time
   } robot;
 
@@ -38,7 +35,8 @@ struct Config {
   struct Limits {
     std::vector<double> max_rate = {1.0};             // |normalised rate|, 1
     std::vector<double> max_change_per_tick = {0.5};  // of the normalised rate, 1
-    std::vector<double> workspace_lower = {};         // tool x, y, z in m, robot base; empty: none
+    double slack = 0.5;                        // overshoot cut without counting as clamped, 1
+    std::vector<double> workspace_lower = {};  // tool x, y, z in m, robot base; empty: none
     std::vector<double> workspace_upper = {};
     std::int64_t clamps_to_hold = 10;      // more clamped ticks than this in the window: HOLD
     std::int64_t clamp_window_ticks = 50;  // control ticks
@@ -76,8 +74,8 @@ struct Config {
     double full_ema = 0.99;
     double weight_decay = 1e-4;            // AdamW
     double clip = 1.0;                     // L2 norm of the gradient
-    double proximal = 1e-4;                // weight of half the squared distance to the confirmed
-    double max_distance = 0.5;             // to the confirmed version, share of its L2 norm
+    double proximal = 0.5;                 // of the way back to the confirmed, per step and rate
+    double max_distance = 1.0;             // to the confirmed version, share of its L2 norm
     double share_corrections = 0.5;        // of a batch
     double share_demonstrations = 0.3;     // of a batch
     double share_autonomous = 0.2;         // of a batch
@@ -85,16 +83,14 @@ struct Config {
     std::int64_t nice = 10;                // of the learner process
     double restart_first_s = 1.0;          // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
-    double stale_s = 60.0;  // silence after which learning is shown as stale
   } learner;
 
   struct Gate {
-    double max_change = 0.5;            // L2 distance to the parent, share of the parent's norm
-    double demonstration_ratio = 1.25;  // error on demonstrations, candidate over confirmed
-    double heldout_worse = 0.10;        // largest relative rise, at the confidence below
-    double confidence = 0.90;           // one-sided
+    double max_change = 1.0;           // L2 change of a tensor, share of the parent's norm
+    double demonstration_ratio = 1.5;  // error on demonstrations, candidate over confirmed
+    double demonstration_slack = 0.1;  // added to that bound; deviations of demonstrated actions
+    double heldout_worse = 0.10;       // largest relative rise, at 90 % confidence
     std::int64_t min_heldout_episodes = 5;
-    std::int64_t heldout_every = 5;           // each n-th corrected episode is held out for ever
     std::int64_t probe_heldout = 256;         // chunks
     std::int64_t probe_demonstrations = 256;  // chunks
     std::int64_t probe_observations = 64;     // recent observations for shadow actions
@@ -109,32 +105,30 @@ struct Config {
     std::int64_t rollbacks_to_pause = 2;  // in a row
   } probation;
 
+  struct State {
+    std::string dir = "nudge-data";  // log, weights, the learner's socket
+  } state;
+
   struct Log {
-    std::string dir = "nudge-data/log";
-    std::int64_t commit_batch = 256;            // records a group commit takes at most
-    std::int64_t segment_bytes = 4'194'304;     // preallocated at a time for an episode's segment
-    std::int64_t wal_limit_bytes = 67'108'864;  // SQLite's journal is truncated beyond this
-    std::int64_t queue_steps = 4096;            // steps that may wait for the disk
-    std::int64_t reserved_human_steps = 1024;   // of these, kept for steps a person drives
+    std::int64_t segment_bytes = 1'048'576;    // reserved at a time for an episode's segment
+    std::int64_t wal_limit_bytes = 8'388'608;  // SQLite's journal is folded back beyond this
   } log;
 
   struct Weights {
-    std::string dir = "nudge-data/weights";
     std::int64_t keep = 20;  // versions besides the confirmed and the live one
   } weights;
 
   struct Sim {
-    double actuation_noise = 0.001;  // m, standard deviation per policy step
+    double actuation_noise = 0.05;  // standard deviation, share of the motion of a policy step
     bool cameras = false;
-    std::int64_t camera_size = 64;  // pixels, square
-    std::int64_t jpeg_quality = 90;
+    std::int64_t jpeg_quality = 85;
   } sim;
 
   struct Demo {
-    std::int64_t seed = 1;
-    std::int64_t episodes = 15;        // corrected episodes
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy
-    std::int64_t eval_starts = 100;    // held-out starts, the same before and after
+    std::int64_t episodes = 150;       // of work, at most
+    std::int64_t corrected = 25;       // corrected episodes, after which it ends earlier
+    std::int64_t starts = 100;         // held-out starts, the same before and after
     double stall_s = 1.0;              // without progress, then the supervisor takes over
     double min_drive_s = 1.2;          // it drives at least so long
     double min_progress = 0.03;        // m, and at least so far

@@ -22,7 +22,7 @@ class Doctor : public ::testing::Test {
     std::string name = (std::filesystem::temp_directory_path() / "nudge-doctor-XXXXXX").string();
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
-    config_.log.dir = folder_ + "/log";
+    config_.state.dir = folder_ + "/state";
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string folder_;
@@ -44,11 +44,11 @@ TEST_F(Doctor, MeasuresTheDiskAndLeavesNothingBehind) {
   const auto disk = result_of(run_checks(standard_checks(config_)), "disk");
   EXPECT_NE(disk.result.detail.find("durable write takes"), std::string::npos)
       << disk.result.detail;
-  EXPECT_TRUE(std::filesystem::is_empty(config_.log.dir));
+  EXPECT_TRUE(std::filesystem::is_empty(config_.state.dir));
 }
 
-TEST_F(Doctor, FailsWhenTheLogFolderCannotBeMade) {
-  config_.log.dir = "/dev/null/log";
+TEST_F(Doctor, FailsWhenTheStateFolderCannotBeMade) {
+  config_.state.dir = "/dev/null/state";
   const auto results = run_checks(standard_checks(config_));
   EXPECT_EQ(result_of(results, "disk").result.state, CheckState::kFail);
   EXPECT_TRUE(any_failed(results));
