@@ -131,6 +131,16 @@ struct ToFrames {
     header["trouble"] = m.trouble.substr(0, 1000);
     return {to_frame(header)};
   }
+  Frames operator()(const LearnerWelcome& m) const {
+    Json header = header_of("welcome");
+    header["feature_size"] = m.feature_size;
+    header["proprioception_size"] = m.proprioception_size;
+    header["action_size"] = m.action_size;
+    header["policy_period_ns"] = m.policy_period_ns;
+    header["backbone_hash"] = m.backbone_hash;
+    header["weights_folder"] = m.weights_folder;
+    return {to_frame(header)};
+  }
   Frames operator()(const FeedItems& m) const {
     Json header = header_of("items");
     header["durable"] = m.durable;
@@ -203,6 +213,18 @@ Result<DaemonMessage> decode_daemon_message(Frames frames) {
   if (type == "stop") {
     NUDGE_TRY(expect_frames(frames, 1));
     return DaemonMessage(LearnerStop{});
+  }
+  if (type == "welcome") {
+    NUDGE_TRY(expect_frames(frames, 1));
+    LearnerWelcome m;
+    m.feature_size = static_cast<std::uint32_t>(fields.number("feature_size", kMaxFeatures));
+    m.proprioception_size = static_cast<std::uint32_t>(fields.number("proprioception_size", 256));
+    m.action_size = static_cast<std::uint32_t>(fields.number("action_size", 64));
+    m.policy_period_ns = fields.number("policy_period_ns", 60'000'000'000);
+    m.backbone_hash = fields.text("backbone_hash", 64);
+    m.weights_folder = fields.text("weights_folder", 4096);
+    NUDGE_TRY(fields.status());
+    return DaemonMessage(std::move(m));
   }
   if (type != "items") {
     return invalid_argument("daemon message of unknown type '" + type.substr(0, 32) + "'");

@@ -55,12 +55,22 @@ using LearnerMessage = std::variant<LearnerHello, FeedRequest, CandidateMessage,
 
 // ---- daemon to learner -------------------------------------------------------------------------
 
+// The answer to a hello: what the learner must know of robot and backbone.
+struct LearnerWelcome {
+  std::uint32_t feature_size = 0;
+  std::uint32_t proprioception_size = 0;
+  std::uint32_t action_size = 0;
+  std::uint64_t policy_period_ns = 0;
+  std::string backbone_hash;   // hex SHA-256
+  std::string weights_folder;  // of accepted weights, read-only for the learner
+};
+
 struct FeedItems {
   Sequence durable = 0;  // newest sequence number on disk when this was sent
   Frames items;          // encoded feed items (replay/feed.h), in sequence order
 };
 struct LearnerStop {};  // finish: the daemon goes down
-using DaemonMessage = std::variant<FeedItems, LearnerStop>;
+using DaemonMessage = std::variant<LearnerWelcome, FeedItems, LearnerStop>;
 
 Frames encode(const LearnerMessage& message);
 Frames encode(const DaemonMessage& message);

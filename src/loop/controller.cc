@@ -20,12 +20,14 @@ Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
 
 }  // namespace
 
-Result<std::unique_ptr<Controller>> Controller::make(Robot& robot, const ControllerOptions& options) {
+Result<std::unique_ptr<Controller>> Controller::make(Robot& robot,
+                                                     const ControllerOptions& options) {
   Result<Limits> limits =
       Limits::make(options.limits, robot.spec().action, robot.spec().control_period);
   if (!limits.ok()) return limits.status();
   NUDGE_TRY(options.player.validate());
-  Result<Authority> authority = Authority::make(options.authority, *std::move(limits), options.boot);
+  Result<Authority> authority =
+      Authority::make(options.authority, *std::move(limits), options.boot);
   if (!authority.ok()) return authority.status();
   return std::unique_ptr<Controller>(new Controller(robot, options, *std::move(authority)));
 }
@@ -56,7 +58,8 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.now = now;
   in.tick = tick_;
   in.observed = observed_ ? observation_.time : Instant::min();
-  in.robot_finite = all_finite(observation_.proprioception) && all_finite(observation_.object_state);
+  in.robot_finite =
+      all_finite(observation_.proprioception) && all_finite(observation_.object_state);
   const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
   in.position = std::span(observation_.proprioception).first(position_size);
   in.acts = inputs.acts;
@@ -81,8 +84,8 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
 
   switch (decision.motion) {
     case Motion::kApply: {
-      // A tick and a half: late enough for a tick that is a little late, early enough to stop within
-      // the next.
+      // A tick and a half: late enough for a tick that is a little late, early enough to stop
+      // within the next.
       const Duration period = robot_.spec().control_period;
       Status applied = robot_.apply(decision.executed, now + period + period / 2);
       if (!applied.ok() && outcome.robot.ok()) outcome.robot = std::move(applied);
@@ -90,6 +93,9 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
     }
     case Motion::kHold: robot_.hold(); break;
     case Motion::kEstop: robot_.estop(); break;
+  }
+  if (decision.source == ControlSource::kPolicy || decision.source == ControlSource::kNudge) {
+    outcome.played = player_.version();
   }
   if (decision.flush_policy) player_.flush(now);
   outcome.decision = &decision;
@@ -116,7 +122,8 @@ void Controller::begin_step(Instant now, WallTime wall, const Decision& decision
   const std::size_t size = robot_.spec().action.size();
   open.requested.assign(size, 0.0);
   open.executed.assign(size, 0.0);
-  if (player_.row(now) == std::size_t{0}) open.step.flags |= kStepFirstOfChunk;
+  if (player_.row(now) && player_.row(now) == player_.first_row())
+    open.step.flags |= kStepFirstOfChunk;
   open_ = std::move(open);
 }
 
@@ -128,7 +135,8 @@ void Controller::add_to_step(const Decision& decision) {
       open_->requested[i] += decision.requested[i];
     }
   }
-  for (std::size_t i = 0; i < open_->executed.size(); ++i) open_->executed[i] += decision.executed[i];
+  for (std::size_t i = 0; i < open_->executed.size(); ++i)
+    open_->executed[i] += decision.executed[i];
   if (decision.clamped) open_->step.flags |= kStepClamped;
   if (decision.stale) open_->step.flags |= kStepStale;
 }
@@ -136,7 +144,8 @@ void Controller::add_to_step(const Decision& decision) {
 std::optional<Step> Controller::finish_step() {
   if (!open_ || open_->ticks == 0) return std::nullopt;
   Step step = std::move(open_->step);
-  if (open_->requested_ticks > 0) step.requested = mean_of(open_->requested, open_->requested_ticks);
+  if (open_->requested_ticks > 0)
+    step.requested = mean_of(open_->requested, open_->requested_ticks);
   step.executed = mean_of(open_->executed, open_->ticks);
   const auto full = robot_.spec().policy_period / robot_.spec().control_period;
   if (open_->ticks < static_cast<std::uint32_t>(full)) step.flags |= kStepShort;

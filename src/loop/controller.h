@@ -1,5 +1,5 @@
-// The step thread's work, one control tick at a time: observe, ask the authority, move, and cut what
-// happened into policy steps. No disk, no inference, no clock of its own.
+// The step thread's work, one control tick at a time: observe, ask the authority, move, and cut
+// what happened into policy steps. No disk, no inference, no clock of its own.
 #pragma once
 
 #include <cstdint>
@@ -29,17 +29,13 @@ struct ControlInputs {
   bool weights_failed = false;         // see TickInputs
 };
 
-// A policy step that is over. Features are added by whoever ran the backbone on `observation`.
-struct FinishedStep {
-  Step step;
-};
-
 struct TickOutcome {
   const Decision* decision = nullptr;  // valid until the next tick
-  std::optional<Step> finished;        // the policy step that ended with this tick, without features,
-                                       // images and span
-  bool step_begun = false;             // observation() is the first of a new policy step
-  Status robot;                        // of observe() and apply(); the authority has dealt with it
+  std::optional<Step> finished;  // the policy step that ended with this tick, without features,
+                                 // images and span
+  bool step_begun = false;       // observation() is the first of a new policy step
+  WeightsVersion played = 0;     // whose action the robot got; 0: not the policy's
+  Status robot;                  // of observe() and apply(); the authority has dealt with it
 };
 
 // Not thread-safe: belongs to the step thread. A change of control ends the policy step early, so
@@ -78,7 +74,6 @@ class Controller {
     std::uint32_t ticks = 0;
     std::uint32_t requested_ticks = 0;
     std::vector<double> requested, executed;
-    WeightsVersion first_version = 0;
   };
 
   Robot& robot_;
@@ -90,7 +85,6 @@ class Controller {
   ControlTick tick_ = 0;
   std::uint32_t policy_step_ = 0;
   Action proposed_;  // reused
-  WeightsVersion played_version_ = 0;
   std::optional<OpenStep> open_;
 };
 

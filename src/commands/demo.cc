@@ -1,0 +1,261 @@
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "policy/trainer.h"
+#include "src/cli/blas.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/plot.h"
+#include "src/cli/statistics.h"
+#include "src/cli/terminal.h"
+#include "src/commands/command.h"
+#include "src/loop/campaign.h"
+#include "src/loop/clock.h"
+
+namespace nudge {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr double kChance = 0.05;  // the level below which a rise is taken as more than chance
+constexpr const char* kMarker = ".nudge-demo";  // says that a folder is the demo's to replace
+
+struct DemoFlags {
+  bool headless = false;
+  std::string out = "nudge-demo";
+  std::uint64_t seed = 1;
+  std::uint32_t episodes = 0;  // 0: as configured
+  std::uint32_t corrected = 0;
+  std::uint32_t starts = 0;
+};
+
+// An empty folder for this run. One that the demo made before is replaced; any other is refused.
+Status fresh_folder(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const bool exists = fs::exists(path, error);
+  if (exists && !fs::is_empty(path, error) && !fs::exists(fs::path(path) / kMarker)) {
+    return already_exists("the folder " + path +
+                          " holds something else; choose another with --out");
+  }
+  fs::remove_all(fs::path(path) / "state", error);
+  fs::create_directories(fs::path(path), error);
+  if (error) {
+    return unavailable("cannot make the folder " + path + ": " + error.message() +
+                       "; choose another with --out");
+  }
+  std::ofstream(fs::path(path) / kMarker) << "made by 'nudge demo'; replaced by its next run\n";
+  return {};
+}
+
+std::string percent(double share) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.0f %%", 100 * share);
+  return text;
+}
+std::string decimal(double value, int digits) {
+  if (value < 0) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+Json to_json(const DemoFlags& flags, const CampaignResult& result, double p_value, double wall) {
+  Json points = Json::array();
+  for (const CampaignPoint& p : result.points) {
+    points.push_back(
+        {{"corrected_episodes", p.corrected_episodes},
+         {"episodes", p.episodes},
+         {"weights", p.weights},
+         {"successes", p.successes},
+         {"starts", p.starts},
+         {"interventions_per_100_steps", p.interventions_per_100_steps},
+         {"human_seconds_per_episode", p.human_seconds_per_episode},
+         {"micro_round_seconds_p50", p.micro_seconds < 0 ? Json() : Json(p.micro_seconds)},
+         {"full_round_seconds_p50", p.full_seconds < 0 ? Json() : Json(p.full_seconds)},
+         {"accepted", p.accepted},
+         {"rejected", p.rejected},
+         {"superseded", p.superseded},
+         {"confirmed", p.confirmed},
+         {"rolled_back", p.rolled_back}});
+  }
+  return {{"seed", flags.seed},
+          {"points", points},
+          {"test", "exact one-sided McNemar test on paired starts, first point against last"},
+          {"solved_only_before", result.solved_only_before},
+          {"solved_only_after", result.solved_only_after},
+          {"p_value", p_value},
+          {"better", p_value < kChance},
+          {"micro_round_seconds", result.delays.micro},
+          {"full_round_seconds", result.delays.full},
+          {"missed_ticks", nullptr},  // lockstep has none; measured in real time only
+          {"learner_deaths", result.counts.learner_deaths},
+          {"core_type", blas_core_name()},
+          {"wall_seconds", wall}};
+}
+
+void print_report(const CampaignResult& result, double p_value, double wall) {
+  Table table({"corrected", "episodes", "success", "95 % interval", "takeovers/100 steps",
+               "human s/episode", "micro s", "full s", "accepted", "refused", "rolled back"});
+  for (const CampaignPoint& p : result.points) {
+    const Interval interval = wilson_interval(p.successes, p.starts);
+    table.add({std::to_string(p.corrected_episodes), std::to_string(p.episodes),
+               std::to_string(p.successes) + "/" + std::to_string(p.starts),
+               percent(interval.low) + " to " + percent(interval.high),
+               p.episodes == 0 ? "-" : decimal(p.interventions_per_100_steps, 2),
+               p.episodes == 0 ? "-" : decimal(p.human_seconds_per_episode, 1),
+               decimal(p.micro_seconds, 2), decimal(p.full_seconds, 2), std::to_string(p.accepted),
+               std::to_string(p.rejected), std::to_string(p.rolled_back)});
+  }
+  std::printf("\n%s\n", table.text().c_str());
+  if (!result.delays.micro.empty()) {
+    std::printf(
+        "correction ended to first action of new weights, micro-round: p50 %.2f s, p99 %.2f s"
+        " (%zu)\n",
+        percentile(result.delays.micro, 0.5), percentile(result.delays.micro, 0.99),
+        result.delays.micro.size());
+  }
+  if (!result.delays.full.empty()) {
+    std::printf(
+        "correction ended to first action of new weights, full round:  p50 %.2f s, p99 %.2f s"
+        " (%zu)\n",
+        percentile(result.delays.full, 0.5), percentile(result.delays.full, 0.99),
+        result.delays.full.size());
+  }
+  const DeploymentCounts& c = result.counts;
+  std::printf(
+      "candidates: %llu, accepted %llu, refused %llu, superseded %llu; confirmed %llu, "
+      "rolled back %llu; learner restarts %llu\n",
+      static_cast<unsigned long long>(c.rounds), static_cast<unsigned long long>(c.accepted),
+      static_cast<unsigned long long>(c.rejected), static_cast<unsigned long long>(c.superseded),
+      static_cast<unsigned long long>(c.confirmed), static_cast<unsigned long long>(c.rolled_back),
+      static_cast<unsigned long long>(c.learner_deaths));
+  std::puts(
+      "missed control ticks: not a figure of lockstep, where time waits; measured in real time");
+  std::printf(
+      "success, first against last, exact one-sided McNemar test on paired starts: %u solved "
+      "only before, %u only after, p = %.2g: %s\n",
+      result.solved_only_before, result.solved_only_after, p_value,
+      p_value < kChance ? "better than chance" : "NOT better than chance");
+  std::printf("wall time %s\n", duration_text(wall).c_str());
+}
+
+LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result) {
+  LearningCurve curve;
+  curve.title = "Simulated kitchen, level 1: lift the block";
+  curve.subtitle = "seed " + std::to_string(flags.seed) + ", " +
+                   std::to_string(result.points.front().starts) + " held-out starts per point";
+  for (const CampaignPoint& p : result.points) {
+    CurvePoint point;
+    point.corrected_episodes = p.corrected_episodes;
+    point.successes = p.successes;
+    point.starts = p.starts;
+    point.interventions_per_100_steps = p.episodes == 0 ? -1 : p.interventions_per_100_steps;
+    point.seconds_to_new_weights = p.micro_seconds;
+    curve.points.push_back(point);
+  }
+  return curve;
+}
+
+int run_demo(const Program& program, const DemoFlags& flags) {
+  if (!flags.headless) {
+    std::fputs("nudge: the live page comes with a later version; add --headless\n", stderr);
+    return kExitUsage;
+  }
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  use_one_torch_thread();
+  if (Status status = fresh_folder(flags.out); !status.ok()) return fail(status);
+
+  DeploymentOptions options;
+  options.config = loaded->config;
+  options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
+  options.state_folder = flags.out + "/state";
+  options.program = program.self_path;
+  std::vector<std::string> notices;
+  options.notice = [&notices](const std::string& text) { notices.push_back(text); };
+  Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
+  if (!deployment.ok()) return fail(deployment.status());
+
+  CampaignOptions campaign;
+  campaign.seed = flags.seed;
+  const Config::Demo& demo = loaded->config.demo;
+  const auto chosen = [](std::uint32_t flag, std::int64_t configured) {
+    return flag != 0 ? flag : static_cast<std::uint32_t>(configured);
+  };
+  campaign.episodes = chosen(flags.episodes, demo.episodes);
+  campaign.corrected_episodes = chosen(flags.corrected, demo.corrected);
+  campaign.evaluation_starts = chosen(flags.starts, demo.starts);
+  campaign.demonstrations = static_cast<std::uint32_t>(demo.demonstrations);
+  campaign.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
+
+  const Instant begin = steady_now();
+  std::optional<ProgressBar> bar;
+  Result<CampaignResult> result =
+      run_campaign(**deployment, options.config, campaign,
+                   [&](std::uint64_t done, std::uint64_t total, const std::string& message) {
+                     if (!bar) {
+                       bar.emplace(stderr, progress_style(stderr, program.json || program.quiet),
+                                   "nudge demo", total, begin);
+                     }
+                     bar->update(done, message, steady_now());
+                   });
+  if (!result.ok()) {
+    bar.reset();
+    return fail(result.status());
+  }
+  const double wall = seconds(steady_now() - begin);
+  bar->finish("done", steady_now());
+  bar.reset();
+  const double p_value = mcnemar_one_sided(result->solved_only_before, result->solved_only_after);
+
+  const Json json = to_json(flags, *result, p_value, wall);
+  std::ofstream(flags.out + "/result.json") << json.dump(2) << '\n';
+  const std::string picture = flags.out + "/learning-curve.png";
+  const Status plotted = plot_learning_curve(curve_of(flags, *result), picture);
+  if (program.json) {
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
+    for (const std::string& notice : notices) std::printf("note: %s\n", notice.c_str());
+    print_report(*result, p_value, wall);
+    std::printf("log, weights: %s/state   figures: %s/result.json\n", flags.out.c_str(),
+                flags.out.c_str());
+    if (plotted.ok()) {
+      std::printf("plot: %s\n", picture.c_str());
+    } else {
+      std::printf("no plot: %s\n", plotted.message().c_str());
+    }
+  }
+  return p_value < kChance ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+void add_demo_command(Program& program) {
+  CLI::App* command = program.app.add_subcommand(
+      "demo", "A simulated kitchen robot works, is corrected, learns, and swaps its weights");
+  auto flags = std::make_shared<DemoFlags>();
+  command->add_flag("--headless", flags->headless, "Faster than real time, without a page");
+  command->add_option("--out", flags->out, "Folder for state, figures and plot")
+      ->capture_default_str();
+  command->add_option("--seed", flags->seed, "Fixes every random choice of robot and policy")
+      ->capture_default_str();
+  command
+      ->add_option("--episodes", flags->episodes,
+                   "At most so many episodes, instead of the configured number")
+      ->check(CLI::Range(1u, 10'000u));
+  command
+      ->add_option("--corrected", flags->corrected,
+                   "Stop after so many corrected episodes, instead of the configured number")
+      ->check(CLI::Range(1u, 10'000u));
+  command
+      ->add_option("--starts", flags->starts,
+                   "Held-out starts of each evaluation, instead of the configured number")
+      ->check(CLI::Range(1u, 10'000u));
+  command->callback(
+      [&program, flags] { program.run = [&program, flags] { return run_demo(program, *flags); }; });
+}
+
+}  // namespace nudge

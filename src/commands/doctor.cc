@@ -1,0 +1,31 @@
+#include "src/cli/doctor.h"
+
+#include <cstdio>
+
+#include "src/cli/exit_code.h"
+#include "src/commands/command.h"
+
+namespace nudge {
+
+void add_doctor_command(Program& program) {
+  CLI::App* command =
+      program.app.add_subcommand("doctor", "What this machine lacks, and what to do about it");
+  command->callback([&program] {
+    program.run = [&program] {
+      const Result<LoadedConfig> loaded = load_config(program);
+      const Config config = loaded.ok() ? loaded->config : Config{};
+      std::vector<Check> checks = standard_checks(config);
+      checks.push_back({"config", [&loaded] {
+                          if (loaded.ok()) return CheckResult{CheckState::kOk, "valid", ""};
+                          return CheckResult{CheckState::kFail, loaded.status().message(),
+                                             "run 'nudge config check' after mending it"};
+                        }});
+      const std::vector<NamedResult> results = run_checks(checks);
+      const std::string text = program.json ? doctor_json(results) + "\n" : doctor_text(results);
+      std::fputs(text.c_str(), stdout);
+      return any_failed(results) ? static_cast<int>(kExitFailed) : static_cast<int>(kExitOk);
+    };
+  });
+}
+
+}  // namespace nudge

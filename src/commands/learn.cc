@@ -1,0 +1,40 @@
+#include <atomic>
+#include <csignal>
+
+#include "policy/trainer.h"
+#include "src/cli/exit_code.h"
+#include "src/commands/command.h"
+#include "src/learning/learner.h"
+
+namespace nudge {
+namespace {
+
+// Set by the signal handler, read by the learner's loop: an atomic flag is all a handler may touch.
+std::atomic<bool> stop_asked{false};
+
+int run_learner(const Program& program, const std::string& endpoint) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  use_one_torch_thread();
+  std::signal(SIGTERM, [](int) { stop_asked = true; });
+  std::signal(SIGINT, [](int) { stop_asked = true; });
+  Result<std::unique_ptr<DaemonLink>> link = DaemonLink::connect(endpoint);
+  if (!link.ok()) return fail(link.status());
+  Learner learner(loaded->config, **link);
+  const Status status = learner.run([] { return stop_asked.load(); });
+  return status.ok() ? kExitOk : fail(status);
+}
+
+}  // namespace
+
+void add_learn_command(Program& program) {
+  CLI::App* command = program.app.add_subcommand(
+      "learn", "The learner process; started by the daemon, not by hand");
+  auto endpoint = std::make_shared<std::string>();
+  command->add_option("--endpoint", *endpoint, "Socket of the daemon (ipc://...)")->required();
+  command->callback([&program, endpoint] {
+    program.run = [&program, endpoint] { return run_learner(program, *endpoint); };
+  });
+}
+
+}  // namespace nudge

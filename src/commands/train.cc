@@ -1,0 +1,73 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "policy/trainer.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/terminal.h"
+#include "src/commands/command.h"
+#include "src/loop/clock.h"
+#include "src/loop/deployment.h"
+
+namespace nudge {
+namespace {
+
+struct TrainFlags {
+  std::string state;  // empty: state.dir of the configuration
+  std::uint32_t record = 0;
+  std::uint64_t seed = 1;
+};
+
+int run_train(const Program& program, const TrainFlags& flags) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  use_one_torch_thread();
+  DeploymentOptions options;
+  options.config = loaded->config;
+  options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
+  options.state_folder = flags.state.empty() ? loaded->config.state.dir : flags.state;
+  options.learn = false;
+  options.notice = [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); };
+  Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
+  if (!deployment.ok()) return fail(deployment.status());
+  if (flags.record > 0) {
+    const Status recorded = (*deployment)->demonstrate(flags.record, flags.seed, {});
+    if (!recorded.ok()) return fail(recorded);
+  }
+  const auto total = static_cast<std::uint64_t>(options.config.learner.base_steps);
+  ProgressBar bar(stderr, progress_style(stderr, program.json || program.quiet), "training", total,
+                  steady_now());
+  Result<std::vector<std::byte>> weights =
+      (*deployment)->train_base([&](std::size_t step) { bar.update(step, "steps", steady_now()); });
+  if (!weights.ok()) return fail(weights.status());
+  bar.finish("trained", steady_now());
+  const Result<WeightsVersion> version = (*deployment)->install(*weights);
+  if (!version.ok()) return fail(version.status());
+  if (program.json) {
+    const nlohmann::json result = {
+        {"version", *version}, {"hash", to_hex(sha256(*weights))}, {"state", options.state_folder}};
+    std::printf("%s\n", result.dump(2).c_str());
+  } else {
+    std::printf("weights v%llu accepted by the gate and promoted; they boot from now on\n",
+                static_cast<unsigned long long>(*version));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_train_command(Program& program) {
+  CLI::App* command = program.app.add_subcommand(
+      "train", "Train a base policy on the log's demonstrations, gate and promote it");
+  auto flags = std::make_shared<TrainFlags>();
+  command->add_option("--state", flags->state,
+                      "State folder; by default state.dir of the configuration");
+  command->add_option("--record", flags->record,
+                      "First record so many scripted demonstrations in the simulated kitchen");
+  command->add_option("--seed", flags->seed, "Of demonstrations and training")
+      ->capture_default_str();
+  command->callback([&program, flags] {
+    program.run = [&program, flags] { return run_train(program, *flags); };
+  });
+}
+
+}  // namespace nudge

@@ -1,0 +1,104 @@
+#include "src/learning/learner_host.h"
+
+#include <algorithm>
+
+namespace nudge {
+namespace {
+
+constexpr std::size_t kMessagesPerTurn = 64;  // so that a chatty peer cannot hold the caller
+
+}  // namespace
+
+Result<std::unique_ptr<LearnerHost>> LearnerHost::open(const LearnerHostOptions& options,
+                                                       ClockFunction clock) {
+  Result<std::unique_ptr<LearnerPort>> port = LearnerPort::bind(options.socket_path);
+  if (!port.ok()) return port.status();
+  std::unique_ptr<LearnerHost> host(new LearnerHost(options, std::move(clock)));
+  host->port_ = *std::move(port);
+  if (!options.process.command.empty()) {
+    host->process_ = std::make_unique<LearnerProcess>(options.process);
+  }
+  return host;
+}
+
+LearnerHost::LearnerHost(const LearnerHostOptions& options, ClockFunction clock)
+    : options_(options), clock_(std::move(clock)) {}
+
+Status LearnerHost::serve(Log& log, Duration timeout) {
+  Status trouble;
+  if (process_) {
+    trouble = process_->keep_alive(clock_());
+    if (!trouble.ok()) wanted_.reset();
+  }
+  NUDGE_TRY(feed(log));
+  for (std::size_t i = 0; i < kMessagesPerTurn; ++i) {
+    std::optional<LearnerMessage> message = port_->receive(i == 0 ? timeout : Duration::zero());
+    if (!message) break;
+    if (Status handled = handle(*std::move(message)); !handled.ok()) trouble = std::move(handled);
+    NUDGE_TRY(feed(log));
+  }
+  return trouble;
+}
+
+Status LearnerHost::handle(LearnerMessage message) {
+  if (auto* hello = std::get_if<LearnerHello>(&message)) {
+    if (hello->config_hash != options_.config_hash) {
+      (void)port_->send(DaemonMessage(LearnerStop{}));
+      return failed_precondition(
+          "the learner runs with another training configuration than the daemon; restart both");
+    }
+    core_type_ = hello->core_type;
+    progress_ = {};
+    wanted_.reset();
+    return port_->send(DaemonMessage(options_.welcome));
+  }
+  if (auto* request = std::get_if<FeedRequest>(&message)) {
+    wanted_ = *request;
+  } else if (auto* candidate = std::get_if<CandidateMessage>(&message)) {
+    candidates_.push_back(std::move(*candidate));
+  } else if (auto* progress = std::get_if<LearnerProgress>(&message)) {
+    progress_ = std::move(*progress);
+    if (!progress_.trouble.empty()) {
+      return internal("a learning round gave nothing: " + progress_.trouble);
+    }
+  }
+  return {};
+}
+
+Status LearnerHost::feed(Log& log) {
+  if (!wanted_ || wanted_->from > log.durable()) return {};
+  const std::size_t count = std::min<std::size_t>(wanted_->max_items, 512);
+  Result<std::vector<FeedItem>> items = log.feed(wanted_->from, count);
+  if (!items.ok()) return items.status();
+  FeedItems message;
+  message.durable = log.durable();
+  for (const FeedItem& item : *items) {
+    const Result<std::string> text = encode(item);
+    if (!text.ok()) return text.status();
+    const auto* begin = reinterpret_cast<const std::byte*>(text->data());
+    message.items.emplace_back(begin, begin + text->size());
+  }
+  wanted_.reset();
+  return port_->send(DaemonMessage(std::move(message)));
+}
+
+Status LearnerHost::catch_up(Log& log, Duration patience) {
+  const Instant start = clock_();
+  const std::uint32_t deaths_before = deaths();
+  while (progress_.through < log.durable()) {
+    const Status served = serve(log, std::chrono::milliseconds(20));
+    if (deaths() != deaths_before) return served;
+    if (clock_() - start > patience) {
+      return deadline_exceeded("the learner has not caught up within " +
+                               std::to_string(static_cast<int>(seconds(patience))) + " s");
+    }
+  }
+  return {};
+}
+
+void LearnerHost::stop() {
+  if (port_->connected()) (void)port_->send(DaemonMessage(LearnerStop{}));
+  if (process_) process_->stop();
+}
+
+}  // namespace nudge

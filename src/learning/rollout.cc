@@ -1,0 +1,131 @@
+#include "src/learning/rollout.h"
+
+#include <set>
+#include <utility>
+
+namespace nudge {
+namespace {
+
+constexpr std::uint64_t kProbeSeed = 7;  // any fixed number: the same probes while the data stays
+
+Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
+  Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
+  if (!head.ok()) return head.status();
+  NUDGE_TRY((*head)->warm_up());
+  return LoadedHead{.version = version, .head = std::shared_ptr<ActionHead>(*std::move(head))};
+}
+
+}  // namespace
+
+Payload Admission::record() const {
+  if (report.accepted) {
+    return WeightsAccepted{.version = version,
+                           .hash = hash,
+                           .parent = parent,
+                           .kind = kind,
+                           .report = report.to_json()};
+  }
+  return WeightsRejected{
+      .hash = hash, .parent = parent, .reason = report.reason, .detail = report.detail};
+}
+
+Result<std::unique_ptr<Rollout>> Rollout::open(const RolloutOptions& options) {
+  Result<std::unique_ptr<Folder>> folder = open_folder(options.folder);
+  if (!folder.ok()) return folder.status();
+  Result<SigningKey> key = SigningKey::load_or_create(**folder);
+  if (!key.ok()) return key.status();
+  Result<WeightsStore> store =
+      WeightsStore::open(*std::move(folder), *std::move(key), options.robot);
+  if (!store.ok()) return store.status();
+  Result<std::unique_ptr<Gate>> gate = Gate::create(options.gate);
+  if (!gate.ok()) return gate.status();
+  NUDGE_TRY(options.head.validate());
+  return std::unique_ptr<Rollout>(new Rollout(options, *std::move(store), *std::move(gate)));
+}
+
+Rollout::Rollout(const RolloutOptions& options, WeightsStore store, std::unique_ptr<Gate> gate)
+    : options_(options), store_(std::move(store)), gate_(std::move(gate)) {}
+
+Status Rollout::refresh_probes(const Dataset& dataset) {
+  ProbeSet probes;
+  probes.held_out = dataset.held_out_probe(options_.probe_held_out);
+  probes.demonstrations = dataset.demonstration_probe(options_.probe_demonstrations, kProbeSeed);
+  probes.recent = dataset.recent_observations(options_.probe_recent);
+  probes.recent.horizon = options_.head.horizon;  // observations have no actions of their own
+  probes.recent.action_size = options_.head.action_size;
+  return gate_->set_probes(std::move(probes));
+}
+
+Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
+                                                        const WeightsHistory& history) {
+  if (const auto it = cache_.find(version); it != cache_.end()) return it->second;
+  const WeightsRecord* record = history.find(version);
+  if (record == nullptr) return not_found("the log knows no weights v" + std::to_string(version));
+  Result<StoredWeights> stored = store_.load(version, record->hash);
+  if (!stored.ok()) return stored.status();
+  cache_[version] = stored->weights;
+  return stored->weights;
+}
+
+Result<Admission> Rollout::consider(std::span<const std::byte> bytes, const WeightsHistory& history,
+                                    WeightsVersion version, WallTime now) {
+  Admission admission;
+  admission.hash = sha256(bytes);
+  Result<std::shared_ptr<const Weights>> candidate =
+      Weights::parse(std::vector<std::byte>(bytes.begin(), bytes.end()));
+  if (!candidate.ok()) {
+    admission.report.reason = "wrong_shape";
+    admission.report.detail = candidate.status().message();
+    return admission;
+  }
+  admission.kind = (*candidate)->lineage().kind;
+
+  // Parents: what is live, the full version behind it, and the newest full version, which a full
+  // round starts from while it waits for its turn.
+  GateContext context;
+  context.head = options_.head;
+  context.backbone_hash = options_.backbone_hash;
+  std::set<WeightsVersion> parents = {history.live(), history.full_ancestor(history.live()),
+                                      history.newest_full(), history.confirmed()};
+  parents.erase(0);
+  for (const WeightsVersion parent : parents) {
+    Result<std::shared_ptr<const Weights>> loaded = weights(parent, history);
+    if (!loaded.ok()) return loaded.status();
+    if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
+    context.parents.push_back(*loaded);
+  }
+  std::erase_if(cache_, [&](const auto& entry) { return !parents.contains(entry.first); });
+  if (history.confirmed() != 0) context.reference = cache_[history.confirmed()];
+
+  Result<GateReport> report = gate_->check(*candidate, context);
+  if (!report.ok()) return report.status();
+  admission.report = *std::move(report);
+  if (!admission.report.accepted) return admission;
+
+  Result<LoadedHead> head = ready_head(version, *candidate);
+  if (!head.ok()) return head.status();
+  Result<Manifest> manifest = store_.publish(**candidate, {.version = version,
+                                                           .parent = admission.parent,
+                                                           .report = admission.report.to_json(),
+                                                           .created = now});
+  if (!manifest.ok()) return manifest.status();
+  admission.version = version;
+  admission.head = *std::move(head);
+  return admission;
+}
+
+Result<LoadedHead> Rollout::load(WeightsVersion version, const WeightsHistory& history) {
+  Result<std::shared_ptr<const Weights>> loaded = weights(version, history);
+  if (!loaded.ok()) return loaded.status();
+  return ready_head(version, *loaded);
+}
+
+Status Rollout::prune(const WeightsHistory& history) {
+  std::vector<WeightsVersion> keep = {history.live(), history.full_ancestor(history.live()),
+                                      history.newest_full(), history.confirmed()};
+  std::erase(keep, WeightsVersion{0});
+  const Result<std::size_t> removed = store_.prune(keep, options_.keep);
+  return removed.ok() ? Status{} : removed.status();
+}
+
+}  // namespace nudge

@@ -1,0 +1,77 @@
+// The gate thread's work: candidates in, verdicts out; accepted ones are numbered, signed, stored,
+// loaded and warmed. Never runs the robot.
+//
+// Not thread-safe: one thread at a time. Blocks on the weights folder.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "policy/gate.h"
+#include "policy/head.h"
+#include "policy/weights_history.h"
+#include "policy/weights_store.h"
+#include "replay/dataset.h"
+#include "src/loop/inference.h"
+
+namespace nudge {
+
+struct RolloutOptions {
+  std::string folder;  // of accepted weights, made when it is missing
+  std::string robot;   // RobotSpec::id
+  GateOptions gate;
+  HeadSpec head;
+  std::string backbone_hash;
+  std::size_t probe_held_out = 256;        // chunks
+  std::size_t probe_demonstrations = 256;  // chunks
+  std::size_t probe_recent = 64;           // observations
+  std::size_t keep = 20;                   // versions besides the confirmed and the live one
+};
+
+// What became of a candidate.
+struct Admission {
+  GateReport report;
+  WeightsVersion version = 0;  // accepted only
+  WeightsVersion parent = 0;   // 0: none, or not recognised
+  WeightsKind kind = WeightsKind::kFull;
+  Sha256 hash{};           // of the bytes received
+  LoadedHead head;         // accepted only: ready to run
+  Payload record() const;  // WeightsAccepted or WeightsRejected
+};
+
+class Rollout {
+ public:
+  // Errors of the weights folder; kInvalidArgument for bad options.
+  static Result<std::unique_ptr<Rollout>> open(const RolloutOptions& options);
+
+  // Takes the probes that the gate tries candidates on from the dataset as it is now.
+  Status refresh_probes(const Dataset& dataset);
+
+  // Judges a candidate against the weights that the log knows. `version` is the number it gets if
+  // it is accepted. Whatever is wrong with the bytes is an Admission that was refused; an error
+  // means that the folder failed, and the candidate may be offered again.
+  Result<Admission> consider(std::span<const std::byte> bytes, const WeightsHistory& history,
+                             WeightsVersion version, WallTime now);
+
+  // An accepted version, verified again and ready to run. kNotFound, kDataLoss.
+  Result<LoadedHead> load(WeightsVersion version, const WeightsHistory& history);
+
+  // The verified bytes of an accepted version, as above.
+  Result<std::shared_ptr<const Weights>> weights(WeightsVersion version,
+                                                 const WeightsHistory& history);
+
+  // Removes old versions; the confirmed and the live one stay.
+  Status prune(const WeightsHistory& history);
+
+ private:
+  Rollout(const RolloutOptions& options, WeightsStore store, std::unique_ptr<Gate> gate);
+
+  RolloutOptions options_;
+  WeightsStore store_;
+  std::unique_ptr<Gate> gate_;
+  std::map<WeightsVersion, std::shared_ptr<const Weights>> cache_;  // parents and confirmed
+};
+
+}  // namespace nudge

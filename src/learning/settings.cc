@@ -1,0 +1,156 @@
+#include "src/learning/settings.h"
+
+#include "policy/weights.h"
+
+namespace nudge {
+namespace {
+
+std::size_t index_of(SampleClass c) { return static_cast<std::size_t>(c); }
+
+// A list in the configuration has one value for each channel, or one for all.
+std::vector<double> per_channel(const std::vector<double>& values, std::size_t channels) {
+  if (values.size() == 1) return std::vector<double>(channels, values.front());
+  return values;
+}
+
+}  // namespace
+
+PolicyShape policy_shape(const RobotSpec& robot, const Backbone& backbone) {
+  return {.feature_size = backbone.feature_size(),
+          .proprioception_size = robot.observation.proprioception.size(),
+          .action_size = robot.action.size(),
+          .policy_period = robot.policy_period,
+          .backbone_hash = backbone.hash()};
+}
+
+HeadSpec head_spec(const Config& config, const PolicyShape& shape) {
+  HeadSpec spec;
+  spec.kind = config.policy.head == PolicyHead::kFlow ? HeadKind::kFlow : HeadKind::kRegression;
+  spec.feature_size = shape.feature_size;
+  spec.proprioception_size = shape.proprioception_size;
+  spec.action_size = shape.action_size;
+  spec.horizon = static_cast<std::size_t>(config.policy.horizon);
+  spec.hidden = static_cast<std::size_t>(config.policy.hidden);
+  spec.layers = static_cast<std::size_t>(config.policy.layers);
+  spec.euler_steps = static_cast<std::size_t>(config.policy.euler_steps);
+  return spec;
+}
+
+DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
+  DatasetOptions options;
+  options.feature_size = shape.feature_size;
+  options.proprioception_size = shape.proprioception_size;
+  options.action_size = shape.action_size;
+  options.horizon = static_cast<std::size_t>(config.policy.horizon);
+  options.backbone_hash = shape.backbone_hash;
+  options.policy_period = shape.policy_period;
+  options.before_takeover = from_seconds(config.learner.drop_before_takeover_s);
+  // A deployed head is asked for positive actions (HeadBatch::advantage); what we learn from is.
+  options.advantage = Advantage::kPositive;
+  return options;
+}
+
+Mix sampling_mix(const Config& config) {
+  Mix mix;
+  mix.share[index_of(SampleClass::kDemonstration)] = config.learner.share_demonstrations;
+  mix.share[index_of(SampleClass::kCorrection)] = config.learner.share_corrections;
+  mix.share[index_of(SampleClass::kAutonomousSuccess)] = config.learner.share_autonomous;
+  return mix;
+}
+
+TrainerOptions trainer_options(const Config& config, WeightsKind kind) {
+  TrainerOptions options;
+  const bool micro = kind == WeightsKind::kProvisional;
+  options.learning_rate = micro ? config.learner.micro_rate : config.learner.full_rate;
+  options.ema_decay = micro ? config.learner.micro_ema : config.learner.full_ema;
+  options.weight_decay = config.learner.weight_decay;
+  options.gradient_clip = config.learner.clip;
+  options.proximal = config.learner.proximal;
+  options.max_relative_distance = config.learner.max_distance;
+  return options;
+}
+
+TrainerOptions base_trainer_options(const Config& config) {
+  TrainerOptions options = TrainerOptions::base();
+  options.learning_rate = config.learner.base_rate;
+  options.weight_decay = config.learner.weight_decay;
+  options.gradient_clip = config.learner.clip;
+  options.seed = static_cast<std::uint64_t>(config.learner.seed);
+  return options;
+}
+
+GateOptions gate_options(const Config& config) {
+  GateOptions options;
+  options.max_relative_change = config.gate.max_change;
+  options.demonstration_ratio = config.gate.demonstration_ratio;
+  options.held_out_worse = config.gate.heldout_worse;
+  options.held_out_episodes = static_cast<std::size_t>(config.gate.min_heldout_episodes);
+  return options;
+}
+
+RoundPlannerOptions round_planner_options(const Config& config) {
+  RoundPlannerOptions options;
+  // A shorter correction than one chunk shows too little to learn from.
+  options.micro_min_steps = static_cast<std::uint32_t>(config.policy.horizon);
+  options.rollbacks_to_pause = static_cast<std::uint32_t>(config.probation.rollbacks_to_pause);
+  options.seed = static_cast<std::uint64_t>(config.learner.seed);
+  return options;
+}
+
+ProbationOptions probation_options(const Config& config) {
+  ProbationOptions options;
+  options.episodes = static_cast<std::uint32_t>(config.probation.episodes);
+  options.own_steps = static_cast<std::uint32_t>(config.probation.min_steps);
+  options.clamp_ratio = config.probation.clamp_ratio;
+  options.latency_budget = from_milliseconds(config.probation.latency_ms);
+  options.confidence = config.probation.confidence;
+  return options;
+}
+
+ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot) {
+  ChunkPlayerOptions options;
+  options.policy_period = robot.policy_period;
+  options.horizon = static_cast<std::size_t>(config.policy.horizon);
+  options.action_size = robot.action.size();
+  options.replan_after = static_cast<std::size_t>(config.policy.replan_after);
+  options.blend = from_milliseconds(static_cast<double>(config.policy.blend_ms));
+  return options;
+}
+
+AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
+  AuthorityConfig options;
+  options.robot = robot.id;
+  options.control_period = robot.control_period;
+  options.fresh = std::chrono::milliseconds(config.authority.fresh_ms);
+  options.lease = std::chrono::milliseconds(config.authority.lease_ms);
+  options.reacquire = from_seconds(config.authority.reacquire_s);
+  options.takeover_timeout = from_seconds(config.authority.takeover_s);
+  options.handback_timeout = from_seconds(config.authority.handback_s);
+  options.watchdog = std::chrono::milliseconds(config.authority.watchdog_ms);
+  options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
+  options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);
+  return options;
+}
+
+LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
+  LimitsConfig options;
+  options.max_rate = per_channel(config.limits.max_rate, robot.action.size());
+  options.max_step = per_channel(config.limits.max_change_per_tick, robot.action.size());
+  options.slack = config.limits.slack;
+  if (config.limits.workspace_lower.size() == 3 && config.limits.workspace_upper.size() == 3) {
+    WorkspaceBox box;
+    for (std::size_t i = 0; i < 3; ++i) {
+      box.lower[i] = config.limits.workspace_lower[i];
+      box.upper[i] = config.limits.workspace_upper[i];
+    }
+    options.workspace = box;
+  }
+  return options;
+}
+
+std::string training_config_hash(const Config& config) {
+  const std::string text = training_text(config);
+  return to_hex(sha256(std::as_bytes(std::span(text.data(), text.size()))));
+}
+
+}  // namespace nudge

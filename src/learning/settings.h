@@ -1,0 +1,45 @@
+// From the configuration to each part's own options. The one place that knows both sides.
+#pragma once
+
+#include <string>
+
+#include "feedback/authority.h"
+#include "policy/backbone.h"
+#include "policy/chunk_player.h"
+#include "policy/gate.h"
+#include "policy/probation.h"
+#include "policy/round_planner.h"
+#include "policy/trainer.h"
+#include "replay/dataset.h"
+#include "src/config/config.h"
+
+namespace nudge {
+
+// What the learner must know of robot and backbone, so that its process needs neither.
+struct PolicyShape {
+  std::size_t feature_size = 0;
+  std::size_t proprioception_size = 0;
+  std::size_t action_size = 0;
+  Duration policy_period{};
+  std::string backbone_hash;
+
+  friend bool operator==(const PolicyShape&, const PolicyShape&) = default;
+};
+PolicyShape policy_shape(const RobotSpec& robot, const Backbone& backbone);
+
+HeadSpec head_spec(const Config& config, const PolicyShape& shape);
+DatasetOptions dataset_options(const Config& config, const PolicyShape& shape);
+Mix sampling_mix(const Config& config);
+TrainerOptions trainer_options(const Config& config, WeightsKind kind);
+TrainerOptions base_trainer_options(const Config& config);  // first training, from demonstrations
+GateOptions gate_options(const Config& config);
+RoundPlannerOptions round_planner_options(const Config& config);
+ProbationOptions probation_options(const Config& config);
+ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
+AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
+LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+
+// Hex SHA-256 of training_text(): Lineage::config_hash.
+std::string training_config_hash(const Config& config);
+
+}  // namespace nudge

@@ -1,0 +1,172 @@
+#include "src/loop/campaign.h"
+
+#include <algorithm>
+
+#include "src/loop/clock.h"
+#include "src/loop/evaluation.h"
+
+namespace nudge {
+namespace {
+
+// Rough cost of each kind of work, so that the bar moves evenly.
+constexpr std::uint64_t kDemonstrationUnits = 1;
+constexpr std::uint64_t kTrainingUnits = 50;
+constexpr std::uint64_t kEvaluationUnits = 60;
+constexpr std::uint64_t kCorrectionUnits = 12;  // a corrected episode and what it takes to get one
+
+constexpr std::uint64_t kDemonstrationStream = 2'000'003;
+constexpr std::uint64_t kDeploymentStream = 3'000'017;
+
+double median_of_new(const std::vector<double>& all, std::size_t since) {
+  std::vector<double> fresh(all.begin() + static_cast<std::ptrdiff_t>(since), all.end());
+  if (fresh.empty()) return -1;
+  const std::size_t middle = fresh.size() / 2;
+  std::nth_element(fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(middle), fresh.end());
+  return fresh[middle];
+}
+
+class Campaign {
+ public:
+  Campaign(Deployment& deployment, const Config& config, const CampaignOptions& options,
+           const OnCampaignProgress& on_progress)
+      : deployment_(deployment), config_(config), options_(options), on_progress_(on_progress) {
+    const std::uint64_t evaluations = 1 + options.corrected_episodes / options.evaluate_every;
+    total_ = options.demonstrations * kDemonstrationUnits + kTrainingUnits +
+             evaluations * kEvaluationUnits + options.corrected_episodes * kCorrectionUnits;
+  }
+
+  Result<CampaignResult> run() {
+    NUDGE_TRY(make_base());
+    NUDGE_TRY(evaluate_now());
+    result_.base_success = result_.final_success;
+    std::uint32_t corrected = 0;
+    for (std::uint32_t i = 0; i < options_.episodes && corrected < options_.corrected_episodes;
+         ++i) {
+      const Result<EpisodeOutcome> outcome = deployment_.run_episode(
+          Random::derive(Random::derive(options_.seed, kDeploymentStream), i));
+      if (!outcome.ok()) return outcome.status();
+      ++episodes_;
+      ++since_.episodes;
+      since_.steps += outcome->policy_steps;
+      since_.takeovers += outcome->takeovers;
+      since_.human_steps += outcome->human_steps;
+      if (outcome->corrected) ++corrected;
+      corrected_ = corrected;
+      if (outcome->corrected) advance(kCorrectionUnits, "");
+      say("episode " + std::to_string(episodes_) + ", " + std::to_string(corrected) +
+          " corrected, weights v" + std::to_string(outcome->weights));
+      if (outcome->corrected && corrected % options_.evaluate_every == 0) {
+        NUDGE_TRY(deployment_.settle());
+        NUDGE_TRY(evaluate_now());
+      }
+    }
+    // Fewer corrections than asked for: the robot rarely fails any more, and that is measured too.
+    if (result_.points.back().episodes != episodes_) {
+      NUDGE_TRY(deployment_.settle());
+      NUDGE_TRY(evaluate_now());
+    }
+    for (std::size_t i = 0; i < result_.base_success.size(); ++i) {
+      const bool before = result_.base_success[i];
+      const bool after = result_.final_success[i];
+      if (before && !after) ++result_.solved_only_before;
+      if (after && !before) ++result_.solved_only_after;
+    }
+    result_.delays = deployment_.delays();
+    result_.counts = deployment_.counts();
+    on_progress_(total_, total_, "done");
+    return std::move(result_);
+  }
+
+ private:
+  struct Since {  // the last evaluation
+    std::uint64_t episodes = 0, steps = 0, takeovers = 0, human_steps = 0;
+    std::size_t micro = 0, full = 0;
+    DeploymentCounts counts;
+  };
+
+  Status make_base() {
+    Instant begin = steady_now();
+    say("recording demonstrations");
+    NUDGE_TRY(deployment_.demonstrate(options_.demonstrations,
+                                      Random::derive(options_.seed, kDemonstrationStream), {}));
+    result_.demonstration_seconds = seconds(steady_now() - begin);
+    advance(options_.demonstrations * kDemonstrationUnits, "training the base policy");
+    begin = steady_now();
+    const auto steps = static_cast<std::uint64_t>(config_.learner.base_steps);
+    const std::uint64_t before = done_;
+    Result<std::vector<std::byte>> weights = deployment_.train_base([&](std::size_t step) {
+      done_ = before + kTrainingUnits * step / steps;
+      say("training the base policy");
+    });
+    if (!weights.ok()) return weights.status();
+    const Result<WeightsVersion> version = deployment_.install(*weights);
+    result_.training_seconds = seconds(steady_now() - begin);
+    return version.ok() ? Status{} : version.status();
+  }
+
+  Status evaluate_now() {
+    Result<std::shared_ptr<const Weights>> weights = deployment_.newest_full_weights();
+    if (!weights.ok()) return weights.status();
+    const std::vector<std::uint64_t> seeds =
+        evaluation_seeds(options_.seed, options_.evaluation_starts);
+    const std::uint64_t before = done_;
+    const Result<EvaluationResult> evaluation =
+        evaluate(config_, *weights, seeds, options_.threads, [&](std::size_t done) {
+          done_ = before + kEvaluationUnits * done / seeds.size();
+          say("evaluating after " + std::to_string(corrected_) + " corrected episodes");
+        });
+    if (!evaluation.ok()) return evaluation.status();
+    result_.final_success = evaluation->success;
+
+    const LearningDelays& delays = deployment_.delays();
+    const DeploymentCounts counts = deployment_.counts();
+    CampaignPoint point;
+    point.corrected_episodes = corrected_;
+    point.episodes = episodes_;
+    point.weights = deployment_.history().newest_full();
+    point.successes = evaluation->successes();
+    point.starts = seeds.size();
+    if (since_.steps > 0) {
+      point.interventions_per_100_steps =
+          100.0 * static_cast<double>(since_.takeovers) / static_cast<double>(since_.steps);
+      point.human_seconds_per_episode = seconds(deployment_.robot().policy_period) *
+                                        static_cast<double>(since_.human_steps) /
+                                        static_cast<double>(since_.episodes);
+    }
+    point.micro_seconds = median_of_new(delays.micro, since_.micro);
+    point.full_seconds = median_of_new(delays.full, since_.full);
+    point.accepted = counts.accepted - since_.counts.accepted;
+    point.rejected = counts.rejected - since_.counts.rejected;
+    point.superseded = counts.superseded - since_.counts.superseded;
+    point.confirmed = counts.confirmed - since_.counts.confirmed;
+    point.rolled_back = counts.rolled_back - since_.counts.rolled_back;
+    result_.points.push_back(point);
+    since_ = {.micro = delays.micro.size(), .full = delays.full.size(), .counts = counts};
+    return {};
+  }
+
+  void advance(std::uint64_t units, const std::string& message) {
+    done_ = std::min(total_, done_ + units);
+    if (!message.empty()) say(message);
+  }
+  void say(const std::string& message) { on_progress_(std::min(done_, total_), total_, message); }
+
+  Deployment& deployment_;
+  const Config& config_;
+  const CampaignOptions& options_;
+  const OnCampaignProgress& on_progress_;
+  std::uint64_t done_ = 0, total_ = 0;
+  std::uint32_t episodes_ = 0, corrected_ = 0;
+  Since since_{};
+  CampaignResult result_;
+};
+
+}  // namespace
+
+Result<CampaignResult> run_campaign(Deployment& deployment, const Config& config,
+                                    const CampaignOptions& options,
+                                    const OnCampaignProgress& on_progress) {
+  return Campaign(deployment, config, options, on_progress).run();
+}
+
+}  // namespace nudge

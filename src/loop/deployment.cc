@@ -1,0 +1,707 @@
+#include "src/loop/deployment.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "policy/trainer.h"
+#include "src/loop/clock.h"
+#include "src/loop/evaluation.h"
+
+namespace nudge {
+namespace {
+
+constexpr Duration kLearnerPatience =
+    std::chrono::seconds(120);  // for one round, then give up on it
+constexpr std::size_t kFeedBatch = 1000;
+constexpr int kTicksToStandStill = 100;
+const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
+// Who starts and ends episodes: the person who runs the command.
+const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
+
+Status make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return unavailable("cannot make the folder " + path + ": " + error.message() +
+                       "; choose another with --state");
+  }
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+Status write_config(const std::string& path, const Config& config) {
+  LoadedConfig loaded;
+  loaded.config = config;
+  for (const ConfigKey& key : config_keys()) {
+    loaded.sources[key.name] = {.origin = ConfigOrigin::kFile, .where = "in force"};
+  }
+  std::ofstream file(path, std::ios::trunc);
+  file << print_config(loaded);
+  file.flush();
+  if (!file) return unavailable("cannot write " + path + "; is the disk full?");
+  return {};
+}
+
+SupervisorOptions supervisor_options(const Config& config) {
+  SupervisorOptions options;
+  options.stall = from_seconds(config.demo.stall_s);
+  options.minimum_drive = from_seconds(config.demo.min_drive_s);
+  options.drive_progress = config.demo.min_progress;
+  options.time_limit_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
+  return options;
+}
+
+LockstepOptions lockstep_options(const Config& config, const RobotSpec& robot, WallTime wall) {
+  LockstepOptions options;
+  options.time_limit = robot.policy_period * config.robot.episode_steps;
+  options.instruction = kKitchenInstruction;
+  options.wall_start = wall;
+  return options;
+}
+
+// Unique over restarts: wall time is only a name here.
+std::string new_boot_id(WallTime wall) {
+  return "boot-" + std::to_string(wall.time_since_epoch().count());
+}
+
+}  // namespace
+
+struct Deployment::Parts {
+  std::unique_ptr<KitchenRobot> robot;
+  std::unique_ptr<Controller> controller;
+  std::unique_ptr<Inference> inference;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<Rollout> rollout;
+  std::unique_ptr<LearnerHost> host;
+  PolicyShape shape;
+  std::optional<Broker> broker;
+  std::string boot;
+  WallTime wall;
+};
+
+Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& options) {
+  const Config& config = options.config;
+  Parts parts;
+  parts.wall = wall_now();
+  parts.boot = new_boot_id(parts.wall);
+  NUDGE_TRY(make_folder(options.state_folder));
+  NUDGE_TRY(write_config(options.state_folder + "/config.toml", config));
+
+  Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(kitchen_options(config));
+  if (!robot.ok()) return robot.status();
+  parts.robot = *std::move(robot);
+  const RobotSpec& spec = parts.robot->spec();
+
+  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
+  if (!backbone.ok()) return backbone.status();
+  parts.shape = policy_shape(spec, **backbone);
+  parts.inference = std::make_unique<Inference>(*std::move(backbone), 0);
+
+  LogOptions log_options;
+  log_options.dir = options.state_folder + "/log";
+  log_options.boot = parts.boot;
+  log_options.now = parts.robot->now();
+  log_options.wall_now = parts.wall;
+  log_options.segment_grow_bytes = static_cast<std::uint64_t>(config.log.segment_bytes);
+  log_options.checkpoint_bytes = static_cast<std::size_t>(config.log.wal_limit_bytes);
+  Result<std::unique_ptr<Log>> log = Log::open(posix_files(), log_options);
+  if (!log.ok()) return log.status();
+  parts.log = *std::move(log);
+
+  AuthorityBoot authority_boot;
+  authority_boot.last_epoch = parts.log->next_lease_epoch() - 1;
+  Result<std::unique_ptr<Controller>> controller =
+      Controller::make(*parts.robot, {.authority = authority_config(config, spec),
+                                      .limits = limits_config(config, spec),
+                                      .player = player_options(config, spec),
+                                      .boot = authority_boot});
+  if (!controller.ok()) return controller.status();
+  parts.controller = *std::move(controller);
+
+  const std::string weights_folder = options.state_folder + "/weights";
+  RolloutOptions rollout_options;
+  rollout_options.folder = weights_folder;
+  rollout_options.robot = spec.id;
+  rollout_options.gate = gate_options(config);
+  rollout_options.head = head_spec(config, parts.shape);
+  rollout_options.backbone_hash = parts.shape.backbone_hash;
+  rollout_options.probe_held_out = static_cast<std::size_t>(config.gate.probe_heldout);
+  rollout_options.probe_demonstrations = static_cast<std::size_t>(config.gate.probe_demonstrations);
+  rollout_options.probe_recent = static_cast<std::size_t>(config.gate.probe_observations);
+  rollout_options.keep = static_cast<std::size_t>(config.weights.keep);
+  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(rollout_options);
+  if (!rollout.ok()) return rollout.status();
+  parts.rollout = *std::move(rollout);
+
+  if (options.learn) {
+    LearnerHostOptions host;
+    host.socket_path = options.state_folder + "/run/learner";
+    host.process.command = {options.program, "learn",
+                            "--endpoint",    "ipc://" + host.socket_path,
+                            "--config",      options.state_folder + "/config.toml"};
+    host.process.nice = static_cast<int>(config.learner.nice);
+    host.process.restart_first = from_seconds(config.learner.restart_first_s);
+    host.process.restart_max = from_seconds(config.learner.restart_max_s);
+    host.process.log_file = options.state_folder + "/learner.log";
+    host.welcome.feature_size = static_cast<std::uint32_t>(parts.shape.feature_size);
+    host.welcome.proprioception_size = static_cast<std::uint32_t>(parts.shape.proprioception_size);
+    host.welcome.action_size = static_cast<std::uint32_t>(parts.shape.action_size);
+    host.welcome.policy_period_ns = static_cast<std::uint64_t>(parts.shape.policy_period.count());
+    host.welcome.backbone_hash = parts.shape.backbone_hash;
+    host.welcome.weights_folder = std::filesystem::absolute(weights_folder).string();
+    host.config_hash = training_config_hash(config);
+    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(host, steady_now);
+    if (!opened.ok()) return opened.status();
+    parts.host = *std::move(opened);
+  }
+
+  Log* const log_pointer = parts.log.get();
+  Result<Broker> broker = Broker::make(
+      {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
+      [log_pointer](std::string_view id) { return log_pointer->event(id).ok(); });
+  if (!broker.ok()) return broker.status();
+  parts.broker.emplace(*std::move(broker));
+
+  std::unique_ptr<Deployment> deployment(new Deployment(options, std::move(parts)));
+  NUDGE_TRY(deployment->boot());
+  return deployment;
+}
+
+Deployment::Deployment(const DeploymentOptions& options, Parts parts)
+    : options_(options),
+      robot_(std::move(parts.robot)),
+      controller_(std::move(parts.controller)),
+      inference_(std::move(parts.inference)),
+      log_(std::move(parts.log)),
+      rollout_(std::move(parts.rollout)),
+      host_(std::move(parts.host)),
+      shape_(parts.shape),
+      dataset_(posix_files(), dataset_options(options.config, parts.shape)),
+      planner_(round_planner_options(options.config)),
+      probation_(probation_options(options.config)),
+      broker_(*std::move(parts.broker)),
+      recorder_(*log_, parts.boot, kDaemon),
+      supervisor_(supervisor_options(options.config)),
+      seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
+      lockstep_(*robot_, *controller_, *inference_,
+                lockstep_options(options.config, robot_->spec(), parts.wall)) {}
+
+Deployment::~Deployment() {
+  if (host_) host_->stop();
+}
+
+void Deployment::tell(const std::string& text) const {
+  if (options_.notice) options_.notice(text);
+}
+
+Moment Deployment::moment(Instant now) const {
+  return {.now = now,
+          .wall = lockstep_.wall(now),
+          .control_tick = controller_->control_tick(),
+          .policy_step = controller_->policy_step(),
+          .weights = history().live()};
+}
+
+Status Deployment::boot() {
+  for (const std::string& damaged : log_->recovery().damaged) tell("log: " + damaged);
+  NUDGE_TRY(recorder_.append(Booted{.program = "nudge " NUDGE_VERSION, .robot = robot_->spec().id},
+                             moment(robot_->now())));
+  NUDGE_TRY(commit_and_fold());
+  probation_.on_boot(history().confirmed(), {});
+  if (history().confirmed() == 0) return {};
+  Result<LoadedHead> head = rollout_->load(history().confirmed(), history());
+  if (!head.ok()) {
+    // The robot holds rather than run what nobody confirmed.
+    NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = head.status().message()},
+                               moment(robot_->now())));
+    tell("the confirmed weights v" + std::to_string(history().confirmed()) + " cannot be used (" +
+         head.status().message() + "); the robot holds until others are promoted");
+    return commit_and_fold();
+  }
+  inference_->adopt(*std::move(head));
+  return {};
+}
+
+Status Deployment::fold() {
+  while (folded_ < log_->durable()) {
+    Result<std::vector<FeedItem>> items = log_->feed(folded_ + 1, kFeedBatch);
+    if (!items.ok()) return items.status();
+    if (items->empty()) return internal("the log has no entry " + std::to_string(folded_ + 1));
+    for (const FeedItem& item : *items) {
+      NUDGE_TRY(dataset_.apply(item));
+      if (const auto* event = std::get_if<Event>(&item)) planner_.apply(*event);
+      folded_ = last_sequence(item);
+    }
+  }
+  return {};
+}
+
+Status Deployment::commit_and_fold() {
+  commit_wanted_ = false;
+  const Status committed = recorder_.commit();
+  const bool disk_trouble =
+      committed.code() == Code::kResourceExhausted || committed.code() == Code::kUnavailable;
+  if (disk_trouble) {
+    // Control goes on; what waits is committed as soon as the disk takes it, and acknowledged then.
+    if (recording_) tell("NOT RECORDING: " + committed.message());
+    recording_ = false;
+    return {};
+  }
+  NUDGE_TRY(committed);
+  if (!recording_) tell("recording again");
+  recording_ = true;
+  for (const std::string& id : std::exchange(waiting_ids_, {})) (void)broker_.on_durable(id);
+  return fold();
+}
+
+SegmentSpec Deployment::segment_spec() const {
+  SegmentSpec segment;
+  segment.feature_size = shape_.feature_size;
+  segment.proprioception_size = shape_.proprioception_size;
+  segment.action_size = shape_.action_size;
+  segment.backbone_hash = shape_.backbone_hash;
+  for (const CameraSpec& camera : robot_->spec().observation.cameras) {
+    segment.cameras.push_back(camera.name);
+  }
+  return segment;
+}
+
+// ---- first weights ------------------------------------------------------------------------------
+
+Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
+                               const DemonstratorOptions& options) {
+  const Actor expert = {.name = "scripted-expert", .role = Role::kScript};
+  std::size_t made = 0;
+  for (std::uint64_t attempt = 0; made < count; ++attempt) {
+    if (attempt > 10 * count + 10) {
+      return internal("the scripted expert keeps failing; the simulation is broken");
+    }
+    const std::uint64_t start = Random::derive(seed, attempt);
+    Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDemonstration,
+                                                         .seed = start,
+                                                         .instruction = kKitchenInstruction},
+                                                        segment_spec(), moment(robot_->now()));
+    if (!episode.ok()) return episode.status();
+    std::uint32_t steps = 0;
+    const Result<bool> success =
+        nudge::demonstrate(*robot_, start, options,
+                           [&](const Observation& observation, const Action& action) -> Status {
+                             Result<std::vector<float>> features =
+                                 inference_->encode(observation, kKitchenInstruction);
+                             if (!features.ok()) return features.status();
+                             Step step;
+                             step.episode = *episode;
+                             step.policy_step = steps++;
+                             step.time = observation.time;
+                             step.wall_time = lockstep_.wall(observation.time);
+                             step.source = ControlSource::kScript;
+                             step.features = *std::move(features);
+                             step.proprioception = observation.proprioception;
+                             step.requested = action;
+                             step.executed = action;
+                             return recorder_.append(std::move(step));
+                           });
+    if (!success.ok()) return success.status();
+    const Label label{.episode = *episode,
+                      .span = 0,
+                      .value = *success ? LabelValue::kSuccess : LabelValue::kDiscard};
+    NUDGE_TRY(recorder_.append(label, moment(robot_->now()), expert, ""));
+    NUDGE_TRY(recorder_.end_episode(*success ? EpisodeEnd::kTaskDone : EpisodeEnd::kTimeLimit,
+                                    steps, moment(robot_->now())));
+    NUDGE_TRY(commit_and_fold());
+    if (*success) ++made;
+  }
+  return {};
+}
+
+Result<std::vector<std::byte>> Deployment::train_base(
+    const std::function<void(std::size_t)>& on_step) {
+  const Config& config = options_.config;
+  const auto seed = static_cast<std::uint64_t>(config.learner.seed);
+  const std::size_t available =
+      dataset_.counts().trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  if (available == 0) {
+    return failed_precondition("the log holds no demonstrations to train on; record some first");
+  }
+  Lineage lineage;
+  lineage.kind = WeightsKind::kFull;
+  lineage.prefix = dataset_.prefix();
+  lineage.config_hash = training_config_hash(config);
+  lineage.backbone_hash = shape_.backbone_hash;
+  const Batch all = dataset_.demonstration_probe(available, seed);
+  Result<std::vector<std::byte>> fresh =
+      initial_weights(head_spec(config, shape_), all, seed, lineage);
+  if (!fresh.ok()) return fresh.status();
+  Result<std::shared_ptr<const Weights>> start = Weights::parse(*std::move(fresh));
+  if (!start.ok()) return start.status();
+  Result<std::unique_ptr<Trainer>> trainer =
+      Trainer::create(*start, nullptr, base_trainer_options(config));
+  if (!trainer.ok()) return trainer.status();
+  Mix mix;
+  mix.share.fill(0);
+  mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
+  Random random(Random::derive(seed, 2));
+  Batch batch;
+  const auto steps = static_cast<std::size_t>(config.learner.base_steps);
+  for (std::size_t step = 0; step < steps; ++step) {
+    NUDGE_TRY(dataset_.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY((*trainer)->step(batch));
+    if (on_step) on_step(step + 1);
+  }
+  return (*trainer)->weights(lineage);
+}
+
+Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {
+  NUDGE_TRY(rollout_->refresh_probes(dataset_));
+  const Instant now = robot_->now();
+  Result<Admission> admission =
+      rollout_->consider(weights, history(), log_->next_weights_version(), lockstep_.wall(now));
+  if (!admission.ok()) return admission.status();
+  NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
+  if (admission->report.accepted) {
+    NUDGE_TRY(recorder_.append(WeightsPromoted{.version = admission->version}, moment(now),
+                               kOperator, ""));
+  }
+  NUDGE_TRY(commit_and_fold());
+  if (!admission->report.accepted) {
+    return failed_precondition("the gate refused the weights (" + admission->report.reason +
+                               "): " + admission->report.detail);
+  }
+  probation_.on_confirmed(admission->version);
+  inference_->adopt(std::move(admission->head));
+  return admission->version;
+}
+
+// ---- an episode ---------------------------------------------------------------------------------
+
+Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
+  outcome_ = {};
+  Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
+                                                       .seed = seed,
+                                                       .instruction = lockstep_.instruction()},
+                                                      segment_spec(), moment(robot_->now()));
+  if (!episode.ok()) return episode.status();
+  outcome_.episode = *episode;
+  seen_ = false;
+  robot_->render(true);
+  seat_.begin_episode(seed);
+  probation_.on_episode_started();
+
+  const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
+  if (!result.ok()) return result.status();
+
+  // A last look: the supervisor sees how it ended, and says so.
+  for (int look = 0; look < 3 && seat_.label() == LabelValue::kNone; ++look) {
+    Result<Observation> last = robot_->observe();
+    if (!last.ok()) return last.status();
+    std::vector<FeedbackMessage> messages =
+        seat_.look(*last, controller_->authority(), controller_->control_tick(), robot_->now());
+    std::erase_if(messages, [](const FeedbackMessage& message) {
+      return !std::holds_alternative<LabelMessage>(message.body);
+    });
+    NUDGE_TRY(receive(messages));
+    if (seat_.label() == LabelValue::kNone) NUDGE_TRY(robot_->advance());
+  }
+  if (recorder_.open_span() != 0) correction_ended_ = robot_->now();
+  NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
+  if (recorder_.take_span_closed()) outcome_.corrected = true;
+  NUDGE_TRY(end_control());
+  probation_.on_episode_ended();
+  NUDGE_TRY(commit_and_fold());
+  NUDGE_TRY(heed_probation(robot_->now()));
+  NUDGE_TRY(rollout_->refresh_probes(dataset_));
+  NUDGE_TRY(learn(robot_->now()));
+
+  outcome_.success = result->success;
+  outcome_.label = seat_.label();
+  outcome_.policy_steps = result->policy_steps;
+  outcome_.takeovers = supervisor_.takeovers();
+  outcome_.length = result->length;
+  outcome_.weights = history().live();
+  return outcome_;
+}
+
+Status Deployment::receive(const std::vector<FeedbackMessage>& messages) {
+  Situation situation;
+  situation.state = controller_->authority().state();
+  situation.lease = controller_->authority().lease();
+  situation.newest_episode = outcome_.episode;
+  situation.policy_step = controller_->policy_step();
+  situation.newest_span = recorder_.newest_span();
+  for (const FeedbackMessage& message : messages) {
+    Handled handled = broker_.handle(message, situation);
+    if (handled.stop) {
+      ++stop_presses_;
+      robot_->estop();
+    }
+    if (handled.act) acts_.push_back(*std::move(handled.act));
+    if (handled.jog) jog_ = *std::move(handled.jog);
+    if (handled.ack && !handled.ack->status.ok()) ++counts_.refused_messages;
+    for (FeedbackRecord& record : handled.records) {
+      NUDGE_TRY(recorder_.append(record.payload, moment(robot_->now()), record.actor, record.id));
+      if (!record.id.empty()) waiting_ids_.push_back(record.id);
+      commit_wanted_ = true;
+    }
+  }
+  return {};
+}
+
+Status Deployment::before_tick(Instant now, ControlInputs& inputs) {
+  NUDGE_TRY(take_arrivals(now));
+  NUDGE_TRY(adopt_staged(now));
+  acts_.clear();
+  jog_.reset();
+  if (controller_->authority().state() == AuthorityState::kHold &&
+      !controller_->authority().lease().holder && seat_.label() == LabelValue::kNone) {
+    // The operator presses Start; a robot that holds in the middle of an episode for another reason
+    // is started again by the supervisor who has the lease.
+    acts_.push_back({.id = recorder_.boot() + ":start:" + std::to_string(next_act_++),
+                     .actor = kOperator,
+                     .body = HandBack{}});
+  }
+  if (seen_) {
+    NUDGE_TRY(receive(seat_.look(controller_->observation(), controller_->authority(),
+                                 controller_->control_tick(), now)));
+  }
+  inputs.acts = acts_;
+  inputs.jog = jog_ ? &*jog_ : nullptr;
+  inputs.stop_presses = stop_presses_;
+  return {};
+}
+
+Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome& outcome,
+                              std::vector<float> features, std::vector<Image> images) {
+  seen_ = true;
+  const Decision& decision = *outcome.decision;
+  const Actor driver = decision.lease.holder.value_or(kDaemon);
+  NUDGE_TRY(
+      recorder_.on_tick(outcome, std::move(features), std::move(images), driver, moment(now)));
+  for (const ActAnswer& answer : decision.answers) {
+    if (answer.logged) waiting_ids_.push_back(answer.id);
+    (void)broker_.on_decided(answer);
+    if (!answer.status.ok()) ++counts_.refused_messages;
+  }
+  for (const AuthorityRecord& record : decision.records) {
+    if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
+      if (change->from == AuthorityState::kAuto && change->to == AuthorityState::kTakeover) {
+        probation_.on_takeover();
+        correction_began_ = now;
+      }
+    }
+    commit_wanted_ = true;
+  }
+  if (outcome.finished) {
+    const Step& step = *outcome.finished;
+    if (step.source == ControlSource::kHuman) ++outcome_.human_steps;
+    if (step.source == ControlSource::kPolicy || step.source == ControlSource::kNudge) {
+      probation_.on_auto_step((step.flags & kStepClamped) != 0);
+    }
+  }
+  if (outcome.played != 0 && outcome.played != history().live()) {
+    NUDGE_TRY(went_live(outcome.played, now));
+  }
+  if (decision.roll_back_weights) probation_.on_non_finite();
+  NUDGE_TRY(heed_probation(now));
+
+  if (recorder_.take_span_closed()) {
+    outcome_.corrected = true;
+    correction_ended_ = now;
+    micro_measured_ = full_measured_ = false;
+    return learn(now);
+  }
+  return commit_wanted_ ? commit_and_fold() : Status{};
+}
+
+Status Deployment::on_chunk(Duration latency, const Status& taken) {
+  probation_.on_inference(latency);
+  if (taken.code() == Code::kInvalidArgument) {
+    probation_.on_non_finite();  // refused by the player: it never reached the robot
+    return {};
+  }
+  return taken;
+}
+
+Status Deployment::end_control() {
+  // The episode is over; the robot is brought to a stand before anybody resets the scene.
+  controller_->begin_episode(0, robot_->now());
+  for (int i = 0; i < kTicksToStandStill; ++i) {
+    const Instant now = robot_->now();
+    acts_.clear();
+    if (controller_->authority().state() != AuthorityState::kHold) {
+      acts_.push_back({.id = recorder_.boot() + ":end:" + std::to_string(next_act_++),
+                       .actor = kOperator,
+                       .body = Hold{}});
+    } else if (!controller_->authority().lease().holder) {
+      return {};
+    }
+    ControlInputs inputs;
+    inputs.acts = acts_;
+    inputs.stop_presses = stop_presses_;
+    const TickOutcome outcome = controller_->tick(now, lockstep_.wall(now), inputs);
+    if (robot_->now() == now) NUDGE_TRY(robot_->advance());
+    NUDGE_TRY(recorder_.on_tick(outcome, {}, {}, kOperator, moment(now)));
+    for (const ActAnswer& answer : outcome.decision->answers) (void)broker_.on_decided(answer);
+    if (outcome.decision->state == AuthorityState::kFaultHold ||
+        outcome.decision->state == AuthorityState::kEstop) {
+      return failed_precondition("the robot is in " +
+                                 std::string(to_string(outcome.decision->state)) +
+                                 " and needs a person; the log's last events say why");
+    }
+  }
+  return internal("the robot did not come to a hold at the end of an episode");
+}
+
+// ---- learning -----------------------------------------------------------------------------------
+
+Status Deployment::learn(Instant now) {
+  const Instant begin = steady_now();
+  NUDGE_TRY(commit_and_fold());
+  if (!host_) return {};
+  if (Status caught_up = host_->catch_up(*log_, kLearnerPatience); !caught_up.ok()) {
+    tell("learner: " + caught_up.message());  // the robot works on
+  }
+  const Duration took = steady_now() - begin;
+  for (CandidateMessage& candidate : host_->take_candidates()) {
+    ++counts_.rounds;
+    arrivals_.push_back({.at = now + took, .ordered = now, .candidate = std::move(candidate)});
+  }
+  return {};
+}
+
+Status Deployment::take_arrivals(Instant now) {
+  while (!arrivals_.empty() && arrivals_.front().at <= now) {
+    const Arrival arrival = std::move(arrivals_.front());
+    arrivals_.pop_front();
+    const CandidateMessage& candidate = arrival.candidate;
+    const Instant begin = steady_now();
+    NUDGE_TRY(recorder_.append(CandidateReceived{.hash = sha256(candidate.weights),
+                                                 .parent = candidate.base,
+                                                 .kind = candidate.kind,
+                                                 .prefix = candidate.prefix,
+                                                 .train_seconds = candidate.train_seconds},
+                               moment(now)));
+    if (candidate.kind == WeightsKind::kFull && correction_began_ > arrival.ordered) {
+      // In real time the new correction would have aborted the round.
+      ++counts_.superseded;
+      NUDGE_TRY(recorder_.append(WeightsRejected{.hash = sha256(candidate.weights),
+                                                 .parent = candidate.base,
+                                                 .reason = "superseded",
+                                                 .detail = "a newer correction began meanwhile"},
+                                 moment(now)));
+      NUDGE_TRY(commit_and_fold());
+      continue;
+    }
+    Result<Admission> admission = rollout_->consider(
+        candidate.weights, history(), log_->next_weights_version(), lockstep_.wall(now));
+    if (!admission.ok()) {
+      tell("weights: " + admission.status().message());
+      continue;
+    }
+    NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
+    NUDGE_TRY(commit_and_fold());
+    if (!admission->report.accepted) {
+      ++counts_.rejected;
+      tell("the gate refused weights (" + admission->report.reason +
+           "): " + admission->report.detail);
+      continue;
+    }
+    ++counts_.accepted;
+    staged_ = Staged{.at = now + (steady_now() - begin),
+                     .kind = admission->kind,
+                     .head = std::move(admission->head)};
+  }
+  return {};
+}
+
+Status Deployment::adopt_staged(Instant now) {
+  const AuthorityState state = controller_->authority().state();
+  const bool person_drives = state == AuthorityState::kHuman || state == AuthorityState::kTakeover;
+  if (!staged_ || staged_->at > now || person_drives) return {};
+  inference_->adopt(std::move(staged_->head));
+  staged_.reset();
+  lockstep_.plan_again();
+  return {};
+}
+
+Status Deployment::went_live(WeightsVersion version, Instant now) {
+  const WeightsRecord* record = history().find(version);
+  if (record == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
+  const WeightsKind kind = record->kind;
+  NUDGE_TRY(recorder_.append(WeightsLive{.version = version}, moment(now)));
+  NUDGE_TRY(commit_and_fold());
+  probation_.on_live(version, kind);
+  const double delay = seconds(now - correction_ended_);
+  if (kind == WeightsKind::kProvisional && !micro_measured_) {
+    delays_.micro.push_back(delay);
+    micro_measured_ = true;
+  } else if (kind == WeightsKind::kFull && !full_measured_) {
+    delays_.full.push_back(delay);
+    full_measured_ = true;
+  }
+  return {};
+}
+
+Status Deployment::heed_probation(Instant now) {
+  const Verdict verdict = probation_.verdict();
+  if (verdict.kind == Verdict::Kind::kConfirm) {
+    ++counts_.confirmed;
+    NUDGE_TRY(recorder_.append(WeightsConfirmed{.version = verdict.version}, moment(now)));
+    NUDGE_TRY(commit_and_fold());
+    probation_.on_confirmed(verdict.version);
+    return rollout_->prune(history());
+  }
+  if (verdict.kind == Verdict::Kind::kRollBack) {
+    tell("rolling back v" + std::to_string(verdict.version) + " to v" + std::to_string(verdict.to) +
+         ": " + verdict.detail);
+    return roll_back(verdict.version, verdict.to, verdict.reason, now);
+  }
+  return {};
+}
+
+Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason,
+                             Instant now) {
+  ++counts_.rolled_back;
+  NUDGE_TRY(
+      recorder_.append(WeightsRolledBack{.from = from, .to = to, .reason = reason}, moment(now)));
+  NUDGE_TRY(commit_and_fold());
+  staged_.reset();
+  arrivals_.clear();
+  LoadedHead head;  // none: the robot holds
+  if (to != 0) {
+    Result<LoadedHead> loaded = rollout_->load(to, history());
+    if (!loaded.ok()) return loaded.status();
+    head = *std::move(loaded);
+  }
+  inference_->adopt(std::move(head));
+  controller_->player().flush(now);
+  lockstep_.plan_again();
+  probation_.on_rolled_back(to);
+  if (planner_.wants_pause()) {
+    tell("learning is paused: weights were rolled back too often in a row");
+    NUDGE_TRY(
+        recorder_.append(LearningPaused{.reason = "rolled back twice in a row"}, moment(now)));
+    NUDGE_TRY(commit_and_fold());
+  }
+  return {};
+}
+
+Status Deployment::settle() {
+  while (!arrivals_.empty()) {
+    NUDGE_TRY(take_arrivals(arrivals_.front().at));
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const Weights>> Deployment::newest_full_weights() {
+  const WeightsVersion version = history().newest_full();
+  if (version == 0) return not_found("there are no weights yet");
+  return rollout_->weights(version, history());
+}
+
+DeploymentCounts Deployment::counts() const {
+  DeploymentCounts counts = counts_;
+  if (host_) counts.learner_deaths = host_->deaths();
+  return counts;
+}
+
+}  // namespace nudge

@@ -1,0 +1,181 @@
+// A deployment in lockstep: the whole loop around the simulated kitchen. Robot, people, log,
+// learner, gate, weights and probation, advanced one control tick at a time on one thread; only the
+// learner is a process of its own.
+//
+// State folder: log/ (replay/log.h), weights/ (policy/weights_store.h), run/ (socket of the
+// learner), config.toml (the settings in force), learner.log.
+//
+// Simulated time stands still while the learner trains; its candidate then arrives after exactly
+// the wall time that took (see ARCHITECTURE.md).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "feedback/broker.h"
+#include "policy/probation.h"
+#include "policy/round_planner.h"
+#include "replay/dataset.h"
+#include "replay/log.h"
+#include "src/config/config.h"
+#include "src/learning/learner_host.h"
+#include "src/learning/rollout.h"
+#include "src/learning/settings.h"
+#include "src/loop/lockstep.h"
+#include "src/loop/recorder.h"
+#include "src/loop/supervisor_seat.h"
+#include "src/sim/demonstrator.h"
+
+namespace nudge {
+
+struct DeploymentOptions {
+  Config config;
+  std::string state_folder;  // made when missing
+  bool learn = true;         // false: no learner process, weights stay as they are
+  std::string program;       // path of the program, to start the learner with
+  // Told about what a person should know, as it happens: rejected weights, rollbacks, trouble.
+  std::function<void(const std::string&)> notice;
+};
+
+struct EpisodeOutcome {
+  EpisodeId episode = 0;
+  bool success = false;
+  LabelValue label = LabelValue::kNone;
+  std::uint32_t policy_steps = 0;
+  std::uint32_t human_steps = 0;
+  std::uint32_t takeovers = 0;
+  bool corrected = false;      // at least one complete takeover span
+  Duration length{};           // simulated
+  WeightsVersion weights = 0;  // live at the end
+};
+
+// Seconds from the last frame of a correction to the first action of weights that learned from it.
+struct LearningDelays {
+  std::vector<double> micro;
+  std::vector<double> full;
+};
+
+struct DeploymentCounts {
+  std::uint64_t rounds = 0, superseded = 0;
+  std::uint64_t accepted = 0, rejected = 0, confirmed = 0, rolled_back = 0;
+  std::uint64_t learner_deaths = 0;
+  std::uint64_t refused_messages = 0;  // of the supervisor
+};
+
+// Not thread-safe: one thread.
+class Deployment final : private Companion {
+ public:
+  // Opens the log (recovering from a crash), replays it, boots the last confirmed weights. Without
+  // any the robot holds. Errors of the parts; kUnavailable when another process has the log.
+  static Result<std::unique_ptr<Deployment>> open(const DeploymentOptions& options);
+  ~Deployment() override;
+
+  // Records `count` scripted demonstrations in a part of the region. Failed ones are discarded and
+  // made again. Only before the first episode.
+  Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
+
+  // First training, on the log's demonstrations. `on_step` is told how many steps are done. The
+  // bytes are a weights file without a parent.
+  Result<std::vector<std::byte>> train_base(const std::function<void(std::size_t)>& on_step);
+
+  // Takes weights made outside the loop through the gate and, as the engineer's act, promotes them.
+  Result<WeightsVersion> install(const std::vector<std::byte>& weights);
+
+  // One episode with the scripted supervisor beside the robot, then the learning it gives rise to.
+  Result<EpisodeOutcome> run_episode(std::uint64_t seed);
+
+  // Waits in simulated standstill until no candidate is under way, so that what is evaluated is
+  // what has been learned.
+  Status settle();
+
+  // The newest full version that may run: what an evaluation measures.
+  Result<std::shared_ptr<const Weights>> newest_full_weights();
+
+  const WeightsHistory& history() const { return planner_.weights(); }
+  const LearningDelays& delays() const { return delays_; }
+  DeploymentCounts counts() const;
+  DatasetCounts dataset_counts() const { return dataset_.counts(); }
+  LogStats log_stats() const { return log_->stats(); }
+  const RobotSpec& robot() const { return robot_->spec(); }
+  int learner_pid() const { return host_ ? host_->pid() : 0; }
+
+ private:
+  struct Parts;
+  Deployment(const DeploymentOptions& options, Parts parts);
+
+  // Companion
+  Status before_tick(Instant now, ControlInputs& inputs) override;
+  Status after_tick(Instant now, WallTime wall, const TickOutcome& outcome,
+                    std::vector<float> features, std::vector<Image> images) override;
+  Status on_chunk(Duration latency, const Status& taken) override;
+
+  Status boot();
+  Status fold();  // what has become durable, into history and dataset
+  Status commit_and_fold();
+  Status learn(Instant now);
+  Status take_arrivals(Instant now);
+  Status adopt_staged(Instant now);
+  Status went_live(WeightsVersion version, Instant now);
+  Status heed_probation(Instant now);
+  Status roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason, Instant now);
+  Status receive(const std::vector<FeedbackMessage>& messages);
+  Status end_control();
+  Moment moment(Instant now) const;
+  SegmentSpec segment_spec() const;
+  void tell(const std::string& text) const;
+
+  DeploymentOptions options_;
+  std::unique_ptr<KitchenRobot> robot_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<Inference> inference_;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<Rollout> rollout_;
+  std::unique_ptr<LearnerHost> host_;
+  PolicyShape shape_;
+  Dataset dataset_;
+  RoundPlanner planner_;  // folds the weights, and says when learning must pause
+  Probation probation_;
+  Broker broker_;
+  Recorder recorder_;
+  ScriptedSupervisor supervisor_;
+  SupervisorSeat seat_;
+  Lockstep lockstep_;
+  Sequence folded_ = 0;
+
+  // This tick's input.
+  std::vector<AuthorityAct> acts_;
+  std::optional<SentJog> jog_;
+  std::uint64_t stop_presses_ = 0;
+  std::uint64_t next_act_ = 1;
+  std::vector<std::string> waiting_ids_;  // to be acknowledged by the next commit
+  bool commit_wanted_ = false;
+  bool seen_ = false;      // the robot's state, in this episode
+  bool recording_ = true;  // false: the disk takes nothing
+
+  // Learning under way.
+  struct Arrival {
+    Instant at;
+    Instant ordered;  // when the round was ordered
+    CandidateMessage candidate;
+  };
+  struct Staged {
+    Instant at;
+    WeightsKind kind = WeightsKind::kFull;
+    LoadedHead head;
+  };
+  std::deque<Arrival> arrivals_;
+  std::optional<Staged> staged_;
+  Instant correction_began_{};
+  Instant correction_ended_{};
+  bool micro_measured_ = true;  // nothing to measure yet
+  bool full_measured_ = true;
+  LearningDelays delays_;
+  DeploymentCounts counts_;
+  EpisodeOutcome outcome_;
+};
+
+}  // namespace nudge

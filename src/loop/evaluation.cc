@@ -1,0 +1,103 @@
+#include "src/loop/evaluation.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "src/learning/settings.h"
+#include "src/loop/clock.h"
+#include "src/loop/lockstep.h"
+
+namespace nudge {
+namespace {
+
+constexpr std::uint64_t kEvaluationStream = 1'000'003;  // see evaluation_seeds()
+
+// One worker's own robot, controller and head.
+Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>& weights,
+                     const std::vector<std::uint64_t>& seeds, std::atomic<std::size_t>& next,
+                     EvaluationResult& result, std::mutex& mutex, std::size_t& done,
+                     const OnEvaluated& on_evaluated) {
+  KitchenOptions options = kitchen_options(config);
+  options.cameras = false;
+  Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(options);
+  if (!robot.ok()) return robot.status();
+  const RobotSpec& spec = (*robot)->spec();
+  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
+  if (!backbone.ok()) return backbone.status();
+  Result<std::unique_ptr<ActionHead>> head = ActionHead::load(weights);
+  if (!head.ok()) return head.status();
+  if (weights->lineage().backbone_hash != (*backbone)->hash()) {
+    return invalid_argument("these weights were trained on the features of another backbone");
+  }
+  Result<std::unique_ptr<Controller>> controller =
+      Controller::make(**robot, {.authority = authority_config(config, spec),
+                                 .limits = limits_config(config, spec),
+                                 .player = player_options(config, spec),
+                                 .boot = {}});
+  if (!controller.ok()) return controller.status();
+  Inference inference(*std::move(backbone), 0);
+  inference.adopt({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
+  LockstepOptions lockstep_options;
+  lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
+  lockstep_options.wall_start = wall_now();
+  Lockstep lockstep(**robot, **controller, inference, lockstep_options);
+  Unattended unattended;
+
+  for (std::size_t i = next++; i < seeds.size(); i = next++) {
+    const Result<EpisodeResult> episode = lockstep.run(i + 1, seeds[i], unattended);
+    if (!episode.ok()) return episode.status();
+    const std::lock_guard lock(mutex);
+    result.success[i] = episode->success;
+    result.steps[i] = episode->policy_steps;
+    ++done;
+    if (on_evaluated) on_evaluated(done);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint64_t EvaluationResult::successes() const {
+  return static_cast<std::uint64_t>(std::count(success.begin(), success.end(), true));
+}
+
+Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const Weights> weights,
+                                  const std::vector<std::uint64_t>& seeds, unsigned threads,
+                                  const OnEvaluated& on_evaluated) {
+  EvaluationResult result;
+  result.success.assign(seeds.size(), false);
+  result.steps.assign(seeds.size(), 0);
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::size_t done = 0;
+  std::vector<Status> statuses(std::max(1u, threads));
+  std::vector<std::thread> workers;
+  for (Status& status : statuses) {
+    workers.emplace_back([&, out = &status] {
+      *out = evaluate_some(config, weights, seeds, next, result, mutex, done, on_evaluated);
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  for (const Status& status : statuses) NUDGE_TRY(status);
+  return result;
+}
+
+std::vector<std::uint64_t> evaluation_seeds(std::uint64_t seed, std::size_t count) {
+  std::vector<std::uint64_t> seeds(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    seeds[i] = Random::derive(Random::derive(seed, kEvaluationStream), i);
+  }
+  return seeds;
+}
+
+KitchenOptions kitchen_options(const Config& config) {
+  KitchenOptions options;
+  options.actuation_noise = config.sim.actuation_noise;
+  options.cameras = config.sim.cameras;
+  options.jpeg_quality = static_cast<int>(config.sim.jpeg_quality);
+  return options;
+}
+
+}  // namespace nudge

@@ -1,0 +1,51 @@
+// The inference thread's work: observation in, action chunk out, with the head in use.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nudge/random.h"
+#include "nudge/robot.h"
+#include "policy/backbone.h"
+#include "policy/head.h"
+
+namespace nudge {
+
+// A head that is verified, loaded and warm, with the version it was accepted as.
+struct LoadedHead {
+  WeightsVersion version = 0;
+  std::shared_ptr<ActionHead> head;
+};
+
+// Not thread-safe: belongs to one thread.
+class Inference {
+ public:
+  // `seed` fixes the noise that chunks are drawn from.
+  Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed);
+
+  // Uses `head` from the next chunk on. Null head: no policy.
+  void adopt(LoadedHead head) { head_ = std::move(head); }
+  WeightsVersion version() const { return head_.version; }
+  const Backbone& backbone() const { return *backbone_; }
+
+  // Starts the noise anew, so that equal starts see equal noise whatever ran before.
+  void begin_episode(std::uint64_t seed) { noise_ = Random(seed); }
+
+  Result<std::vector<float>> encode(const Observation& observation,
+                                    const std::string& instruction) {
+    return backbone_->encode(observation, instruction);
+  }
+  // kFailedPrecondition without a head; errors of ActionHead::sample().
+  Result<ActionChunk> infer(const std::vector<float>& features,
+                            const std::vector<float>& proprioception, Instant observed);
+
+ private:
+  std::unique_ptr<Backbone> backbone_;
+  LoadedHead head_;
+  Random noise_;
+  std::vector<float> noise_values_;  // reused
+};
+
+}  // namespace nudge

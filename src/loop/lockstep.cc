@@ -1,0 +1,125 @@
+#include "src/loop/lockstep.h"
+
+#include "src/loop/clock.h"
+
+namespace nudge {
+
+Lockstep::Lockstep(KitchenRobot& robot, Controller& controller, Inference& inference,
+                   const LockstepOptions& options)
+    : robot_(robot),
+      controller_(controller),
+      inference_(inference),
+      options_(options),
+      start_(robot.now()) {}
+
+Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Companion& companion) {
+  NUDGE_TRY(robot_.reset(seed));
+  inference_.begin_episode(Random::derive(seed, 1));
+  controller_.begin_episode(episode, robot_.now());
+  coming_.reset();
+  plan_again_ = false;
+
+  const Instant begun = robot_.now();
+  std::vector<float> features;  // of the step under way
+  std::vector<Image> images;
+  EpisodeResult result;
+  while (true) {
+    const Instant now = robot_.now();
+    NUDGE_TRY(deliver_chunk(now, companion));
+    ControlInputs inputs;
+    NUDGE_TRY(companion.before_tick(now, inputs));
+    const Instant before = robot_.now();
+    const TickOutcome outcome = controller_.tick(now, wall(now), inputs);
+    // hold() and estop() pass no simulated time by themselves.
+    if (robot_.now() == before) NUDGE_TRY(robot_.advance());
+
+    std::vector<float> finished_features;
+    std::vector<Image> finished_images;
+    if (outcome.finished) {
+      finished_features = std::move(features);
+      finished_images = std::move(images);
+      ++result.policy_steps;
+    }
+    if (outcome.step_begun) {
+      Result<std::vector<float>> encoded =
+          inference_.encode(controller_.observation(), options_.instruction);
+      if (!encoded.ok()) return encoded.status();
+      features = *std::move(encoded);
+      images = controller_.observation().images;
+    }
+    NUDGE_TRY(companion.after_tick(now, wall(now), outcome, std::move(finished_features),
+                                   std::move(finished_images)));
+    NUDGE_TRY(plan(now));
+
+    result.success = controller_.observation().success;
+    result.length = robot_.now() - begun;
+    if (result.success || result.length >= options_.time_limit) {
+      result.reason = result.success ? EpisodeEnd::kTaskDone : EpisodeEnd::kTimeLimit;
+      // The last, unfinished step still belongs to the episode.
+      TickOutcome last;
+      last.decision = outcome.decision;
+      last.finished = controller_.finish_step();
+      if (last.finished) {
+        ++result.policy_steps;
+        Decision quiet = *outcome.decision;  // its records were taken with the tick itself
+        quiet.records.clear();
+        quiet.answers.clear();
+        quiet.span_end.reset();
+        last.decision = &quiet;
+        NUDGE_TRY(
+            companion.after_tick(now, wall(now), last, std::move(features), std::move(images)));
+      }
+      return result;
+    }
+  }
+}
+
+Status Lockstep::deliver_chunk(Instant now, Companion& companion) {
+  if (!coming_ || coming_->arrives > now) return {};
+  ComingChunk coming = std::move(*coming_);
+  coming_.reset();
+  const Status loaded = controller_.player().load(std::move(coming.chunk), now);
+  // Flushed or overtaken while it was computed: the next one is asked for at once.
+  if (loaded.code() == Code::kAborted || loaded.code() == Code::kDeadlineExceeded) return {};
+  return companion.on_chunk(coming.computed_in, loaded);
+}
+
+Status Lockstep::plan(Instant now) {
+  if (coming_ || inference_.version() == 0) return {};
+  // The newest observation was read at this tick's start; whatever moved since is the latency.
+  if (!plan_again_ && !controller_.player().needs_chunk(now)) return {};
+  plan_again_ = false;
+  const Observation& observation = controller_.observation();
+  Result<std::vector<float>> features = inference_.encode(observation, options_.instruction);
+  if (!features.ok()) return features.status();
+  const Instant wall_begin = steady_now();
+  Result<ActionChunk> chunk =
+      inference_.infer(*features, observation.proprioception, observation.time);
+  if (!chunk.ok()) return chunk.status();
+  coming_ = ComingChunk{.arrives = now + options_.inference_latency,
+                        .computed_in = steady_now() - wall_begin,
+                        .chunk = *std::move(chunk)};
+  return {};
+}
+
+Status Unattended::before_tick(Instant /*now*/, ControlInputs& inputs) {
+  acts_.clear();
+  if (state_ == AuthorityState::kHold) {
+    acts_.push_back({.id = "start:" + std::to_string(++asked_),
+                     .actor = {.name = "evaluation", .role = Role::kSupervisor},
+                     .body = HandBack{}});
+  }
+  inputs.acts = acts_;
+  return {};
+}
+
+Status Unattended::after_tick(Instant /*now*/, WallTime /*wall*/, const TickOutcome& outcome,
+                              std::vector<float> /*features*/, std::vector<Image> /*images*/) {
+  state_ = outcome.decision->state;
+  if (state_ == AuthorityState::kFaultHold) {
+    return internal("the policy alone ended in FAULT_HOLD");
+  }
+  return {};
+}
+
+}  // namespace nudge

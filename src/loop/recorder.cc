@@ -1,0 +1,123 @@
+#include "src/loop/recorder.h"
+
+#include <algorithm>
+
+namespace nudge {
+
+Recorder::Recorder(Log& log, std::string boot, Actor self)
+    : log_(log), boot_(std::move(boot)), self_(std::move(self)) {}
+
+Result<EpisodeId> Recorder::begin_episode(const EpisodeStarted& started, const SegmentSpec& segment,
+                                          const Moment& moment) {
+  Result<EpisodeId> episode = log_.start_episode(segment);
+  if (!episode.ok()) return episode.status();
+  episode_ = *episode;
+  span_.reset();
+  NUDGE_TRY(append(started, moment));
+  return episode;
+}
+
+Status Recorder::end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment) {
+  if (span_) NUDGE_TRY(close_span(SpanEnd::kEpisodeEnded, moment));
+  NUDGE_TRY(report_lost(moment));
+  NUDGE_TRY(append(EpisodeEnded{.reason = reason, .steps = steps}, moment));
+  episode_ = 0;
+  return {};
+}
+
+Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features,
+                         std::vector<Image> images, const Actor& driver, const Moment& moment) {
+  const Decision& decision = *outcome.decision;
+  if (outcome.finished) {
+    Step step = *outcome.finished;
+    step.features = std::move(features);
+    step.images = std::move(images);
+    if (span_ && step.source == ControlSource::kHuman) {
+      step.span = span_->id;
+      span_->last_step = step.policy_step;
+    }
+    NUDGE_TRY(take_step(std::move(step), moment));
+  }
+  if (span_ && decision.span_end) NUDGE_TRY(close_span(*decision.span_end, moment));
+  if (outcome.step_begun && decision.source == ControlSource::kHuman && !span_) {
+    span_ = OpenSpan{.id = log_.next_span_id(),
+                     .first_step = moment.policy_step,
+                     .last_fresh_step = moment.policy_step,
+                     .last_step = moment.policy_step,
+                     .complete = true,
+                     .driver = driver};
+    newest_span_ = span_->id;
+    NUDGE_TRY(append(SpanOpened{.span = span_->id,
+                                .kind = SpanKind::kTakeover,
+                                .epoch = decision.lease.epoch,
+                                .first_step = moment.policy_step},
+                     moment, driver, ""));
+  }
+  if (span_ && decision.last_fresh_tick == moment.control_tick) {
+    span_->last_fresh_step = moment.policy_step;
+  }
+  for (const AuthorityRecord& record : decision.records) {
+    NUDGE_TRY(append(record.payload, moment, record.actor, record.id));
+  }
+  return {};
+}
+
+Status Recorder::close_span(SpanEnd reason, const Moment& moment) {
+  const OpenSpan span = *span_;
+  span_.reset();
+  SpanClosed closed;
+  closed.span = span.id;
+  closed.reason = reason;
+  closed.last_step = reason == SpanEnd::kLinkLost ? std::min(span.last_step, span.last_fresh_step)
+                                                  : span.last_step;
+  closed.complete = span.complete;
+  NUDGE_TRY(append(closed, moment, span.driver, ""));
+  span_closed_ = true;
+  return {};
+}
+
+Status Recorder::append(Step step) { return take_step(std::move(step), Moment{}); }
+
+Status Recorder::take_step(Step step, const Moment& moment) {
+  NUDGE_TRY(report_lost(moment));
+  const Result<Sequence> sequence = log_.append(step);
+  if (sequence.ok()) return {};
+  if (sequence.status().code() != Code::kResourceExhausted) return sequence.status();
+  const bool human = step.source == ControlSource::kHuman;
+  if (!lost_) lost_ = Lost{.first_step = step.policy_step, .count = 0, .human = false};
+  ++lost_->count;
+  lost_->human = lost_->human || human;
+  if (human && span_) span_->complete = false;
+  return {};
+}
+
+Status Recorder::report_lost(const Moment& moment) {
+  if (!lost_ || !log_.stats().recording) return {};
+  const Lost lost = *std::exchange(lost_, std::nullopt);
+  return append(StepsLost{.first_step = lost.first_step, .count = lost.count, .human = lost.human},
+                moment);
+}
+
+Status Recorder::append(Payload payload, const Moment& moment) {
+  return append(std::move(payload), moment, self_, "");
+}
+
+Status Recorder::append(Payload payload, const Moment& moment, const Actor& actor, std::string id) {
+  Event event;
+  event.id = id.empty() ? boot_ + ":" + std::to_string(next_id_++) : std::move(id);
+  event.episode = episode_;
+  event.policy_step = moment.policy_step;
+  event.control_tick = moment.control_tick;
+  event.time = moment.now;
+  event.wall_time = moment.wall;
+  event.boot = boot_;
+  event.actor = actor;
+  event.weights = moment.weights;
+  event.payload = std::move(payload);
+  const Result<Sequence> sequence = log_.append(std::move(event));
+  return sequence.ok() ? Status{} : sequence.status();
+}
+
+Status Recorder::commit() { return log_.commit(); }
+
+}  // namespace nudge

@@ -1,0 +1,43 @@
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+
+#include "src/cli/blas.h"
+#include "src/cli/exit_code.h"
+#include "src/commands/command.h"
+
+int main(int argc, char** argv) {
+  // Before anything that could load threads: may start the program anew, see blas.h.
+  if (const nudge::Status status = nudge::prefer_fast_blas(argv); !status.ok()) {
+    std::fprintf(stderr, "nudge: %s\n", status.message().c_str());
+  }
+  try {
+    nudge::Program program(std::filesystem::read_symlink("/proc/self/exe").string());
+    CLI::App& app = program.app;
+    app.set_version_flag("--version", "nudge " NUDGE_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("-c,--config", program.config_file, "Configuration file (TOML)");
+    app.add_option("--set", program.sets, "One setting, as in --set learner.batch=64 (repeatable)");
+    app.add_flag("--json", program.json, "Print results as JSON");
+    app.add_flag("-q,--quiet", program.quiet, "No progress bars");
+    nudge::add_demo_command(program);
+    nudge::add_learn_command(program);
+    nudge::add_train_command(program);
+    nudge::add_eval_command(program);
+    nudge::add_log_command(program);
+    nudge::add_weights_command(program);
+    nudge::add_config_command(program);
+    nudge::add_doctor_command(program);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      const int code = app.exit(error);
+      return code == 0 ? nudge::kExitOk : nudge::kExitUsage;
+    }
+    return program.run ? program.run() : nudge::kExitUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "nudge: internal error: %s; please report it\n", error.what());
+    return nudge::kExitSoftware;
+  }
+}

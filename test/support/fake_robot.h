@@ -1,0 +1,51 @@
+// A robot that does what tests tell it: it stands at the far side of the Robot seam.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "nudge/robot.h"
+
+namespace nudge {
+
+class FakeRobot : public Robot {
+ public:
+  FakeRobot() {
+    spec_.id = "fake";
+    spec_.control_period = std::chrono::milliseconds(20);
+    spec_.policy_period = std::chrono::milliseconds(100);
+    spec_.observation.proprioception = {{"x", "m", -1, 1}};
+    spec_.observation.object_state = {{"target", "m", -1, 1}};
+    spec_.action.channels = {{"x", "m/s", -0.25f, 0.25f}, {"y", "m/s", -0.25f, 0.25f}};
+  }
+
+  const RobotSpec& spec() const override { return spec_; }
+  Status reset(std::uint64_t) override { return {}; }
+  Result<Observation> observe() override {
+    if (silent) return unavailable("the fake robot does not answer");
+    Observation observation;
+    observation.time = now;
+    observation.proprioception = {position};
+    observation.object_state = {0.5f};
+    return observation;
+  }
+  Status apply(const Action& action, Instant) override {
+    applied.push_back(action);
+    return {};
+  }
+  void hold() override { ++holds; }
+  void estop() override { ++estops; }
+  Status reset_estop() override { return {}; }
+
+  Instant now{std::chrono::seconds(1)};  // the time its state is read at
+  float position = 0;
+  bool silent = false;  // stops answering
+  std::vector<Action> applied;
+  std::atomic<int> holds{0};
+  std::atomic<int> estops{0};
+
+ private:
+  RobotSpec spec_;
+};
+
+}  // namespace nudge
