@@ -218,7 +218,7 @@ Status Deployment::boot() {
          head.status().message() + "); the robot holds until others are promoted");
     return commit_and_fold();
   }
-  inference_->adopt(*std::move(head));
+  swap_in(*std::move(head));
   return {};
 }
 
@@ -368,7 +368,7 @@ Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights
                                "): " + admission->report.detail);
   }
   probation_.on_confirmed(admission->version);
-  inference_->adopt(std::move(admission->head));
+  swap_in(std::move(admission->head));
   return admission->version;
 }
 
@@ -402,7 +402,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
     NUDGE_TRY(receive(messages));
     if (seat_.label() == LabelValue::kNone) NUDGE_TRY(robot_->advance());
   }
-  if (recorder_.open_span() != 0) correction_ended_ = robot_->now();
+  if (recorder_.open_span() != 0) {
+    correction_ended_ = robot_->now();
+    full_measured_ = false;  // the episode ends with the correction: no micro-round is worth it
+  }
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
   NUDGE_TRY(end_control());
@@ -617,10 +620,15 @@ Status Deployment::adopt_staged(Instant now) {
   const AuthorityState state = controller_->authority().state();
   const bool person_drives = state == AuthorityState::kHuman || state == AuthorityState::kTakeover;
   if (!staged_ || staged_->at > now || person_drives) return {};
-  inference_->adopt(std::move(staged_->head));
+  swap_in(std::move(staged_->head));
   staged_.reset();
-  lockstep_.plan_again();
   return {};
+}
+
+void Deployment::swap_in(LoadedHead head) {
+  slot_.publish(std::make_unique<LoadedHead>(std::move(head)));
+  if (inference_->take_from(slot_)) lockstep_.plan_again();
+  slot_.collect();  // what was in use until now is freed here, on the publisher's side
 }
 
 Status Deployment::went_live(WeightsVersion version, Instant now) {
@@ -672,9 +680,8 @@ Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::
     if (!loaded.ok()) return loaded.status();
     head = *std::move(loaded);
   }
-  inference_->adopt(std::move(head));
+  swap_in(std::move(head));
   controller_->player().flush(now);
-  lockstep_.plan_again();
   probation_.on_rolled_back(to);
   if (planner_.wants_pause()) {
     tell("learning is paused: weights were rolled back too often in a row");

@@ -119,6 +119,7 @@ class Deployment final : private Companion {
   Status learn(Instant now);
   Status take_arrivals(Instant now);
   Status adopt_staged(Instant now);
+  void swap_in(LoadedHead head);
   Status went_live(WeightsVersion version, Instant now);
   Status heed_probation(Instant now);
   Status roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason, Instant now);
@@ -131,6 +132,7 @@ class Deployment final : private Companion {
   DeploymentOptions options_;
   std::unique_ptr<KitchenRobot> robot_;
   std::unique_ptr<Controller> controller_;
+  SwapSlot<LoadedHead> slot_;  // gate to inference
   std::unique_ptr<Inference> inference_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<Rollout> rollout_;

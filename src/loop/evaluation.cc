@@ -37,8 +37,11 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
                                  .player = player_options(config, spec),
                                  .boot = {}});
   if (!controller.ok()) return controller.status();
+  SwapSlot<LoadedHead> slot;
+  slot.publish(std::make_unique<LoadedHead>(
+      LoadedHead{.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))}));
   Inference inference(*std::move(backbone), 0);
-  inference.adopt({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
+  inference.take_from(slot);
   LockstepOptions lockstep_options;
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
   lockstep_options.wall_start = wall_now();

@@ -10,6 +10,7 @@
 #include "nudge/robot.h"
 #include "policy/backbone.h"
 #include "policy/head.h"
+#include "policy/swap_slot.h"
 
 namespace nudge {
 
@@ -25,9 +26,11 @@ class Inference {
   // `seed` fixes the noise that chunks are drawn from.
   Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed);
 
-  // Uses `head` from the next chunk on. Null head: no policy.
-  void adopt(LoadedHead head) { head_ = std::move(head); }
-  WeightsVersion version() const { return head_.version; }
+  // Uses the newest head that was published to `slot`, if there is a new one, from the next chunk
+  // on; a head without weights means no policy. True when it changed. Wait-free; what was used
+  // before is freed by the publisher.
+  bool take_from(SwapSlot<LoadedHead>& slot);
+  WeightsVersion version() const { return head_ != nullptr ? head_->version : 0; }
   const Backbone& backbone() const { return *backbone_; }
 
   // Starts the noise anew, so that equal starts see equal noise whatever ran before.
@@ -43,7 +46,7 @@ class Inference {
 
  private:
   std::unique_ptr<Backbone> backbone_;
-  LoadedHead head_;
+  LoadedHead* head_ = nullptr;  // owned by the slot's taker side
   Random noise_;
   std::vector<float> noise_values_;  // reused
 };
