@@ -626,7 +626,7 @@ Status Deployment::adopt_staged(Instant now) {
 }
 
 void Deployment::swap_in(LoadedHead head) {
-  slot_.publish(std::make_unique<LoadedHead>(std::move(head)));
+  slot_.publish(std::move(head));
   if (inference_->take_from(slot_)) lockstep_.plan_again();
   slot_.collect();  // what was in use until now is freed here, on the publisher's side
 }

@@ -38,8 +38,7 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
                                  .boot = {}});
   if (!controller.ok()) return controller.status();
   SwapSlot<LoadedHead> slot;
-  slot.publish(std::make_unique<LoadedHead>(
-      LoadedHead{.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))}));
+  slot.publish({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
   Inference inference(*std::move(backbone), 0);
   inference.take_from(slot);
   LockstepOptions lockstep_options;

@@ -6,7 +6,7 @@ Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed)
     : backbone_(std::move(backbone)), noise_(seed) {}
 
 bool Inference::take_from(SwapSlot<LoadedHead>& slot) {
-  LoadedHead* const taken = slot.try_take();
+  const LoadedHead* const taken = slot.try_take();
   if (taken == nullptr) return false;
   head_ = taken;
   return true;

@@ -46,7 +46,7 @@ class Inference {
 
  private:
   std::unique_ptr<Backbone> backbone_;
-  LoadedHead* head_ = nullptr;  // owned by the slot's taker side
+  const LoadedHead* head_ = nullptr;  // owned by the slot's taker side
   Random noise_;
   std::vector<float> noise_values_;  // reused
 };
