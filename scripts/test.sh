@@ -15,6 +15,8 @@ Installs what is missing, builds and runs the tests; says what failed and why.
   --preset asan      address and undefined-behaviour sanitizers
   --preset tsan      thread sanitizer
   --preset clang     Clang, for all that does not include LibTorch
+  --preset fuzz      the committed inputs of the fuzz targets
+  --preset bench     every benchmark for a moment; for figures use scripts/bench.sh
   --filter REGEX     only tests whose names match, for example '^replay'
   --help             this text
 
@@ -53,13 +55,15 @@ case "$preset" in
     # things; some containers do not let it be turned off.
     if setarch "$(uname -m)" -R true 2>/dev/null; then wrapper=(setarch "$(uname -m)" -R); fi
     ;;
-  clang) purposes+=(--for clang) ;;
+  clang | fuzz) purposes+=(--for clang) ;;
+  bench) purposes+=(--for bench) ;;
   *) fail 64 "no preset named '$preset'; see --help" ;;
 esac
 
 "$root/scripts/setup.sh" "${purposes[@]}"
 
-if [[ "$preset" == clang && ! -e "$root/build/clang/build.ninja" ]] && ! command -v clang++-14 >/dev/null; then
+if [[ "$preset" == clang || "$preset" == fuzz ]] && [[ ! -e "$root/build/$preset/build.ninja" ]] &&
+  ! command -v clang++-14 >/dev/null; then
   for version in 19 18 17 16 15; do
     if command -v "clang++-$version" >/dev/null; then
       extra=("-DCMAKE_CXX_COMPILER=clang++-$version")
@@ -81,13 +85,22 @@ else
 fi
 say "Built in $((SECONDS - started)) s"
 
+# Two at a time: tests start processes of their own, and their timeouts are meant for a small machine.
 started=$SECONDS
 code=0
+report="$(mktemp)"
+trap 'rm -f -- "$report"' EXIT
 "${wrapper[@]}" ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error \
-  -j "$(build_jobs)" "${filter[@]}" || code=$?
+  -j2 "${filter[@]}" 2>&1 | tee -- "$report" || code=$?
+# "100% tests passed, 0 tests failed out of 213"
+summary="$(grep -E '^[0-9]+% tests passed' "$report" || true)"
+took="$((SECONDS - started)) s"
 if ((code == 0)); then
-  say "All tests passed ($preset, $((SECONDS - started)) s)."
+  say "PASSED: ${summary##* } tests ($preset, $took)"
+elif [[ -n "$summary" ]]; then
+  failed="${summary#*, }"
+  say "FAILED: ${failed%% *} of ${summary##* } tests ($preset, $took); what failed is printed above"
 else
-  say "Tests failed ($preset, $((SECONDS - started)) s); what failed is printed above."
+  say "FAILED: no test ran ($preset, $took); why is printed above"
 fi
 exit "$code"
