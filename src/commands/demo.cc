@@ -7,6 +7,7 @@
 #include "policy/trainer.h"
 #include "src/cli/blas.h"
 #include "src/cli/exit_code.h"
+#include "src/cli/logging.h"
 #include "src/cli/plot.h"
 #include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
@@ -174,8 +175,20 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
   options.state_folder = flags.out + "/state";
   options.program = program.self_path;
-  std::vector<std::string> notices;
-  options.notice = [&notices](const std::string& text) { notices.push_back(text); };
+  std::filesystem::create_directories(options.state_folder);
+  const std::string log_file = options.state_folder + "/nudge.log";
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log_stream(
+      std::fopen(log_file.c_str(), "a"), &std::fclose);
+  if (log_stream == nullptr) return fail(unavailable("cannot write " + log_file));
+  Result<std::unique_ptr<Logger>> logger = Logger::start(options.config.logging, log_stream.get());
+  if (!logger.ok()) return fail(logger.status());
+  std::vector<std::string> notices;  // what the person at the terminal should see
+  options.notice = [&](LogLevel level, std::string_view component, const std::string& message) {
+    (*logger)->log(level, component, message);
+    if (level == LogLevel::kWarn || level == LogLevel::kError) {
+      notices.push_back(std::string(component) + ": " + message);
+    }
+  };
   Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
   if (!deployment.ok()) return fail(deployment.status());
 

@@ -26,7 +26,10 @@ int run_train(const Program& program, const TrainFlags& flags) {
   options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
   options.state_folder = flags.state.empty() ? loaded->config.state.dir : flags.state;
   options.learn = false;
-  options.notice = [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); };
+  options.notice = [](LogLevel, std::string_view component, const std::string& message) {
+    std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(component.size()), component.data(),
+                 message.c_str());
+  };
   Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
   if (!deployment.ok()) return fail(deployment.status());
   if (flags.record > 0) {

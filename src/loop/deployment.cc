@@ -190,8 +190,9 @@ Deployment::~Deployment() {
   if (host_) host_->stop();
 }
 
-void Deployment::tell(const std::string& text) const {
-  if (options_.notice) options_.notice(text);
+void Deployment::tell(LogLevel level, std::string_view component,
+                      const std::string& message) const {
+  if (options_.notice) options_.notice(level, component, message);
 }
 
 Moment Deployment::moment(Instant now) const {
@@ -203,7 +204,8 @@ Moment Deployment::moment(Instant now) const {
 }
 
 Status Deployment::boot() {
-  for (const std::string& damaged : log_->recovery().damaged) tell("log: " + damaged);
+  for (const std::string& damaged : log_->recovery().damaged)
+    tell(LogLevel::kError, "log", damaged);
   NUDGE_TRY(recorder_.append(Booted{.program = "nudge " NUDGE_VERSION, .robot = robot_->spec().id},
                              moment(robot_->now())));
   NUDGE_TRY(commit_and_fold());
@@ -214,8 +216,9 @@ Status Deployment::boot() {
     // The robot holds rather than run what nobody confirmed.
     NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = head.status().message()},
                                moment(robot_->now())));
-    tell("the confirmed weights v" + std::to_string(history().confirmed()) + " cannot be used (" +
-         head.status().message() + "); the robot holds until others are promoted");
+    tell(LogLevel::kError, "weights",
+         "the confirmed weights v" + std::to_string(history().confirmed()) + " cannot be used (" +
+             head.status().message() + "); the robot holds until others are promoted");
     return commit_and_fold();
   }
   swap_in(*std::move(head));
@@ -243,12 +246,12 @@ Status Deployment::commit_and_fold() {
       committed.code() == Code::kResourceExhausted || committed.code() == Code::kUnavailable;
   if (disk_trouble) {
     // Control goes on; what waits is committed as soon as the disk takes it, and acknowledged then.
-    if (recording_) tell("NOT RECORDING: " + committed.message());
+    if (recording_) tell(LogLevel::kError, "log", "NOT RECORDING: " + committed.message());
     recording_ = false;
     return {};
   }
   NUDGE_TRY(committed);
-  if (!recording_) tell("recording again");
+  if (!recording_) tell(LogLevel::kWarn, "log", "recording again");
   recording_ = true;
   for (const std::string& id : std::exchange(waiting_ids_, {})) (void)broker_.on_durable(id);
   return fold();
@@ -421,6 +424,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   outcome_.takeovers = supervisor_.takeovers();
   outcome_.length = result->length;
   outcome_.weights = history().live();
+  tell(LogLevel::kInfo, "episode",
+       std::to_string(outcome_.episode) + (outcome_.success ? " succeeded" : " failed") + " in " +
+           std::to_string(outcome_.policy_steps) + " steps, " + std::to_string(outcome_.takeovers) +
+           " takeovers, weights v" + std::to_string(outcome_.weights));
   return outcome_;
 }
 
@@ -561,7 +568,7 @@ Status Deployment::learn(Instant now) {
   NUDGE_TRY(commit_and_fold());
   if (!host_) return {};
   if (Status caught_up = host_->catch_up(*log_, kLearnerPatience); !caught_up.ok()) {
-    tell("learner: " + caught_up.message());  // the robot works on
+    tell(LogLevel::kError, "learner", caught_up.message());  // the robot works on
   }
   const Duration took = steady_now() - begin;
   for (CandidateMessage& candidate : host_->take_candidates()) {
@@ -597,15 +604,15 @@ Status Deployment::take_arrivals(Instant now) {
     Result<Admission> admission = rollout_->consider(
         candidate.weights, history(), log_->next_weights_version(), lockstep_.wall(now));
     if (!admission.ok()) {
-      tell("weights: " + admission.status().message());
+      tell(LogLevel::kError, "weights", admission.status().message());
       continue;
     }
     NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
     NUDGE_TRY(commit_and_fold());
     if (!admission->report.accepted) {
       ++counts_.rejected;
-      tell("the gate refused weights (" + admission->report.reason +
-           "): " + admission->report.detail);
+      tell(LogLevel::kWarn, "gate",
+           "weights refused (" + admission->report.reason + "): " + admission->report.detail);
       continue;
     }
     ++counts_.accepted;
@@ -638,6 +645,7 @@ Status Deployment::went_live(WeightsVersion version, Instant now) {
   NUDGE_TRY(recorder_.append(WeightsLive{.version = version}, moment(now)));
   NUDGE_TRY(commit_and_fold());
   probation_.on_live(version, kind);
+  tell(LogLevel::kInfo, "weights", "v" + std::to_string(version) + " is live");
   const double delay = seconds(now - correction_ended_);
   if (kind == WeightsKind::kProvisional && !micro_measured_) {
     delays_.micro.push_back(delay);
@@ -656,11 +664,13 @@ Status Deployment::heed_probation(Instant now) {
     NUDGE_TRY(recorder_.append(WeightsConfirmed{.version = verdict.version}, moment(now)));
     NUDGE_TRY(commit_and_fold());
     probation_.on_confirmed(verdict.version);
+    tell(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
     return rollout_->prune(history());
   }
   if (verdict.kind == Verdict::Kind::kRollBack) {
-    tell("rolling back v" + std::to_string(verdict.version) + " to v" + std::to_string(verdict.to) +
-         ": " + verdict.detail);
+    tell(LogLevel::kWarn, "probation",
+         "rolling back v" + std::to_string(verdict.version) + " to v" + std::to_string(verdict.to) +
+             ": " + verdict.detail);
     return roll_back(verdict.version, verdict.to, verdict.reason, now);
   }
   return {};
@@ -684,7 +694,8 @@ Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::
   controller_->player().flush(now);
   probation_.on_rolled_back(to);
   if (planner_.wants_pause()) {
-    tell("learning is paused: weights were rolled back too often in a row");
+    tell(LogLevel::kWarn, "learner",
+         "learning is paused: weights were rolled back too often in a row");
     NUDGE_TRY(
         recorder_.append(LearningPaused{.reason = "rolled back twice in a row"}, moment(now)));
     NUDGE_TRY(commit_and_fold());

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "feedback/broker.h"
@@ -37,8 +38,10 @@ struct DeploymentOptions {
   std::string state_folder;  // made when missing
   bool learn = true;         // false: no learner process, weights stay as they are
   std::string program;       // path of the program, to start the learner with
-  // Told about what a person should know, as it happens: rejected weights, rollbacks, trouble.
-  std::function<void(const std::string&)> notice;
+  // Told what happens, as it happens: episodes and new weights (kInfo), what a person should know
+  // (kWarn), trouble (kError). `component` is the part that speaks: "gate", "log".
+  std::function<void(LogLevel level, std::string_view component, const std::string& message)>
+      notice;
 };
 
 struct EpisodeOutcome {
@@ -127,7 +130,7 @@ class Deployment final : private Companion {
   Status end_control();
   Moment moment(Instant now) const;
   SegmentSpec segment_spec() const;
-  void tell(const std::string& text) const;
+  void tell(LogLevel level, std::string_view component, const std::string& message) const;
 
   DeploymentOptions options_;
   std::unique_ptr<KitchenRobot> robot_;
