@@ -94,7 +94,7 @@ run_as_root=()
 if [[ "$(id -u)" -ne 0 ]]; then
   if ! command -v sudo >/dev/null; then
     fail 77 "these packages are missing, and only root may install them. Run as root:" \
-      "apt-get install --no-install-recommends ${missing[*]}"
+      "apt-get update && apt-get install --no-install-recommends ${missing[*]}"
   fi
   run_as_root=(sudo)
 fi
@@ -131,8 +131,8 @@ fi
 if [[ "$summary" =~ operation,\ ([0-9.,]+)\ (k?B|MB|GB)\ of\ additional ]]; then
   unpacked="$(mib_of "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}")"
 fi
-# At 5 MB/s from the network and 20 MB/s onto the disk: a slow day, so that it is rarely longer.
-minutes=$(((download / 5 + unpacked / 20) / 60 + 1))
+# At 3 MB/s from the network and 12 MB/s onto the disk: a slow day, so that it is rarely longer.
+minutes=$(((download / 3 + unpacked / 12) / 60 + 1))
 say "Missing: ${missing[*]}"
 say "Installing them: $download MB to fetch, $unpacked MB on disk, about $minutes min"
 new=1
@@ -141,17 +141,38 @@ log="$(mktemp)"
 trap 'rm -f -- "$log"' EXIT
 code=0
 # A line for every tenth of the work; apt-get's own words only when it fails.
-"${run_as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+shown=0
+progress() {  # progress WHAT DONE TOTAL
+  local tenths
+  if (($3 <= 0)); then return 0; fi
+  tenths=$((10 * $2 / $3))
+  if ((tenths > shown && tenths < 10)); then
+    shown="$tenths"
+    say "$1 $((10 * shown)) %"
+  fi
+}
+follow() {  # reads what apt-get says; not in awk, whose Debian default waits for full blocks
+  local line fetched=0 steps=0
+  while IFS= read -r line; do
+    case "$line" in
+      Get:*)  # "Get:7 http://... amd64 1.2-3 [9,601 kB]"
+        if [[ "${line//,/}" =~ \[([0-9]+)[0-9.]*\ (kB|MB)\]$ ]]; then
+          if [[ "${BASH_REMATCH[2]}" == MB ]]; then fetched=$((fetched + 1000 * BASH_REMATCH[1])); fi
+          if [[ "${BASH_REMATCH[2]}" == kB ]]; then fetched=$((fetched + BASH_REMATCH[1])); fi
+        fi
+        progress Fetching "$fetched" "$((1000 * download))"
+        ;;
+      Unpacking* | "Setting up"*)
+        if ((steps == 0)); then shown=0; fi
+        steps=$((steps + 1))
+        progress Installing "$steps" "$((2 * new))"
+        ;;
+    esac
+  done
+}
+"${run_as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive \
   apt-get install --no-install-recommends --yes -q -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1 |
-  tee -- "$log" |
-  awk -v total="$((2 * new))" '/^(Unpacking|Setting up) / {
-    done++
-    if (int(10 * done / total) > shown && done < total) {
-      shown = int(10 * done / total)
-      printf "Installing  %2d%%\n", 10 * shown
-      fflush()
-    }
-  }' >&2 || code=$?
+  tee -- "$log" | follow || code=$?
 if ((code != 0)); then
   tail -n 25 -- "$log" >&2
   fail "$code" "apt-get could not install the packages; its last words are above"

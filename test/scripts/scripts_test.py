@@ -81,7 +81,7 @@ class Scripts(unittest.TestCase):
         result = self.run_script("scripts/setup.sh", path=self.with_tools())
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("Missing: cmake\n", result.stderr)
-        self.assertIn("1 MB to fetch, 3500 MB on disk, about 3 min", result.stderr)
+        self.assertIn("1 MB to fetch, 3500 MB on disk, about 5 min", result.stderr)
         self.assertIn("ran: install --no-install-recommends --yes",
                       (self.tools / "ran").read_text())
 
