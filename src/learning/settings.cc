@@ -83,6 +83,7 @@ GateOptions gate_options(const Config& config) {
   GateOptions options;
   options.max_relative_change = config.gate.max_change;
   options.demonstration_ratio = config.gate.demonstration_ratio;
+  options.demonstration_slack = config.gate.demonstration_slack;
   options.held_out_worse = config.gate.heldout_worse;
   options.held_out_episodes = static_cast<std::size_t>(config.gate.min_heldout_episodes);
   return options;
