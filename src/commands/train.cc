@@ -15,6 +15,7 @@ struct TrainFlags {
   std::string state;  // empty: state.dir of the configuration
   std::uint32_t record = 0;
   std::uint64_t seed = 1;
+  std::string from = "demonstrations";
 };
 
 int run_train(const Program& program, const TrainFlags& flags) {
@@ -40,7 +41,10 @@ int run_train(const Program& program, const TrainFlags& flags) {
   ProgressBar bar(stderr, progress_style(stderr, program.json || program.quiet), "training", total,
                   steady_now());
   Result<std::vector<std::byte>> weights =
-      (*deployment)->train_base([&](std::size_t step) { bar.update(step, "steps", steady_now()); });
+      (*deployment)
+          ->train_from_scratch(flags.from == "log" ? Deployment::Material::kWholeLog
+                                                   : Deployment::Material::kDemonstrations,
+                               [&](std::size_t step) { bar.update(step, "steps", steady_now()); });
   if (!weights.ok()) return fail(weights.status());
   bar.finish("trained", steady_now());
   const Result<WeightsVersion> version = (*deployment)->install(*weights);
@@ -60,12 +64,17 @@ int run_train(const Program& program, const TrainFlags& flags) {
 
 void add_train_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
-      "train", "Train a base policy on the log's demonstrations, gate and promote it");
+      "train", "Train a policy from scratch on the log, take it through the gate, promote it");
   auto flags = std::make_shared<TrainFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
   command->add_option("--record", flags->record,
                       "First record so many scripted demonstrations in the simulated kitchen");
+  command
+      ->add_option("--from", flags->from,
+                   "What to train on: the demonstrations, or the whole log with its corrections")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"demonstrations", "log"}));
   command->add_option("--seed", flags->seed, "Of demonstrations and training")
       ->capture_default_str();
   command->callback([&program, flags] {

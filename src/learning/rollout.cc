@@ -67,8 +67,9 @@ Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
   return stored->weights;
 }
 
-Result<Admission> Rollout::consider(std::span<const std::byte> bytes, const WeightsHistory& history,
-                                    WeightsVersion version, WallTime now) {
+Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered offered,
+                                    const WeightsHistory& history, WeightsVersion version,
+                                    WallTime now) {
   Admission admission;
   admission.hash = sha256(bytes);
   Result<std::shared_ptr<const Weights>> candidate =
@@ -95,6 +96,8 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, const Weig
     context.parents.push_back(*loaded);
   }
   std::erase_if(cache_, [&](const auto& entry) { return !parents.contains(entry.first); });
+  const bool from_scratch = (*candidate)->lineage().parent_hash.empty();
+  if (offered == Offered::kByEngineer && from_scratch) context.parents.clear();
   if (history.confirmed() != 0) context.reference = cache_[history.confirmed()];
 
   Result<GateReport> report = gate_->check(*candidate, context);

@@ -41,6 +41,10 @@ struct Admission {
   Payload record() const;  // WeightsAccepted or WeightsRejected
 };
 
+// Who offers weights. An engineer may bring some that were trained from scratch beside the running
+// ones; the learner's must descend from them.
+enum class Offered { kByLearner, kByEngineer };
+
 class Rollout {
  public:
   // Errors of the weights folder; kInvalidArgument for bad options.
@@ -52,8 +56,8 @@ class Rollout {
   // Judges a candidate against the weights that the log knows. `version` is the number it gets if
   // it is accepted. Whatever is wrong with the bytes is an Admission that was refused; an error
   // means that the folder failed, and the candidate may be offered again.
-  Result<Admission> consider(std::span<const std::byte> bytes, const WeightsHistory& history,
-                             WeightsVersion version, WallTime now);
+  Result<Admission> consider(std::span<const std::byte> bytes, Offered offered,
+                             const WeightsHistory& history, WeightsVersion version, WallTime now);
 
   // An accepted version, verified again and ready to run. kNotFound, kDataLoss.
   Result<LoadedHead> load(WeightsVersion version, const WeightsHistory& history);

@@ -94,10 +94,11 @@ class Campaign {
     begin = steady_now();
     const auto steps = static_cast<std::uint64_t>(config_.learner.base_steps);
     const std::uint64_t before = done_;
-    Result<std::vector<std::byte>> weights = deployment_.train_base([&](std::size_t step) {
-      done_ = before + kTrainingUnits * step / steps;
-      say("training the base policy");
-    });
+    Result<std::vector<std::byte>> weights = deployment_.train_from_scratch(
+        Deployment::Material::kDemonstrations, [&](std::size_t step) {
+          done_ = before + kTrainingUnits * step / steps;
+          say("training the base policy");
+        });
     if (!weights.ok()) return weights.status();
     const Result<WeightsVersion> version = deployment_.install(*weights);
     result_.training_seconds = seconds(steady_now() - begin);

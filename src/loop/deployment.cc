@@ -317,8 +317,8 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
   return {};
 }
 
-Result<std::vector<std::byte>> Deployment::train_base(
-    const std::function<void(std::size_t)>& on_step) {
+Result<std::vector<std::byte>> Deployment::train_from_scratch(
+    Material material, const std::function<void(std::size_t)>& on_step) {
   const Config& config = options_.config;
   const auto seed = static_cast<std::uint64_t>(config.learner.seed);
   const std::size_t available =
@@ -340,9 +340,11 @@ Result<std::vector<std::byte>> Deployment::train_base(
   Result<std::unique_ptr<Trainer>> trainer =
       Trainer::create(*start, nullptr, base_trainer_options(config));
   if (!trainer.ok()) return trainer.status();
-  Mix mix;
-  mix.share.fill(0);
-  mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
+  Mix mix = sampling_mix(config);
+  if (material == Material::kDemonstrations) {
+    mix.share.fill(0);
+    mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
+  }
   Random random(Random::derive(seed, 2));
   Batch batch;
   const auto steps = static_cast<std::size_t>(config.learner.base_steps);
@@ -357,8 +359,8 @@ Result<std::vector<std::byte>> Deployment::train_base(
 Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {
   NUDGE_TRY(rollout_->refresh_probes(dataset_));
   const Instant now = robot_->now();
-  Result<Admission> admission =
-      rollout_->consider(weights, history(), log_->next_weights_version(), lockstep_.wall(now));
+  Result<Admission> admission = rollout_->consider(
+      weights, Offered::kByEngineer, history(), log_->next_weights_version(), lockstep_.wall(now));
   if (!admission.ok()) return admission.status();
   NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
   if (admission->report.accepted) {
@@ -601,8 +603,9 @@ Status Deployment::take_arrivals(Instant now) {
       NUDGE_TRY(commit_and_fold());
       continue;
     }
-    Result<Admission> admission = rollout_->consider(
-        candidate.weights, history(), log_->next_weights_version(), lockstep_.wall(now));
+    Result<Admission> admission =
+        rollout_->consider(candidate.weights, Offered::kByLearner, history(),
+                           log_->next_weights_version(), lockstep_.wall(now));
     if (!admission.ok()) {
       tell(LogLevel::kError, "weights", admission.status().message());
       continue;

@@ -81,9 +81,11 @@ class Deployment final : private Companion {
   // made again. Only before the first episode.
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
-  // First training, on the log's demonstrations. `on_step` is told how many steps are done. The
-  // bytes are a weights file without a parent.
-  Result<std::vector<std::byte>> train_base(const std::function<void(std::size_t)>& on_step);
+  // Trains from scratch, on the log's demonstrations alone or on all of it, with the learner's mix.
+  // `on_step` is told how many steps are done. The bytes are a weights file without a parent.
+  enum class Material { kDemonstrations, kWholeLog };
+  Result<std::vector<std::byte>> train_from_scratch(
+      Material material, const std::function<void(std::size_t)>& on_step);
 
   // Takes weights made outside the loop through the gate and, as the engineer's act, promotes them.
   Result<WeightsVersion> install(const std::vector<std::byte>& weights);
