@@ -14,6 +14,7 @@
 #include "src/commands/command.h"
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
+#include "src/loop/real_time.h"
 
 namespace nudge {
 namespace {
@@ -30,6 +31,7 @@ struct DemoFlags {
   std::uint32_t episodes = 0;  // 0: as configured
   std::uint32_t corrected = 0;
   std::uint32_t starts = 0;
+  double real_time = 10;  // s
 };
 
 // An empty folder for this run. One that the demo made before is replaced; any other is refused.
@@ -63,7 +65,49 @@ std::string decimal(double value, int digits) {
   return text;
 }
 
-Json to_json(const DemoFlags& flags, const CampaignResult& result, double p_value, double wall) {
+// The newest two full versions, to be swapped under the running robot.
+Result<RealTimeReport> measure_real_time(Deployment& deployment, const Config& config,
+                                         const DemoFlags& flags) {
+  std::vector<LoadedHead> heads;
+  const auto& records = deployment.history().records();
+  for (auto it = records.rbegin(); it != records.rend() && heads.size() < 2; ++it) {
+    const WeightsRecord& record = it->second;
+    if (record.kind != WeightsKind::kFull || record.state == WeightsState::kRolledBack) continue;
+    Result<LoadedHead> head = deployment.load_head(it->first);
+    if (!head.ok()) return head.status();
+    heads.push_back(*std::move(head));
+  }
+  RealTimeOptions options;
+  options.length = from_seconds(flags.real_time);
+  options.seed = flags.seed;
+  return run_in_real_time(config, heads, options);
+}
+
+Json to_json(const RealTimeReport& report) {
+  return {{"ticks", report.ticks},
+          {"missed", report.missed},
+          {"swaps", report.swaps},
+          {"versions_played", report.versions_played},
+          {"chunks", report.chunks},
+          {"work_us_p50", 1e6 * percentile(report.work_seconds, 0.5)},
+          {"work_us_p99", 1e6 * percentile(report.work_seconds, 0.99)},
+          {"work_us_max", 1e6 * percentile(report.work_seconds, 1)},
+          {"late_ms_p99", 1e3 * percentile(report.late_seconds, 0.99)},
+          {"late_ms_max", 1e3 * percentile(report.late_seconds, 1)}};
+}
+
+void print_real_time(const RealTimeReport& report) {
+  std::printf(
+      "real time at 50 Hz: %llu ticks, %llu missed, %llu swaps; work in a tick p50 %.0f us, "
+      "p99 %.0f us, max %.0f us; woke up late p99 %.1f ms, max %.1f ms\n",
+      static_cast<unsigned long long>(report.ticks), static_cast<unsigned long long>(report.missed),
+      static_cast<unsigned long long>(report.swaps), 1e6 * percentile(report.work_seconds, 0.5),
+      1e6 * percentile(report.work_seconds, 0.99), 1e6 * percentile(report.work_seconds, 1),
+      1e3 * percentile(report.late_seconds, 0.99), 1e3 * percentile(report.late_seconds, 1));
+}
+
+Json to_json(const DemoFlags& flags, const CampaignResult& result,
+             const std::optional<RealTimeReport>& real_time, double p_value, double wall) {
   Json points = Json::array();
   for (const CampaignPoint& p : result.points) {
     points.push_back(
@@ -91,7 +135,9 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result, double p_valu
           {"better", p_value < kChance},
           {"micro_round_seconds", result.delays.micro},
           {"full_round_seconds", result.delays.full},
-          {"missed_ticks", nullptr},  // lockstep has none; measured in real time only
+          // Lockstep has no missed ticks, since time waits; they are counted in real time only.
+          {"missed_ticks", real_time ? Json(real_time->missed) : Json()},
+          {"real_time", real_time ? to_json(*real_time) : Json()},
           {"learner_deaths", result.counts.learner_deaths},
           {"core_type", blas_core_name()},
           {"wall_seconds", wall}};
@@ -133,8 +179,6 @@ void print_report(const CampaignResult& result, double p_value, double wall) {
       static_cast<unsigned long long>(c.rejected), static_cast<unsigned long long>(c.superseded),
       static_cast<unsigned long long>(c.confirmed), static_cast<unsigned long long>(c.rolled_back),
       static_cast<unsigned long long>(c.learner_deaths));
-  std::puts(
-      "missed control ticks: not a figure of lockstep, where time waits; measured in real time");
   std::printf(
       "success, first against last, exact one-sided McNemar test on paired starts: %u solved "
       "only before, %u only after, p = %.2g: %s\n",
@@ -224,7 +268,16 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   bar.reset();
   const double p_value = mcnemar_one_sided(result->solved_only_before, result->solved_only_after);
 
-  const Json json = to_json(flags, *result, p_value, wall);
+  std::optional<RealTimeReport> real_time;
+  if (flags.real_time > 0) {
+    if (!program.json && !program.quiet) {
+      std::fprintf(stderr, "nudge demo: %s in real time\n", duration_text(flags.real_time).c_str());
+    }
+    Result<RealTimeReport> measured = measure_real_time(**deployment, options.config, flags);
+    if (!measured.ok()) return fail(measured.status());
+    real_time = *std::move(measured);
+  }
+  const Json json = to_json(flags, *result, real_time, p_value, wall);
   std::ofstream(flags.out + "/result.json") << json.dump(2) << '\n';
   const std::string picture = flags.out + "/learning-curve.png";
   const Status plotted = plot_learning_curve(curve_of(flags, *result), picture);
@@ -233,6 +286,7 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   } else {
     for (const std::string& notice : notices) std::printf("note: %s\n", notice.c_str());
     print_report(*result, p_value, wall);
+    if (real_time) print_real_time(*real_time);
     std::printf("log, weights: %s/state   figures: %s/result.json\n", flags.out.c_str(),
                 flags.out.c_str());
     if (plotted.ok()) {

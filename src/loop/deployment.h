@@ -100,6 +100,11 @@ class Deployment final : private Companion {
   // The newest full version that may run: what an evaluation measures.
   Result<std::shared_ptr<const Weights>> newest_full_weights();
 
+  // An accepted version, ready to run; for measurements beside the deployment.
+  Result<LoadedHead> load_head(WeightsVersion version) {
+    return rollout_->load(version, history());
+  }
+
   const WeightsHistory& history() const { return planner_.weights(); }
   const LearningDelays& delays() const { return delays_; }
   DeploymentCounts counts() const;
