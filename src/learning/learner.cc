@@ -135,7 +135,13 @@ Status Learner::fold_pending() {
   while (!pending_.empty()) {
     const FeedItem item = std::move(pending_.front());
     pending_.pop_front();
-    NUDGE_TRY(dataset_->apply(item));
+    Status folded = dataset_->apply(item);
+    const auto* steps = std::get_if<StepsRef>(&item);
+    if (folded.code() == Code::kDataLoss && steps != nullptr) {
+      dataset_->pass_over(*steps);  // damaged on disk; the daemon says so
+      folded = {};
+    }
+    NUDGE_TRY(folded);
     const auto* event = std::get_if<Event>(&item);
     if (event == nullptr) continue;
     planner_.apply(*event);

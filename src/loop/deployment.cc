@@ -231,7 +231,14 @@ Status Deployment::fold() {
     if (!items.ok()) return items.status();
     if (items->empty()) return internal("the log has no entry " + std::to_string(folded_ + 1));
     for (const FeedItem& item : *items) {
-      NUDGE_TRY(dataset_.apply(item));
+      Status folded = dataset_.apply(item);
+      const auto* steps = std::get_if<StepsRef>(&item);
+      if (folded.code() == Code::kDataLoss && steps != nullptr) {
+        tell(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
+        dataset_.pass_over(*steps);
+        folded = {};
+      }
+      NUDGE_TRY(folded);
       if (const auto* event = std::get_if<Event>(&item)) planner_.apply(*event);
       folded_ = last_sequence(item);
     }
