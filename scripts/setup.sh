@@ -11,7 +11,7 @@ usage: scripts/setup.sh [--for PURPOSE]... [--dry-run]
 Finds the packages that are missing, says how much it will install, and installs them with apt-get
 (as root, or through sudo). Debian 12, Debian 13 and Ubuntu of that age.
 
-  --for build    to build and run Nudge (default, always included)
+  --for build    to build and run Nudge (default; included in all but format)
   --for test     and to test it
   --for bench    and its benchmarks
   --for clang    and to build with Clang
@@ -49,6 +49,8 @@ clang_version() {
 }
 
 dry_run=no
+build=""
+more=()
 while (($# > 0)); do
   case "$1" in
     --help | -h)
@@ -58,12 +60,15 @@ while (($# > 0)); do
     --dry-run) dry_run=yes ;;
     --for)
       case "${2-}" in
-        build) ;;
-        test) packages+=(librapidcheck-dev git) ;;
-        bench) packages+=(libbenchmark-dev) ;;
-        clang) packages+=("clang-$(clang_version)") ;;
-        format) packages=("clang-format-$(clang_version)" git) ;;
-        tidy) packages+=("clang-tidy-$(clang_version)" git) ;;
+        build) build=yes ;;
+        test) build=yes more+=(librapidcheck-dev git) ;;
+        bench) build=yes more+=(libbenchmark-dev) ;;
+        clang) build=yes more+=("clang-$(clang_version)") ;;
+        format)
+          build="${build:-no}"
+          more+=("clang-format-$(clang_version)" git)
+          ;;
+        tidy) build=yes more+=("clang-tidy-$(clang_version)" git) ;;
         *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
       esac
       shift
@@ -72,6 +77,8 @@ while (($# > 0)); do
   esac
   shift
 done
+if [[ "$build" == no ]]; then packages=(); fi
+packages+=("${more[@]}")
 
 if ! command -v dpkg-query >/dev/null; then
   fail 69 "this system has no dpkg. Install what provides these Debian packages, then build with" \
