@@ -31,12 +31,6 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   if (weights->lineage().backbone_hash != (*backbone)->hash()) {
     return invalid_argument("these weights were trained on the features of another backbone");
   }
-  Result<std::unique_ptr<Controller>> controller =
-      Controller::make(**robot, {.authority = authority_config(config, spec),
-                                 .limits = limits_config(config, spec),
-                                 .player = player_options(config, spec),
-                                 .boot = {}});
-  if (!controller.ok()) return controller.status();
   SwapSlot<LoadedHead> slot;
   slot.publish({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
   Inference inference(*std::move(backbone), 0);
@@ -44,10 +38,18 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   LockstepOptions lockstep_options;
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
   lockstep_options.wall_start = wall_now();
-  Lockstep lockstep(**robot, **controller, inference, lockstep_options);
-  Unattended unattended;
 
   for (std::size_t i = next++; i < seeds.size(); i = next++) {
+    // Each episode begins with a controller of its own, in HOLD and at rest: what one had done
+    // before would make results depend on how the threads shared the seeds.
+    Result<std::unique_ptr<Controller>> controller =
+        Controller::make(**robot, {.authority = authority_config(config, spec),
+                                   .limits = limits_config(config, spec),
+                                   .player = player_options(config, spec),
+                                   .boot = {}});
+    if (!controller.ok()) return controller.status();
+    Lockstep lockstep(**robot, **controller, inference, lockstep_options);
+    Unattended unattended;
     const Result<EpisodeResult> episode = lockstep.run(i + 1, seeds[i], unattended);
     if (!episode.ok()) return episode.status();
     const std::lock_guard lock(mutex);

@@ -19,7 +19,8 @@ Result<EpisodeId> Recorder::begin_episode(const EpisodeStarted& started, const S
 
 Status Recorder::end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment) {
   if (span_) NUDGE_TRY(close_span(SpanEnd::kEpisodeEnded, moment));
-  NUDGE_TRY(report_lost(moment));
+  // Even while the disk is full: events wait for it, and the next episode must not get this report.
+  if (lost_) NUDGE_TRY(append_lost(moment));
   NUDGE_TRY(append(EpisodeEnded{.reason = reason, .steps = steps}, moment));
   episode_ = 0;
   return {};
@@ -93,6 +94,10 @@ Status Recorder::take_step(Step step, const Moment& moment) {
 
 Status Recorder::report_lost(const Moment& moment) {
   if (!lost_ || !log_.stats().recording) return {};
+  return append_lost(moment);
+}
+
+Status Recorder::append_lost(const Moment& moment) {
   const Lost lost = *std::exchange(lost_, std::nullopt);
   return append(StepsLost{.first_step = lost.first_step, .count = lost.count, .human = lost.human},
                 moment);

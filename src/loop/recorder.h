@@ -71,7 +71,8 @@ class Recorder {
     bool human = false;
   };
   Status take_step(Step step, const Moment& moment);
-  Status report_lost(const Moment& moment);
+  Status report_lost(const Moment& moment);  // once the log takes steps again
+  Status append_lost(const Moment& moment);
   Status close_span(SpanEnd reason, const Moment& moment);
 
   Log& log_;

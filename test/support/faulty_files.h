@@ -12,9 +12,10 @@
 namespace nudge::test {
 
 struct FaultPlan {
-  std::uint64_t at = 0;   // the call that fails, counted from 1; 0: none
-  bool for_good = false;  // every call from there on
-  bool no_space = false;  // kResourceExhausted instead of kUnavailable
+  std::uint64_t at = 0;     // the call that fails, counted from 1; 0: none
+  bool for_good = false;    // every call from there on
+  std::uint64_t until = 0;  // with for_good: the first call that works again; 0: none
+  bool no_space = false;    // kResourceExhausted instead of kUnavailable
 };
 
 // Passes every call on to `base`, counting them. A write that fails has written half of its bytes,
@@ -109,7 +110,9 @@ class FaultyFiles final : public FileSystem {
 
   Status next(const char* operation) {
     ++calls_;
-    const bool fails = plan_.at != 0 && (plan_.for_good ? calls_ >= plan_.at : calls_ == plan_.at);
+    const bool over = plan_.until != 0 && calls_ >= plan_.until;
+    const bool fails =
+        plan_.at != 0 && !over && (plan_.for_good ? calls_ >= plan_.at : calls_ == plan_.at);
     if (!fails) return {};
     const std::string message =
         std::string("injected fault in ") + operation + ", call " + std::to_string(calls_);
