@@ -34,10 +34,12 @@
 namespace nudge {
 
 struct ProbationOptions {
-  std::uint32_t episodes = 5;    // AUTO episodes of the lineage before it is confirmed, and
-                                 // before takeovers are judged; >= 1
-  std::uint32_t own_steps = 50;  // AUTO steps of the version itself that replace a whole episode
-                                 // of its own
+  std::uint32_t episodes = 5;  // AUTO episodes of the lineage before it is confirmed, and
+                               // before takeovers are judged; >= 1
+  // AUTO steps of the version itself that replace a whole episode of its own. 15: at 10 Hz less
+  // than a version gets before the next one while people teach, with a full round after every
+  // episode.
+  std::uint32_t own_steps = 15;
   std::uint32_t clamp_min_steps = 100;  // AUTO steps on either side before clamp rates are compared
   double clamp_ratio = 2.0;             // > 1
   double clamp_floor = 0.01;  // parent's rate is taken as at least this: with a parent that

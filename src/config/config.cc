@@ -427,6 +427,9 @@ void apply_table(const toml::table& root, const std::string& file, LoadedConfig&
 
 Status apply_file(const std::string& file, LoadedConfig& loaded, Problems& problems) {
   std::error_code error;
+  if (std::filesystem::is_directory(file, error)) {
+    return not_found("configuration " + file + ": it is a folder; name a file in it");
+  }
   if (!std::filesystem::is_regular_file(file, error)) {
     return not_found("configuration " + file +
                      ": there is no such file; name one with --config, or leave it out to run on "

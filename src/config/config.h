@@ -97,11 +97,11 @@ struct Config {
   } gate;
 
   struct Probation {
-    std::int64_t episodes = 5;            // autonomous episodes until a full version is confirmed
-    std::int64_t min_steps = 50;          // autonomous policy steps before clamp rates are compared
-    double clamp_ratio = 2.0;             // clamp rate over the parent's
-    double latency_ms = 50.0;             // 99th percentile of an inference
-    double confidence = 0.95;             // one-sided, of the comparison of takeover rates
+    std::int64_t episodes = 5;    // autonomous episodes until a full version is confirmed
+    std::int64_t min_steps = 15;  // autonomous policy steps of its own before it is confirmed
+    double clamp_ratio = 2.0;     // clamp rate over the parent's
+    double latency_ms = 50.0;     // 99th percentile of an inference
+    double confidence = 0.95;     // one-sided, of the comparison of takeover rates
     std::int64_t rollbacks_to_pause = 2;  // in a row
   } probation;
 
