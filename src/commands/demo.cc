@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "policy/trainer.h"
+#include "replay/log.h"
 #include "src/cli/blas.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
@@ -26,6 +27,7 @@ constexpr const char* kMarker = ".nudge-demo";  // says that a folder is the dem
 
 struct DemoFlags {
   bool headless = false;
+  bool proceed = false;  // --continue
   std::string out = "nudge-demo";
   std::uint64_t seed = 1;
   std::uint32_t episodes = 0;  // 0: as configured
@@ -34,22 +36,48 @@ struct DemoFlags {
   double real_time = 10;  // s
 };
 
-// An empty folder for this run. One that the demo made before is replaced; any other is refused.
-Status fresh_folder(const std::string& path) {
+Status cannot_make(const std::string& path, const std::error_code& error) {
+  const std::string text =
+      "cannot make the folder " + path + ": " + error.message() + "; choose another with --out";
+  return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
+}
+
+// Refuses a folder in which another demo is at work: its files would vanish under it.
+Status nobody_works_in(const std::string& state) {
+  std::error_code error;
+  if (!std::filesystem::exists(state + "/log/log.db", error)) return {};
+  LogOptions options;
+  options.dir = state + "/log";
+  options.boot = "look";
+  options.read_only = true;
+  const Status status = Log::open(posix_files(), options).status();
+  return status.code() == Code::kUnavailable ? status : Status{};  // damaged: it goes anyway
+}
+
+// The folder for this run: empty, or, for --continue, as the run before left it. One that the demo
+// made before is replaced; any other is refused.
+Status prepare_folder(const std::string& path, bool proceed) {
   namespace fs = std::filesystem;
   std::error_code error;
   const bool exists = fs::exists(path, error);
-  if (exists && !fs::is_empty(path, error) && !fs::exists(fs::path(path) / kMarker)) {
+  const bool ours = fs::exists(fs::path(path) / kMarker, error);
+  if (proceed) {
+    if (ours && fs::exists(fs::path(path) / "state", error)) return {};
+    return not_found("there is no demo to go on with in " + path +
+                     "; name its folder with --out, or leave out --continue");
+  }
+  if (exists && !ours && (!fs::is_directory(path, error) || !fs::is_empty(path, error))) {
     return already_exists("the folder " + path +
                           " holds something else; choose another with --out");
   }
+  NUDGE_TRY(nobody_works_in(path + "/state"));
   fs::remove_all(fs::path(path) / "state", error);
-  fs::create_directories(fs::path(path), error);
-  if (error) {
-    return unavailable("cannot make the folder " + path + ": " + error.message() +
-                       "; choose another with --out");
-  }
-  std::ofstream(fs::path(path) / kMarker) << "made by 'nudge demo'; replaced by its next run\n";
+  if (error) return cannot_make(path + "/state", error);
+  fs::create_directories(fs::path(path) / "state", error);
+  if (error) return cannot_make(path + "/state", error);
+  std::ofstream marker(fs::path(path) / kMarker);
+  marker << "made by 'nudge demo'; replaced by its next run\n" << std::flush;
+  if (!marker) return unavailable("cannot write to the folder " + path + "; is the disk full?");
   return {};
 }
 
@@ -212,14 +240,13 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
-  if (Status status = fresh_folder(flags.out); !status.ok()) return fail(status);
+  if (Status status = prepare_folder(flags.out, flags.proceed); !status.ok()) return fail(status);
 
   DeploymentOptions options;
   options.config = loaded->config;
   options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
   options.state_folder = flags.out + "/state";
   options.program = program.self_path;
-  std::filesystem::create_directories(options.state_folder);
   const std::string log_file = options.state_folder + "/nudge.log";
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log_stream(
       std::fopen(log_file.c_str(), "a"), &std::fclose);
@@ -235,6 +262,9 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   };
   Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
   if (!deployment.ok()) return fail(deployment.status());
+  const auto print_notices = [&notices](std::FILE* stream) {
+    for (const std::string& notice : notices) std::fprintf(stream, "note: %s\n", notice.c_str());
+  };
 
   CampaignOptions campaign;
   campaign.seed = flags.seed;
@@ -261,6 +291,7 @@ int run_demo(const Program& program, const DemoFlags& flags) {
                    });
   if (!result.ok()) {
     bar.reset();
+    print_notices(stderr);
     return fail(result.status());
   }
   const double wall = seconds(steady_now() - begin);
@@ -282,9 +313,10 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   const std::string picture = flags.out + "/learning-curve.png";
   const Status plotted = plot_learning_curve(curve_of(flags, *result), picture);
   if (program.json) {
+    print_notices(stderr);
     std::printf("%s\n", json.dump(2).c_str());
   } else {
-    for (const std::string& notice : notices) std::printf("note: %s\n", notice.c_str());
+    print_notices(stdout);
     print_report(*result, p_value, wall);
     if (real_time) print_real_time(*real_time);
     std::printf("log, weights: %s/state   figures: %s/result.json\n", flags.out.c_str(),
@@ -305,6 +337,8 @@ void add_demo_command(Program& program) {
       "demo", "A simulated kitchen robot works, is corrected, learns, and swaps its weights");
   auto flags = std::make_shared<DemoFlags>();
   command->add_flag("--headless", flags->headless, "Faster than real time, without a page");
+  command->add_flag("--continue", flags->proceed,
+                    "Go on in --out as after a restart: log, weights and corrections stay");
   command->add_option("--out", flags->out, "Folder for state, figures and plot")
       ->capture_default_str();
   command->add_option("--seed", flags->seed, "Fixes every random choice of robot and policy")
@@ -321,6 +355,11 @@ void add_demo_command(Program& program) {
       ->add_option("--starts", flags->starts,
                    "Held-out starts of each evaluation, instead of the configured number")
       ->check(CLI::Range(1u, 10'000u));
+  command
+      ->add_option("--real-time", flags->real_time,
+                   "Seconds in real time at the end, to count missed control ticks; 0: none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 3600.0));
   command->callback(
       [&program, flags] { program.run = [&program, flags] { return run_demo(program, *flags); }; });
 }

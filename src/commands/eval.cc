@@ -2,9 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "policy/folder.h"
 #include "policy/trainer.h"
-#include "policy/weights_store.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
@@ -30,23 +28,10 @@ Result<std::shared_ptr<const Weights>> load_weights(const Program& program, cons
   const Result<WeightsHistory> history = weights_history(**log);
   if (!history.ok()) return history.status();
   *version = flags.version != 0 ? flags.version : history->newest_full();
-  const WeightsRecord* record = history->find(*version);
-  if (record == nullptr) {
-    return not_found("there are no weights v" + std::to_string(*version) +
-                     "; 'nudge weights ls' lists them");
+  if (*version == 0) {
+    return not_found("there are no weights yet; 'nudge train' makes the first ones");
   }
-  const Result<std::string> state = state_folder(program, flags.state);
-  if (!state.ok()) return state.status();
-  Result<std::unique_ptr<Folder>> folder = open_folder(*state + "/weights");
-  if (!folder.ok()) return folder.status();
-  Result<std::vector<std::byte>> bytes =
-      (*folder)->read(std::to_string(*version) + ".safetensors", WeightsStore::kMaxWeightsBytes);
-  if (!bytes.ok()) return bytes.status();
-  Result<std::shared_ptr<const Weights>> weights = Weights::parse(*std::move(bytes));
-  if (weights.ok() && (*weights)->hash() != record->hash) {
-    return data_loss("weights v" + std::to_string(*version) + " are not those that the log names");
-  }
-  return weights;
+  return stored_weights(program, flags.state, *version, *history);
 }
 
 int run_eval(const Program& program, const EvalFlags& flags) {

@@ -13,7 +13,9 @@ namespace {
 std::atomic<bool> stop_asked{false};
 
 int run_learner(const Program& program, const std::string& endpoint) {
-  const Result<LoadedConfig> loaded = load_config(program);
+  // The daemon's file says everything already, its environment and flags included.
+  const Result<LoadedConfig> loaded =
+      load_config(ConfigInputs{.file = program.config_file, .environment = {}, .sets = {}});
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
   std::signal(SIGTERM, [](int) { stop_asked = true; });

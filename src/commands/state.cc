@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "policy/folder.h"
+#include "policy/weights_store.h"
 #include "src/loop/clock.h"
 
 namespace nudge {
@@ -16,7 +18,13 @@ Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string&
   const Result<std::string> state = state_folder(program, flag);
   if (!state.ok()) return state.status();
   const std::string folder = *state + "/log";
-  if (!std::filesystem::exists(folder)) {
+  std::error_code error;
+  const bool exists = std::filesystem::is_directory(folder, error);
+  if (error == std::errc::permission_denied) {
+    return permission_denied("the log in " + folder +
+                             " belongs to somebody else; run this as the daemon's user");
+  }
+  if (!exists) {
     return not_found("there is no log in " + folder +
                      "; name the state folder with --state, or run 'nudge demo --headless' first");
   }
@@ -39,6 +47,32 @@ Result<WeightsHistory> weights_history(Log& log) {
     for (const Event& event : *events) history.apply(event);
     from = events->back().sequence + 1;
   }
+}
+
+Result<std::shared_ptr<const Weights>> stored_weights(const Program& program,
+                                                      const std::string& flag,
+                                                      WeightsVersion version,
+                                                      const WeightsHistory& history) {
+  const std::string name = "weights v" + std::to_string(version);
+  const WeightsRecord* record = history.find(version);
+  if (record == nullptr)
+    return not_found("there are no " + name + "; 'nudge weights ls' lists them");
+  const Result<std::string> state = state_folder(program, flag);
+  if (!state.ok()) return state.status();
+  Result<std::unique_ptr<Folder>> folder = open_folder(*state + "/weights");
+  if (!folder.ok()) return folder.status();
+  const std::string file = std::to_string(version) + ".safetensors";
+  const auto damaged = [&](const std::string& how) {
+    return data_loss(name + " cannot be used: " + *state + "/weights/" + file + " " + how +
+                     "; choose another version of 'nudge weights ls'");
+  };
+  Result<std::vector<std::byte>> bytes = (*folder)->read(file, WeightsStore::kMaxWeightsBytes);
+  if (bytes.status().code() == Code::kNotFound) return damaged("is gone");
+  if (!bytes.ok()) return bytes.status();
+  Result<std::shared_ptr<const Weights>> weights = Weights::parse(*std::move(bytes));
+  if (!weights.ok()) return damaged("is damaged (" + weights.status().message() + ")");
+  if ((*weights)->hash() != record->hash) return damaged("is not the one that the log names");
+  return weights;
 }
 
 }  // namespace nudge

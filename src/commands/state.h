@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "policy/weights.h"
 #include "policy/weights_history.h"
 #include "replay/log.h"
 #include "src/commands/command.h"
@@ -17,5 +18,12 @@ Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string&
 
 // Every weights event of the log, folded.
 Result<WeightsHistory> weights_history(Log& log);
+
+// The bytes of one version, checked against the hash in the log. kNotFound for a version that the
+// log does not know; kDataLoss when its file is gone or is not what the log names.
+Result<std::shared_ptr<const Weights>> stored_weights(const Program& program,
+                                                      const std::string& flag,
+                                                      WeightsVersion version,
+                                                      const WeightsHistory& history);
 
 }  // namespace nudge

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -102,19 +103,22 @@ int act(const Program& program, const std::string& state, const std::string& who
   const Moment moment{.now = steady_now(), .wall = wall_now(), .weights = history->live()};
   if (Status status = recorder.append(*payload, moment); !status.ok()) return fail(status);
   if (Status status = recorder.commit(); !status.ok()) return fail(status);
-  std::puts("done; it takes effect at the next start");
+  std::puts(program.json ? "{\"ok\": true}" : "done; it takes effect at the next start");
   return kExitOk;
 }
 
 int promote(const Program& program, const std::string& state, const std::string& who,
             WeightsVersion version) {
-  return act(program, state, who, [version](const WeightsHistory& history) -> Result<Payload> {
+  return act(program, state, who, [&](const WeightsHistory& history) -> Result<Payload> {
     const WeightsRecord* record = history.find(version);
     if (record == nullptr) return unknown(version);
     if (record->kind != WeightsKind::kFull) {
       return failed_precondition("v" + std::to_string(version) +
                                  " is provisional; only full versions can be promoted");
     }
+    const Result<std::shared_ptr<const Weights>> weights =
+        stored_weights(program, state, version, history);
+    if (!weights.ok()) return weights.status();
     return Payload(WeightsPromoted{.version = version});
   });
 }
@@ -122,7 +126,8 @@ int promote(const Program& program, const std::string& state, const std::string&
 int roll_back(const Program& program, const std::string& state, const std::string& who) {
   return act(program, state, who, [](const WeightsHistory& history) -> Result<Payload> {
     // Back to the confirmed version; from there, to the full version it came from.
-    const WeightsVersion from = history.live();
+    // A version that was promoted here and has not run yet counts as well.
+    const WeightsVersion from = std::max(history.live(), history.confirmed());
     WeightsVersion to = history.confirmed();
     if (from == to && to != 0) {
       const WeightsRecord* record = history.find(to);

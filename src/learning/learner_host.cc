@@ -89,6 +89,7 @@ Status LearnerHost::catch_up(Log& log, Duration patience) {
     const Status served = serve(log, std::chrono::milliseconds(20));
     if (deaths() != deaths_before) return served;
     if (clock_() - start > patience) {
+      if (process_) process_->kill();  // hung, or far too slow: another one starts afresh
       return deadline_exceeded("the learner has not caught up within " +
                                std::to_string(static_cast<int>(seconds(patience))) + " s");
     }

@@ -38,7 +38,8 @@ class LearnerHost {
   Status serve(Log& log, Duration timeout);
 
   // For lockstep: serves until the learner has folded everything durable and finished every round
-  // that was due. kDeadlineExceeded after `patience`; kUnavailable as soon as the learner dies.
+  // that was due. kDeadlineExceeded after `patience`, which ends the process; kUnavailable as soon
+  // as the learner dies.
   Status catch_up(Log& log, Duration patience);
 
   std::vector<CandidateMessage> take_candidates() { return std::exchange(candidates_, {}); }

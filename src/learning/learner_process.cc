@@ -13,7 +13,12 @@
 namespace nudge {
 namespace {
 
+constexpr int kNotStarted = 127;  // what a shell answers, too
+
 std::string how_it_ended(int status) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotStarted) {
+    return "it could not be started; is the program still where it was?";
+  }
   if (WIFEXITED(status)) return "exit code " + std::to_string(WEXITSTATUS(status));
   if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
   return "unknown status " + std::to_string(status);
@@ -54,7 +59,7 @@ Status LearnerProcess::spawn(Instant now) {
   if (pid < 0) return unavailable(std::string("cannot start the learner: ") + std::strerror(errno));
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(127);
+    if (::getppid() != parent) ::_exit(kNotStarted);
     if (::nice(options_.nice) == -1 && errno != 0)
       errno = 0;  // running at normal niceness is no error
     if (!options_.log_file.empty()) {
@@ -70,7 +75,7 @@ Status LearnerProcess::spawn(Instant now) {
     // Nothing of the daemon's leaks into the child: no lock, no socket, no key.
     ::close_range(3, ~0U, 0);
     ::execv(argv[0], argv.data());
-    ::_exit(127);
+    ::_exit(kNotStarted);
   }
   pid_ = pid;
   started_ = now;
@@ -84,6 +89,10 @@ std::optional<std::string> LearnerProcess::reap() {
   if (pid == 0) return std::nullopt;
   pid_ = 0;
   return pid < 0 ? std::string("lost track of it") : how_it_ended(status);
+}
+
+void LearnerProcess::kill() {
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
 
 void LearnerProcess::stop() {

@@ -40,6 +40,8 @@ class LearnerProcess {
   std::uint32_t deaths() const { return deaths_; }
   Instant next_start() const { return next_start_; }  // meaningful while not running
 
+  // Ends a child that hangs; keep_alive() then finds it dead, and starts another after the pause.
+  void kill();
   // Ends the child (SIGTERM, after a second SIGKILL) and waits for it.
   void stop();
 

@@ -1,5 +1,6 @@
 #include "src/learning/rollout.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -7,6 +8,11 @@ namespace nudge {
 namespace {
 
 constexpr std::uint64_t kProbeSeed = 7;  // any fixed number: the same probes while the data stays
+
+bool is_lost(const Status& status) {
+  return status.code() == Code::kNotFound || status.code() == Code::kDataLoss ||
+         status.code() == Code::kPermissionDenied;
+}
 
 Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
@@ -91,6 +97,9 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   parents.erase(0);
   for (const WeightsVersion parent : parents) {
     Result<std::shared_ptr<const Weights>> loaded = weights(parent, history);
+    // A version that is damaged or gone is nobody's parent any more, and must not keep others from
+    // taking its place.
+    if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
     if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
     context.parents.push_back(*loaded);
@@ -98,12 +107,25 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   std::erase_if(cache_, [&](const auto& entry) { return !parents.contains(entry.first); });
   const bool from_scratch = (*candidate)->lineage().parent_hash.empty();
   if (offered == Offered::kByEngineer && from_scratch) context.parents.clear();
-  if (history.confirmed() != 0) context.reference = cache_[history.confirmed()];
+  if (offered == Offered::kByLearner && from_scratch && context.parents.empty()) {
+    admission.report.reason = "wrong_parent";
+    admission.report.detail = "the learner trains from what runs, and nothing that may run is left";
+    return admission;
+  }
+  for (const WeightsVersion judge : {history.confirmed(), history.newest_full()}) {
+    const auto it = cache_.find(judge);
+    if (context.reference == nullptr && it != cache_.end()) context.reference = it->second;
+  }
 
   Result<GateReport> report = gate_->check(*candidate, context);
   if (!report.ok()) return report.status();
   admission.report = *std::move(report);
   if (!admission.report.accepted) return admission;
+
+  // A crash between publishing and logging leaves a number used up that the log does not know of.
+  const Result<std::vector<WeightsVersion>> stored = store_.versions();
+  if (!stored.ok()) return stored.status();
+  while (std::binary_search(stored->begin(), stored->end(), version)) ++version;
 
   Result<LoadedHead> head = ready_head(version, *candidate);
   if (!head.ok()) return head.status();

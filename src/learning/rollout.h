@@ -54,8 +54,9 @@ class Rollout {
   Status refresh_probes(const Dataset& dataset);
 
   // Judges a candidate against the weights that the log knows. `version` is the number it gets if
-  // it is accepted. Whatever is wrong with the bytes is an Admission that was refused; an error
-  // means that the folder failed, and the candidate may be offered again.
+  // it is accepted, or the next one that is free in the folder. Whatever is wrong with the bytes is
+  // an Admission that was refused; an error means that the folder failed, and the candidate may be
+  // offered again.
   Result<Admission> consider(std::span<const std::byte> bytes, Offered offered,
                              const WeightsHistory& history, WeightsVersion version, WallTime now);
 

@@ -36,14 +36,16 @@ class Campaign {
   }
 
   Result<CampaignResult> run() {
-    NUDGE_TRY(make_base());
+    // Weights that were confirmed before: an earlier run is continued.
+    if (deployment_.history().confirmed() == 0) NUDGE_TRY(make_base());
+    const std::uint64_t before = deployment_.dataset_counts().deployments;
     NUDGE_TRY(evaluate_now());
     result_.base_success = result_.final_success;
     std::uint32_t corrected = 0;
     for (std::uint32_t i = 0; i < options_.episodes && corrected < options_.corrected_episodes;
          ++i) {
       const Result<EpisodeOutcome> outcome = deployment_.run_episode(
-          Random::derive(Random::derive(options_.seed, kDeploymentStream), i));
+          Random::derive(Random::derive(options_.seed, kDeploymentStream), before + i));
       if (!outcome.ok()) return outcome.status();
       ++episodes_;
       ++since_.episodes;
@@ -87,8 +89,11 @@ class Campaign {
   Status make_base() {
     Instant begin = steady_now();
     say("recording demonstrations");
-    NUDGE_TRY(deployment_.demonstrate(options_.demonstrations,
-                                      Random::derive(options_.seed, kDemonstrationStream), {}));
+    // An earlier run may have been interrupted here.
+    const std::uint64_t recorded = deployment_.dataset_counts().demonstrations;
+    NUDGE_TRY(deployment_.demonstrate(
+        options_.demonstrations - std::min<std::uint64_t>(recorded, options_.demonstrations),
+        Random::derive(options_.seed, kDemonstrationStream), {}));
     result_.demonstration_seconds = seconds(steady_now() - begin);
     advance(options_.demonstrations * kDemonstrationUnits, "training the base policy");
     begin = steady_now();

@@ -50,7 +50,8 @@ struct CampaignResult {
 using OnCampaignProgress =
     std::function<void(std::uint64_t done, std::uint64_t total, const std::string& message)>;
 
-// `deployment` must be new: an empty state folder.
+// In an empty state folder, or in one where an earlier campaign ended or was killed: what it has
+// recorded and confirmed stays, and the figures are those since.
 Result<CampaignResult> run_campaign(Deployment& deployment, const Config& config,
                                     const CampaignOptions& options,
                                     const OnCampaignProgress& on_progress);
