@@ -22,8 +22,9 @@ Status make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) {
-    return unavailable("cannot make the folder " + path + ": " + error.message() +
-                       "; choose another with --state");
+    const std::string text =
+        "cannot make the folder " + path + ": " + error.message() + "; choose another with --state";
+    return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
   }
   std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
   return {};
@@ -59,6 +60,11 @@ LockstepOptions lockstep_options(const Config& config, const RobotSpec& robot, W
   return options;
 }
 
+// Trouble with disk or memory that control does not stop for.
+bool may_pass(const Status& status) {
+  return status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
+}
+
 // Unique over restarts: wall time is only a name here.
 std::string new_boot_id(WallTime wall) {
   return "boot-" + std::to_string(wall.time_since_epoch().count());
@@ -85,7 +91,6 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   parts.wall = wall_now();
   parts.boot = new_boot_id(parts.wall);
   NUDGE_TRY(make_folder(options.state_folder));
-  NUDGE_TRY(write_config(options.state_folder + "/config.toml", config));
 
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(kitchen_options(config));
   if (!robot.ok()) return robot.status();
@@ -104,9 +109,11 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   log_options.wall_now = parts.wall;
   log_options.segment_grow_bytes = static_cast<std::uint64_t>(config.log.segment_bytes);
   log_options.checkpoint_bytes = static_cast<std::size_t>(config.log.wal_limit_bytes);
-  Result<std::unique_ptr<Log>> log = Log::open(posix_files(), log_options);
+  Result<std::unique_ptr<Log>> log = Log::open(*options.files, log_options);
   if (!log.ok()) return log.status();
   parts.log = *std::move(log);
+  // Not before the lock: a daemon at work in this folder has its own configuration there.
+  NUDGE_TRY(write_config(options.state_folder + "/config.toml", config));
 
   AuthorityBoot authority_boot;
   authority_boot.last_epoch = parts.log->next_lease_epoch() - 1;
@@ -136,9 +143,11 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   if (options.learn) {
     LearnerHostOptions host;
     host.socket_path = options.state_folder + "/run/learner";
-    host.process.command = {options.program, "learn",
-                            "--endpoint",    "ipc://" + host.socket_path,
-                            "--config",      options.state_folder + "/config.toml"};
+    if (!options.program.empty()) {
+      host.process.command = {options.program, "learn",
+                              "--endpoint",    "ipc://" + host.socket_path,
+                              "--config",      options.state_folder + "/config.toml"};
+    }
     host.process.nice = static_cast<int>(config.learner.nice);
     host.process.restart_first = from_seconds(config.learner.restart_first_s);
     host.process.restart_max = from_seconds(config.learner.restart_max_s);
@@ -176,7 +185,7 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
       rollout_(std::move(parts.rollout)),
       host_(std::move(parts.host)),
       shape_(parts.shape),
-      dataset_(posix_files(), dataset_options(options.config, parts.shape)),
+      dataset_(*options.files, dataset_options(options.config, parts.shape)),
       planner_(round_planner_options(options.config)),
       probation_(probation_options(options.config)),
       broker_(*std::move(parts.broker)),
@@ -228,6 +237,7 @@ Status Deployment::boot() {
 Status Deployment::fold() {
   while (folded_ < log_->durable()) {
     Result<std::vector<FeedItem>> items = log_->feed(folded_ + 1, kFeedBatch);
+    if (may_pass(items.status())) return {};
     if (!items.ok()) return items.status();
     if (items->empty()) return internal("the log has no entry " + std::to_string(folded_ + 1));
     for (const FeedItem& item : *items) {
@@ -238,6 +248,7 @@ Status Deployment::fold() {
         dataset_.pass_over(*steps);
         folded = {};
       }
+      if (may_pass(folded)) return {};  // the same again after the next commit
       NUDGE_TRY(folded);
       if (const auto* event = std::get_if<Event>(&item)) planner_.apply(*event);
       folded_ = last_sequence(item);
@@ -249,9 +260,7 @@ Status Deployment::fold() {
 Status Deployment::commit_and_fold() {
   commit_wanted_ = false;
   const Status committed = recorder_.commit();
-  const bool disk_trouble =
-      committed.code() == Code::kResourceExhausted || committed.code() == Code::kUnavailable;
-  if (disk_trouble) {
+  if (may_pass(committed)) {
     // Control goes on; what waits is committed as soon as the disk takes it, and acknowledged then.
     if (recording_) tell(LogLevel::kError, "log", "NOT RECORDING: " + committed.message());
     recording_ = false;
@@ -281,12 +290,13 @@ SegmentSpec Deployment::segment_spec() const {
 Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
                                const DemonstratorOptions& options) {
   const Actor expert = {.name = "scripted-expert", .role = Role::kScript};
+  const std::uint64_t before = dataset_.counts().demonstrations;
   std::size_t made = 0;
   for (std::uint64_t attempt = 0; made < count; ++attempt) {
     if (attempt > 10 * count + 10) {
       return internal("the scripted expert keeps failing; the simulation is broken");
     }
-    const std::uint64_t start = Random::derive(seed, attempt);
+    const std::uint64_t start = Random::derive(seed, before + attempt);
     Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDemonstration,
                                                          .seed = start,
                                                          .instruction = kKitchenInstruction},
@@ -375,6 +385,11 @@ Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights
                                kOperator, ""));
   }
   NUDGE_TRY(commit_and_fold());
+  if (!recording_) {
+    return resource_exhausted(
+        "the weights are not in use: the log cannot record them (see the message above); free "
+        "some space and start again");
+  }
   if (!admission->report.accepted) {
     return failed_precondition("the gate refused the weights (" + admission->report.reason +
                                "): " + admission->report.detail);
@@ -388,6 +403,9 @@ Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights
 
 Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   outcome_ = {};
+  // What a learner finds in the log when it connects is the past to it; it must not be the first
+  // correction.
+  if (host_ && !host_->connected()) NUDGE_TRY(learn(robot_->now()));
   Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
                                                        .seed = seed,
                                                        .instruction = lockstep_.instruction()},
@@ -420,9 +438,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   }
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
-  NUDGE_TRY(end_control());
+  const Status stands = end_control();
   probation_.on_episode_ended();
-  NUDGE_TRY(commit_and_fold());
+  NUDGE_TRY(commit_and_fold());  // first: what led to a fault is worth most
+  NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
   NUDGE_TRY(rollout_->refresh_probes(dataset_));
   NUDGE_TRY(learn(robot_->now()));
@@ -528,15 +547,28 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     micro_measured_ = full_measured_ = false;
     return learn(now);
   }
+  // While the disk is full, each policy step tries again.
+  if (!recording_ && outcome.finished) commit_wanted_ = true;
   return commit_wanted_ ? commit_and_fold() : Status{};
 }
 
-Status Deployment::on_chunk(Duration latency, const Status& taken) {
-  probation_.on_inference(latency);
+Status Deployment::on_chunk(WeightsVersion version, Duration latency, const Status& taken) {
   if (taken.code() == Code::kInvalidArgument) {
-    probation_.on_non_finite();  // refused by the player: it never reached the robot
+    // Refused by the player, so it never reached the robot, and its version may never have played:
+    // the verdict is on that version all the same.
+    const WeightsRecord* record = history().find(version);
+    if (record == nullptr || record->state == WeightsState::kRolledBack) return {};
+    probation_.on_live(version, record->kind);
+    probation_.on_inference(latency);
+    probation_.on_non_finite();
+    if (std::exchange(refused_, version) != version) {
+      tell(LogLevel::kError, "policy",
+           "v" + std::to_string(version) + " gave an action that cannot be played (" +
+               taken.message() + "); the robot did not get it");
+    }
     return {};
   }
+  probation_.on_inference(latency);
   return taken;
 }
 
@@ -626,6 +658,8 @@ Status Deployment::take_arrivals(Instant now) {
       continue;
     }
     ++counts_.accepted;
+    // Weights that the log does not hold yet do not run: a crash would lose track of them.
+    if (!recording_) continue;
     staged_ = Staged{.at = now + (steady_now() - begin),
                      .kind = admission->kind,
                      .head = std::move(admission->head)};
@@ -637,6 +671,7 @@ Status Deployment::adopt_staged(Instant now) {
   const AuthorityState state = controller_->authority().state();
   const bool person_drives = state == AuthorityState::kHuman || state == AuthorityState::kTakeover;
   if (!staged_ || staged_->at > now || person_drives) return {};
+  if (history().find(staged_->head.version) == nullptr) return {};  // not folded yet
   swap_in(std::move(staged_->head));
   staged_.reset();
   return {};
@@ -652,8 +687,11 @@ Status Deployment::went_live(WeightsVersion version, Instant now) {
   const WeightsRecord* record = history().find(version);
   if (record == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
   const WeightsKind kind = record->kind;
+  if (announced_ == version) return {};  // the disk is full, and the log takes it later
+  announced_ = version;
   NUDGE_TRY(recorder_.append(WeightsLive{.version = version}, moment(now)));
   NUDGE_TRY(commit_and_fold());
+  if (recording_) announced_ = 0;
   probation_.on_live(version, kind);
   tell(LogLevel::kInfo, "weights", "v" + std::to_string(version) + " is live");
   const double delay = seconds(now - correction_ended_);
@@ -675,7 +713,10 @@ Status Deployment::heed_probation(Instant now) {
     NUDGE_TRY(commit_and_fold());
     probation_.on_confirmed(verdict.version);
     tell(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
-    return rollout_->prune(history());
+    if (const Status pruned = rollout_->prune(history()); !pruned.ok()) {
+      tell(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
+    }
+    return {};
   }
   if (verdict.kind == Verdict::Kind::kRollBack) {
     tell(LogLevel::kWarn, "probation",
@@ -697,8 +738,15 @@ Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::
   LoadedHead head;  // none: the robot holds
   if (to != 0) {
     Result<LoadedHead> loaded = rollout_->load(to, history());
-    if (!loaded.ok()) return loaded.status();
-    head = *std::move(loaded);
+    if (loaded.ok()) {
+      head = *std::move(loaded);
+    } else {
+      NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = loaded.status().message()},
+                                 moment(now)));
+      tell(LogLevel::kError, "weights",
+           "the confirmed weights v" + std::to_string(to) + " cannot be used (" +
+               loaded.status().message() + "); the robot holds until others are promoted");
+    }
   }
   swap_in(std::move(head));
   controller_->player().flush(now);

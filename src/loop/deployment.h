@@ -37,7 +37,9 @@ struct DeploymentOptions {
   Config config;
   std::string state_folder;  // made when missing
   bool learn = true;         // false: no learner process, weights stay as they are
-  std::string program;       // path of the program, to start the learner with
+  std::string program;       // path of the program, to start the learner with; empty: somebody else
+                             // starts it and connects it to run/learner
+  FileSystem* files = &posix_files();  // of the log; outlives the deployment
   // Told what happens, as it happens: episodes and new weights (kInfo), what a person should know
   // (kWarn), trouble (kError). `component` is the part that speaks: "gate", "log".
   std::function<void(LogLevel level, std::string_view component, const std::string& message)>
@@ -121,7 +123,7 @@ class Deployment final : private Companion {
   Status before_tick(Instant now, ControlInputs& inputs) override;
   Status after_tick(Instant now, WallTime wall, const TickOutcome& outcome,
                     std::vector<float> features, std::vector<Image> images) override;
-  Status on_chunk(Duration latency, const Status& taken) override;
+  Status on_chunk(WeightsVersion version, Duration latency, const Status& taken) override;
 
   Status boot();
   Status fold();  // what has become durable, into history and dataset
@@ -165,8 +167,10 @@ class Deployment final : private Companion {
   std::uint64_t next_act_ = 1;
   std::vector<std::string> waiting_ids_;  // to be acknowledged by the next commit
   bool commit_wanted_ = false;
-  bool seen_ = false;      // the robot's state, in this episode
-  bool recording_ = true;  // false: the disk takes nothing
+  bool seen_ = false;             // the robot's state, in this episode
+  bool recording_ = true;         // false: the disk takes nothing
+  WeightsVersion announced_ = 0;  // live, and waiting for the disk to be recorded as such
+  WeightsVersion refused_ = 0;    // whose chunk was refused last, so that it is told once
 
   // Learning under way.
   struct Arrival {

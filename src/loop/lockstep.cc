@@ -78,10 +78,11 @@ Status Lockstep::deliver_chunk(Instant now, Companion& companion) {
   if (!coming_ || coming_->arrives > now) return {};
   ComingChunk coming = std::move(*coming_);
   coming_.reset();
+  const WeightsVersion version = coming.chunk.version;
   const Status loaded = controller_.player().load(std::move(coming.chunk), now);
   // Flushed or overtaken while it was computed: the next one is asked for at once.
   if (loaded.code() == Code::kAborted || loaded.code() == Code::kDeadlineExceeded) return {};
-  return companion.on_chunk(coming.computed_in, loaded);
+  return companion.on_chunk(version, coming.computed_in, loaded);
 }
 
 Status Lockstep::plan(Instant now) {

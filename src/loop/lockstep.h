@@ -37,9 +37,9 @@ class Companion {
   // What the tick brought. `features` and `images` belong to the step that ended, if one did.
   virtual Status after_tick(Instant now, WallTime wall, const TickOutcome& outcome,
                             std::vector<float> features, std::vector<Image> images) = 0;
-  // A chunk was computed in `latency` of wall time, and taken or refused (not finite, wrong size)
-  // by the player. An error returned from here ends the episode's run.
-  virtual Status on_chunk(Duration latency, const Status& taken) = 0;
+  // A chunk of `version` was computed in `latency` of wall time, and taken or refused (not finite,
+  // wrong size) by the player. An error returned from here ends the episode's run.
+  virtual Status on_chunk(WeightsVersion version, Duration latency, const Status& taken) = 0;
 };
 
 // Not thread-safe: one thread at a time. Several instances with parts of their own may run at once.
@@ -86,7 +86,7 @@ class Unattended : public Companion {
   Status before_tick(Instant now, ControlInputs& inputs) override;
   Status after_tick(Instant now, WallTime wall, const TickOutcome& outcome,
                     std::vector<float> features, std::vector<Image> images) override;
-  Status on_chunk(Duration, const Status& taken) override { return taken; }
+  Status on_chunk(WeightsVersion, Duration, const Status& taken) override { return taken; }
 
  private:
   std::vector<AuthorityAct> acts_;

@@ -50,7 +50,8 @@ LoadedHead untrained_head(const Config& config, WeightsVersion version) {
 
 TEST(RealTime, PlaysEveryTickAndBothVersionsWhileTheyAreSwapped) {
   Config config;
-  config.limits.clamps_to_hold = 100'000;  // untrained heads overshoot
+  config.limits.clamps_to_hold = 1023;  // untrained heads overshoot
+  config.limits.clamp_window_ticks = 1024;
   config.policy.hidden = 32;
   RealTimeOptions options;
   options.length = std::chrono::seconds(2);
