@@ -88,6 +88,8 @@ Status LearnerHost::catch_up(Log& log, Duration patience) {
   while (progress_.through < log.durable()) {
     const Status served = serve(log, std::chrono::milliseconds(20));
     if (deaths() != deaths_before) return served;
+    // It pauses before its next start, and nothing is gained by waiting for that.
+    if (process_ && !process_->running()) return served;
     if (clock_() - start > patience) {
       if (process_) process_->kill();  // hung, or far too slow: another one starts afresh
       return deadline_exceeded("the learner has not caught up within " +
