@@ -95,7 +95,7 @@ TEST_F(EvaluationTest, EqualSeedsGiveEqualResults) {
 }
 
 TEST_F(EvaluationTest, TheNumberOfThreadsChangesNothing) {
-  const auto seeds = evaluation_seeds(3, 12);
+  const auto seeds = evaluation_seeds(3, 40);
   const EvaluationResult one = run(seeds, 1);
   const EvaluationResult three = run(seeds, 3);
   EXPECT_GT(one.successes(), 0u) << "nothing to compare";
@@ -105,7 +105,7 @@ TEST_F(EvaluationTest, TheNumberOfThreadsChangesNothing) {
 }
 
 TEST_F(EvaluationTest, AnEpisodeDoesNotDependOnTheOnesBeforeIt) {
-  const auto seeds = evaluation_seeds(3, 4);
+  const auto seeds = evaluation_seeds(3, 8);
   const EvaluationResult together = run(seeds, 1);
   for (std::size_t i = 0; i < seeds.size(); ++i) {
     const EvaluationResult alone = run({seeds[i]}, 1);
