@@ -42,6 +42,7 @@ void RoundPlanner::on_span_closed(const Event& event, const SpanClosed& closed) 
                                   closed.reason == SpanEnd::kPreempted;
   if (!finished_by_choice || held_out(span.episode)) return;
   on_new(event.sequence);
+  newest_correction_ = event.sequence;
   // Preempted: a higher role goes on correcting, and the round would come to nothing.
   const std::uint64_t steps = std::uint64_t{closed.last_step} - span.first_step + 1;
   if (closed.reason != SpanEnd::kPreempted && steps >= options_.micro_min_steps && !paused_) {
@@ -131,6 +132,7 @@ std::optional<RoundOrder> RoundPlanner::due() const {
   }
   std::optional<RoundOrder> order = micro_ ? micro_ : full_;
   if (!order) return std::nullopt;
+  order->new_correction = newest_correction_ > learned_;
   order->base = order->kind == RoundKind::kMicro ? weights_.live() : weights_.newest_full();
   if (order->base == 0) return std::nullopt;
   order->seed = Random::derive(Random::derive(options_.seed, order->prefix),

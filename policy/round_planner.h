@@ -43,6 +43,8 @@ struct RoundOrder {
   EpisodeId episode = 0;    // in which it became due
   std::uint64_t seed = 0;   // from the planner's seed, the kind and the prefix: equal logs give
                             // equal orders
+  // There is a correction that no full round has learned from; false: only labels are new.
+  bool new_correction = true;
 
   friend bool operator==(const RoundOrder&, const RoundOrder&) = default;
 };
@@ -99,8 +101,9 @@ class RoundPlanner {
   std::set<EpisodeId> deployment_;                // all deployment episodes
   std::map<EpisodeId, std::uint64_t> corrected_;  // to the number for is_held_out()
   std::map<SpanId, OpenSpan> open_;
-  Sequence newest_ = 0;                     // newest event with something to learn from
-  Sequence learned_ = 0;                    // prefix of the last full round that was completed
+  Sequence newest_ = 0;             // newest event with something to learn from
+  Sequence newest_correction_ = 0;  // newest closed takeover span with something to learn from
+  Sequence learned_ = 0;            // prefix of the last full round that was completed
   std::optional<RoundOrder> micro_, full_;  // wanted; base and seed are filled in by due()
   std::optional<RoundOrder> running_;
   bool abort_ = false;

@@ -20,7 +20,7 @@ namespace nudge {
 // "Prototype" below: the project's kinematic prototype (15 demonstrations, 25 corrected episodes).
 struct TrainerOptions {
   std::uint64_t seed = 0;
-  double learning_rate = 3e-4;  // full rounds of 300 steps; prototype
+  double learning_rate = 3e-4;  // full rounds; prototype
   double ema_decay = 0.99;      // weight of the past at each step; prototype
   double weight_decay =
       1e-4;  // diffusion policy's order of magnitude (Chi et al. 2023: 1e-6..1e-3)
@@ -42,7 +42,7 @@ struct TrainerOptions {
   double max_relative_distance = 1.0;
   double huber_delta = 1.0;  // regression only, in normalised action units
 
-  // Full round: the defaults. 300 steps from the newest full version.
+  // Full round: the defaults, from the newest full version.
   static TrainerOptions full() { return {}; }
   // Micro-round: 20 steps, optimiser kept between the rounds of an episode; prototype.
   static TrainerOptions micro() {
@@ -63,9 +63,10 @@ struct TrainerOptions {
   Status validate() const;
 };
 
-inline constexpr std::size_t kBatchSize = 128;    // prototype
-inline constexpr std::size_t kFullSteps = 300;    // prototype
-inline constexpr std::size_t kMicroSteps = 20;    // prototype
+inline constexpr std::size_t kBatchSize = 128;  // prototype
+inline constexpr std::size_t kFullSteps =
+    1'000;                                      // prototype: after 5 corrections .99, with 300 .93
+inline constexpr std::size_t kMicroSteps = 20;  // prototype
 inline constexpr std::size_t kBaseSteps = 3'000;  // prototype
 
 // Makes the first weights of a head: seeded random layers, and normalisers measured on `data`

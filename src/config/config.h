@@ -69,8 +69,9 @@ struct Config {
     std::int64_t micro_steps = 20;
     double micro_rate = 1e-3;  // AdamW
     double micro_ema = 0.95;
-    std::int64_t full_steps = 300;
-    double full_rate = 3e-4;  // AdamW
+    std::int64_t full_steps = 1000;    // of a full round with a new correction
+    std::int64_t refresh_steps = 200;  // of one without; at most full_steps
+    double full_rate = 3e-4;           // AdamW
     double full_ema = 0.99;
     double weight_decay = 1e-4;            // AdamW
     double clip = 1.0;                     // L2 norm of the gradient

@@ -29,8 +29,11 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
                                    const std::function<bool()>& should_abort) {
   const auto start = std::chrono::steady_clock::now();
   const bool micro = order.kind == RoundKind::kMicro;
-  const auto steps =
-      static_cast<std::uint32_t>(micro ? config.learner.micro_steps : config.learner.full_steps);
+  const auto& learner = config.learner;
+  const auto steps = static_cast<std::uint32_t>(
+      micro                  ? learner.micro_steps
+      : order.new_correction ? learner.full_steps
+                             : std::min(learner.refresh_steps, learner.full_steps));
   const Mix mix = sampling_mix(config);
   Random random(order.seed);
   Batch batch;
