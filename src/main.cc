@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "src/cli/blas.h"
 #include "src/cli/exit_code.h"
@@ -31,6 +33,17 @@ int main(int argc, char** argv) {
     nudge::add_doctor_command(program);
     try {
       app.parse(argc, argv);
+    } catch (const CLI::RequiredError& error) {
+      // A word that is no command is missed first, and only then found to be too much.
+      const std::vector<std::string> left = app.remaining(/*recurse=*/true);
+      if (left.empty()) {
+        app.exit(error);
+      } else {
+        std::fprintf(stderr,
+                     "nudge: unknown command or flag '%s'\nRun with --help for more information.\n",
+                     left.front().c_str());
+      }
+      return nudge::kExitUsage;
     } catch (const CLI::ParseError& error) {
       const int code = app.exit(error);
       return code == 0 ? nudge::kExitOk : nudge::kExitUsage;

@@ -1,4 +1,6 @@
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -250,7 +252,8 @@ int run_demo(const Program& program, const DemoFlags& flags) {
   const std::string log_file = options.state_folder + "/nudge.log";
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log_stream(
       std::fopen(log_file.c_str(), "a"), &std::fclose);
-  if (log_stream == nullptr) return fail(unavailable("cannot write " + log_file));
+  if (log_stream == nullptr)
+    return fail(unavailable("cannot write " + log_file + ": " + std::strerror(errno)));
   Result<std::unique_ptr<Logger>> logger = Logger::start(options.config.logging, log_stream.get());
   if (!logger.ok()) return fail(logger.status());
   std::vector<std::string> notices;  // what the person at the terminal should see

@@ -33,7 +33,7 @@ std::string label_text(LabelValue value) {
 
 int list(const Program& program, const std::string& state, std::size_t limit) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const EpisodeId next = (*log)->next_episode_id();
   const EpisodeId from = next > limit ? next - limit : 1;
   const Result<std::vector<EpisodeSummary>> episodes = (*log)->episodes(from, limit);
@@ -78,7 +78,7 @@ int print_events(Log& log, Sequence from, std::size_t limit) {
 
 int show(const Program& program, const std::string& state, EpisodeId episode) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const Result<std::vector<EpisodeSummary>> found = (*log)->episodes(episode, 1);
   if (!found.ok()) return fail(found.status());
   if (found->empty() || found->front().episode != episode) {
@@ -126,7 +126,7 @@ int show(const Program& program, const std::string& state, EpisodeId episode) {
 
 int tail(const Program& program, const std::string& state, std::size_t count) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   // Steps take sequence numbers too: widen the window until it holds enough events.
   const Sequence last = (*log)->durable();
   for (Sequence window = 4 * count + 64;; window *= 4) {
@@ -143,7 +143,7 @@ int tail(const Program& program, const std::string& state, std::size_t count) {
 
 int verify(const Program& program, const std::string& state) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const Result<VerifyReport> report = (*log)->verify();
   if (!report.ok()) return fail(report.status());
   if (program.json) {

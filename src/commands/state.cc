@@ -37,6 +37,11 @@ Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string&
   return Log::open(posix_files(), options);
 }
 
+int fail_open(const Program& program, const Status& status) {
+  const bool wrong_config = status.code() == Code::kInvalidArgument && !load_config(program).ok();
+  return wrong_config ? fail_config(status) : fail(status);
+}
+
 Result<WeightsHistory> weights_history(Log& log) {
   WeightsHistory history;
   Sequence from = 1;

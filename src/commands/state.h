@@ -16,6 +16,9 @@ namespace nudge {
 Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string& flag,
                                       bool read_only);
 
+// fail() for an error of open_log(): a wrong configuration has an exit code of its own.
+int fail_open(const Program& program, const Status& status);
+
 // Every weights event of the log, folded.
 Result<WeightsHistory> weights_history(Log& log);
 

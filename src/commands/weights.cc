@@ -42,7 +42,7 @@ Json to_json(const WeightsRecord& record, const WeightsHistory& history) {
 
 int list(const Program& program, const std::string& state) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const Result<WeightsHistory> history = weights_history(**log);
   if (!history.ok()) return fail(history.status());
   if (program.json) {
@@ -71,7 +71,7 @@ Status unknown(WeightsVersion version) {
 
 int show(const Program& program, const std::string& state, WeightsVersion version) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const Result<WeightsHistory> history = weights_history(**log);
   if (!history.ok()) return fail(history.status());
   const WeightsRecord* record = history->find(version);
@@ -92,7 +92,7 @@ int show(const Program& program, const std::string& state, WeightsVersion versio
 int act(const Program& program, const std::string& state, const std::string& who,
         const std::function<Result<Payload>(const WeightsHistory&)>& decide) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/false);
-  if (!log.ok()) return fail(log.status());
+  if (!log.ok()) return fail_open(program, log.status());
   const Result<WeightsHistory> history = weights_history(**log);
   if (!history.ok()) return fail(history.status());
   const Result<Payload> payload = decide(*history);
