@@ -678,7 +678,7 @@ TEST_F(FullDiskDeploymentTest, TheEpisodeGoesOnAndRecordingComesBack) {
       EXPECT_GT(deployment_->log_stats().durable, durable);
     }
   };
-  files_.plan({.at = calls_ / 2, .for_good = true, .until = calls_ / 2 + 8, .no_space = true});
+  files_.plan({.at = calls_ / 2, .for_good = true, .no_space = true, .until = calls_ / 2 + 8});
   const EpisodeOutcome outcome = run(start_);
   EXPECT_TRUE(noticed("NOT RECORDING")) << all_notices();
   EXPECT_TRUE(noticed("recording again")) << all_notices();
@@ -696,7 +696,7 @@ TEST_F(FullDiskDeploymentTest, TheEpisodeGoesOnAndRecordingComesBack) {
 
 TEST_F(FullDiskDeploymentTest, NothingIsAcknowledgedThatACrashWouldLose) {
   open_on_faulty_disk();
-  files_.plan({.at = calls_ / 2, .for_good = true, .until = 0, .no_space = true});
+  files_.plan({.at = calls_ / 2, .for_good = true, .no_space = true});
   const EpisodeOutcome outcome = run(start_);
   EXPECT_GT(outcome.policy_steps, 20u) << "the robot works on";
   EXPECT_TRUE(noticed("NOT RECORDING"));

@@ -190,7 +190,7 @@ TEST(Probation, ExposureBelongsToTheLineageSoThatTeachingDoesNotPreventConfirmat
       << "of a parent without takeovers: " << probation.verdict().detail;
 }
 
-TEST(Probation, TheNewestNeedsAWholeEpisodeOrFiftyStepsOfItsOwn) {
+TEST(Probation, TheNewestNeedsAWholeEpisodeOrFifteenStepsOfItsOwn) {
   Probation probation = after_parent();
   for (WeightsVersion version = 2; version <= 6; ++version) {
     probation.on_live(version, WeightsKind::kFull);
@@ -199,7 +199,7 @@ TEST(Probation, TheNewestNeedsAWholeEpisodeOrFiftyStepsOfItsOwn) {
   probation.on_live(7, WeightsKind::kFull);
   EXPECT_EQ(probation.verdict().kind, Kind::kKeep);
   probation.on_episode_started();
-  for (int i = 0; i < 49; ++i) probation.on_auto_step(false);
+  for (int i = 0; i < 14; ++i) probation.on_auto_step(false);
   EXPECT_EQ(probation.verdict().kind, Kind::kKeep);
   probation.on_auto_step(false);
   EXPECT_EQ(probation.verdict().kind, Kind::kConfirm);

@@ -14,8 +14,8 @@ namespace nudge::test {
 struct FaultPlan {
   std::uint64_t at = 0;     // the call that fails, counted from 1; 0: none
   bool for_good = false;    // every call from there on
-  std::uint64_t until = 0;  // with for_good: the first call that works again; 0: none
   bool no_space = false;    // kResourceExhausted instead of kUnavailable
+  std::uint64_t until = 0;  // with for_good: the first call that works again; 0: none
 };
 
 // Passes every call on to `base`, counting them. A write that fails has written half of its bytes,
