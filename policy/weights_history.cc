@@ -30,15 +30,15 @@ void WeightsHistory::apply(const Event& event) {
     }
   } else if (const auto* back = std::get_if<WeightsRolledBack>(&event.payload)) {
     ++rolled_back_;
-    // Everything accepted after the version we return to descends from what was found wanting.
+    // Everything accepted after the version we return to descends from what was found wanting, also
+    // what has not run yet.
     for (auto& [version, record] : records_) {
-      if (version > back->to && version <= back->from &&
-          record.state != WeightsState::kRolledBack) {
+      if (version > back->to && record.state != WeightsState::kRolledBack) {
         record.state = WeightsState::kRolledBack;
         record.rollback_reason = back->reason;
       }
     }
-    if (confirmed_ > back->to && confirmed_ <= back->from) confirmed_ = back->to;
+    if (confirmed_ > back->to) confirmed_ = back->to;
     live_ = back->to;
   }
 }

@@ -142,7 +142,7 @@ std::string script_of(const LearningCurve& curve, const std::string& data,
     << "     data using 1:2 with linespoints pt 7 ps 1.2 lw 2.6 lc rgb " << blue << " notitle\n"
     << "unset label 1\nunset label 2\nunset label 4\n";
 
-  heading("Interventions per 100 autonomous steps", 0.472);
+  heading("Interventions per 100 steps", 0.472);
   panel(0.295, 0.45);
   s << "set yrange [0:*]\nset ytics auto\n";
   const auto nothing = [&](const char* text) {

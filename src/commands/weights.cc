@@ -124,7 +124,7 @@ int promote(const Program& program, const std::string& state, const std::string&
 }
 
 int roll_back(const Program& program, const std::string& state, const std::string& who) {
-  return act(program, state, who, [](const WeightsHistory& history) -> Result<Payload> {
+  return act(program, state, who, [&](const WeightsHistory& history) -> Result<Payload> {
     // Back to the confirmed version; from there, to the full version it came from.
     // A version that was promoted here and has not run yet counts as well.
     const WeightsVersion from = std::max(history.live(), history.confirmed());
@@ -136,8 +136,16 @@ int roll_back(const Program& program, const std::string& state, const std::strin
     if (from == 0 || to == 0) {
       return failed_precondition("there is no earlier version to go back to");
     }
+    const Result<std::shared_ptr<const Weights>> weights =
+        stored_weights(program, state, to, history);
+    if (!weights.ok()) return weights.status();
     return Payload(WeightsRolledBack{.from = from, .to = to, .reason = "by_hand"});
   });
+}
+
+int resume(const Program& program, const std::string& state, const std::string& who) {
+  return act(program, state, who,
+             [](const WeightsHistory&) -> Result<Payload> { return Payload(LearningResumed{}); });
 }
 
 }  // namespace
@@ -168,6 +176,11 @@ void add_weights_command(Program& program) {
   CLI::App* back = command->add_subcommand("rollback", "Go back to the last confirmed version");
   back->callback([&program, state, who] {
     program.run = [&program, state, who] { return roll_back(program, *state, *who); };
+  });
+  CLI::App* again = command->add_subcommand(
+      "resume", "Learn again, after two rollbacks in a row have paused learning");
+  again->callback([&program, state, who] {
+    program.run = [&program, state, who] { return resume(program, *state, *who); };
   });
 }
 

@@ -704,7 +704,7 @@ std::string configuration_page() {
       "# Configuration\n\n"
       "Nudge runs without any configuration. A deployment names what differs in a TOML file:\n\n"
       "```sh\n"
-      "nudge run --config configs/kitchen.toml\n"
+      "nudge demo --headless --config configs/kitchen.toml\n"
       "```\n\n"
       "A later source wins over an earlier one:\n\n"
       "1. the defaults on this page (the same as [`configs/default.toml`]"

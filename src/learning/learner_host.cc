@@ -78,8 +78,9 @@ Status LearnerHost::feed(Log& log) {
     const auto* begin = reinterpret_cast<const std::byte*>(text->data());
     message.items.emplace_back(begin, begin + text->size());
   }
-  wanted_.reset();
-  return port_->send(DaemonMessage(std::move(message)));
+  const Status sent = port_->send(DaemonMessage(std::move(message)));
+  if (sent.ok() || !port_->connected()) wanted_.reset();  // a full queue is tried again
+  return sent;
 }
 
 Status LearnerHost::catch_up(Log& log, Duration patience) {

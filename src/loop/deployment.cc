@@ -1,5 +1,6 @@
 #include "src/loop/deployment.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -65,6 +66,13 @@ bool may_pass(const Status& status) {
   return status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
 }
 
+// STOP outlives a restart: it holds until somebody has reset it.
+Result<bool> stop_is_latched(Log& log) {
+  const Result<std::vector<Event>> events = log.events({"stopped", "stop_reset"}, 1, SIZE_MAX);
+  if (!events.ok()) return events.status();
+  return !events->empty() && std::holds_alternative<Stopped>(events->back().payload);
+}
+
 // Unique over restarts: wall time is only a name here.
 std::string new_boot_id(WallTime wall) {
   return "boot-" + std::to_string(wall.time_since_epoch().count());
@@ -117,6 +125,9 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
 
   AuthorityBoot authority_boot;
   authority_boot.last_epoch = parts.log->next_lease_epoch() - 1;
+  const Result<bool> latched = stop_is_latched(*parts.log);
+  if (!latched.ok()) return latched.status();
+  authority_boot.stop_latched = *latched;
   Result<std::unique_ptr<Controller>> controller =
       Controller::make(*parts.robot, {.authority = authority_config(config, spec),
                                       .limits = limits_config(config, spec),
@@ -436,6 +447,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
     correction_ended_ = robot_->now();
     full_measured_ = false;  // the episode ends with the correction: no micro-round is worth it
   }
+  // The learner does one round after the other, and the next one starts from what the last one gave:
+  // a candidate under way is judged before the end of this episode orders another round.
+  if (!arrivals_.empty()) learner_busy_until_ = arrivals_.back().at;
+  NUDGE_TRY(settle());
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
   const Status stands = end_control();

@@ -63,6 +63,14 @@ TEST(WeightsHistory, RollsBackEverythingSinceTheConfirmedVersion) {
   EXPECT_EQ(history.confirmed(), 1u);
 }
 
+TEST(WeightsHistory, RollsBackWhatWasAcceptedButHasNotRunYet) {
+  const auto history =
+      history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull), WeightsLive{2},
+                  accepted(3, 2, kFull), WeightsRolledBack{2, 1, "takeovers"}});
+  EXPECT_EQ(history.find(3)->state, WeightsState::kRolledBack);
+  EXPECT_EQ(history.newest_full(), 1u);
+}
+
 TEST(WeightsHistory, ForgetsAConfirmationThatWasRolledBack) {
   const auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
                                    WeightsConfirmed{2}, WeightsRolledBack{2, 1, "by_hand"}});
