@@ -178,9 +178,15 @@ class ByHand(Case):
         self.assertIn(outcome.code, (0, 1), str(outcome))
         rows = program.events(out / "state")
         boot = max(i for i, row in enumerate(rows) if row["kind"] == "booted")
-        live = [row["payload"]["version"] for row in rows[:boot] if row["kind"] == "weights_live"]
-        after = [row["payload"]["version"] for row in rows[boot:] if row["kind"] == "weights_live"]
-        return (after or live)[0 if after else -1]
+        live = 0
+        for row in rows[:boot]:
+            live = {"weights_live": lambda p: p["version"], "weights_rolled_back":
+                    lambda p: p["to"]}.get(row["kind"], lambda p: live)(row["payload"])
+        # What it learned since is not what it booted; no word means that nothing changed.
+        learned = {row["payload"]["version"] for row in rows[boot:]
+                   if row["kind"] == "weights_accepted"}
+        ran = [row["payload"]["version"] for row in rows[boot:] if row["kind"] == "weights_live"]
+        return next((version for version in ran if version not in learned), live)
 
     def demo_folder(self):
         out = self.folder / "demo"
