@@ -56,7 +56,7 @@ TEST_F(LearnerPortTest, ListensOnlyToTheNewestLearner) {
   ASSERT_TRUE((*port)->receive(kPatience).has_value());
   ASSERT_TRUE((*new_link)->send(LearnerMessage(hello(2))).ok());
   ASSERT_TRUE((*port)->receive(kPatience).has_value());
-  ASSERT_TRUE((*old_link)->send(LearnerMessage(LearnerProgress{.through = 5})).ok());
+  ASSERT_TRUE((*old_link)->send(LearnerMessage(LearnerProgress{.through = 5, .trouble = {}})).ok());
   EXPECT_FALSE((*port)->receive(std::chrono::milliseconds(300)).has_value());
   EXPECT_EQ((*port)->refused_messages(), 1u);
 }
