@@ -25,6 +25,14 @@ void WeightsHistory::apply(const Event& event) {
     }
   } else if (const auto* promoted = std::get_if<WeightsPromoted>(&event.payload)) {
     confirmed_ = promoted->version;
+    // An engineer who goes back to an older version does not want the newer ones to be learned
+    // from.
+    for (auto& [version, record] : records_) {
+      if (version > promoted->version && record.state != WeightsState::kRolledBack) {
+        record.state = WeightsState::kRolledBack;
+        record.rollback_reason = "promoted_over";
+      }
+    }
     if (auto it = records_.find(promoted->version); it != records_.end()) {
       it->second.state = WeightsState::kConfirmed;
     }

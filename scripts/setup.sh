@@ -30,7 +30,7 @@ TEXT
 packages=(
   g++ cmake ninja-build pkg-config ca-certificates python3
   libtorch-dev libopenblas0-pthread
-  libboost-dev libzmq3-dev cppzmq-dev nlohmann-json3-dev libsqlite3-dev libsodium-dev
+  libzmq3-dev cppzmq-dev nlohmann-json3-dev libsqlite3-dev libsodium-dev
   libspdlog-dev libcli11-dev libtomlplusplus-dev libgtest-dev
   libmujoco-dev libturbojpeg0-dev libegl1 libgl1-mesa-dri libosmesa6
   gnuplot-nox fonts-dejavu-core
@@ -61,7 +61,7 @@ while (($# > 0)); do
     --for)
       case "${2-}" in
         build) build=yes ;;
-        test) build=yes more+=(librapidcheck-dev git) ;;
+        test) build=yes ;;
         bench) build=yes more+=(libbenchmark-dev) ;;
         clang) build=yes more+=("clang-$(clang_version)") ;;
         format)

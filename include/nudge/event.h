@@ -196,7 +196,7 @@ struct Event {
 enum StepFlag : std::uint32_t {
   kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
-  kStepStale = 1u << 2,        // no fresh command or chunk: the robot held during part of it
+  kStepStale = 1u << 2,  // no fresh command or chunk: the robot held during part of it
   kStepShort = 1u << 3,  // shorter than a policy period: control changed hands, which ends a step
 };
 
@@ -221,8 +221,5 @@ struct Step {
 };
 
 using Entry = std::variant<Event, Step>;
-inline Sequence sequence_of(const Entry& entry) {
-  return std::visit([](const auto& e) { return e.sequence; }, entry);
-}
 
 }  // namespace nudge

@@ -14,7 +14,7 @@ namespace {
 struct TrainFlags {
   std::string state;  // empty: state.dir of the configuration
   std::uint32_t record = 0;
-  std::uint64_t seed = 1;
+  std::optional<std::int64_t> seed;  // none: learner.seed of the configuration
   std::string from = "demonstrations";
 };
 
@@ -24,7 +24,8 @@ int run_train(const Program& program, const TrainFlags& flags) {
   use_one_torch_thread();
   DeploymentOptions options;
   options.config = loaded->config;
-  options.config.learner.seed = static_cast<std::int64_t>(flags.seed);
+  if (flags.seed) options.config.learner.seed = *flags.seed;
+  const auto seed = static_cast<std::uint64_t>(options.config.learner.seed);
   options.state_folder = flags.state.empty() ? loaded->config.state.dir : flags.state;
   options.learn = false;
   options.notice = [](LogLevel, std::string_view component, const std::string& message) {
@@ -34,7 +35,7 @@ int run_train(const Program& program, const TrainFlags& flags) {
   Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
   if (!deployment.ok()) return fail(deployment.status());
   if (flags.record > 0) {
-    const Status recorded = (*deployment)->demonstrate(flags.record, flags.seed, {});
+    const Status recorded = (*deployment)->demonstrate(flags.record, seed, {});
     if (!recorded.ok()) return fail(recorded);
   }
   const auto total = static_cast<std::uint64_t>(options.config.learner.base_steps);
@@ -75,8 +76,9 @@ void add_train_command(Program& program) {
                    "What to train on: the demonstrations, or the whole log with its corrections")
       ->capture_default_str()
       ->check(CLI::IsMember({"demonstrations", "log"}));
-  command->add_option("--seed", flags->seed, "Of demonstrations and training")
-      ->capture_default_str();
+  command
+      ->add_option("--seed", flags->seed, "Of demonstrations and training, instead of learner.seed")
+      ->check(CLI::NonNegativeNumber);
   command->callback([&program, flags] {
     program.run = [&program, flags] { return run_train(program, *flags); };
   });

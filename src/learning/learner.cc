@@ -158,6 +158,7 @@ Status Learner::fold_pending() {
 bool Learner::something_newer() {
   // Look at what has arrived without folding it: the round must not see more than its prefix.
   if (!take_message(Duration::zero()).ok() || stopped_) return true;
+  if (pending_.empty()) return false;
   RoundPlanner ahead = planner_;
   for (const FeedItem& item : pending_) {
     if (const auto* event = std::get_if<Event>(&item)) ahead.apply(*event);

@@ -30,12 +30,12 @@ Status LearnerHost::serve(Log& log, Duration timeout) {
     trouble = process_->keep_alive(clock_());
     if (!trouble.ok()) wanted_.reset();
   }
-  NUDGE_TRY(feed(log));
+  if (Status fed = feed(log); !fed.ok() && trouble.ok()) trouble = std::move(fed);
   for (std::size_t i = 0; i < kMessagesPerTurn; ++i) {
     std::optional<LearnerMessage> message = port_->receive(i == 0 ? timeout : Duration::zero());
     if (!message) break;
     if (Status handled = handle(*std::move(message)); !handled.ok()) trouble = std::move(handled);
-    NUDGE_TRY(feed(log));
+    if (Status fed = feed(log); !fed.ok()) trouble = std::move(fed);
   }
   return trouble;
 }

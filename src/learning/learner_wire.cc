@@ -8,7 +8,8 @@ namespace {
 using Json = nlohmann::json;
 
 Frame to_frame(const Json& header) {
-  const std::string text = header.dump();
+  // What is not UTF-8 (a cut character, a strange path) is replaced, not thrown over.
+  const std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
   const auto* begin = reinterpret_cast<const std::byte*>(text.data());
   return {begin, begin + text.size()};
 }

@@ -20,6 +20,10 @@ Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
 
 }  // namespace
 
+bool is_finite(const Observation& observation) {
+  return all_finite(observation.proprioception) && all_finite(observation.object_state);
+}
+
 Result<std::unique_ptr<Controller>> Controller::make(Robot& robot,
                                                      const ControllerOptions& options) {
   Result<Limits> limits =
@@ -58,8 +62,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.now = now;
   in.tick = tick_;
   in.observed = observed_ ? observation_.time : Instant::min();
-  in.robot_finite =
-      all_finite(observation_.proprioception) && all_finite(observation_.object_state);
+  in.robot_finite = is_finite(observation_);
   const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
   in.position = std::span(observation_.proprioception).first(position_size);
   in.acts = inputs.acts;

@@ -21,6 +21,9 @@ struct ControllerOptions {
   AuthorityBoot boot;
 };
 
+// Every number of proprioception and object state is finite.
+bool is_finite(const Observation& observation);
+
 // What reached the step thread since the last tick.
 struct ControlInputs {
   std::span<const AuthorityAct> acts;  // oldest first

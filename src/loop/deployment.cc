@@ -21,13 +21,14 @@ const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
 
 Status make_folder(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool made = std::filesystem::create_directories(path, error);
   if (error) {
     const std::string text =
         "cannot make the folder " + path + ": " + error.message() + "; choose another with --state";
     return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
   }
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  // A folder that was there keeps the rights that its owner gave it.
+  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
   return {};
 }
 
@@ -429,7 +430,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   probation_.on_episode_started();
 
   const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
-  if (!result.ok()) return result.status();
+  if (!result.ok()) {
+    (void)commit_and_fold();  // what led to it is worth most; its own failure adds nothing
+    return result.status();
+  }
 
   // A last look: the supervisor sees how it ended, and says so.
   for (int look = 0; look < 3 && seat_.label() == LabelValue::kNone; ++look) {
@@ -447,8 +451,8 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
     correction_ended_ = robot_->now();
     full_measured_ = false;  // the episode ends with the correction: no micro-round is worth it
   }
-  // The learner does one round after the other, and the next one starts from what the last one gave:
-  // a candidate under way is judged before the end of this episode orders another round.
+  // The learner does one round after the other, and the next one starts from what the last one
+  // gave: a candidate under way is judged before the end of this episode orders another round.
   if (!arrivals_.empty()) learner_busy_until_ = arrivals_.back().at;
   NUDGE_TRY(settle());
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
@@ -629,12 +633,15 @@ Status Deployment::learn(Instant now) {
   const Duration took = steady_now() - begin;
   for (CandidateMessage& candidate : host_->take_candidates()) {
     ++counts_.rounds;
-    arrivals_.push_back({.at = now + took, .ordered = now, .candidate = std::move(candidate)});
+    arrivals_.push_back({.at = std::max(now, learner_busy_until_) + took,
+                         .ordered = now,
+                         .candidate = std::move(candidate)});
   }
   return {};
 }
 
 Status Deployment::take_arrivals(Instant now) {
+  const Moment judged = moment(robot_->now());  // settle() looks ahead; the log's clock does not
   while (!arrivals_.empty() && arrivals_.front().at <= now) {
     const Arrival arrival = std::move(arrivals_.front());
     arrivals_.pop_front();
@@ -645,7 +652,7 @@ Status Deployment::take_arrivals(Instant now) {
                                                  .kind = candidate.kind,
                                                  .prefix = candidate.prefix,
                                                  .train_seconds = candidate.train_seconds},
-                               moment(now)));
+                               judged));
     if (candidate.kind == WeightsKind::kFull && correction_began_ > arrival.ordered) {
       // In real time the new correction would have aborted the round.
       ++counts_.superseded;
@@ -653,7 +660,7 @@ Status Deployment::take_arrivals(Instant now) {
                                                  .parent = candidate.base,
                                                  .reason = "superseded",
                                                  .detail = "a newer correction began meanwhile"},
-                                 moment(now)));
+                                 judged));
       NUDGE_TRY(commit_and_fold());
       continue;
     }
@@ -664,7 +671,7 @@ Status Deployment::take_arrivals(Instant now) {
       tell(LogLevel::kError, "weights", admission.status().message());
       continue;
     }
-    NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
+    NUDGE_TRY(recorder_.append(admission->record(), judged));
     NUDGE_TRY(commit_and_fold());
     if (!admission->report.accepted) {
       ++counts_.rejected;

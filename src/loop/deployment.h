@@ -113,7 +113,6 @@ class Deployment final : private Companion {
   DatasetCounts dataset_counts() const { return dataset_.counts(); }
   LogStats log_stats() const { return log_->stats(); }
   const RobotSpec& robot() const { return robot_->spec(); }
-  int learner_pid() const { return host_ ? host_->pid() : 0; }
 
  private:
   struct Parts;

@@ -31,7 +31,8 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     const Instant before = robot_.now();
     const TickOutcome outcome = controller_.tick(now, wall(now), inputs);
     // hold() and estop() pass no simulated time by themselves.
-    if (robot_.now() == before) NUDGE_TRY(robot_.advance());
+    Status trouble;
+    if (robot_.now() == before) trouble = robot_.advance();
 
     std::vector<float> finished_features;
     std::vector<Image> finished_images;
@@ -43,12 +44,16 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     if (outcome.step_begun) {
       Result<std::vector<float>> encoded =
           inference_.encode(controller_.observation(), options_.instruction);
-      if (!encoded.ok()) return encoded.status();
-      features = *std::move(encoded);
+      if (encoded.ok()) {
+        features = *std::move(encoded);
+      } else if (trouble.ok()) {
+        trouble = encoded.status();
+      }
       images = controller_.observation().images;
     }
     NUDGE_TRY(companion.after_tick(now, wall(now), outcome, std::move(finished_features),
                                    std::move(finished_images)));
+    NUDGE_TRY(trouble);  // only now: what the tick brought belongs into the log all the same
     NUDGE_TRY(plan(now));
 
     result.success = controller_.observation().success;
@@ -89,8 +94,11 @@ Status Lockstep::plan(Instant now) {
   if (coming_ || inference_.version() == 0) return {};
   // The newest observation was read at this tick's start; whatever moved since is the latency.
   if (!plan_again_ && !controller_.player().needs_chunk(now)) return {};
-  plan_again_ = false;
   const Observation& observation = controller_.observation();
+  // A robot that reports NaN is the authority's; the weights are not to be blamed for what they
+  // make of it.
+  if (!is_finite(observation)) return {};
+  plan_again_ = false;
   Result<std::vector<float>> features = inference_.encode(observation, options_.instruction);
   if (!features.ok()) return features.status();
   const Instant wall_begin = steady_now();

@@ -60,7 +60,6 @@ class Lockstep {
   WallTime wall(Instant now) const { return options_.wall_start + (now - start_); }
   Instant now() const { return robot_.now(); }
   const std::string& instruction() const { return options_.instruction; }
-  void set_instruction(std::string instruction) { options_.instruction = std::move(instruction); }
 
  private:
   Status deliver_chunk(Instant now, Companion& companion);

@@ -42,7 +42,7 @@ class InferenceThread {
     while (!stop_) {
       const std::optional<Observation> observation = observations.take(kInferencePatience);
       inference_.take_from(slot_);
-      if (!observation || inference_.version() == 0) continue;
+      if (!observation || !is_finite(*observation) || inference_.version() == 0) continue;
       Result<std::vector<float>> features = inference_.encode(*observation, instruction_);
       if (!features.ok()) {
         status_ = features.status();

@@ -71,6 +71,14 @@ TEST(WeightsHistory, RollsBackWhatWasAcceptedButHasNotRunYet) {
   EXPECT_EQ(history.newest_full(), 1u);
 }
 
+TEST(WeightsHistory, LearnsOnFromAnOlderVersionThatIsPromoted) {
+  const auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
+                                   accepted(3, 2, kFull), WeightsPromoted{2}});
+  EXPECT_EQ(history.confirmed(), 2u);
+  EXPECT_EQ(history.newest_full(), 2u);
+  EXPECT_EQ(history.find(3)->rollback_reason, "promoted_over");
+}
+
 TEST(WeightsHistory, ForgetsAConfirmationThatWasRolledBack) {
   const auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
                                    WeightsConfirmed{2}, WeightsRolledBack{2, 1, "by_hand"}});
