@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "policy/folder.h"
@@ -148,11 +149,24 @@ Status Learner::fold_pending() {
     const auto* event = std::get_if<Event>(&item);
     if (event == nullptr) continue;
     planner_.apply(*event);
-    if (const auto order = planner_.due(); order && order->prefix > live_from_) {
-      NUDGE_TRY(run_due_round());
-    }
+    const std::optional<RoundOrder> order = planner_.due();
+    if (!order || order->prefix <= live_from_) continue;
+    // What is known to be overtaken already is not begun: rounds that take longer than episodes
+    // would fall further and further behind.
+    if (order->kind == RoundKind::kFull && full_round_is_overtaken()) continue;
+    NUDGE_TRY(run_due_round());
   }
   return {};
+}
+
+bool Learner::full_round_is_overtaken() const {
+  return std::any_of(pending_.begin(), pending_.end(), [](const FeedItem& item) {
+    const auto* event = std::get_if<Event>(&item);
+    if (event == nullptr) return false;
+    const auto* opened = std::get_if<SpanOpened>(&event->payload);
+    return std::holds_alternative<EpisodeEnded>(event->payload) ||
+           (opened != nullptr && opened->kind == SpanKind::kTakeover);
+  });
 }
 
 bool Learner::something_newer() {

@@ -42,6 +42,8 @@ class Learner {
   Status take_message(Duration timeout);
   Status fold_pending();
   Status run_due_round();
+  // The feed already holds the end of a later episode, or a takeover.
+  bool full_round_is_overtaken() const;
   bool something_newer();
   Result<std::shared_ptr<const Weights>> load(WeightsVersion version);
   Result<Trainer*> trainer_for(const RoundOrder& order, const std::shared_ptr<const Weights>& base);

@@ -451,10 +451,6 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
     correction_ended_ = robot_->now();
     full_measured_ = false;  // the episode ends with the correction: no micro-round is worth it
   }
-  // The learner does one round after the other, and the next one starts from what the last one
-  // gave: a candidate under way is judged before the end of this episode orders another round.
-  if (!arrivals_.empty()) learner_busy_until_ = arrivals_.back().at;
-  NUDGE_TRY(settle());
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
   const Status stands = end_control();
@@ -463,7 +459,9 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
   NUDGE_TRY(rollout_->refresh_probes(dataset_));
-  NUDGE_TRY(learn(robot_->now()));
+  // The learner does one round after the other. While one is under way in simulated time, this
+  // episode waits for the next one's end, as it would in real time.
+  if (arrivals_.empty()) NUDGE_TRY(learn(robot_->now()));
 
   outcome_.success = result->success;
   outcome_.label = seat_.label();
@@ -633,9 +631,7 @@ Status Deployment::learn(Instant now) {
   const Duration took = steady_now() - begin;
   for (CandidateMessage& candidate : host_->take_candidates()) {
     ++counts_.rounds;
-    arrivals_.push_back({.at = std::max(now, learner_busy_until_) + took,
-                         .ordered = now,
-                         .candidate = std::move(candidate)});
+    arrivals_.push_back({.at = now + took, .ordered = now, .candidate = std::move(candidate)});
   }
   return {};
 }

@@ -183,7 +183,6 @@ class Deployment final : private Companion {
     LoadedHead head;
   };
   std::deque<Arrival> arrivals_;
-  Instant learner_busy_until_{};  // simulated
   std::optional<Staged> staged_;
   Instant correction_began_{};
   Instant correction_ended_{};
