@@ -6,8 +6,8 @@
 
 namespace nudge {
 
-// Every fifth: enough for the gate to judge on after 25 corrected episodes (it asks for five), while
-// four fifths of the corrections teach.
+// Every fifth: enough for the gate to judge on after 25 corrected episodes (it asks for five),
+// while four fifths of the corrections teach.
 inline constexpr std::uint64_t kHoldOutEvery = 5;
 
 // `corrected_episode`: number of the episode among those with corrections, counted from 1 over the

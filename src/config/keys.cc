@@ -278,7 +278,8 @@ std::vector<Key> make_keys() {
       {KEY(probation, latency_ms),
        "ms",
        {1, 1000},
-       "An inference longer than this is late; three late ones among the last 20 roll a version back.",
+       "An inference longer than this is late; three late ones among the last 20 roll a version "
+       "back.",
        "half a policy step at 10 Hz"},
       {KEY(probation, confidence),
        "1",
