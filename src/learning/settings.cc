@@ -149,6 +149,14 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
   return options;
 }
 
+ControllerOptions controller_options(const Config& config, const RobotSpec& robot,
+                                     const AuthorityBoot& boot) {
+  return {.authority = authority_config(config, robot),
+          .limits = limits_config(config, robot),
+          .player = player_options(config, robot),
+          .boot = boot};
+}
+
 std::string training_config_hash(const Config& config) {
   const std::string text = training_text(config);
   return to_hex(sha256(std::as_bytes(std::span(text.data(), text.size()))));

@@ -12,6 +12,7 @@
 #include "policy/trainer.h"
 #include "replay/dataset.h"
 #include "src/config/config.h"
+#include "src/loop/controller.h"
 
 namespace nudge {
 
@@ -38,6 +39,8 @@ ProbationOptions probation_options(const Config& config);
 ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+ControllerOptions controller_options(const Config& config, const RobotSpec& robot,
+                                     const AuthorityBoot& boot);  // of the three above
 
 // Hex SHA-256 of training_text(): Lineage::config_hash.
 std::string training_config_hash(const Config& config);

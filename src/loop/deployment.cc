@@ -130,10 +130,7 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   if (!latched.ok()) return latched.status();
   authority_boot.stop_latched = *latched;
   Result<std::unique_ptr<Controller>> controller =
-      Controller::make(*parts.robot, {.authority = authority_config(config, spec),
-                                      .limits = limits_config(config, spec),
-                                      .player = player_options(config, spec),
-                                      .boot = authority_boot});
+      Controller::make(*parts.robot, controller_options(config, spec, authority_boot));
   if (!controller.ok()) return controller.status();
   parts.controller = *std::move(controller);
 

@@ -43,10 +43,7 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
     // Each episode begins with a controller of its own, in HOLD and at rest: what one had done
     // before would make results depend on how the threads shared the seeds.
     Result<std::unique_ptr<Controller>> controller =
-        Controller::make(**robot, {.authority = authority_config(config, spec),
-                                   .limits = limits_config(config, spec),
-                                   .player = player_options(config, spec),
-                                   .boot = {}});
+        Controller::make(**robot, controller_options(config, spec, {}));
     if (!controller.ok()) return controller.status();
     Lockstep lockstep(**robot, **controller, inference, lockstep_options);
     Unattended unattended;

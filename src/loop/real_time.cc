@@ -112,10 +112,7 @@ Result<RealTimeReport> run_in_real_time(const Config& config, const std::vector<
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();
   Result<std::unique_ptr<Controller>> controller =
-      Controller::make(**robot, {.authority = authority_config(config, spec),
-                                 .limits = limits_config(config, spec),
-                                 .player = player_options(config, spec),
-                                 .boot = {}});
+      Controller::make(**robot, controller_options(config, spec, {}));
   if (!controller.ok()) return controller.status();
   SwapSlot<LoadedHead> slot;
   Inference inference(*std::move(backbone), options.seed);
