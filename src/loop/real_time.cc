@@ -3,11 +3,11 @@
 #include <atomic>
 #include <thread>
 
+#include "src/handoff/latest.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/controller.h"
 #include "src/loop/evaluation.h"
-#include "src/loop/latest.h"
 
 namespace nudge {
 namespace {

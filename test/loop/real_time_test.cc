@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "policy/trainer.h"
+#include "src/handoff/latest.h"
 #include "src/learning/settings.h"
-#include "src/loop/latest.h"
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
