@@ -1,0 +1,61 @@
+// Where ports bring what people send, and learn what to show. Lives on the io thread; nothing here
+// waits.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "feedback/broker.h"
+#include "nudge/event.h"
+#include "nudge/robot.h"
+#include "src/daemon/snapshot.h"
+#include "src/ports/history.h"
+#include "src/ports/supervisor_wire.h"
+
+namespace nudge {
+
+struct LearningStatus {
+  std::string state = "off";          // off, idle, training, paused, waiting, stale, restarting
+  std::string detail;                 // for people
+  std::string round;                  // micro, full; empty: none
+  std::uint64_t done = 0, total = 0;  // steps of the round
+};
+
+struct DeskInfo {
+  RobotSpec robot;
+  std::string program;  // "nudge 0.1.0"
+  std::string boot;
+  Duration fresh{};  // longest age of a command
+};
+
+// What ports may ask the rest of the daemon for.
+class Desk {
+ public:
+  using Reply = std::function<void(const Ack&)>;
+  virtual ~Desk() = default;
+
+  virtual const DeskInfo& info() const = 0;
+  virtual const Snapshot& snapshot() const = 0;  // newest
+  virtual const History& history() const = 0;    // durable events so far
+  virtual const LearningStatus& learning() const = 0;
+  virtual bool recording() const = 0;
+  // Newest frame of each camera, as in RobotSpec; its jpeg is empty when there was none yet.
+  virtual std::span<const Image> frames() const = 0;
+
+  // Judges a message. `reply` is called once, now or later, unless the message is a jog.
+  virtual void submit(FeedbackMessage message, Reply reply) = 0;
+  virtual void submit(OperatorMessage message, const Actor& actor, Reply reply) = 0;
+};
+
+// What the desk tells its ports.
+class DeskListener {
+ public:
+  virtual ~DeskListener() = default;
+  virtual void on_events(std::span<const Event> events) = 0;  // durable, in order
+  virtual void on_status() = 0;                               // 20 times a second
+  virtual void on_frame(std::size_t camera) = 0;              // a new one in frames()
+};
+
+}  // namespace nudge
