@@ -194,11 +194,19 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
       rollout_(std::move(parts.rollout)),
       host_(std::move(parts.host)),
       shape_(parts.shape),
-      dataset_(*options.files, dataset_options(options.config, parts.shape)),
-      planner_(round_planner_options(options.config)),
-      probation_(probation_options(options.config)),
       broker_(*std::move(parts.broker)),
       recorder_(*log_, parts.boot, kDaemon),
+      succession_(
+          *options.files, *rollout_, dataset_options(options.config, parts.shape),
+          round_planner_options(options.config), probation_options(options.config),
+          [this](Payload payload, const std::optional<Actor>& actor, std::string id) {
+            commit_wanted_ = true;
+            return recorder_.append(std::move(payload), moment(robot_->now()),
+                                    actor.value_or(kDaemon), std::move(id));
+          },
+          [this](LogLevel level, std::string_view component, const std::string& message) {
+            tell(level, component, message);
+          }),
       supervisor_(supervisor_options(options.config)),
       seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
       lockstep_(*robot_, *controller_, *inference_,
@@ -227,40 +235,24 @@ Status Deployment::boot() {
   NUDGE_TRY(recorder_.append(Booted{.program = "nudge " NUDGE_VERSION, .robot = robot_->spec().id},
                              moment(robot_->now())));
   NUDGE_TRY(commit_and_fold());
-  probation_.on_boot(history().confirmed(), {});
-  if (history().confirmed() == 0) return {};
-  Result<LoadedHead> head = rollout_->load(history().confirmed(), history());
-  if (!head.ok()) {
-    // The robot holds rather than run what nobody confirmed.
-    NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = head.status().message()},
-                               moment(robot_->now())));
-    tell(LogLevel::kError, "weights",
-         "the confirmed weights v" + std::to_string(history().confirmed()) + " cannot be used (" +
-             head.status().message() + "); the robot holds until others are promoted");
-    return commit_and_fold();
-  }
-  swap_in(*std::move(head));
-  return {};
+  Result<std::optional<LoadedHead>> head = succession_.boot();
+  if (!head.ok()) return head.status();
+  if (*head) swap_in(**std::move(head));
+  return commit_wanted_ ? commit_and_fold() : Status{};
 }
 
 Status Deployment::fold() {
-  while (folded_ < log_->durable()) {
-    Result<std::vector<FeedItem>> items = log_->feed(folded_ + 1, kFeedBatch);
+  while (succession_.folded() < log_->durable()) {
+    Result<std::vector<FeedItem>> items = log_->feed(succession_.folded() + 1, kFeedBatch);
     if (may_pass(items.status())) return {};
     if (!items.ok()) return items.status();
-    if (items->empty()) return internal("the log has no entry " + std::to_string(folded_ + 1));
+    if (items->empty()) {
+      return internal("the log has no entry " + std::to_string(succession_.folded() + 1));
+    }
     for (const FeedItem& item : *items) {
-      Status folded = dataset_.apply(item);
-      const auto* steps = std::get_if<StepsRef>(&item);
-      if (folded.code() == Code::kDataLoss && steps != nullptr) {
-        tell(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
-        dataset_.pass_over(*steps);
-        folded = {};
-      }
+      const Status folded = succession_.fold(item);
       if (may_pass(folded)) return {};  // the same again after the next commit
       NUDGE_TRY(folded);
-      if (const auto* event = std::get_if<Event>(&item)) planner_.apply(*event);
-      folded_ = last_sequence(item);
     }
   }
   return {};
@@ -299,7 +291,7 @@ SegmentSpec Deployment::segment_spec() const {
 Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
                                const DemonstratorOptions& options) {
   const Actor expert = {.name = "scripted-expert", .role = Role::kScript};
-  const std::uint64_t before = dataset_.counts().demonstrations;
+  const std::uint64_t before = succession_.dataset().counts().demonstrations;
   std::size_t made = 0;
   for (std::uint64_t attempt = 0; made < count; ++attempt) {
     if (attempt > 10 * count + 10) {
@@ -347,17 +339,17 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
     Material material, const std::function<void(std::size_t)>& on_step) {
   const Config& config = options_.config;
   const auto seed = static_cast<std::uint64_t>(config.learner.seed);
-  const std::size_t available =
-      dataset_.counts().trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  const std::size_t available = succession_.dataset().counts().trainable[static_cast<std::size_t>(
+      SampleClass::kDemonstration)];
   if (available == 0) {
     return failed_precondition("the log holds no demonstrations to train on; record some first");
   }
   Lineage lineage;
   lineage.kind = WeightsKind::kFull;
-  lineage.prefix = dataset_.prefix();
+  lineage.prefix = succession_.dataset().prefix();
   lineage.config_hash = training_config_hash(config);
   lineage.backbone_hash = shape_.backbone_hash;
-  const Batch all = dataset_.demonstration_probe(available, seed);
+  const Batch all = succession_.dataset().demonstration_probe(available, seed);
   Result<std::vector<std::byte>> fresh =
       initial_weights(head_spec(config, shape_), all, seed, lineage);
   if (!fresh.ok()) return fresh.status();
@@ -375,7 +367,8 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
   Batch batch;
   const auto steps = static_cast<std::size_t>(config.learner.base_steps);
   for (std::size_t step = 0; step < steps; ++step) {
-    NUDGE_TRY(dataset_.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY(succession_.dataset().sample(batch, static_cast<std::size_t>(config.learner.batch),
+                                           mix, random));
     NUDGE_TRY((*trainer)->step(batch));
     if (on_step) on_step(step + 1);
   }
@@ -383,29 +376,18 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
 }
 
 Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {
-  NUDGE_TRY(rollout_->refresh_probes(dataset_));
-  const Instant now = robot_->now();
-  Result<Admission> admission = rollout_->consider(
-      weights, Offered::kByEngineer, history(), log_->next_weights_version(), lockstep_.wall(now));
-  if (!admission.ok()) return admission.status();
-  NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
-  if (admission->report.accepted) {
-    NUDGE_TRY(recorder_.append(WeightsPromoted{.version = admission->version}, moment(now),
-                               kOperator, ""));
-  }
+  const Result<WeightsVersion> installed = succession_.install(
+      weights, kOperator, log_->next_weights_version(), lockstep_.wall(robot_->now()));
   NUDGE_TRY(commit_and_fold());
-  if (!recording_) {
+  if (!installed.ok()) return installed;
+  std::optional<LoadedHead> head = succession_.take_due(/*person_drives=*/false);
+  if (!head) {
     return resource_exhausted(
         "the weights are not in use: the log cannot record them (see the message above); free "
         "some space and start again");
   }
-  if (!admission->report.accepted) {
-    return failed_precondition("the gate refused the weights (" + admission->report.reason +
-                               "): " + admission->report.detail);
-  }
-  probation_.on_confirmed(admission->version);
-  swap_in(std::move(admission->head));
-  return admission->version;
+  swap_in(*std::move(head));
+  return installed;
 }
 
 // ---- an episode ---------------------------------------------------------------------------------
@@ -424,7 +406,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   seen_ = false;
   robot_->render(true);
   seat_.begin_episode(seed);
-  probation_.on_episode_started();
+  succession_.on_episode_started();
 
   const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
   if (!result.ok()) {
@@ -451,11 +433,11 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
   const Status stands = end_control();
-  probation_.on_episode_ended();
+  succession_.on_episode_ended();
   NUDGE_TRY(commit_and_fold());  // first: what led to a fault is worth most
   NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
-  NUDGE_TRY(rollout_->refresh_probes(dataset_));
+  NUDGE_TRY(succession_.refresh_probes());
   // The learner does one round after the other. While one is under way in simulated time, this
   // episode waits for the next one's end, as it would in real time.
   if (arrivals_.empty()) NUDGE_TRY(learn(robot_->now()));
@@ -536,7 +518,7 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
   for (const AuthorityRecord& record : decision.records) {
     if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
       if (change->from == AuthorityState::kAuto && change->to == AuthorityState::kTakeover) {
-        probation_.on_takeover();
+        succession_.on_takeover();
         correction_began_ = now;
       }
     }
@@ -546,13 +528,11 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     const Step& step = *outcome.finished;
     if (step.source == ControlSource::kHuman) ++outcome_.human_steps;
     if (step.source == ControlSource::kPolicy || step.source == ControlSource::kNudge) {
-      probation_.on_auto_step((step.flags & kStepClamped) != 0);
+      succession_.on_auto_step((step.flags & kStepClamped) != 0);
     }
   }
-  if (outcome.played != 0 && outcome.played != history().live()) {
-    NUDGE_TRY(went_live(outcome.played, now));
-  }
-  if (decision.roll_back_weights) probation_.on_non_finite();
+  NUDGE_TRY(played(outcome.played, now));
+  if (decision.roll_back_weights) succession_.on_non_finite();
   NUDGE_TRY(heed_probation(now));
 
   if (recorder_.take_span_closed()) {
@@ -567,23 +547,8 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
 }
 
 Status Deployment::on_chunk(WeightsVersion version, Duration latency, const Status& taken) {
-  if (taken.code() == Code::kInvalidArgument) {
-    // Refused by the player, so it never reached the robot, and its version may never have played:
-    // the verdict is on that version all the same.
-    const WeightsRecord* record = history().find(version);
-    if (record == nullptr || record->state == WeightsState::kRolledBack) return {};
-    probation_.on_live(version, record->kind);
-    probation_.on_inference(latency);
-    probation_.on_non_finite();
-    if (std::exchange(refused_, version) != version) {
-      tell(LogLevel::kError, "policy",
-           "v" + std::to_string(version) + " gave an action that cannot be played (" +
-               taken.message() + "); the robot did not get it");
-    }
-    return {};
-  }
-  probation_.on_inference(latency);
-  return taken;
+  succession_.on_chunk(version, latency, taken);
+  return taken.code() == Code::kInvalidArgument ? Status{} : taken;
 }
 
 Status Deployment::end_control() {
@@ -634,50 +599,20 @@ Status Deployment::learn(Instant now) {
 }
 
 Status Deployment::take_arrivals(Instant now) {
-  const Moment judged = moment(robot_->now());  // settle() looks ahead; the log's clock does not
   while (!arrivals_.empty() && arrivals_.front().at <= now) {
     const Arrival arrival = std::move(arrivals_.front());
     arrivals_.pop_front();
     const CandidateMessage& candidate = arrival.candidate;
     const Instant begin = steady_now();
-    NUDGE_TRY(recorder_.append(CandidateReceived{.hash = sha256(candidate.weights),
-                                                 .parent = candidate.base,
-                                                 .kind = candidate.kind,
-                                                 .prefix = candidate.prefix,
-                                                 .train_seconds = candidate.train_seconds},
-                               judged));
     if (candidate.kind == WeightsKind::kFull && correction_began_ > arrival.ordered) {
       // In real time the new correction would have aborted the round.
       ++counts_.superseded;
-      NUDGE_TRY(recorder_.append(WeightsRejected{.hash = sha256(candidate.weights),
-                                                 .parent = candidate.base,
-                                                 .reason = "superseded",
-                                                 .detail = "a newer correction began meanwhile"},
-                                 judged));
-      NUDGE_TRY(commit_and_fold());
-      continue;
+      NUDGE_TRY(succession_.supersede(candidate));
+    } else {
+      NUDGE_TRY(succession_.consider(candidate, log_->next_weights_version(), lockstep_.wall(now)));
+      staged_until_ = now + (steady_now() - begin);
     }
-    Result<Admission> admission =
-        rollout_->consider(candidate.weights, Offered::kByLearner, history(),
-                           log_->next_weights_version(), lockstep_.wall(now));
-    if (!admission.ok()) {
-      tell(LogLevel::kError, "weights", admission.status().message());
-      continue;
-    }
-    NUDGE_TRY(recorder_.append(admission->record(), judged));
     NUDGE_TRY(commit_and_fold());
-    if (!admission->report.accepted) {
-      ++counts_.rejected;
-      tell(LogLevel::kWarn, "gate",
-           "weights refused (" + admission->report.reason + "): " + admission->report.detail);
-      continue;
-    }
-    ++counts_.accepted;
-    // Weights that the log does not hold yet do not run: a crash would lose track of them.
-    if (!recording_) continue;
-    staged_ = Staged{.at = now + (steady_now() - begin),
-                     .kind = admission->kind,
-                     .head = std::move(admission->head)};
   }
   return {};
 }
@@ -685,10 +620,10 @@ Status Deployment::take_arrivals(Instant now) {
 Status Deployment::adopt_staged(Instant now) {
   const AuthorityState state = controller_->authority().state();
   const bool person_drives = state == AuthorityState::kHuman || state == AuthorityState::kTakeover;
-  if (!staged_ || staged_->at > now || person_drives) return {};
-  if (history().find(staged_->head.version) == nullptr) return {};  // not folded yet
-  swap_in(std::move(staged_->head));
-  staged_.reset();
+  if (now < staged_until_) return {};
+  if (std::optional<LoadedHead> head = succession_.take_due(person_drives)) {
+    swap_in(*std::move(head));
+  }
   return {};
 }
 
@@ -698,82 +633,29 @@ void Deployment::swap_in(LoadedHead head) {
   slot_.collect();  // what was in use until now is freed here, on the publisher's side
 }
 
-Status Deployment::went_live(WeightsVersion version, Instant now) {
-  const WeightsRecord* record = history().find(version);
-  if (record == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
-  const WeightsKind kind = record->kind;
-  if (announced_ == version) return {};  // the disk is full, and the log takes it later
-  announced_ = version;
-  NUDGE_TRY(recorder_.append(WeightsLive{.version = version}, moment(now)));
+Status Deployment::played(WeightsVersion version, Instant now) {
+  const Result<bool> news = succession_.on_played(version);
+  if (!news.ok()) return news.status();
+  if (!*news) return {};
   NUDGE_TRY(commit_and_fold());
-  if (recording_) announced_ = 0;
-  probation_.on_live(version, kind);
-  tell(LogLevel::kInfo, "weights", "v" + std::to_string(version) + " is live");
   const double delay = seconds(now - correction_ended_);
-  if (kind == WeightsKind::kProvisional && !micro_measured_) {
-    delays_.micro.push_back(delay);
-    micro_measured_ = true;
-  } else if (kind == WeightsKind::kFull && !full_measured_) {
-    delays_.full.push_back(delay);
-    full_measured_ = true;
+  const bool provisional = history().find(version)->kind == WeightsKind::kProvisional;
+  bool& measured = provisional ? micro_measured_ : full_measured_;
+  if (!std::exchange(measured, true)) {
+    (provisional ? delays_.micro : delays_.full).push_back(delay);
   }
   return {};
 }
 
 Status Deployment::heed_probation(Instant now) {
-  const Verdict verdict = probation_.verdict();
-  if (verdict.kind == Verdict::Kind::kConfirm) {
-    ++counts_.confirmed;
-    NUDGE_TRY(recorder_.append(WeightsConfirmed{.version = verdict.version}, moment(now)));
-    NUDGE_TRY(commit_and_fold());
-    probation_.on_confirmed(verdict.version);
-    tell(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
-    if (const Status pruned = rollout_->prune(history()); !pruned.ok()) {
-      tell(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
-    }
-    return {};
+  Result<std::optional<LoadedHead>> back = succession_.heed();
+  if (!back.ok()) return back.status();
+  if (*back) {
+    arrivals_.clear();
+    swap_in(**std::move(back));
+    controller_->player().flush(now);
   }
-  if (verdict.kind == Verdict::Kind::kRollBack) {
-    tell(LogLevel::kWarn, "probation",
-         "rolling back v" + std::to_string(verdict.version) + " to v" + std::to_string(verdict.to) +
-             ": " + verdict.detail);
-    return roll_back(verdict.version, verdict.to, verdict.reason, now);
-  }
-  return {};
-}
-
-Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason,
-                             Instant now) {
-  ++counts_.rolled_back;
-  NUDGE_TRY(
-      recorder_.append(WeightsRolledBack{.from = from, .to = to, .reason = reason}, moment(now)));
-  NUDGE_TRY(commit_and_fold());
-  staged_.reset();
-  arrivals_.clear();
-  LoadedHead head;  // none: the robot holds
-  if (to != 0) {
-    Result<LoadedHead> loaded = rollout_->load(to, history());
-    if (loaded.ok()) {
-      head = *std::move(loaded);
-    } else {
-      NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = loaded.status().message()},
-                                 moment(now)));
-      tell(LogLevel::kError, "weights",
-           "the confirmed weights v" + std::to_string(to) + " cannot be used (" +
-               loaded.status().message() + "); the robot holds until others are promoted");
-    }
-  }
-  swap_in(std::move(head));
-  controller_->player().flush(now);
-  probation_.on_rolled_back(to);
-  if (planner_.wants_pause()) {
-    tell(LogLevel::kWarn, "learner",
-         "learning is paused: weights were rolled back too often in a row");
-    NUDGE_TRY(
-        recorder_.append(LearningPaused{.reason = "rolled back twice in a row"}, moment(now)));
-    NUDGE_TRY(commit_and_fold());
-  }
-  return {};
+  return commit_wanted_ ? commit_and_fold() : Status{};
 }
 
 Status Deployment::settle() {
@@ -791,6 +673,11 @@ Result<std::shared_ptr<const Weights>> Deployment::newest_full_weights() {
 
 DeploymentCounts Deployment::counts() const {
   DeploymentCounts counts = counts_;
+  const SuccessionCounts& weights = succession_.counts();
+  counts.accepted = weights.accepted;
+  counts.rejected = weights.rejected;
+  counts.confirmed = weights.confirmed;
+  counts.rolled_back = weights.rolled_back;
   if (host_) counts.learner_deaths = host_->deaths();
   return counts;
 }
