@@ -1,12 +1,11 @@
 #include "src/loop/deployment.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "policy/trainer.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/state_folder.h"
 
 namespace nudge {
 namespace {
@@ -18,32 +17,6 @@ constexpr int kTicksToStandStill = 100;
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 // Who starts and ends episodes: the person who runs the command.
 const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
-
-Status make_folder(const std::string& path) {
-  std::error_code error;
-  const bool made = std::filesystem::create_directories(path, error);
-  if (error) {
-    const std::string text =
-        "cannot make the folder " + path + ": " + error.message() + "; choose another with --state";
-    return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
-  }
-  // A folder that was there keeps the rights that its owner gave it.
-  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  return {};
-}
-
-Status write_config(const std::string& path, const Config& config) {
-  LoadedConfig loaded;
-  loaded.config = config;
-  for (const ConfigKey& key : config_keys()) {
-    loaded.sources[key.name] = {.origin = ConfigOrigin::kFile, .where = "in force"};
-  }
-  std::ofstream file(path, std::ios::trunc);
-  file << print_config(loaded);
-  file.flush();
-  if (!file) return unavailable("cannot write " + path + "; is the disk full?");
-  return {};
-}
 
 SupervisorOptions supervisor_options(const Config& config) {
   SupervisorOptions options;
@@ -67,18 +40,6 @@ bool may_pass(const Status& status) {
   return status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
 }
 
-// STOP outlives a restart: it holds until somebody has reset it.
-Result<bool> stop_is_latched(Log& log) {
-  const Result<std::vector<Event>> events = log.events({"stopped", "stop_reset"}, 1, SIZE_MAX);
-  if (!events.ok()) return events.status();
-  return !events->empty() && std::holds_alternative<Stopped>(events->back().payload);
-}
-
-// Unique over restarts: wall time is only a name here.
-std::string new_boot_id(WallTime wall) {
-  return "boot-" + std::to_string(wall.time_since_epoch().count());
-}
-
 }  // namespace
 
 struct Deployment::Parts {
@@ -99,7 +60,7 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   Parts parts;
   parts.wall = wall_now();
   parts.boot = new_boot_id(parts.wall);
-  NUDGE_TRY(make_folder(options.state_folder));
+  NUDGE_TRY(make_state_folder(options.state_folder));
 
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(kitchen_options(config));
   if (!robot.ok()) return robot.status();
@@ -111,18 +72,13 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   parts.shape = policy_shape(spec, **backbone);
   parts.inference = std::make_unique<Inference>(*std::move(backbone), 0);
 
-  LogOptions log_options;
-  log_options.dir = options.state_folder + "/log";
-  log_options.boot = parts.boot;
-  log_options.now = parts.robot->now();
-  log_options.wall_now = parts.wall;
-  log_options.segment_grow_bytes = static_cast<std::uint64_t>(config.log.segment_bytes);
-  log_options.checkpoint_bytes = static_cast<std::size_t>(config.log.wal_limit_bytes);
+  const LogOptions log_options =
+      state_log_options(options.state_folder, config, parts.boot, parts.robot->now(), parts.wall);
   Result<std::unique_ptr<Log>> log = Log::open(*options.files, log_options);
   if (!log.ok()) return log.status();
   parts.log = *std::move(log);
   // Not before the lock: a daemon at work in this folder has its own configuration there.
-  NUDGE_TRY(write_config(options.state_folder + "/config.toml", config));
+  NUDGE_TRY(write_config_in_force(options.state_folder, config));
 
   AuthorityBoot authority_boot;
   authority_boot.last_epoch = parts.log->next_lease_epoch() - 1;
@@ -134,41 +90,15 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   if (!controller.ok()) return controller.status();
   parts.controller = *std::move(controller);
 
-  const std::string weights_folder = options.state_folder + "/weights";
-  RolloutOptions rollout_options;
-  rollout_options.folder = weights_folder;
-  rollout_options.robot = spec.id;
-  rollout_options.gate = gate_options(config);
-  rollout_options.head = head_spec(config, parts.shape);
-  rollout_options.backbone_hash = parts.shape.backbone_hash;
-  rollout_options.probe_held_out = static_cast<std::size_t>(config.gate.probe_heldout);
-  rollout_options.probe_demonstrations = static_cast<std::size_t>(config.gate.probe_demonstrations);
-  rollout_options.probe_recent = static_cast<std::size_t>(config.gate.probe_observations);
-  rollout_options.keep = static_cast<std::size_t>(config.weights.keep);
-  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(rollout_options);
+  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
+      rollout_options(config, options.state_folder + "/weights", spec.id, parts.shape));
   if (!rollout.ok()) return rollout.status();
   parts.rollout = *std::move(rollout);
 
   if (options.learn) {
-    LearnerHostOptions host;
-    host.socket_path = options.state_folder + "/run/learner";
-    if (!options.program.empty()) {
-      host.process.command = {options.program, "learn",
-                              "--endpoint",    "ipc://" + host.socket_path,
-                              "--config",      options.state_folder + "/config.toml"};
-    }
-    host.process.nice = static_cast<int>(config.learner.nice);
-    host.process.restart_first = from_seconds(config.learner.restart_first_s);
-    host.process.restart_max = from_seconds(config.learner.restart_max_s);
-    host.process.log_file = options.state_folder + "/learner.log";
-    host.welcome.feature_size = static_cast<std::uint32_t>(parts.shape.feature_size);
-    host.welcome.proprioception_size = static_cast<std::uint32_t>(parts.shape.proprioception_size);
-    host.welcome.action_size = static_cast<std::uint32_t>(parts.shape.action_size);
-    host.welcome.policy_period_ns = static_cast<std::uint64_t>(parts.shape.policy_period.count());
-    host.welcome.backbone_hash = parts.shape.backbone_hash;
-    host.welcome.weights_folder = std::filesystem::absolute(weights_folder).string();
-    host.config_hash = training_config_hash(config);
-    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(host, steady_now);
+    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(
+        learner_host_options(config, options.state_folder, options.program, parts.shape),
+        steady_now);
     if (!opened.ok()) return opened.status();
     parts.host = *std::move(opened);
   }
@@ -274,17 +204,7 @@ Status Deployment::commit_and_fold() {
   return fold();
 }
 
-SegmentSpec Deployment::segment_spec() const {
-  SegmentSpec segment;
-  segment.feature_size = shape_.feature_size;
-  segment.proprioception_size = shape_.proprioception_size;
-  segment.action_size = shape_.action_size;
-  segment.backbone_hash = shape_.backbone_hash;
-  for (const CameraSpec& camera : robot_->spec().observation.cameras) {
-    segment.cameras.push_back(camera.name);
-  }
-  return segment;
-}
+SegmentSpec Deployment::segment_spec() const { return nudge::segment_spec(robot_->spec(), shape_); }
 
 // ---- first weights ------------------------------------------------------------------------------
 
@@ -418,8 +338,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   for (int look = 0; look < 3 && seat_.label() == LabelValue::kNone; ++look) {
     Result<Observation> last = robot_->observe();
     if (!last.ok()) return last.status();
-    std::vector<FeedbackMessage> messages =
-        seat_.look(*last, controller_->authority(), controller_->control_tick(), robot_->now());
+    std::vector<FeedbackMessage> messages = seat_.look(*last, seat_view(robot_->now()));
     std::erase_if(messages, [](const FeedbackMessage& message) {
       return !std::holds_alternative<LabelMessage>(message.body);
     });
@@ -453,6 +372,15 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
            std::to_string(outcome_.policy_steps) + " steps, " + std::to_string(outcome_.takeovers) +
            " takeovers, weights v" + std::to_string(outcome_.weights));
   return outcome_;
+}
+
+SeatView Deployment::seat_view(Instant now) const {
+  const Authority& authority = controller_->authority();
+  return {.state = authority.state(),
+          .holder = authority.lease().holder,
+          .epoch = authority.lease().epoch,
+          .tick = controller_->control_tick(),
+          .now = now};
 }
 
 Status Deployment::receive(const std::vector<FeedbackMessage>& messages) {
@@ -494,8 +422,7 @@ Status Deployment::before_tick(Instant now, ControlInputs& inputs) {
                      .body = HandBack{}});
   }
   if (seen_) {
-    NUDGE_TRY(receive(seat_.look(controller_->observation(), controller_->authority(),
-                                 controller_->control_tick(), now)));
+    NUDGE_TRY(receive(seat_.look(controller_->observation(), seat_view(now))));
   }
   inputs.acts = acts_;
   inputs.jog = jog_ ? &*jog_ : nullptr;

@@ -134,6 +134,7 @@ class Deployment final : private Companion {
   Status receive(const std::vector<FeedbackMessage>& messages);
   Status end_control();
   Moment moment(Instant now) const;
+  SeatView seat_view(Instant now) const;
   SegmentSpec segment_spec() const;
   void tell(LogLevel level, std::string_view component, const std::string& message) const;
 
