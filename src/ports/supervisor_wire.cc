@@ -288,16 +288,6 @@ std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
-std::string_view name_of(Role role) {
-  switch (role) {
-    case Role::kScript: return "script";
-    case Role::kViewer: return "viewer";
-    case Role::kSupervisor: return "supervisor";
-    case Role::kEngineer: return "engineer";
-  }
-  return "unknown";
-}
-
 std::string_view name_of(ControlSource source) {
   switch (source) {
     case ControlSource::kHold: return "hold";
@@ -328,7 +318,7 @@ std::string_view driver_of(const EpisodeRow& row) {
 }
 
 Json actor_json(const Actor& actor) {
-  return {{"name", actor.name}, {"role", name_of(actor.role)}};
+  return {{"name", actor.name}, {"role", to_string(actor.role)}};
 }
 
 Json channels_json(const std::vector<Channel>& channels) {
@@ -386,6 +376,16 @@ Json gate_json(const std::string& gate) {
 }
 
 }  // namespace
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::kScript: return "script";
+    case Role::kViewer: return "viewer";
+    case Role::kSupervisor: return "supervisor";
+    case Role::kEngineer: return "engineer";
+  }
+  return "unknown";
+}
 
 bool is_message_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {

@@ -59,6 +59,9 @@ struct RefusedMessage {
 Result<ClientMessage> parse_client_message(std::string_view text, const Actor& actor,
                                            RefusedMessage* refused = nullptr);
 
+// "script", "viewer", "supervisor", "engineer"
+std::string_view to_string(Role role);
+
 // [A-Za-z0-9_.:-]{1,64}
 bool is_message_id(std::string_view id);
 
