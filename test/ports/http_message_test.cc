@@ -10,9 +10,8 @@ namespace {
 TEST(HttpMessage, MakesProblemsOfRfc9457) {
   const HttpResponse response = problem(404, "not_found", "no \"such\" thing");
   EXPECT_EQ(response.content_type, "application/problem+json");
-  EXPECT_EQ(response.body,
-            R"({"type":"about:blank","title":"Not Found","status":404,)"
-            R"("detail":"no \"such\" thing","code":"not_found"})");
+  EXPECT_EQ(response.body, R"({"type":"about:blank","title":"Not Found","status":404,)"
+                           R"("detail":"no \"such\" thing","code":"not_found"})");
 }
 
 TEST(HttpMessage, QuotesBytesThatAreNotUtf8WithoutFailing) {

@@ -10,9 +10,9 @@ TEST(HttpRules, ServesItsOwnNamesWithThePortOnly) {
   for (const char* host : {"127.0.0.1:8080", "localhost:8080", "LocalHost:8080", "[::1]:8080"}) {
     EXPECT_TRUE(is_served_host(hosts, host)) << host;
   }
-  for (const char* host : {"", "127.0.0.1", "localhost", "localhost:80", "localhost:8080.",
-                           "evil.example:8080", "127.0.0.1:8080@evil.example", "::1:8080",
-                           "localhost:08080", "xlocalhost:8080"}) {
+  for (const char* host :
+       {"", "127.0.0.1", "localhost", "localhost:80", "localhost:8080.", "evil.example:8080",
+        "127.0.0.1:8080@evil.example", "::1:8080", "localhost:08080", "xlocalhost:8080"}) {
     EXPECT_FALSE(is_served_host(hosts, host)) << host;
   }
 }
@@ -55,10 +55,26 @@ TEST(HttpRules, KeepsTheFirstOfARepeatedParameter) {
 }
 
 TEST(HttpRules, RefusesTargetsThatNobodyHonestSends) {
-  for (const char* target :
-       {"", "*", "a", "http://localhost/", "/%", "/%4", "/%zz", "/%00", "/a%0d%0ab", "/a%2fb",
-        "/a%2Fb", "/..", "/../etc/passwd", "/a/../b", "/%2e%2e/b", "/./a", "/a/.", "/?a=%0a",
-        "/?%=1", "/?a=%1"}) {
+  for (const char* target : {"",
+                             "*",
+                             "a",
+                             "http://localhost/",
+                             "/%",
+                             "/%4",
+                             "/%zz",
+                             "/%00",
+                             "/a%0d%0ab",
+                             "/a%2fb",
+                             "/a%2Fb",
+                             "/..",
+                             "/../etc/passwd",
+                             "/a/../b",
+                             "/%2e%2e/b",
+                             "/./a",
+                             "/a/.",
+                             "/?a=%0a",
+                             "/?%=1",
+                             "/?a=%1"}) {
     EXPECT_FALSE(parse_target(target)) << target;
   }
   std::string many = "/?";
@@ -103,8 +119,9 @@ TEST(HttpRules, CallsWhoeverHasNoProperNameAPerson) {
   for (const std::string& name :
        {std::string(), std::string("  "), std::string("a\nb"), std::string("a\0b", 3), too_long,
         std::string("\xff"), std::string("\xc3"), std::string("\xc0\x80"),
-        std::string("\xed\xa0\x80"), std::string("a\xe2\x80\xae"
-                                                 "b"),
+        std::string("\xed\xa0\x80"),
+        std::string("a\xe2\x80\xae"
+                    "b"),
         std::string("a\xc2\x85"), std::string("\x7f")}) {
     EXPECT_EQ(display_name(name, 7), "person#7") << name;
   }
