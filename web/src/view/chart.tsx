@@ -50,7 +50,7 @@ export function Chart(props: Props): JSX.Element {
       axes: [
         { stroke: ink, font, size: 22, gap: 2, grid: { show: false }, ticks: { show: false }, space: 60 },
         {
-          stroke: ink, font, size: 34, gap: 4, grid: { stroke: grid, width: 1 }, ticks: { show: false },
+          stroke: ink, font, size: 42, gap: 4, grid: { stroke: grid, width: 1 }, ticks: { show: false },
           space: 26, values: (_plot, marks) => marks.map((mark) => `${mark}${props.unit}`),
         },
       ],

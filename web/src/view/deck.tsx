@@ -7,7 +7,9 @@ import { mayDrive, useSession, useShown } from "./seat";
 import { Stick } from "./stick";
 
 const phaseWords = {
-  rest: "Touch a stick, or hold a key, to take over", asking: "Asking for control",
+  rest: matchMedia("(pointer: coarse)").matches
+    ? "Touch a stick to take over" : "Hold a stick or a key to take over",
+  asking: "Asking for control",
   waiting: "Keep holding", driving: "You drive", refused: "Refused: let go",
   spent: "Control ended: let go, then press again",
 } as const;

@@ -53,14 +53,14 @@ export function Gauge(): JSX.Element {
   const done = wishOf(channels, executed, viewpoint);
   return (
     <figure class="gauge">
-      <svg viewBox="-62 -66 196 132" role="img"
+      <svg viewBox="-60 -66 208 132" role="img"
         aria-label="Motion: what the policy wanted (hollow) and what was done (full)">
         <circle class="plane" r="54" />
         <path class="plane" d="M-54 0H54M0-54V54" />
         <Arrow wish={wanted} kind="wanted" />
         <Arrow wish={done} kind="done" />
-        <Bar at={84} label={["up", "down"]} wanted={wanted?.up} done={done?.up} />
-        <Bar at={117} label={["open", "close"]} wanted={wanted?.open} done={done?.open} />
+        <Bar at={82} label={["up", "down"]} wanted={wanted?.up} done={done?.up} />
+        <Bar at={123} label={["open", "close"]} wanted={wanted?.open} done={done?.open} />
       </svg>
       <figcaption><span class="key wanted" /> policy wanted <span class="key done" /> done</figcaption>
     </figure>

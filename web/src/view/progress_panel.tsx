@@ -19,14 +19,14 @@ export function ProgressPanel(): JSX.Element {
   return (
     <div class="panel progress">
       <div class="figure">
-        <h3>Success <small>of the last {rate?.of ?? 0} labelled</small></h3>
+        <h3 title="Of the newest episodes that have a label">Success <small>last {rate?.of ?? 0} labelled</small></h3>
         <p><b class="digits">{labelled ? percent(rate.successes / rate.of) : "–"}</b>
           <small class="digits">{labelled ? `${percent(rate.low)} to ${percent(rate.high)}` : ""}</small></p>
         <Chart label="Success rate by episode, with its 95 % interval" unit="%" curve={success}
           color="--good" top={() => 100} />
       </div>
       <div class="figure">
-        <h3>Takeovers <small>per 100 steps, last 20 episodes</small></h3>
+        <h3>Takeovers <small>per 100 steps</small></h3>
         <p><b class="digits">{often === undefined || often === null ? "–" : often.toFixed(2)}</b></p>
         <Chart label="Takeovers per 100 steps by episode" unit="" curve={takeovers} color="--person"
           top={(highest) => Math.max(1, Math.ceil((highest || 0) * 1.15))} />

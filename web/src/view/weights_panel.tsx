@@ -13,12 +13,15 @@ const reasons: Record<string, string> = {
 
 const isFull = (kind: string): boolean => kind === "full";
 
-function Row(props: { row: WeightsVersion; live: boolean; confirmed: boolean; engineer: boolean }): JSX.Element {
+function Row(props: { row: WeightsVersion; live: boolean; newestConfirmed: number; engineer: boolean }): JSX.Element {
   const session = useSession();
   const { row } = props;
+  const confirmed = row.version === props.newestConfirmed;
   const fate = row.state === "rolled_back"
     ? `rolled back${row.reason === "" ? "" : `: ${reasons[row.reason] ?? row.reason}`}`
-    : row.state === "confirmed" ? "confirmed" : row.wasLive ? "on probation" : "not used yet";
+    : row.state === "confirmed" ? "confirmed"
+    : !row.wasLive ? "has not acted"
+    : isFull(row.kind) && row.version > props.newestConfirmed ? "on probation" : "acted";
   return (
     <li class={`version ${isFull(row.kind) ? "full" : "quick"}`} data-state={row.state} aria-current={props.live}>
       <span class="rail" aria-hidden="true"><i /></span>
@@ -29,8 +32,8 @@ function Row(props: { row: WeightsVersion; live: boolean; confirmed: boolean; en
       </span>
       <span class="tags">
         {props.live && <em class="tag live">live</em>}
-        {props.confirmed && <em class="tag confirmed">confirmed</em>}
-        {props.engineer && !props.confirmed && isFull(row.kind) && row.state !== "rolled_back" && (
+        {confirmed && <em class="tag confirmed">confirmed</em>}
+        {props.engineer && !confirmed && isFull(row.kind) && row.state !== "rolled_back" && (
           <ConfirmButton class="small" again="Again" title="Confirm this version now, and let it act"
             onConfirm={() => session.promote(row.version)}>Promote</ConfirmButton>
         )}
@@ -76,7 +79,7 @@ export function WeightsPanel(): JSX.Element {
       <ol class="versions" aria-label="Versions, newest first">
         {(weights?.versions ?? []).map((row) => (
           <Row key={row.version} row={row} live={row.version === weights?.live}
-            confirmed={row.version === weights?.confirmed} engineer={engineer && able} />
+            newestConfirmed={weights?.confirmed ?? 0} engineer={engineer && able} />
         ))}
         {(weights?.versions.length ?? 0) === 0 && <li class="quiet">No versions yet.</li>}
       </ol>
