@@ -79,6 +79,11 @@ while (($# > 0)); do
   shift
 done
 if [[ "$build" == no ]]; then packages=(); fi
+# The page's tools may come from elsewhere than a package; only what is missing is added.
+if [[ "$build" != no ]]; then
+  if ! command -v node >/dev/null && ! command -v nodejs >/dev/null; then more+=(nodejs); fi
+  if ! command -v npm >/dev/null; then more+=(npm); fi
+fi
 packages+=("${more[@]}")
 
 if ! command -v dpkg-query >/dev/null; then

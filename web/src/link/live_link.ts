@@ -1,0 +1,155 @@
+// The WebSocket to the daemon: opens it, opens it again when it is lost, measures its round trip.
+import type { ClientMessage, DaemonMessage } from "../wire/messages";
+import { parseDaemonMessage } from "../wire/parse";
+import { BackOff } from "./back_off";
+import { RoundTrip } from "./round_trip";
+
+export interface LinkEvents {
+  opened: () => void; // the daemon has said hello
+  message: (message: DaemonMessage) => void;
+  binary: (bytes: ArrayBuffer, at: number) => void;
+  lost: (detail: string, refused: boolean) => void;
+  roundTrip: (ms: number | undefined, jitterMs: number) => void;
+  silent: (silent: boolean) => void; // connected, but nothing comes
+}
+
+export interface LinkOptions {
+  base: string; // "http://127.0.0.1:8080"
+  token: string;
+  name: string;
+}
+
+const pingMs = 250;
+const silentMs = 600; // a status comes every 50 ms
+const deadMs = 3000; // then the connection is given up
+
+const closeReasons: Record<number, string> = {
+  1008: "The daemon closed the link: this page broke one of its rules.",
+  1009: "The daemon closed the link: a message was too long.",
+  1013: "The daemon closed the link: this page did not keep up.",
+};
+
+export class LiveLink {
+  #socket: WebSocket | undefined;
+  #backOff = new BackOff();
+  #roundTrip = new RoundTrip();
+  #heard = 0;
+  #greeted = false;
+  #silent = false;
+  #retry: number | undefined;
+
+  constructor(private readonly options: LinkOptions, private readonly events: LinkEvents) {
+    window.setInterval(() => this.#beat(), pingMs);
+    // A network that has come back is used at once.
+    window.addEventListener("online", () => this.#reconnectNow());
+    this.#connect();
+  }
+
+  get open(): boolean {
+    return this.#greeted;
+  }
+
+  // False: not connected; the message is gone.
+  send(message: ClientMessage): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  #connect(): void {
+    this.#retry = undefined;
+    const url = new URL("/api/v1/live", this.options.base);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.searchParams.set("name", this.options.name);
+    const socket = new WebSocket(url, ["nudge.v1", `nudge.token.${this.options.token}`]);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#heard = performance.now();
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.#receive(event.data);
+    socket.onclose = (event) => {
+      if (this.#socket === socket) this.#closed(event.code, event.reason);
+    };
+  }
+
+  #receive(data: string | ArrayBuffer): void {
+    const now = performance.now();
+    this.#heard = now;
+    if (this.#silent) {
+      this.#silent = false;
+      this.events.silent(false);
+    }
+    if (typeof data !== "string") {
+      this.events.binary(data, now);
+      return;
+    }
+    const message = parseDaemonMessage(data);
+    if (message === undefined) return;
+    if (message.type === "pong") {
+      this.#roundTrip.add(now - message.sent);
+      this.events.roundTrip(this.#roundTrip.ms, this.#roundTrip.jitterMs);
+      return;
+    }
+    this.events.message(message);
+    if (message.type === "hello") {
+      this.#greeted = true;
+      this.#backOff.reset();
+      this.events.opened();
+    }
+  }
+
+  #beat(): void {
+    if (this.#socket === undefined) return;
+    const now = performance.now();
+    const quiet = now - this.#heard;
+    if (quiet > deadMs) {
+      // A half-open connection would take minutes to be noticed by the system.
+      const socket = this.#socket;
+      this.#closed(1006, "");
+      socket.close();
+      return;
+    }
+    if (!this.#greeted) return;
+    if (quiet > silentMs && !this.#silent) {
+      this.#silent = true;
+      this.events.silent(true);
+    }
+    this.send({ type: "ping", sent: now });
+  }
+
+  #closed(code: number, reason: string): void {
+    const greeted = this.#greeted;
+    this.#socket = undefined;
+    this.#greeted = false;
+    this.#silent = false;
+    this.#roundTrip.reset();
+    this.events.roundTrip(undefined, 0);
+    this.events.lost(reason || closeReasons[code] || "", false);
+    this.#retry = window.setTimeout(() => this.#connect(), this.#backOff.nextMs());
+    if (!greeted) void this.#askWhy();
+  }
+
+  #reconnectNow(): void {
+    if (this.#retry === undefined) return;
+    window.clearTimeout(this.#retry);
+    this.#connect();
+  }
+
+  // A browser does not tell a page why an upgrade was refused; a plain request does.
+  async #askWhy(): Promise<void> {
+    try {
+      const answer = await fetch(new URL("/api/v1/status", this.options.base), {
+        headers: { authorization: `Bearer ${this.options.token}` },
+        cache: "no-store",
+      });
+      if (answer.status === 401) {
+        this.events.lost("The daemon does not know this token.", true);
+      } else if (answer.status === 403) {
+        this.events.lost("The daemon does not serve this address.", true);
+      } else if (answer.status === 503) {
+        this.events.lost("Too many people are connected.", false);
+      }
+    } catch {
+      this.events.lost("Nothing answers at this address. Is the daemon running?", false);
+    }
+  }
+}

@@ -1,0 +1,344 @@
+// The page's part in the conversation: what people do becomes messages, what the daemon says becomes
+// the page's state.
+import { Driver } from "../drive/driver";
+import type { Viewpoint } from "../drive/jog";
+import { LiveLink } from "../link/live_link";
+import type { LinkOptions } from "../link/live_link";
+import { Outbox } from "../link/outbox";
+import type { Outcome } from "../link/outbox";
+import { StopLatch, stopRepeatMs } from "../link/stop_latch";
+import { Chime } from "../sound/chime";
+import { parseFrame } from "../wire/frame";
+import type { Frame } from "../wire/frame";
+import { MessageIds, sessionPrefix } from "../wire/message_id";
+import type { Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning } from "../wire/messages";
+import { firstState } from "./page_state";
+import type { SaidWords } from "./page_state";
+import { preference, setPreference } from "./preferences";
+import { robotWord, shortName } from "./robot_word";
+import type { Mood } from "./robot_word";
+import { Store } from "./store";
+
+type FrameHandler = (frame: Frame, at: number) => void;
+
+const keptEvents = 60;
+const keptWords = 5;
+const noticeMs = 5000;
+
+export class Session {
+  readonly store = new Store(firstState);
+  readonly driver: Driver;
+  readonly chime = new Chime();
+  #link: LiveLink;
+  #outbox = new Outbox();
+  #stop = new StopLatch();
+  #ids = new MessageIds(sessionPrefix((bytes) => crypto.getRandomValues(bytes)));
+  #frames = new Map<number, FrameHandler>();
+  #notices = 0;
+  #mood: Mood | undefined;
+
+  constructor(private readonly options: LinkOptions) {
+    this.driver = new Driver({
+      linked: () => this.#link.open,
+      askForLease: () => this.#askForLease(),
+      send: (jog) => this.#link.send(jog),
+      newestTick: () => this.store.value.status?.tick ?? 0,
+      channels: () => this.store.value.hello?.robot.action ?? [],
+      speed: () => this.store.value.speed,
+      viewpoint: () => this.store.value.viewpoint,
+      changed: () => this.#showDriving(),
+    });
+    this.#link = new LiveLink(options, {
+      opened: () => this.#opened(),
+      message: (message) => this.#receive(message),
+      binary: (bytes, at) => {
+        const frame = parseFrame(bytes);
+        if (frame !== undefined) this.#frames.get(frame.camera)?.(frame, at);
+      },
+      lost: (detail, refused) => this.#lost(detail, refused),
+      roundTrip: (roundTripMs, jitterMs) => this.store.set({ roundTripMs, jitterMs }),
+      silent: (silent) => {
+        if (silent) this.driver.deadMan.linkLost();
+        this.store.set({ link: silent ? "lost" : "open", linkDetail: "The daemon is silent." });
+        this.#ring();
+      },
+    });
+    window.setInterval(() => this.#repeatStop(), stopRepeatMs / 2);
+    window.setInterval(() => {
+      if (this.#link.open) this.#outbox.tick(performance.now());
+    }, 500);
+    this.store.set({
+      speed: Number(preference("speed")) || firstState.speed,
+      viewpoint: preference("viewpoint") === "behind" ? "behind" : "facing",
+      muted: preference("muted") === "yes",
+    });
+    this.chime.muted = this.store.value.muted;
+  }
+
+  // ---- what people do ------------------------------------------------------------------------
+
+  stop(): void {
+    this.driver.dropAll();
+    const due = this.#stop.press(this.#ids.next(), performance.now());
+    this.store.set({ stopPending: true, stopTold: this.store.value.stopTold + 1 });
+    due.forEach((id) => this.#sendStop(id));
+  }
+
+  start(): void {
+    this.driver.dropAll();
+    this.#act({ type: "hand_back" });
+  }
+
+  hold(): void {
+    this.driver.dropAll();
+    this.#act({ type: "hold" });
+  }
+
+  release(): void {
+    this.driver.dropAll();
+    this.#act({ type: "release" });
+  }
+
+  resetStop(): void {
+    this.#act({ type: "reset_stop" });
+  }
+
+  resetFault(): void {
+    this.#act({ type: "reset_fault" });
+  }
+
+  label(episode: number, value: LabelValue): void {
+    const words: Record<LabelValue, string> = {
+      success: "worked", failure: "failed", discard: "discarded", none: "no label",
+    };
+    const which = episode === 0 ? "Episode" : `Episode ${episode}`;
+    this.#act({ type: "label", episode, span: 0, value }, `${which}: ${words[value]}`);
+  }
+
+  undo(seconds: number): void {
+    this.#act({ type: "undo", seconds }, `The last ${seconds} s will not be learned from`);
+  }
+
+  say(text: string, meant: Meaning): void {
+    const act = this.#identified({ type: "words", text, meant });
+    const mine: SaidWords = { id: act.id, who: "you", text, meant, state: "sending", echo: "" };
+    this.#setWords([mine, ...this.store.value.words]);
+    this.#send(act, (outcome) => {
+      const ok = outcome.kind === "ack" && outcome.ack.ok;
+      const echo = outcome.kind === "ack" ? outcome.ack.echo || outcome.ack.message : outcome.message;
+      this.#setWords(this.store.value.words.map((each) =>
+        each.id === act.id ? { ...each, state: ok ? "stored" : "refused", echo } : each));
+    });
+  }
+
+  rollBack(): void {
+    this.#act({ type: "roll_back" }, "Rolled back");
+  }
+
+  promote(version: number): void {
+    this.#act({ type: "promote", version }, `Version ${version} promoted`);
+  }
+
+  resumeLearning(): void {
+    this.#act({ type: "resume_learning" }, "Learning goes on");
+  }
+
+  setSpeed(speed: number): void {
+    const bounded = Math.min(1, Math.max(0.1, Math.round(speed * 20) / 20));
+    setPreference("speed", String(bounded));
+    this.store.set({ speed: bounded });
+  }
+
+  setViewpoint(viewpoint: Viewpoint): void {
+    // What a held stick means must not turn round under the hand.
+    this.driver.dropAll();
+    setPreference("viewpoint", viewpoint);
+    this.store.set({ viewpoint });
+  }
+
+  setMuted(muted: boolean): void {
+    setPreference("muted", muted ? "yes" : "no");
+    this.chime.muted = muted;
+    this.store.set({ muted });
+  }
+
+  // ---- cameras -------------------------------------------------------------------------------
+
+  onFrames(camera: number, handler: FrameHandler): () => void {
+    this.#frames.set(camera, handler);
+    return () => this.#frames.delete(camera);
+  }
+
+  frameSeen(camera: number, sequence: number): void {
+    this.#link.send({ type: "frame_seen", camera, sequence });
+  }
+
+  // ---- the conversation ----------------------------------------------------------------------
+
+  #opened(): void {
+    const cameras = this.store.value.hello?.robot.cameras ?? [];
+    this.#link.send({ type: "frames", cameras: cameras.map((camera) => camera.name) });
+    const now = performance.now();
+    for (const act of this.#outbox.forNewLink(now)) this.#link.send(act);
+    this.#stop.newLink();
+    this.#repeatStop();
+  }
+
+  #receive(message: DaemonMessage): void {
+    switch (message.type) {
+      case "hello":
+        this.store.set({ hello: message, link: "open", linkDetail: "", status: undefined });
+        break;
+      case "status":
+        this.driver.deadMan.observe(message);
+        this.store.set({
+          status: message,
+          busy: message.lease.holder === undefined || message.lease.mine ? "" : this.store.value.busy,
+        });
+        this.#showDriving();
+        this.#ring();
+        break;
+      case "event":
+        this.#note(message);
+        break;
+      case "curves":
+        this.store.set({ curves: message });
+        break;
+      case "weights":
+        this.store.set({ weights: message });
+        break;
+      case "ack":
+        if (this.#stop.acknowledged(message.id)) {
+          this.store.set({ stopPending: this.#stop.pending });
+          if (!message.ok) this.#tell("bad", `STOP was refused: ${message.message}`);
+        } else {
+          this.#outbox.acknowledged(message);
+        }
+        break;
+      case "pong":
+        break;
+    }
+  }
+
+  #lost(detail: string, refused: boolean): void {
+    this.driver.deadMan.linkLost();
+    this.#outbox.linkLost();
+    this.store.set({
+      link: refused ? "refused" : this.store.value.hello === undefined ? "connecting" : "lost",
+      linkDetail: detail || this.store.value.linkDetail, busy: "",
+    });
+    this.#showDriving();
+    this.#ring();
+  }
+
+  #note(event: LogEvent): void {
+    this.store.set({ events: [event, ...this.store.value.events].slice(0, keptEvents) });
+    const you = this.store.value.hello?.you.name;
+    if (event.kind === "words" && event.actor.name !== you) {
+      const text = event.data["text"];
+      const echo = event.data["understood_as"];
+      this.#setWords([
+        {
+          id: `event ${event.sequence}`, who: shortName(event.actor.name),
+          text: typeof text === "string" ? text : "", state: "stored",
+          meant: event.data["use"] === 3 || event.data["use"] === "comment" ? "comment" : "instruction",
+          echo: typeof echo === "string" ? echo : "",
+        },
+        ...this.store.value.words,
+      ]);
+    }
+  }
+
+  #setWords(words: SaidWords[]): void {
+    this.store.set({ words: words.slice(0, keptWords) });
+  }
+
+  #askForLease(): void {
+    this.#send(this.#identified({ type: "takeover" }), (outcome) => {
+      if (outcome.kind === "ack" && outcome.ack.ok) {
+        this.driver.deadMan.granted(outcome.ack.epoch);
+        this.store.set({ busy: "" });
+      } else {
+        this.driver.deadMan.refused();
+        if (outcome.kind === "ack" && outcome.ack.holder !== "") {
+          this.store.set({ busy: shortName(outcome.ack.holder) });
+          this.#tell("bad", `Busy: ${shortName(outcome.ack.holder)} drives`);
+        } else {
+          this.#tell("bad", outcome.kind === "ack" ? outcome.ack.message : outcome.message);
+        }
+      }
+      this.#showDriving();
+    });
+  }
+
+  #act(act: Act, done = ""): void {
+    this.#send(this.#identified(act), (outcome) => {
+      if (outcome.kind === "unanswered") {
+        this.#tell("bad", `Not done: ${outcome.message}`);
+      } else if (!outcome.ack.ok) {
+        const holder = outcome.ack.holder === "" ? "" : ` (${shortName(outcome.ack.holder)} drives)`;
+        this.#tell("bad", `${outcome.ack.message || outcome.ack.code}${holder}`);
+      } else if (done !== "") {
+        this.#tell("good", outcome.ack.echo || done);
+      }
+    });
+  }
+
+  #identified(act: Act): IdentifiedAct {
+    return { ...act, id: this.#ids.next() };
+  }
+
+  #send(act: IdentifiedAct, done: (outcome: Outcome) => void): void {
+    this.#outbox.add(act, performance.now(), done);
+    if (!this.#link.send(act) && !this.#link.open) this.#outbox.linkLost();
+  }
+
+  #repeatStop(): void {
+    for (const id of this.#stop.due(performance.now())) this.#sendStop(id);
+  }
+
+  // Over the live connection, and where there is none over a request of its own.
+  #sendStop(id: string): void {
+    if (this.#link.open && this.#link.send({ type: "stop", id })) return;
+    void fetch(new URL("/api/v1/feedback", this.options.base), {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${this.options.token}`, "content-type": "application/json",
+      },
+      body: JSON.stringify({ type: "stop", id }),
+      keepalive: true,
+    }).then((answer) => {
+      if (answer.ok && this.#stop.acknowledged(id)) {
+        this.store.set({ stopPending: this.#stop.pending });
+      }
+    }).catch(() => undefined); // asked again in 200 ms
+  }
+
+  #showDriving(): void {
+    const phase = this.driver.deadMan.phase;
+    const wish = this.driver.wish();
+    const hands = this.driver.hands();
+    const shown = this.store.value.drive;
+    if (shown.phase === phase && shown.hands === hands && shown.wish.right === wish.right &&
+        shown.wish.away === wish.away && shown.wish.up === wish.up && shown.wish.open === wish.open) {
+      return;
+    }
+    this.store.set({ drive: { phase, wish, hands } });
+  }
+
+  #tell(tone: "good" | "bad", text: string): void {
+    this.#notices += 1;
+    const id = this.#notices;
+    this.store.set({ notices: [...this.store.value.notices.slice(-2), { id, tone, text }] });
+    window.setTimeout(() => {
+      this.store.set({ notices: this.store.value.notices.filter((each) => each.id !== id) });
+    }, noticeMs);
+  }
+
+  #ring(): void {
+    const { mood } = robotWord(this.store.value.status, this.store.value.link);
+    if (mood === this.#mood) return;
+    if (this.#mood !== undefined) this.chime.play(mood);
+    this.#mood = mood;
+  }
+}

@@ -1,0 +1,39 @@
+// The page: band, cameras, driving, panels, and STOP.
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Session } from "../state/session";
+import { Band } from "./band";
+import { Deck } from "./deck";
+import { EpisodeCard } from "./episode_card";
+import { Help } from "./help";
+import { Seat } from "./seat";
+import { onHelpKey } from "./shortcuts";
+import { Panel, Tabs, useNarrow } from "./side";
+import type { Tab } from "./side";
+import { Stage } from "./stage";
+import { StopButton } from "./stop_button";
+
+export function App(props: { session: Session }): JSX.Element {
+  const narrow = useNarrow();
+  const [tab, setTab] = useState<Tab>(narrow ? "drive" : "progress");
+  const [help, setHelp] = useState(false);
+  useEffect(() => onHelpKey(() => setHelp((shown) => !shown)), []);
+  const shown = !narrow && tab === "drive" ? "progress" : tab;
+  const drives = !narrow || shown === "drive";
+  return (
+    <Seat.Provider value={props.session}>
+      <div class={`app ${narrow ? "narrow" : "wide"}`}>
+        <Band onHelp={() => setHelp(!help)} />
+        <StopButton />
+        <Stage />
+        {drives && <Deck />}
+        <div class="side">
+          {(!narrow || shown !== "drive") && <EpisodeCard />}
+          <Tabs tab={shown} onTab={setTab} />
+          {shown !== "drive" && <Panel tab={shown} />}
+        </div>
+        {help && <Help onClose={() => setHelp(false)} />}
+      </div>
+    </Seat.Provider>
+  );
+}

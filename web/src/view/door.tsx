@@ -1,0 +1,31 @@
+// What is shown without a token.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { isToken, tokenFromHash } from "../link/token";
+
+export function Door(): JSX.Element {
+  const [text, setText] = useState("");
+  const given = text.includes("#") ? tokenFromHash(text.slice(text.indexOf("#"))) : text.trim();
+  const good = given !== undefined && isToken(given);
+  return (
+    <main class="door">
+      <img src="/icon.svg" alt="" width="56" height="56" />
+      <h1>Nudge</h1>
+      <p>
+        This page opens with the address that the program printed when it started. It ends
+        in <code>#token=…</code>. Open that address, or paste it here.
+      </p>
+      <form onSubmit={(event) => {
+        event.preventDefault();
+        if (good) location.hash = `token=${encodeURIComponent(given)}`;
+      }}>
+        <label>
+          Address or token
+          <input type="text" autocomplete="off" spellcheck={false} value={text}
+            onInput={(event) => setText(event.currentTarget.value)} />
+        </label>
+        <button type="submit" class="button go" disabled={!good}>Open</button>
+      </form>
+    </main>
+  );
+}

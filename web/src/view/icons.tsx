@@ -1,0 +1,53 @@
+// Icons drawn here, in the colour of the text around them. Each state has a shape of its own, so that
+// no meaning hangs on colour.
+import type { JSX } from "preact";
+import type { Mood } from "../state/robot_word";
+
+function Icon(props: { children: JSX.Element | JSX.Element[] }): JSX.Element {
+  return (
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="currentColor"
+      stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round">
+      {props.children}
+    </svg>
+  );
+}
+
+const hand = "M8 12V5.5a1.5 1.5 0 0 1 3 0V11m0-6.8a1.5 1.5 0 0 1 3 0V11m0-5a1.5 1.5 0 0 1 3 0v8.5" +
+  "A6.5 6.5 0 0 1 10.5 21c-2.4 0-3.7-1-4.900-3l-2.300-3.900a1.500 1.500 0 0 1 2.500-1.600L8 15";
+
+const moods: Record<Mood, JSX.Element> = {
+  auto: <Icon><path d="M7 4.500v15l12-7.500z" fill="currentColor" /></Icon>,
+  hold: <Icon><path d="M8 5v14M16 5v14" stroke-width="4" /></Icon>,
+  taking: <Icon><path d="M3 12h11m-4-4 4 4-4 4" /><path d="M19 4v16" stroke-width="3" /></Icon>,
+  human: <Icon><path d={hand} /></Icon>,
+  handing: <Icon><path d="M21 12H10m4-4-4 4 4 4" /><path d="M5 4v16" stroke-width="3" /></Icon>,
+  fault: <Icon><path d="M12 3.500 2.500 20h19z" /><path d="M12 10v4.500m0 2.700v.1" /></Icon>,
+  stopped: <Icon>
+    <path d="M8 2.500h8L21.500 8v8L16 21.500H8L2.500 16V8z" /><path d="M8 12h8" stroke-width="3" />
+  </Icon>,
+  lost: <Icon>
+    <path d="M9 15 15 9M7 12l-2.500 2.500a3.500 3.500 0 0 0 5 5L12 17M12 7l2.500-2.500a3.500 3.500 0 0 1 5 5L17 12" />
+    <path d="M3 3l4 4m10 10 4 4" />
+  </Icon>,
+};
+
+export const MoodIcon = (props: { mood: Mood }): JSX.Element => moods[props.mood];
+
+export const Tick = (): JSX.Element => <Icon><path d="M4.500 12.500 10 18 19.500 7" /></Icon>;
+export const Cross = (): JSX.Element => <Icon><path d="M6 6l12 12M18 6 6 18" /></Icon>;
+export const Bin = (): JSX.Element => (
+  <Icon><path d="M4 7h16M9 7V4h6v3m-8.500 0 1 13h9l1-13" /></Icon>
+);
+export const Back = (): JSX.Element => <Icon><path d="M4 10h11a5 5 0 0 1 0 10h-3M8 6l-4 4 4 4" /></Icon>;
+export const Sound = (): JSX.Element => (
+  <Icon><path d="M4 9.500v5h3.500L12 19V5L7.500 9.500z" /><path d="M15.500 9a4 4 0 0 1 0 6M18 6a8 8 0 0 1 0 12" /></Icon>
+);
+export const Muted = (): JSX.Element => (
+  <Icon><path d="M4 9.500v5h3.500L12 19V5L7.500 9.500z" /><path d="m16 9.500 5 5m0-5-5 5" /></Icon>
+);
+export const Question = (): JSX.Element => (
+  <Icon><path d="M8.500 9a3.500 3.500 0 1 1 5 3.200c-1 .5-1.500 1.100-1.500 2.300m0 3.500v.1" /></Icon>
+);
+export const Turn = (): JSX.Element => (
+  <Icon><path d="M4 12a8 8 0 0 1 14-5.300L20 9m0-5v5h-5M20 12a8 8 0 0 1-14 5.300L4 15m0 5v-5h5" /></Icon>
+);

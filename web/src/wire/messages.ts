@@ -1,0 +1,176 @@
+// What travels between the page and the daemon: docs/reference/supervisor-port.md.
+
+export type RobotState =
+  | "HOLD" | "TAKEOVER" | "HUMAN" | "HANDBACK" | "AUTO" | "FAULT_HOLD" | "ESTOP";
+export type Role = "viewer" | "script" | "supervisor" | "engineer";
+export type LabelValue = "success" | "failure" | "discard" | "none";
+export type Meaning = "instruction" | "comment";
+
+export interface Actor {
+  name: string;
+  role: Role;
+}
+
+export interface Channel {
+  name: string;
+  unit: string;
+  lower: number; // what -1 of a normalised action means, in `unit`
+  upper: number; // and what 1 means
+}
+
+export interface Camera {
+  name: string;
+  width: number;
+  height: number;
+}
+
+export interface RobotSpec {
+  id: string;
+  controlPeriodMs: number;
+  policyPeriodMs: number;
+  action: Channel[];
+  proprioception: Channel[];
+  cameras: Camera[];
+}
+
+export interface Hello {
+  type: "hello";
+  protocol: number;
+  program: string;
+  boot: string;
+  you: Actor;
+  robot: RobotSpec;
+  freshMs: number;
+}
+
+export interface Lease {
+  epoch: number;
+  holder: Actor | undefined;
+  mine: boolean;
+}
+
+export interface EpisodeNow {
+  id: number;
+  step: number;
+  autonomous: number;
+  limit: number;
+  seconds: number;
+  instruction: string;
+  takeovers: number;
+  humanSeconds: number;
+}
+
+export interface Status {
+  type: "status";
+  tick: number;
+  state: RobotState;
+  why: string;
+  whyText: string;
+  lease: Lease;
+  source: string;
+  proposed: number[]; // normalised; empty: none
+  requested: number[];
+  executed: number[];
+  clamped: boolean;
+  proprioception: number[];
+  episode: EpisodeNow;
+  weights: { playing: number; live: number; kind: string; confirmed: number };
+  learning: { state: string; detail: string; round: string; done: number; total: number };
+  recording: boolean;
+  robotAgeMs: number;
+  robotTrouble: string;
+  missedTicks: number;
+  lostSteps: number;
+  viewers: number;
+}
+
+export interface LogEvent {
+  type: "event";
+  sequence: number;
+  kind: string;
+  episode: number;
+  step: number;
+  wallMs: number;
+  actor: Actor;
+  data: Record<string, unknown>;
+}
+
+export interface EpisodeRow {
+  id: number;
+  outcome: LabelValue;
+  driver: string;
+  steps: number;
+  humanSteps: number;
+  takeovers: number;
+  humanSeconds: number;
+  seconds: number;
+  weights: number;
+}
+
+export interface Curves {
+  type: "curves";
+  episodes: EpisodeRow[]; // oldest first
+  success: { of: number; successes: number; low: number; high: number };
+}
+
+export interface WeightsVersion {
+  version: number;
+  parent: number; // 0: none
+  kind: string;
+  state: string; // accepted, confirmed, rolled_back
+  wasLive: boolean;
+  acceptedMs: number;
+  reason: string;
+}
+
+export interface Weights {
+  type: "weights";
+  live: number;
+  confirmed: number;
+  versions: WeightsVersion[]; // newest first
+}
+
+export interface Ack {
+  type: "ack";
+  id: string;
+  ok: boolean;
+  code: string;
+  message: string;
+  echo: string;
+  epoch: number;
+  holder: string;
+}
+
+export interface Pong {
+  type: "pong";
+  sent: number;
+  daemonMs: number;
+}
+
+export type DaemonMessage = Hello | Status | LogEvent | Curves | Weights | Ack | Pong;
+
+// Messages with an id are acknowledged, once each.
+export type Act =
+  | { type: "takeover" | "release" | "hand_back" | "stop" | "reset_stop" | "reset_fault" | "hold" }
+  | { type: "roll_back" | "resume_learning" }
+  | { type: "words"; text: string; meant: Meaning }
+  | { type: "label"; episode: number; span: number; value: LabelValue }
+  | { type: "undo"; seconds: number }
+  | { type: "promote"; version: number };
+export type IdentifiedAct = Act & { id: string };
+
+export interface Jog {
+  type: "jog";
+  epoch: number;
+  sequence: number;
+  tick: number;
+  dead_man: boolean;
+  action: number[];
+}
+
+export type ClientMessage =
+  | IdentifiedAct
+  | Jog
+  | { type: "frames"; cameras: string[] }
+  | { type: "frame_seen"; camera: number; sequence: number }
+  | { type: "ping"; sent: number };
