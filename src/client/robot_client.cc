@@ -202,7 +202,7 @@ struct RobotClient::Impl {
     const RobotAction action = *std::exchange(newest, std::nullopt);
     const Instant at = now();
     const Issued& answered = issued[action.tick % issued.size()];
-    if (action.tick == 0 || answered.tick != action.tick || at - answered.time > fresh ||
+    if (action.tick == 0 || answered.tick != action.tick || at - answered.time >= fresh ||
         action.sequence <= newest_sequence) {
       count(counters.stale_actions);
       return;
