@@ -43,6 +43,10 @@ Status fold_log(Log& log, Succession& succession, History& history) {
 LogMetrics log_metrics(const WriterStatus& writer) {
   LogMetrics metrics;
   metrics.durable = writer.log.durable;
+  metrics.commits = writer.log.commits;
+  metrics.failed_commits = writer.log.failed_commits;
+  metrics.pending_entries = writer.log.appended - writer.log.durable;
+  metrics.wal_bytes = writer.log.wal_bytes;
   return metrics;
 }
 
@@ -236,7 +240,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.supervisors->attach(*p.sink);
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
-  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::open(loop, teleop, who_is, *p.desk);
+  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(loop, teleop, who_is, *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
   p.desk->add(*p.supervisors);
