@@ -47,7 +47,8 @@ class JsonFields {
   float real(const char* name) {
     const nlohmann::json* field = find(name);
     if (field == nullptr) return 0;
-    const auto value = field->is_number() ? static_cast<float>(field->get<double>()) : std::numeric_limits<float>::quiet_NaN();
+    const auto value = field->is_number() ? static_cast<float>(field->get<double>())
+                                          : std::numeric_limits<float>::quiet_NaN();
     if (!std::isfinite(value)) fail(std::string("'") + name + "' is not a finite number");
     return value;
   }

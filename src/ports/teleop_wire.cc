@@ -277,35 +277,34 @@ Status encode(const TeleopState& m, std::uint32_t session, WireBytes& out) {
 }
 
 Status encode(const TeleopReply& message, std::uint32_t session, WireBytes& out) {
-  return std::visit(
-      Overloaded{
-          [&](const TeleopWelcome& m) {
-            WireWriter w(out, WireType::kTeleopWelcome, session);
-            w.u16(m.version);
-            w.u8(static_cast<std::uint8_t>(m.role));
-            w.u8(0);
-            w.u16(m.action_size);
-            w.u64(static_cast<std::uint64_t>(m.control_period.count()));
-            w.u64(static_cast<std::uint64_t>(m.policy_period.count()));
-            w.u64(static_cast<std::uint64_t>(m.fresh.count()));
-            w.short_text(m.name, kLongestName);
-            w.short_text(m.program, kLongestName);
-            w.short_text(m.robot, kLongestName);
-            return Status();
-          },
-          [&](const Refusal& m) {
-            WireWriter w(out, WireType::kTeleopRefusal, session);
-            w.u16(static_cast<std::uint16_t>(m.reason));
-            w.short_text(m.text, kMaxRefusalText);
-            return Status();
-          },
-          [&](const TeleopState& m) { return encode(m, session, out); },
-          [&](const Ack& m) {
-            WireWriter(out, WireType::kTeleopAck, session).text(text_of(m));
-            return Status();
-          },
-      },
-      message);
+  return std::visit(Overloaded{
+                        [&](const TeleopWelcome& m) {
+                          WireWriter w(out, WireType::kTeleopWelcome, session);
+                          w.u16(m.version);
+                          w.u8(static_cast<std::uint8_t>(m.role));
+                          w.u8(0);
+                          w.u16(m.action_size);
+                          w.u64(static_cast<std::uint64_t>(m.control_period.count()));
+                          w.u64(static_cast<std::uint64_t>(m.policy_period.count()));
+                          w.u64(static_cast<std::uint64_t>(m.fresh.count()));
+                          w.short_text(m.name, kLongestName);
+                          w.short_text(m.program, kLongestName);
+                          w.short_text(m.robot, kLongestName);
+                          return Status();
+                        },
+                        [&](const Refusal& m) {
+                          WireWriter w(out, WireType::kTeleopRefusal, session);
+                          w.u16(static_cast<std::uint16_t>(m.reason));
+                          w.short_text(m.text, kMaxRefusalText);
+                          return Status();
+                        },
+                        [&](const TeleopState& m) { return encode(m, session, out); },
+                        [&](const Ack& m) {
+                          WireWriter(out, WireType::kTeleopAck, session).text(text_of(m));
+                          return Status();
+                        },
+                    },
+                    message);
 }
 
 Result<Framed<TeleopMessage>> decode_teleop_message(std::span<const std::byte> frame) {

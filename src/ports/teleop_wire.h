@@ -19,21 +19,21 @@
 namespace nudge {
 
 inline constexpr std::uint16_t kDefaultTeleopPort = 5572;
-inline constexpr std::size_t kMaxTeleopText = 64u << 10;                         // bytes, feedback
-inline constexpr std::size_t kMaxTeleopMessage = kMaxTeleopText + kWireHeader;   // from a peer
-inline constexpr std::size_t kMaxTeleopReply = 16u << 10;                        // from the daemon
-inline constexpr std::uint32_t kMaxStateEvery = 10'000;                          // control ticks
+inline constexpr std::size_t kMaxTeleopText = 64u << 10;                        // bytes, feedback
+inline constexpr std::size_t kMaxTeleopMessage = kMaxTeleopText + kWireHeader;  // from a peer
+inline constexpr std::size_t kMaxTeleopReply = 16u << 10;                       // from the daemon
+inline constexpr std::uint32_t kMaxStateEvery = 10'000;                         // control ticks
 
 // ---- peer to daemon ----------------------------------------------------------------------------
 
 struct TeleopHello {
   int min_version = kWireMajor;
   int max_version = kWireMajor;
-  std::string program;   // 1 to 64 printable bytes
-  std::string instance;  // 1 to 64 printable bytes, random per process
-  std::string name;      // 1 to 64 printable bytes, shown to others
-  std::string token;     // 1 to 256 printable bytes
-  std::string robot;     // RobotSpec::id of the robot that it means to drive
+  std::string program;      // 1 to 64 printable bytes
+  std::string instance;     // 1 to 64 printable bytes, random per process
+  std::string name;         // 1 to 64 printable bytes, shown to others
+  std::string token;        // 1 to 256 printable bytes
+  std::string robot;        // RobotSpec::id of the robot that it means to drive
   std::uint32_t every = 0;  // control ticks from one state to the next; 0: 50 times a second
 };
 // The text of a message of the supervisor's port, such as {"type": "takeover", "id": "..."}.
@@ -71,8 +71,8 @@ struct TeleopState {
   bool success = false;    // Observation::success
   bool recording = false;  // feedback can be stored
   Role holder_role = Role::kScript;
-  std::string holder;    // who has the lease; empty: nobody
-  LeaseEpoch epoch = 0;  // of the newest grant
+  std::string holder;     // who has the lease; empty: nobody
+  LeaseEpoch epoch = 0;   // of the newest grant
   EpisodeId episode = 0;  // 0: none runs
   std::uint32_t policy_step = 0;
   std::uint32_t autonomous = 0;  // policy steps of the episode that the policy drove
