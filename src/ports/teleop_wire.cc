@@ -161,6 +161,9 @@ Result<Ack> ack_of(std::string_view text) {
   ack.id = word("id");
   ack.echo = word("echo");
   ack.holder = word("holder");
+  if (ack.id.size() > kLongestName || ack.holder.size() > kLongestName) {
+    return invalid_argument("ack has an id or a holder of more than 64 bytes");
+  }
   const auto epoch = json.find("epoch");
   if (epoch != json.end() && epoch->is_number_unsigned()) ack.epoch = epoch->get<LeaseEpoch>();
   const auto ok = json.find("ok");
