@@ -75,7 +75,7 @@ RobotSpec spec_of(const Json& object, Status& status) {
   spec.observation.proprioception = channels_of(fields, "proprioception", kMaxChannels, status);
   spec.observation.object_state = channels_of(fields, "object_state", kMaxChannels, status);
   spec.action.channels = channels_of(fields, "action", kMaxActionChannels, status);
-  const Json& cameras = fields.list("cameras", kMaxCameras);
+  const Json& cameras = fields.list("cameras", kMaxWireCameras);
   for (std::size_t i = 0; i < cameras.size() && status.ok(); ++i) {
     JsonFields item(cameras[i], fields.place("cameras", i), status);
     CameraSpec camera;
@@ -156,7 +156,7 @@ RobotObservation observation_of(WireReader& in) {
   in.require(flags < 8, "an unknown flag is set");
   in.require(proprioception <= kMaxChannels && object_state <= kMaxChannels,
              "an observation has too many channels");
-  in.require(frames <= kMaxCameras, "an observation has too many frames");
+  in.require(frames <= kMaxWireCameras, "an observation has too many frames");
   m.success = (flags & kSuccess) != 0;
   m.estopped = (flags & kEstopped) != 0;
   m.holding = (flags & kHolding) != 0;
@@ -172,7 +172,7 @@ RobotObservation observation_of(WireReader& in) {
     in.require(frame.captured <= m.sent && m.sent - frame.captured <= kOldest,
                "a frame was not captured within the 60 s before it was sent");
     const std::size_t size = in.u32();
-    in.require(frame.camera < kMaxCameras, "a frame is of no camera");
+    in.require(frame.camera < kMaxWireCameras, "a frame is of no camera");
     in.require(frame.width > 0 && frame.height > 0 && frame.width <= kMaxPixels &&
                    frame.height <= kMaxPixels,
                "a frame has no size");
@@ -327,7 +327,7 @@ Status encode(const RobotObservation& m, std::uint32_t session, WireBytes& out) 
   std::size_t frame_bytes = 0;
   for (const CameraFrame& frame : m.frames) frame_bytes += frame.jpeg.size() + 32;
   if (m.proprioception.size() > kMaxChannels || m.object_state.size() > kMaxChannels ||
-      m.frames.size() > kMaxCameras) {
+      m.frames.size() > kMaxWireCameras) {
     return invalid_argument("an observation has too many channels or frames");
   }
   if (frame_bytes > kMaxRobotMessage - 4096) {
@@ -445,7 +445,7 @@ Status validate(const RobotSpec& spec) {
   NUDGE_TRY(validate_channels(spec.observation.proprioception, kMaxChannels, "proprioception"));
   NUDGE_TRY(validate_channels(spec.observation.object_state, kMaxChannels, "object_state"));
   NUDGE_TRY(validate_channels(spec.action.channels, kMaxActionChannels, "action"));
-  if (spec.observation.cameras.size() > kMaxCameras) {
+  if (spec.observation.cameras.size() > kMaxWireCameras) {
     return invalid_argument("a robot may have at most 16 cameras");
   }
   for (const CameraSpec& camera : spec.observation.cameras) {

@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;  // `type` comes first, as in the document
 // ---- reading ------------------------------------------------------------------------------------
 
 constexpr std::size_t kMaxChannels = 64;
-constexpr std::size_t kMaxCameras = 16;
+constexpr std::size_t kMaxWireCameras = 16;
 constexpr std::size_t kMaxName = 64;
 
 // Takes the fields that a message needs; the first bad one is remembered. Unlike replay's reader it
@@ -133,7 +133,7 @@ JogCommand read_jog(Fields& fields) {
 }
 
 Status read_cameras(Fields& fields, FramesWanted& out) {
-  if (const nlohmann::json* cameras = fields.list("cameras", kMaxCameras)) {
+  if (const nlohmann::json* cameras = fields.list("cameras", kMaxWireCameras)) {
     for (const nlohmann::json& camera : *cameras) {
       if (!camera.is_string() || camera.get_ref<const std::string&>().size() > kMaxName) {
         fields.fail("cameras", "has an entry that is not a camera's name");
