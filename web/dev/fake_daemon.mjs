@@ -283,7 +283,8 @@ const server = createServer(async (request, response) => {
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");
     if (role === undefined) return response.writeHead(401).end("{}");
-    if (request.method !== "POST") return response.end("{}");
+    if (url.pathname === "/api/v1/robot") return response.end(JSON.stringify(robot));
+    if (request.method !== "POST") return response.end(JSON.stringify(status()));
     let body = "";
     for await (const part of request) body += part;
     const message = JSON.parse(body);

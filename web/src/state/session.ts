@@ -59,7 +59,7 @@ export class Session {
       roundTrip: (roundTripMs, jitterMs) => this.store.set({ roundTripMs, jitterMs }),
       silent: (silent) => {
         if (silent) this.driver.deadMan.linkLost();
-        this.store.set({ link: silent ? "lost" : "open", linkDetail: "The daemon is silent." });
+        this.store.set({ link: silent ? "lost" : "open", linkDetail: silent ? "The daemon answers, but says nothing about the robot." : "" });
         this.#ring();
       },
     });

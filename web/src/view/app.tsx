@@ -1,6 +1,6 @@
 // The page: band, cameras, driving, panels, and STOP.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import type { Session } from "../state/session";
 import { Band } from "./band";
 import { Deck } from "./deck";
@@ -17,6 +17,7 @@ export function App(props: { session: Session }): JSX.Element {
   const narrow = useNarrow();
   const [tab, setTab] = useState<Tab>(narrow ? "drive" : "progress");
   const [help, setHelp] = useState(false);
+  const closeHelp = useCallback(() => setHelp(false), []);
   useEffect(() => onHelpKey(() => setHelp((shown) => !shown)), []);
   const shown = !narrow && tab === "drive" ? "progress" : tab;
   const drives = !narrow || shown === "drive";
@@ -32,7 +33,7 @@ export function App(props: { session: Session }): JSX.Element {
           <Tabs tab={shown} onTab={setTab} />
           {shown !== "drive" && <Panel tab={shown} />}
         </div>
-        {help && <Help onClose={() => setHelp(false)} />}
+        {help && <Help onClose={closeHelp} />}
       </div>
     </Seat.Provider>
   );

@@ -15,7 +15,7 @@ function Banners(): JSX.Element {
   return (
     <div class="banners" role="alert">
       {known && !recording && (
-        <p class="banner grave"><b>NOT RECORDING</b> Nothing that happens now is stored or learned from.</p>
+        <p class="banner grave"><b>NOT RECORDING</b> <span>Nothing that happens now is stored or learned from.</span></p>
       )}
       {learning === "paused" && (
         <p class="banner warn">
@@ -26,9 +26,9 @@ function Banners(): JSX.Element {
         </p>
       )}
       {learning === "stale" && (
-        <p class="banner warn"><b>NOT LEARNING</b> {detail || "The learner has been gone for a minute."}</p>
+        <p class="banner warn"><b>NOT LEARNING</b> <span>{detail || "The learner has been gone for a minute."}</span></p>
       )}
-      {trouble !== "" && <p class="banner warn"><b>ROBOT</b> {trouble}</p>}
+      {trouble !== "" && <p class="banner warn"><b>ROBOT</b> <span>{trouble}</span></p>}
     </div>
   );
 }
