@@ -8,7 +8,7 @@
 namespace nudge {
 
 struct WebFile {
-  std::string_view path;          // as requested: "/", "/page.js"
+  std::string_view path;          // as requested: "/page.js"; "/" asks for "/index.html"
   std::string_view content_type;  // "text/javascript; charset=utf-8"
   std::span<const std::uint8_t> bytes;
   std::string_view etag;  // quoted, of the bytes: "\"3f0a...\""
