@@ -80,6 +80,20 @@ try {
         await set("silent=0");
       }
       await context.close();
+      if (device === "tablet") {
+        const visitor = await browser.newContext({ viewport: { width, height }, colorScheme });
+        const stranger = await visitor.newPage();
+        await stranger.goto(`${base}/`);
+        await wait(400);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-door.png`) });
+        await stranger.goto(`${base}/#token=nobody`);
+        await wait(1500);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-refused.png`) });
+        await stranger.goto(`${base}/#token=view`);
+        await wait(2500);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-viewer.png`) });
+        await visitor.close();
+      }
     }
   }
 } finally {

@@ -2,8 +2,10 @@
 import type { JSX } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import type { Session } from "../state/session";
+import { usePart } from "../state/store";
 import { Band } from "./band";
 import { Deck } from "./deck";
+import { Door } from "./door";
 import { EpisodeCard } from "./episode_card";
 import { Help } from "./help";
 import { Seat } from "./seat";
@@ -21,6 +23,9 @@ export function App(props: { session: Session }): JSX.Element {
   useEffect(() => onHelpKey(() => setHelp((shown) => !shown)), []);
   const shown = !narrow && tab === "drive" ? "progress" : tab;
   const drives = !narrow || shown === "drive";
+  const refused = usePart(props.session.store, (state) =>
+    state.link === "refused" && state.hello === undefined ? state.linkDetail : undefined);
+  if (refused !== undefined) return <Door why={refused} />;
   return (
     <Seat.Provider value={props.session}>
       <div class={`app ${narrow ? "narrow" : "wide"}`}>

@@ -47,7 +47,11 @@ export function listenToKeys(session: Session): void {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
       return;
     }
-    if (modified) return;
+    if (modified) {
+      // With Command held, macOS reports no key as lifted: a drive key would stick.
+      session.driver.dropAll();
+      return;
+    }
     if (event.key === "?") {
       showHelp.forEach((show) => show());
       return;

@@ -5,7 +5,9 @@ import { ConfirmButton } from "./confirm_button";
 import { Back } from "./icons";
 import { isEngineer, mayDrive, useSession, useShown } from "./seat";
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
 
 const reasons: Record<string, string> = {
   non_finite: "values were not finite", clamp_rate: "hit its limits too often",
