@@ -14,7 +14,8 @@ struct WebFile {
   std::string_view etag;  // quoted, of the bytes: "\"3f0a...\""
 };
 
-// Every file, sorted by path; empty in a build with NUDGE_WITH_WEB=OFF. Lives as long as the program.
+// Every file, sorted by path; empty in a build with NUDGE_WITH_WEB=OFF. Lives as long as the
+// program.
 std::span<const WebFile> web_files();
 
 }  // namespace nudge

@@ -78,6 +78,12 @@ export function listenToKeys(session: Session): void {
     }
   }, true);
 
+  // A button that was pressed by hand keeps no focus: the arrow keys that follow are for the robot.
+  document.addEventListener("pointerup", () => window.setTimeout(() => {
+    const focused = document.activeElement;
+    if (focused instanceof HTMLElement && !isText(focused)) focused.blur();
+  }), true);
+
   const wake = (): void => session.chime.wake();
   document.addEventListener("pointerdown", wake, true);
   document.addEventListener("keydown", wake, true);
