@@ -499,7 +499,12 @@ Result<EpisodeId> Log::start_episode(const SegmentSpec& wanted) {
     return resource_exhausted(state.options.dir + ": the disk is full; free some space");
   }
   SegmentSpec spec = wanted;
-  spec.episode = state.last_episode + 1;
+  if (spec.episode == 0) spec.episode = state.last_episode + 1;
+  if (spec.episode <= state.last_episode) {
+    return invalid_argument("log: episode " + std::to_string(spec.episode) +
+                            " has been given already; the next is " +
+                            std::to_string(state.last_episode + 1));
+  }
   NUDGE_TRY(spec.validate());
   // The row comes first and alone, so that every file in the folder has one whatever happens next.
   state.insert_segment.bind(1, spec.episode);

@@ -121,9 +121,11 @@ class Log {
 
   // ---- writing. kFailedPrecondition on a log that was opened read-only. ----
 
-  // Makes the next episode's segment; spec.episode is ignored and given by the log. Durable at
-  // once, so that no file is ever without a record. kFailedPrecondition while another episode is
-  // open; kResourceExhausted when the disk is full; kUnavailable.
+  // Makes the next episode's segment. Its number is spec.episode, which may leave numbers out (an
+  // episode that could not be recorded); with 0 the log gives the next one. Durable at once, so
+  // that no file is ever without a record. kInvalidArgument for a number that was given before;
+  // kFailedPrecondition while another episode is open; kResourceExhausted when the disk is full;
+  // kUnavailable.
   Result<EpisodeId> start_episode(const SegmentSpec& spec);
   // The episode between start_episode() and its EpisodeEnded; 0: none.
   EpisodeId open_episode() const;

@@ -42,6 +42,7 @@ FOREIGN = (
     ("cli11", ("CLI/",), ("src/*.cc", "src/*.h")),
     ("sodium", ("sodium",), ("policy/*.cc", "src/*.cc", "test/*")),
     ("mujoco", ("mujoco/", "turbojpeg", "GL/", "EGL/"), ("src/sim/*", "test/sim/*")),
+    ("prometheus", ("prometheus/",), ("src/ports/metrics.cc",)),
     ("openssl", ("openssl/",), ("src/*.cc", "src/*.h")),
     ("test", ("gtest/", "gmock/", "rapidcheck", "benchmark/"), ("test/*",)),
 )

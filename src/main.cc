@@ -24,6 +24,8 @@ int main(int argc, char** argv) {
     app.add_flag("--json", program.json, "Print results as JSON");
     app.add_flag("-q,--quiet", program.quiet, "No progress bars");
     nudge::add_demo_command(program);
+    nudge::add_run_command(program);
+    nudge::add_supervise_command(program);
     nudge::add_learn_command(program);
     nudge::add_train_command(program);
     nudge::add_eval_command(program);

@@ -15,6 +15,7 @@
 #include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
+#include "src/commands/live_demo.h"
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
 #include "src/loop/real_time.h"
@@ -30,6 +31,7 @@ constexpr const char* kMarker = ".nudge-demo";  // says that a folder is the dem
 struct DemoFlags {
   bool headless = false;
   bool proceed = false;  // --continue
+  bool fresh = false;
   std::string out = "nudge-demo";
   std::optional<std::int64_t> seed;  // none: learner.seed of the configuration
   std::uint32_t episodes = 0;        // 0: as configured
@@ -234,11 +236,23 @@ LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result) {
   return curve;
 }
 
-int run_demo(const Program& program, DemoFlags flags) {
-  if (!flags.headless) {
-    std::fputs("nudge: the live page comes with a later version; add --headless\n", stderr);
-    return kExitUsage;
-  }
+// With the page. What an earlier run recorded and learned is gone on with, unless it is to be
+// fresh.
+int run_live(const Program& program, const DemoFlags& flags) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  std::error_code error;
+  const bool there = std::filesystem::exists(flags.out + "/state", error);
+  const bool proceed = flags.proceed || (there && !flags.fresh);
+  if (Status status = prepare_folder(flags.out, proceed); !status.ok()) return fail(status);
+  LiveDemoOptions options;
+  options.config = loaded->config;
+  if (flags.seed) options.config.learner.seed = *flags.seed;
+  options.state_folder = flags.out + "/state";
+  return run_live_demo(program, options);
+}
+
+int run_headless(const Program& program, DemoFlags flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
@@ -346,6 +360,8 @@ void add_demo_command(Program& program) {
       "demo", "A simulated kitchen robot works, is corrected, learns, and swaps its weights");
   auto flags = std::make_shared<DemoFlags>();
   command->add_flag("--headless", flags->headless, "Faster than real time, without a page");
+  command->add_flag("--fresh", flags->fresh,
+                    "Start over in --out; with the page an earlier run is gone on with");
   command->add_flag("--continue", flags->proceed,
                     "Go on in --out as after a restart: log, weights and corrections stay");
   command->add_option("--out", flags->out, "Folder for state, figures and plot")
@@ -371,8 +387,11 @@ void add_demo_command(Program& program) {
                    "Seconds in real time at the end, to count missed control ticks; 0: none")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 3600.0));
-  command->callback(
-      [&program, flags] { program.run = [&program, flags] { return run_demo(program, *flags); }; });
+  command->callback([&program, flags] {
+    program.run = [&program, flags] {
+      return flags->headless ? run_headless(program, *flags) : run_live(program, *flags);
+    };
+  });
 }
 
 }  // namespace nudge

@@ -26,8 +26,8 @@ using config::Range;
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
 template <typename T>
-inline constexpr bool kIsChoice =
-    std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> || std::is_same_v<T, LogFormat>;
+inline constexpr bool kIsChoice = std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> ||
+                                  std::is_same_v<T, LogFormat> || std::is_same_v<T, RobotDriver>;
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>

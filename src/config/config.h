@@ -25,10 +25,13 @@ namespace nudge {
 enum class PolicyHead { kFlow, kRegression };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
+enum class RobotDriver { kKitchen, kRemote };
 
 struct Config {
   struct Robot {
-    std::int64_t episode_steps = 100;  // policy steps until an episode ends by time
+    RobotDriver driver = RobotDriver::kKitchen;  // of `nudge run`
+    std::int64_t episode_steps = 100;            // policy steps until an episode ends by time
+    std::int64_t abandon_s = 60;                 // an episode that stands still this long is over
   } robot;
 
   // Channel lists hold one value for each channel, or one value that is meant for all of them.
@@ -124,6 +127,17 @@ struct Config {
     bool cameras = false;
     std::int64_t jpeg_quality = 85;
   } sim;
+
+  struct Daemon {
+    std::int64_t fifo_priority = 0;  // SCHED_FIFO of the step thread; 0: ordinary
+    std::int64_t commit_ms = 250;    // longest that recorded steps wait for the disk
+  } daemon;
+
+  struct Ports {
+    std::int64_t http = 8080;    // page, REST, live connections; 0: any free one
+    std::int64_t teleop = 5572;  // leader arms, scripted supervisors; 0: any free one
+    std::int64_t robot = 5571;   // a remote robot; 0: any free one
+  } ports;
 
   struct Demo {
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy

@@ -17,11 +17,22 @@ constexpr const char* kKitchen = "measured in the simulated kitchen";
 
 std::vector<Key> make_keys() {
   return {
+      {KEY(robot, driver),
+       "",
+       {},
+       "The robot that `nudge run` drives: the simulated kitchen, or one that connects to "
+       "ports.robot.",
+       "what runs without hardware"},
       {KEY(robot, episode_steps),
        "policy steps",
        {1, 1'000'000},
        "Policy steps after which an episode ends by time.",
        "the simulated kitchen's limit: 10 s"},
+      {KEY(robot, abandon_s),
+       "s",
+       {1, 86'400},
+       "An episode in which the robot has stood still for this long is over (`nudge run`).",
+       kOurs},
 
       {KEY(limits, max_rate),
        "1",
@@ -333,6 +344,33 @@ std::vector<Key> make_keys() {
        "JPEG quality of stored frames.",
        "keeps the edges that a small network needs, at about 4 kB a frame"},
 
+      {KEY(daemon, fifo_priority),
+       "",
+       {0, 98},
+       "Real-time priority (SCHED_FIFO) of the step thread; 0: none. Needs the permission.",
+       "works everywhere"},
+      {KEY(daemon, commit_ms),
+       "ms",
+       {10, 10'000},
+       "Longest that recorded steps wait for the disk when nobody waits for an answer.",
+       kOurs},
+
+      {KEY(ports, http),
+       "",
+       {0, 65'535},
+       "Port of the page, of REST and of live connections; 0: any that is free.",
+       "the usual one for local pages"},
+      {KEY(ports, teleop),
+       "",
+       {0, 65'535},
+       "Port of leader arms and scripted supervisors (ZeroMQ); 0: any that is free.",
+       kOurs},
+      {KEY(ports, robot),
+       "",
+       {0, 65'535},
+       "Port of a remote robot (ZeroMQ); 0: any that is free.",
+       kOurs},
+
       {KEY(demo, episodes),
        "episodes",
        {1, 10'000},
@@ -396,9 +434,14 @@ const std::vector<std::string_view>& choices(LogFormat*) {
   return names;
 }
 
+const std::vector<std::string_view>& choices(RobotDriver*) {
+  static const std::vector<std::string_view> names = {"kitchen", "remote"};
+  return names;
+}
+
 const std::vector<Section>& sections() {
   static const std::vector<Section> table = {
-      {"robot", "The robot's episodes; its rates are its driver's to declare."},
+      {"robot", "The robot and its episodes; its rates are its driver's to declare."},
       {"limits",
        "What no action may exceed, whoever sent it. This is not a safety-rated function."},
       {"authority", "Timers of who moves the robot, on the robot's steady clock."},
@@ -410,6 +453,8 @@ const std::vector<Section>& sections() {
       {"log", "The log: SQLite and segment files."},
       {"weights", "The versions of the action head."},
       {"sim", "The simulated kitchen."},
+      {"daemon", "`nudge run`: the daemon beside a robot."},
+      {"ports", "Where it can be reached, on this machine only."},
       {"demo", "`nudge demo`: a scripted supervisor teaches in the simulated kitchen."},
       {"logging", "The program's own lines, on standard error."},
   };

@@ -40,6 +40,16 @@ class BoundedQueue {
     return !out.empty();
   }
 
+  // The same without waiting, for the step thread: false also when a sender is just inside.
+  bool try_take_all(std::vector<T>& out) {
+    out.clear();
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    for (T& value : values_) out.push_back(std::move(value));
+    values_.clear();
+    return !out.empty();
+  }
+
   // No more is taken in; what is there can still be taken out. Wakes whoever waits.
   void close() {
     {

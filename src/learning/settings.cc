@@ -1,5 +1,7 @@
 #include "src/learning/settings.h"
 
+#include <filesystem>
+
 #include "policy/weights.h"
 
 namespace nudge {
@@ -155,6 +157,54 @@ ControllerOptions controller_options(const Config& config, const RobotSpec& robo
           .limits = limits_config(config, robot),
           .player = player_options(config, robot),
           .boot = boot};
+}
+
+RolloutOptions rollout_options(const Config& config, const std::string& weights_folder,
+                               const std::string& robot, const PolicyShape& shape) {
+  RolloutOptions options;
+  options.folder = weights_folder;
+  options.robot = robot;
+  options.gate = gate_options(config);
+  options.head = head_spec(config, shape);
+  options.backbone_hash = shape.backbone_hash;
+  options.probe_held_out = static_cast<std::size_t>(config.gate.probe_heldout);
+  options.probe_demonstrations = static_cast<std::size_t>(config.gate.probe_demonstrations);
+  options.probe_recent = static_cast<std::size_t>(config.gate.probe_observations);
+  options.keep = static_cast<std::size_t>(config.weights.keep);
+  return options;
+}
+
+LearnerHostOptions learner_host_options(const Config& config, const std::string& state_folder,
+                                        const std::string& program, const PolicyShape& shape) {
+  LearnerHostOptions host;
+  host.socket_path = state_folder + "/run/learner";
+  if (!program.empty()) {
+    host.process.command = {program,      "learn",
+                            "--endpoint", "ipc://" + host.socket_path,
+                            "--config",   state_folder + "/config.toml"};
+  }
+  host.process.nice = static_cast<int>(config.learner.nice);
+  host.process.restart_first = from_seconds(config.learner.restart_first_s);
+  host.process.restart_max = from_seconds(config.learner.restart_max_s);
+  host.process.log_file = state_folder + "/learner.log";
+  host.welcome.feature_size = static_cast<std::uint32_t>(shape.feature_size);
+  host.welcome.proprioception_size = static_cast<std::uint32_t>(shape.proprioception_size);
+  host.welcome.action_size = static_cast<std::uint32_t>(shape.action_size);
+  host.welcome.policy_period_ns = static_cast<std::uint64_t>(shape.policy_period.count());
+  host.welcome.backbone_hash = shape.backbone_hash;
+  host.welcome.weights_folder = std::filesystem::absolute(state_folder + "/weights").string();
+  host.config_hash = training_config_hash(config);
+  return host;
+}
+
+SegmentSpec segment_spec(const RobotSpec& robot, const PolicyShape& shape) {
+  SegmentSpec segment;
+  segment.feature_size = shape.feature_size;
+  segment.proprioception_size = shape.proprioception_size;
+  segment.action_size = shape.action_size;
+  segment.backbone_hash = shape.backbone_hash;
+  for (const CameraSpec& camera : robot.observation.cameras) segment.cameras.push_back(camera.name);
+  return segment;
 }
 
 std::string training_config_hash(const Config& config) {

@@ -12,6 +12,8 @@
 #include "policy/trainer.h"
 #include "replay/dataset.h"
 #include "src/config/config.h"
+#include "src/learning/learner_host.h"
+#include "src/learning/rollout.h"
 #include "src/loop/controller.h"
 
 namespace nudge {
@@ -41,6 +43,15 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
 ControllerOptions controller_options(const Config& config, const RobotSpec& robot,
                                      const AuthorityBoot& boot);  // of the three above
+
+RolloutOptions rollout_options(const Config& config, const std::string& weights_folder,
+                               const std::string& robot, const PolicyShape& shape);
+// The learner's socket is run/learner of the state folder; with an empty `program` somebody else
+// starts the learner.
+LearnerHostOptions learner_host_options(const Config& config, const std::string& state_folder,
+                                        const std::string& program, const PolicyShape& shape);
+// Of every episode; without its number.
+SegmentSpec segment_spec(const RobotSpec& robot, const PolicyShape& shape);
 
 // Hex SHA-256 of training_text(): Lineage::config_hash.
 std::string training_config_hash(const Config& config);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/loop/base_policy.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 
@@ -14,7 +15,6 @@ constexpr std::uint64_t kTrainingUnits = 50;
 constexpr std::uint64_t kEvaluationUnits = 60;
 constexpr std::uint64_t kCorrectionUnits = 12;  // a corrected episode and what it takes to get one
 
-constexpr std::uint64_t kDemonstrationStream = 2'000'003;
 constexpr std::uint64_t kDeploymentStream = 3'000'017;
 
 double median_of_new(const std::vector<double>& all, std::size_t since) {
@@ -87,27 +87,23 @@ class Campaign {
   };
 
   Status make_base() {
-    Instant begin = steady_now();
-    say("recording demonstrations");
-    // An earlier run may have been interrupted here.
-    const std::uint64_t recorded = deployment_.dataset_counts().demonstrations;
-    NUDGE_TRY(deployment_.demonstrate(
-        options_.demonstrations - std::min<std::uint64_t>(recorded, options_.demonstrations),
-        Random::derive(options_.seed, kDemonstrationStream), {}));
-    result_.demonstration_seconds = seconds(steady_now() - begin);
-    advance(options_.demonstrations * kDemonstrationUnits, "training the base policy");
-    begin = steady_now();
-    const auto steps = static_cast<std::uint64_t>(config_.learner.base_steps);
     const std::uint64_t before = done_;
-    Result<std::vector<std::byte>> weights = deployment_.train_from_scratch(
-        Deployment::Material::kDemonstrations, [&](std::size_t step) {
-          done_ = before + kTrainingUnits * step / steps;
-          say("training the base policy");
-        });
-    if (!weights.ok()) return weights.status();
-    const Result<WeightsVersion> version = deployment_.install(*weights);
-    result_.training_seconds = seconds(steady_now() - begin);
-    return version.ok() ? Status{} : version.status();
+    const Result<BasePolicyTimes> times =
+        make_base_policy(deployment_, config_, options_.seed, options_.demonstrations,
+                         [&](BasePolicyStage stage, std::uint64_t done, std::uint64_t total) {
+                           if (stage == BasePolicyStage::kDemonstrations) {
+                             done_ = before + kDemonstrationUnits * done;
+                             say("recording demonstrations");
+                           } else {
+                             done_ = before + kDemonstrationUnits * options_.demonstrations +
+                                     kTrainingUnits * done / total;
+                             say("training the base policy");
+                           }
+                         });
+    if (!times.ok()) return times.status();
+    result_.demonstration_seconds = times->demonstrations;
+    result_.training_seconds = times->training;
+    return {};
   }
 
   Status evaluate_now() {

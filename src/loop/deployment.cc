@@ -1,12 +1,11 @@
 #include "src/loop/deployment.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "policy/trainer.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/state_folder.h"
 
 namespace nudge {
 namespace {
@@ -18,32 +17,6 @@ constexpr int kTicksToStandStill = 100;
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 // Who starts and ends episodes: the person who runs the command.
 const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
-
-Status make_folder(const std::string& path) {
-  std::error_code error;
-  const bool made = std::filesystem::create_directories(path, error);
-  if (error) {
-    const std::string text =
-        "cannot make the folder " + path + ": " + error.message() + "; choose another with --state";
-    return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
-  }
-  // A folder that was there keeps the rights that its owner gave it.
-  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  return {};
-}
-
-Status write_config(const std::string& path, const Config& config) {
-  LoadedConfig loaded;
-  loaded.config = config;
-  for (const ConfigKey& key : config_keys()) {
-    loaded.sources[key.name] = {.origin = ConfigOrigin::kFile, .where = "in force"};
-  }
-  std::ofstream file(path, std::ios::trunc);
-  file << print_config(loaded);
-  file.flush();
-  if (!file) return unavailable("cannot write " + path + "; is the disk full?");
-  return {};
-}
 
 SupervisorOptions supervisor_options(const Config& config) {
   SupervisorOptions options;
@@ -67,18 +40,6 @@ bool may_pass(const Status& status) {
   return status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
 }
 
-// STOP outlives a restart: it holds until somebody has reset it.
-Result<bool> stop_is_latched(Log& log) {
-  const Result<std::vector<Event>> events = log.events({"stopped", "stop_reset"}, 1, SIZE_MAX);
-  if (!events.ok()) return events.status();
-  return !events->empty() && std::holds_alternative<Stopped>(events->back().payload);
-}
-
-// Unique over restarts: wall time is only a name here.
-std::string new_boot_id(WallTime wall) {
-  return "boot-" + std::to_string(wall.time_since_epoch().count());
-}
-
 }  // namespace
 
 struct Deployment::Parts {
@@ -99,7 +60,7 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   Parts parts;
   parts.wall = wall_now();
   parts.boot = new_boot_id(parts.wall);
-  NUDGE_TRY(make_folder(options.state_folder));
+  NUDGE_TRY(make_state_folder(options.state_folder));
 
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(kitchen_options(config));
   if (!robot.ok()) return robot.status();
@@ -111,18 +72,13 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   parts.shape = policy_shape(spec, **backbone);
   parts.inference = std::make_unique<Inference>(*std::move(backbone), 0);
 
-  LogOptions log_options;
-  log_options.dir = options.state_folder + "/log";
-  log_options.boot = parts.boot;
-  log_options.now = parts.robot->now();
-  log_options.wall_now = parts.wall;
-  log_options.segment_grow_bytes = static_cast<std::uint64_t>(config.log.segment_bytes);
-  log_options.checkpoint_bytes = static_cast<std::size_t>(config.log.wal_limit_bytes);
+  const LogOptions log_options =
+      state_log_options(options.state_folder, config, parts.boot, parts.robot->now(), parts.wall);
   Result<std::unique_ptr<Log>> log = Log::open(*options.files, log_options);
   if (!log.ok()) return log.status();
   parts.log = *std::move(log);
   // Not before the lock: a daemon at work in this folder has its own configuration there.
-  NUDGE_TRY(write_config(options.state_folder + "/config.toml", config));
+  NUDGE_TRY(write_config_in_force(options.state_folder, config));
 
   AuthorityBoot authority_boot;
   authority_boot.last_epoch = parts.log->next_lease_epoch() - 1;
@@ -134,41 +90,15 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   if (!controller.ok()) return controller.status();
   parts.controller = *std::move(controller);
 
-  const std::string weights_folder = options.state_folder + "/weights";
-  RolloutOptions rollout_options;
-  rollout_options.folder = weights_folder;
-  rollout_options.robot = spec.id;
-  rollout_options.gate = gate_options(config);
-  rollout_options.head = head_spec(config, parts.shape);
-  rollout_options.backbone_hash = parts.shape.backbone_hash;
-  rollout_options.probe_held_out = static_cast<std::size_t>(config.gate.probe_heldout);
-  rollout_options.probe_demonstrations = static_cast<std::size_t>(config.gate.probe_demonstrations);
-  rollout_options.probe_recent = static_cast<std::size_t>(config.gate.probe_observations);
-  rollout_options.keep = static_cast<std::size_t>(config.weights.keep);
-  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(rollout_options);
+  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
+      rollout_options(config, options.state_folder + "/weights", spec.id, parts.shape));
   if (!rollout.ok()) return rollout.status();
   parts.rollout = *std::move(rollout);
 
   if (options.learn) {
-    LearnerHostOptions host;
-    host.socket_path = options.state_folder + "/run/learner";
-    if (!options.program.empty()) {
-      host.process.command = {options.program, "learn",
-                              "--endpoint",    "ipc://" + host.socket_path,
-                              "--config",      options.state_folder + "/config.toml"};
-    }
-    host.process.nice = static_cast<int>(config.learner.nice);
-    host.process.restart_first = from_seconds(config.learner.restart_first_s);
-    host.process.restart_max = from_seconds(config.learner.restart_max_s);
-    host.process.log_file = options.state_folder + "/learner.log";
-    host.welcome.feature_size = static_cast<std::uint32_t>(parts.shape.feature_size);
-    host.welcome.proprioception_size = static_cast<std::uint32_t>(parts.shape.proprioception_size);
-    host.welcome.action_size = static_cast<std::uint32_t>(parts.shape.action_size);
-    host.welcome.policy_period_ns = static_cast<std::uint64_t>(parts.shape.policy_period.count());
-    host.welcome.backbone_hash = parts.shape.backbone_hash;
-    host.welcome.weights_folder = std::filesystem::absolute(weights_folder).string();
-    host.config_hash = training_config_hash(config);
-    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(host, steady_now);
+    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(
+        learner_host_options(config, options.state_folder, options.program, parts.shape),
+        steady_now);
     if (!opened.ok()) return opened.status();
     parts.host = *std::move(opened);
   }
@@ -194,11 +124,19 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
       rollout_(std::move(parts.rollout)),
       host_(std::move(parts.host)),
       shape_(parts.shape),
-      dataset_(*options.files, dataset_options(options.config, parts.shape)),
-      planner_(round_planner_options(options.config)),
-      probation_(probation_options(options.config)),
       broker_(*std::move(parts.broker)),
       recorder_(*log_, parts.boot, kDaemon),
+      succession_(
+          *options.files, *rollout_, dataset_options(options.config, parts.shape),
+          round_planner_options(options.config), probation_options(options.config),
+          [this](Payload payload, const std::optional<Actor>& actor, std::string id) {
+            commit_wanted_ = true;
+            return recorder_.append(std::move(payload), moment(robot_->now()),
+                                    actor.value_or(kDaemon), std::move(id));
+          },
+          [this](LogLevel level, std::string_view component, const std::string& message) {
+            tell(level, component, message);
+          }),
       supervisor_(supervisor_options(options.config)),
       seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
       lockstep_(*robot_, *controller_, *inference_,
@@ -227,40 +165,24 @@ Status Deployment::boot() {
   NUDGE_TRY(recorder_.append(Booted{.program = "nudge " NUDGE_VERSION, .robot = robot_->spec().id},
                              moment(robot_->now())));
   NUDGE_TRY(commit_and_fold());
-  probation_.on_boot(history().confirmed(), {});
-  if (history().confirmed() == 0) return {};
-  Result<LoadedHead> head = rollout_->load(history().confirmed(), history());
-  if (!head.ok()) {
-    // The robot holds rather than run what nobody confirmed.
-    NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = head.status().message()},
-                               moment(robot_->now())));
-    tell(LogLevel::kError, "weights",
-         "the confirmed weights v" + std::to_string(history().confirmed()) + " cannot be used (" +
-             head.status().message() + "); the robot holds until others are promoted");
-    return commit_and_fold();
-  }
-  swap_in(*std::move(head));
-  return {};
+  Result<std::optional<LoadedHead>> head = succession_.boot();
+  if (!head.ok()) return head.status();
+  if (*head) swap_in(**std::move(head));
+  return commit_wanted_ ? commit_and_fold() : Status{};
 }
 
 Status Deployment::fold() {
-  while (folded_ < log_->durable()) {
-    Result<std::vector<FeedItem>> items = log_->feed(folded_ + 1, kFeedBatch);
+  while (succession_.folded() < log_->durable()) {
+    Result<std::vector<FeedItem>> items = log_->feed(succession_.folded() + 1, kFeedBatch);
     if (may_pass(items.status())) return {};
     if (!items.ok()) return items.status();
-    if (items->empty()) return internal("the log has no entry " + std::to_string(folded_ + 1));
+    if (items->empty()) {
+      return internal("the log has no entry " + std::to_string(succession_.folded() + 1));
+    }
     for (const FeedItem& item : *items) {
-      Status folded = dataset_.apply(item);
-      const auto* steps = std::get_if<StepsRef>(&item);
-      if (folded.code() == Code::kDataLoss && steps != nullptr) {
-        tell(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
-        dataset_.pass_over(*steps);
-        folded = {};
-      }
+      const Status folded = succession_.fold(item);
       if (may_pass(folded)) return {};  // the same again after the next commit
       NUDGE_TRY(folded);
-      if (const auto* event = std::get_if<Event>(&item)) planner_.apply(*event);
-      folded_ = last_sequence(item);
     }
   }
   return {};
@@ -282,24 +204,14 @@ Status Deployment::commit_and_fold() {
   return fold();
 }
 
-SegmentSpec Deployment::segment_spec() const {
-  SegmentSpec segment;
-  segment.feature_size = shape_.feature_size;
-  segment.proprioception_size = shape_.proprioception_size;
-  segment.action_size = shape_.action_size;
-  segment.backbone_hash = shape_.backbone_hash;
-  for (const CameraSpec& camera : robot_->spec().observation.cameras) {
-    segment.cameras.push_back(camera.name);
-  }
-  return segment;
-}
+SegmentSpec Deployment::segment_spec() const { return nudge::segment_spec(robot_->spec(), shape_); }
 
 // ---- first weights ------------------------------------------------------------------------------
 
 Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
                                const DemonstratorOptions& options) {
   const Actor expert = {.name = "scripted-expert", .role = Role::kScript};
-  const std::uint64_t before = dataset_.counts().demonstrations;
+  const std::uint64_t before = succession_.dataset().counts().demonstrations;
   std::size_t made = 0;
   for (std::uint64_t attempt = 0; made < count; ++attempt) {
     if (attempt > 10 * count + 10) {
@@ -347,17 +259,17 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
     Material material, const std::function<void(std::size_t)>& on_step) {
   const Config& config = options_.config;
   const auto seed = static_cast<std::uint64_t>(config.learner.seed);
-  const std::size_t available =
-      dataset_.counts().trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  const std::size_t available = succession_.dataset().counts().trainable[static_cast<std::size_t>(
+      SampleClass::kDemonstration)];
   if (available == 0) {
     return failed_precondition("the log holds no demonstrations to train on; record some first");
   }
   Lineage lineage;
   lineage.kind = WeightsKind::kFull;
-  lineage.prefix = dataset_.prefix();
+  lineage.prefix = succession_.dataset().prefix();
   lineage.config_hash = training_config_hash(config);
   lineage.backbone_hash = shape_.backbone_hash;
-  const Batch all = dataset_.demonstration_probe(available, seed);
+  const Batch all = succession_.dataset().demonstration_probe(available, seed);
   Result<std::vector<std::byte>> fresh =
       initial_weights(head_spec(config, shape_), all, seed, lineage);
   if (!fresh.ok()) return fresh.status();
@@ -375,7 +287,8 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
   Batch batch;
   const auto steps = static_cast<std::size_t>(config.learner.base_steps);
   for (std::size_t step = 0; step < steps; ++step) {
-    NUDGE_TRY(dataset_.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY(succession_.dataset().sample(batch, static_cast<std::size_t>(config.learner.batch),
+                                           mix, random));
     NUDGE_TRY((*trainer)->step(batch));
     if (on_step) on_step(step + 1);
   }
@@ -383,29 +296,18 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
 }
 
 Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {
-  NUDGE_TRY(rollout_->refresh_probes(dataset_));
-  const Instant now = robot_->now();
-  Result<Admission> admission = rollout_->consider(
-      weights, Offered::kByEngineer, history(), log_->next_weights_version(), lockstep_.wall(now));
-  if (!admission.ok()) return admission.status();
-  NUDGE_TRY(recorder_.append(admission->record(), moment(now)));
-  if (admission->report.accepted) {
-    NUDGE_TRY(recorder_.append(WeightsPromoted{.version = admission->version}, moment(now),
-                               kOperator, ""));
-  }
+  const Result<WeightsVersion> installed = succession_.install(
+      weights, kOperator, log_->next_weights_version(), lockstep_.wall(robot_->now()));
   NUDGE_TRY(commit_and_fold());
-  if (!recording_) {
+  if (!installed.ok()) return installed;
+  std::optional<LoadedHead> head = succession_.take_due(/*person_drives=*/false);
+  if (!head) {
     return resource_exhausted(
         "the weights are not in use: the log cannot record them (see the message above); free "
         "some space and start again");
   }
-  if (!admission->report.accepted) {
-    return failed_precondition("the gate refused the weights (" + admission->report.reason +
-                               "): " + admission->report.detail);
-  }
-  probation_.on_confirmed(admission->version);
-  swap_in(std::move(admission->head));
-  return admission->version;
+  swap_in(*std::move(head));
+  return installed;
 }
 
 // ---- an episode ---------------------------------------------------------------------------------
@@ -424,7 +326,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   seen_ = false;
   robot_->render(true);
   seat_.begin_episode(seed);
-  probation_.on_episode_started();
+  succession_.on_episode_started();
 
   const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
   if (!result.ok()) {
@@ -436,8 +338,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   for (int look = 0; look < 3 && seat_.label() == LabelValue::kNone; ++look) {
     Result<Observation> last = robot_->observe();
     if (!last.ok()) return last.status();
-    std::vector<FeedbackMessage> messages =
-        seat_.look(*last, controller_->authority(), controller_->control_tick(), robot_->now());
+    std::vector<FeedbackMessage> messages = seat_.look(*last, seat_view(robot_->now()));
     std::erase_if(messages, [](const FeedbackMessage& message) {
       return !std::holds_alternative<LabelMessage>(message.body);
     });
@@ -451,11 +352,11 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   NUDGE_TRY(recorder_.end_episode(result->reason, result->policy_steps, moment(robot_->now())));
   if (recorder_.take_span_closed()) outcome_.corrected = true;
   const Status stands = end_control();
-  probation_.on_episode_ended();
+  succession_.on_episode_ended();
   NUDGE_TRY(commit_and_fold());  // first: what led to a fault is worth most
   NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
-  NUDGE_TRY(rollout_->refresh_probes(dataset_));
+  NUDGE_TRY(succession_.refresh_probes());
   // The learner does one round after the other. While one is under way in simulated time, this
   // episode waits for the next one's end, as it would in real time.
   if (arrivals_.empty()) NUDGE_TRY(learn(robot_->now()));
@@ -471,6 +372,15 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
            std::to_string(outcome_.policy_steps) + " steps, " + std::to_string(outcome_.takeovers) +
            " takeovers, weights v" + std::to_string(outcome_.weights));
   return outcome_;
+}
+
+SeatView Deployment::seat_view(Instant now) const {
+  const Authority& authority = controller_->authority();
+  return {.state = authority.state(),
+          .holder = authority.lease().holder,
+          .epoch = authority.lease().epoch,
+          .tick = controller_->control_tick(),
+          .now = now};
 }
 
 Status Deployment::receive(const std::vector<FeedbackMessage>& messages) {
@@ -512,8 +422,7 @@ Status Deployment::before_tick(Instant now, ControlInputs& inputs) {
                      .body = HandBack{}});
   }
   if (seen_) {
-    NUDGE_TRY(receive(seat_.look(controller_->observation(), controller_->authority(),
-                                 controller_->control_tick(), now)));
+    NUDGE_TRY(receive(seat_.look(controller_->observation(), seat_view(now))));
   }
   inputs.acts = acts_;
   inputs.jog = jog_ ? &*jog_ : nullptr;
@@ -536,7 +445,7 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
   for (const AuthorityRecord& record : decision.records) {
     if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
       if (change->from == AuthorityState::kAuto && change->to == AuthorityState::kTakeover) {
-        probation_.on_takeover();
+        succession_.on_takeover();
         correction_began_ = now;
       }
     }
@@ -546,13 +455,11 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     const Step& step = *outcome.finished;
     if (step.source == ControlSource::kHuman) ++outcome_.human_steps;
     if (step.source == ControlSource::kPolicy || step.source == ControlSource::kNudge) {
-      probation_.on_auto_step((step.flags & kStepClamped) != 0);
+      succession_.on_auto_step((step.flags & kStepClamped) != 0);
     }
   }
-  if (outcome.played != 0 && outcome.played != history().live()) {
-    NUDGE_TRY(went_live(outcome.played, now));
-  }
-  if (decision.roll_back_weights) probation_.on_non_finite();
+  NUDGE_TRY(played(outcome.played, now));
+  if (decision.roll_back_weights) succession_.on_non_finite();
   NUDGE_TRY(heed_probation(now));
 
   if (recorder_.take_span_closed()) {
@@ -567,23 +474,8 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
 }
 
 Status Deployment::on_chunk(WeightsVersion version, Duration latency, const Status& taken) {
-  if (taken.code() == Code::kInvalidArgument) {
-    // Refused by the player, so it never reached the robot, and its version may never have played:
-    // the verdict is on that version all the same.
-    const WeightsRecord* record = history().find(version);
-    if (record == nullptr || record->state == WeightsState::kRolledBack) return {};
-    probation_.on_live(version, record->kind);
-    probation_.on_inference(latency);
-    probation_.on_non_finite();
-    if (std::exchange(refused_, version) != version) {
-      tell(LogLevel::kError, "policy",
-           "v" + std::to_string(version) + " gave an action that cannot be played (" +
-               taken.message() + "); the robot did not get it");
-    }
-    return {};
-  }
-  probation_.on_inference(latency);
-  return taken;
+  succession_.on_chunk(version, latency, taken);
+  return taken.code() == Code::kInvalidArgument ? Status{} : taken;
 }
 
 Status Deployment::end_control() {
@@ -634,50 +526,20 @@ Status Deployment::learn(Instant now) {
 }
 
 Status Deployment::take_arrivals(Instant now) {
-  const Moment judged = moment(robot_->now());  // settle() looks ahead; the log's clock does not
   while (!arrivals_.empty() && arrivals_.front().at <= now) {
     const Arrival arrival = std::move(arrivals_.front());
     arrivals_.pop_front();
     const CandidateMessage& candidate = arrival.candidate;
     const Instant begin = steady_now();
-    NUDGE_TRY(recorder_.append(CandidateReceived{.hash = sha256(candidate.weights),
-                                                 .parent = candidate.base,
-                                                 .kind = candidate.kind,
-                                                 .prefix = candidate.prefix,
-                                                 .train_seconds = candidate.train_seconds},
-                               judged));
     if (candidate.kind == WeightsKind::kFull && correction_began_ > arrival.ordered) {
       // In real time the new correction would have aborted the round.
       ++counts_.superseded;
-      NUDGE_TRY(recorder_.append(WeightsRejected{.hash = sha256(candidate.weights),
-                                                 .parent = candidate.base,
-                                                 .reason = "superseded",
-                                                 .detail = "a newer correction began meanwhile"},
-                                 judged));
-      NUDGE_TRY(commit_and_fold());
-      continue;
+      NUDGE_TRY(succession_.supersede(candidate));
+    } else {
+      NUDGE_TRY(succession_.consider(candidate, log_->next_weights_version(), lockstep_.wall(now)));
+      staged_until_ = now + (steady_now() - begin);
     }
-    Result<Admission> admission =
-        rollout_->consider(candidate.weights, Offered::kByLearner, history(),
-                           log_->next_weights_version(), lockstep_.wall(now));
-    if (!admission.ok()) {
-      tell(LogLevel::kError, "weights", admission.status().message());
-      continue;
-    }
-    NUDGE_TRY(recorder_.append(admission->record(), judged));
     NUDGE_TRY(commit_and_fold());
-    if (!admission->report.accepted) {
-      ++counts_.rejected;
-      tell(LogLevel::kWarn, "gate",
-           "weights refused (" + admission->report.reason + "): " + admission->report.detail);
-      continue;
-    }
-    ++counts_.accepted;
-    // Weights that the log does not hold yet do not run: a crash would lose track of them.
-    if (!recording_) continue;
-    staged_ = Staged{.at = now + (steady_now() - begin),
-                     .kind = admission->kind,
-                     .head = std::move(admission->head)};
   }
   return {};
 }
@@ -685,10 +547,10 @@ Status Deployment::take_arrivals(Instant now) {
 Status Deployment::adopt_staged(Instant now) {
   const AuthorityState state = controller_->authority().state();
   const bool person_drives = state == AuthorityState::kHuman || state == AuthorityState::kTakeover;
-  if (!staged_ || staged_->at > now || person_drives) return {};
-  if (history().find(staged_->head.version) == nullptr) return {};  // not folded yet
-  swap_in(std::move(staged_->head));
-  staged_.reset();
+  if (now < staged_until_) return {};
+  if (std::optional<LoadedHead> head = succession_.take_due(person_drives)) {
+    swap_in(*std::move(head));
+  }
   return {};
 }
 
@@ -698,82 +560,29 @@ void Deployment::swap_in(LoadedHead head) {
   slot_.collect();  // what was in use until now is freed here, on the publisher's side
 }
 
-Status Deployment::went_live(WeightsVersion version, Instant now) {
-  const WeightsRecord* record = history().find(version);
-  if (record == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
-  const WeightsKind kind = record->kind;
-  if (announced_ == version) return {};  // the disk is full, and the log takes it later
-  announced_ = version;
-  NUDGE_TRY(recorder_.append(WeightsLive{.version = version}, moment(now)));
+Status Deployment::played(WeightsVersion version, Instant now) {
+  const Result<bool> news = succession_.on_played(version);
+  if (!news.ok()) return news.status();
+  if (!*news) return {};
   NUDGE_TRY(commit_and_fold());
-  if (recording_) announced_ = 0;
-  probation_.on_live(version, kind);
-  tell(LogLevel::kInfo, "weights", "v" + std::to_string(version) + " is live");
   const double delay = seconds(now - correction_ended_);
-  if (kind == WeightsKind::kProvisional && !micro_measured_) {
-    delays_.micro.push_back(delay);
-    micro_measured_ = true;
-  } else if (kind == WeightsKind::kFull && !full_measured_) {
-    delays_.full.push_back(delay);
-    full_measured_ = true;
+  const bool provisional = history().find(version)->kind == WeightsKind::kProvisional;
+  bool& measured = provisional ? micro_measured_ : full_measured_;
+  if (!std::exchange(measured, true)) {
+    (provisional ? delays_.micro : delays_.full).push_back(delay);
   }
   return {};
 }
 
 Status Deployment::heed_probation(Instant now) {
-  const Verdict verdict = probation_.verdict();
-  if (verdict.kind == Verdict::Kind::kConfirm) {
-    ++counts_.confirmed;
-    NUDGE_TRY(recorder_.append(WeightsConfirmed{.version = verdict.version}, moment(now)));
-    NUDGE_TRY(commit_and_fold());
-    probation_.on_confirmed(verdict.version);
-    tell(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
-    if (const Status pruned = rollout_->prune(history()); !pruned.ok()) {
-      tell(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
-    }
-    return {};
+  Result<std::optional<LoadedHead>> back = succession_.heed();
+  if (!back.ok()) return back.status();
+  if (*back) {
+    arrivals_.clear();
+    swap_in(**std::move(back));
+    controller_->player().flush(now);
   }
-  if (verdict.kind == Verdict::Kind::kRollBack) {
-    tell(LogLevel::kWarn, "probation",
-         "rolling back v" + std::to_string(verdict.version) + " to v" + std::to_string(verdict.to) +
-             ": " + verdict.detail);
-    return roll_back(verdict.version, verdict.to, verdict.reason, now);
-  }
-  return {};
-}
-
-Status Deployment::roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason,
-                             Instant now) {
-  ++counts_.rolled_back;
-  NUDGE_TRY(
-      recorder_.append(WeightsRolledBack{.from = from, .to = to, .reason = reason}, moment(now)));
-  NUDGE_TRY(commit_and_fold());
-  staged_.reset();
-  arrivals_.clear();
-  LoadedHead head;  // none: the robot holds
-  if (to != 0) {
-    Result<LoadedHead> loaded = rollout_->load(to, history());
-    if (loaded.ok()) {
-      head = *std::move(loaded);
-    } else {
-      NUDGE_TRY(recorder_.append(Fault{.code = "weights", .detail = loaded.status().message()},
-                                 moment(now)));
-      tell(LogLevel::kError, "weights",
-           "the confirmed weights v" + std::to_string(to) + " cannot be used (" +
-               loaded.status().message() + "); the robot holds until others are promoted");
-    }
-  }
-  swap_in(std::move(head));
-  controller_->player().flush(now);
-  probation_.on_rolled_back(to);
-  if (planner_.wants_pause()) {
-    tell(LogLevel::kWarn, "learner",
-         "learning is paused: weights were rolled back too often in a row");
-    NUDGE_TRY(
-        recorder_.append(LearningPaused{.reason = "rolled back twice in a row"}, moment(now)));
-    NUDGE_TRY(commit_and_fold());
-  }
-  return {};
+  return commit_wanted_ ? commit_and_fold() : Status{};
 }
 
 Status Deployment::settle() {
@@ -791,6 +600,11 @@ Result<std::shared_ptr<const Weights>> Deployment::newest_full_weights() {
 
 DeploymentCounts Deployment::counts() const {
   DeploymentCounts counts = counts_;
+  const SuccessionCounts& weights = succession_.counts();
+  counts.accepted = weights.accepted;
+  counts.rejected = weights.rejected;
+  counts.confirmed = weights.confirmed;
+  counts.rolled_back = weights.rolled_back;
   if (host_) counts.learner_deaths = host_->deaths();
   return counts;
 }

@@ -18,14 +18,12 @@
 #include <vector>
 
 #include "feedback/broker.h"
-#include "policy/probation.h"
-#include "policy/round_planner.h"
-#include "replay/dataset.h"
 #include "replay/log.h"
 #include "src/config/config.h"
 #include "src/learning/learner_host.h"
 #include "src/learning/rollout.h"
 #include "src/learning/settings.h"
+#include "src/learning/succession.h"
 #include "src/loop/lockstep.h"
 #include "src/loop/recorder.h"
 #include "src/loop/supervisor_seat.h"
@@ -66,7 +64,7 @@ struct LearningDelays {
 
 struct DeploymentCounts {
   std::uint64_t rounds = 0, superseded = 0;
-  std::uint64_t accepted = 0, rejected = 0, confirmed = 0, rolled_back = 0;
+  std::uint64_t accepted = 0, rejected = 0, confirmed = 0, rolled_back = 0;  // of weights
   std::uint64_t learner_deaths = 0;
   std::uint64_t refused_messages = 0;  // of the supervisor
 };
@@ -107,10 +105,10 @@ class Deployment final : private Companion {
     return rollout_->load(version, history());
   }
 
-  const WeightsHistory& history() const { return planner_.weights(); }
+  const WeightsHistory& history() const { return succession_.history(); }
   const LearningDelays& delays() const { return delays_; }
   DeploymentCounts counts() const;
-  DatasetCounts dataset_counts() const { return dataset_.counts(); }
+  DatasetCounts dataset_counts() const { return succession_.dataset().counts(); }
   LogStats log_stats() const { return log_->stats(); }
   const RobotSpec& robot() const { return robot_->spec(); }
 
@@ -131,12 +129,12 @@ class Deployment final : private Companion {
   Status take_arrivals(Instant now);
   Status adopt_staged(Instant now);
   void swap_in(LoadedHead head);
-  Status went_live(WeightsVersion version, Instant now);
+  Status played(WeightsVersion version, Instant now);
   Status heed_probation(Instant now);
-  Status roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason, Instant now);
   Status receive(const std::vector<FeedbackMessage>& messages);
   Status end_control();
   Moment moment(Instant now) const;
+  SeatView seat_view(Instant now) const;
   SegmentSpec segment_spec() const;
   void tell(LogLevel level, std::string_view component, const std::string& message) const;
 
@@ -149,15 +147,12 @@ class Deployment final : private Companion {
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<LearnerHost> host_;
   PolicyShape shape_;
-  Dataset dataset_;
-  RoundPlanner planner_;  // folds the weights, and says when learning must pause
-  Probation probation_;
   Broker broker_;
   Recorder recorder_;
+  Succession succession_;
   ScriptedSupervisor supervisor_;
   SupervisorSeat seat_;
   Lockstep lockstep_;
-  Sequence folded_ = 0;
 
   // This tick's input.
   std::vector<AuthorityAct> acts_;
@@ -166,10 +161,8 @@ class Deployment final : private Companion {
   std::uint64_t next_act_ = 1;
   std::vector<std::string> waiting_ids_;  // to be acknowledged by the next commit
   bool commit_wanted_ = false;
-  bool seen_ = false;             // the robot's state, in this episode
-  bool recording_ = true;         // false: the disk takes nothing
-  WeightsVersion announced_ = 0;  // live, and waiting for the disk to be recorded as such
-  WeightsVersion refused_ = 0;    // whose chunk was refused last, so that it is told once
+  bool seen_ = false;      // the robot's state, in this episode
+  bool recording_ = true;  // false: the disk takes nothing
 
   // Learning under way.
   struct Arrival {
@@ -177,13 +170,8 @@ class Deployment final : private Companion {
     Instant ordered;  // when the round was ordered
     CandidateMessage candidate;
   };
-  struct Staged {
-    Instant at;
-    WeightsKind kind = WeightsKind::kFull;
-    LoadedHead head;
-  };
   std::deque<Arrival> arrivals_;
-  std::optional<Staged> staged_;
+  Instant staged_until_{};  // the gate's own time has passed then
   Instant correction_began_{};
   Instant correction_ended_{};
   bool micro_measured_ = true;  // nothing to measure yet

@@ -84,12 +84,15 @@ Status Recorder::take_step(Step step, const Moment& moment) {
   const Result<Sequence> sequence = log_.append(step);
   if (sequence.ok()) return {};
   if (sequence.status().code() != Code::kResourceExhausted) return sequence.status();
-  const bool human = step.source == ControlSource::kHuman;
-  if (!lost_) lost_ = Lost{.first_step = step.policy_step, .count = 0, .human = false};
-  ++lost_->count;
+  steps_lost(step.policy_step, 1, step.source == ControlSource::kHuman);
+  return {};
+}
+
+void Recorder::steps_lost(std::uint32_t first_step, std::uint32_t count, bool human) {
+  if (!lost_) lost_ = Lost{.first_step = first_step, .count = 0, .human = false};
+  lost_->count += count;
   lost_->human = lost_->human || human;
   if (human && span_) span_->complete = false;
-  return {};
 }
 
 Status Recorder::report_lost(const Moment& moment) {

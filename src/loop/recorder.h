@@ -40,6 +40,10 @@ class Recorder {
   Status on_tick(const TickOutcome& outcome, std::vector<float> features, std::vector<Image> images,
                  const Actor& driver, const Moment& moment);
 
+  // Steps of the running episode were lost on their way here: said in the log as soon as it takes
+  // entries, and an open span is incomplete.
+  void steps_lost(std::uint32_t first_step, std::uint32_t count, bool human);
+
   // A step from elsewhere (a demonstration). Its span is taken as it is.
   Status append(Step step);
   // An event by the daemon itself, or by `actor`. An empty id is made up.

@@ -32,11 +32,17 @@ bool SupervisorSeat::may_ask_again(Instant now) {
   return true;
 }
 
+std::optional<FeedbackMessage> SupervisorSeat::label_late(EpisodeId episode, LabelValue value) {
+  if (label_ != LabelValue::kNone) return std::nullopt;
+  label_ = value;
+  return message(LabelMessage{.episode = episode, .span = 0, .value = value});
+}
+
 std::vector<FeedbackMessage> SupervisorSeat::look(const Observation& observation,
-                                                  const Authority& authority, ControlTick tick,
-                                                  Instant now) {
-  const AuthorityState state = authority.state();
-  const bool mine = authority.lease().holder == actor_;
+                                                  const SeatView& view) {
+  const AuthorityState state = view.state;
+  const Instant now = view.now;
+  const bool mine = view.holder == actor_;
   const bool driving = state == AuthorityState::kHuman && mine;
   const Supervision wish = supervisor_.step(observation, driving);
 
@@ -44,9 +50,9 @@ std::vector<FeedbackMessage> SupervisorSeat::look(const Observation& observation
   const auto jog = [&](Action action) {
     JogCommand command;
     command.robot = robot_;
-    command.epoch = authority.lease().epoch;
+    command.epoch = view.epoch;
     command.sequence = ++jog_sequence_;
-    command.echoed_tick = tick;
+    command.echoed_tick = view.tick;
     command.dead_man = true;
     command.action = std::move(action);
     messages.push_back({.id = "", .actor = actor_, .body = std::move(command)});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,15 @@
 #include "src/sim/scripted_supervisor.h"
 
 namespace nudge {
+
+// What can be seen of the robot's control from a seat, here or across a socket.
+struct SeatView {
+  AuthorityState state = AuthorityState::kHold;
+  std::optional<Actor> holder;  // of the lease
+  LeaseEpoch epoch = 0;         // of the newest grant
+  ControlTick tick = 0;         // newest that was seen
+  Instant now;                  // of the seat's own steady clock
+};
 
 // Not thread-safe: one thread at a time.
 class SupervisorSeat {
@@ -23,8 +33,10 @@ class SupervisorSeat {
   void begin_episode(std::uint64_t seed);
 
   // What the supervisor sends at this control tick; empty most of the time.
-  std::vector<FeedbackMessage> look(const Observation& observation, const Authority& authority,
-                                    ControlTick tick, Instant now);
+  std::vector<FeedbackMessage> look(const Observation& observation, const SeatView& view);
+
+  // A label for an episode that has ended meanwhile. Nothing when one was given in time.
+  std::optional<FeedbackMessage> label_late(EpisodeId episode, LabelValue value);
 
   LabelValue label() const { return label_; }  // given in this episode; kNone: none yet
   const ScriptedSupervisor& supervisor() const { return supervisor_; }

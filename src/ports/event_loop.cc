@@ -1,5 +1,6 @@
 #include "src/ports/event_loop.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -72,7 +73,10 @@ struct Watch : std::enable_shared_from_this<Watch> {
 EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
 EventLoop::~EventLoop() = default;
 
-void EventLoop::run() { impl_->context.run(); }
+void EventLoop::run() {
+  impl_->context.restart();
+  impl_->context.run();
+}
 void EventLoop::stop() { impl_->context.stop(); }
 
 void EventLoop::post(std::function<void()> work) { asio::post(impl_->context, std::move(work)); }

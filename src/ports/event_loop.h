@@ -24,7 +24,7 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Runs callbacks until stop().
+  // Runs callbacks until stop(). May be called again then, by any thread.
   void run();
   void stop();
 

@@ -8,23 +8,24 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
-#include <vector>
 
 #include "nudge/event.h"
+#include "replay/outcome.h"
 
 namespace nudge {
 
 struct EpisodeRow {
   EpisodeId episode = 0;
-  LabelValue outcome = LabelValue::kNone;  // by the last label of the highest role
-  Role labelled_by = Role::kScript;
-  std::uint32_t steps = 0;        // policy steps in all
-  std::uint32_t human_steps = 0;  // of these in takeover spans
+  Outcome said;                   // of the whole episode; labels of spans do not count here
+  std::uint32_t steps = 0;        // policy steps in all; while it runs, up to its newest event
+  std::uint32_t human_steps = 0;  // of these in takeover spans that have closed
   std::uint32_t takeovers = 0;
-  Duration human{};            // in takeover spans
-  Duration length{};           // by the events' steady clock
+  Duration human{};   // in takeover spans that have closed
+  Duration length{};  // by the events' steady clock; up to the newest of the boot it ran in
   WeightsVersion weights = 0;  // live at its end
   bool ended = false;
+
+  LabelValue outcome() const { return said.value(); }
 };
 
 struct WeightsRow {
@@ -35,20 +36,23 @@ struct WeightsRow {
   bool was_live = false;
   WallTime accepted;
   std::string reason;  // of a rollback
-  std::string gate;    // one line of JSON; empty: none
+  std::string gate;    // one line of JSON; empty: none, or longer than kMaxGateReport
 };
+inline constexpr std::size_t kMaxGateReport = 8u << 10;  // bytes
 
-// Share of successes among the newest labelled episodes, with the 95 % interval of Wilson
-// ("Probable inference, the law of succession, and statistical inference", JASA 1927).
+// Share of successes, with the 95 % interval of Wilson ("Probable inference, the law of succession,
+// and statistical inference", JASA 1927).
 struct SuccessRate {
   std::uint32_t of = 0, successes = 0;
   double low = 0, high = 1;
 };
 SuccessRate wilson(std::uint32_t successes, std::uint32_t of);
 
-// Not thread-safe: belongs to the io thread.
+// Not thread-safe: belongs to the io thread. Equal events give equal histories, in one go or in
+// portions.
 class History {
  public:
+  // Events in sequence order, each once.
   void apply(const Event& event);
 
   const std::deque<EpisodeRow>& episodes() const { return episodes_; }  // deployment, newest last
@@ -56,28 +60,44 @@ class History {
   WeightsVersion live() const { return live_; }
   WeightsVersion confirmed() const { return confirmed_; }
   // Whether a message of somebody's with this id is durable. Ids are kept as 64-bit hashes; two ids
-  // that share one (1 in 10^12 at a million ids) would make the second count as known.
+  // that share one (1 in 10^12 at a million ids) would make the second count as known. The newest
+  // million ids are kept; the log itself refuses an older one, so that forgetting is safe.
   bool knows(std::string_view id) const;
+  // Of the labelled (success or failure) among the newest `window` episodes that have ended.
   SuccessRate recent_success(std::size_t window = 20) const;
-  std::uint64_t total_episodes() const { return total_episodes_; }
+  std::uint64_t total_episodes() const { return total_episodes_; }  // deployment, ended
 
  private:
   static constexpr std::size_t kEpisodes = 1000;
   static constexpr std::size_t kVersions = 500;
+  static constexpr std::size_t kKnown = 1u << 20;
+  static constexpr std::size_t kOpen = 64;  // episodes, spans: one of each, in a log without damage
+  struct OpenEpisode {
+    Instant started, newest;
+    std::string boot;  // whose clock these are
+  };
   struct OpenSpan {
     EpisodeId episode = 0;
-    SpanKind kind = SpanKind::kTakeover;
     std::uint32_t first_step = 0;
-    Instant opened;
+    Instant opened, newest;
+    std::string boot;
   };
   EpisodeRow* find(EpisodeId episode);
   WeightsRow* find_weights(WeightsVersion version);
+  void remember(const Event& event);
+  void look_at_time(const Event& event);
+  void start(const Event& event, const EpisodeStarted& started);
+  void end(EpisodeId episode);
+  void close(const SpanClosed& closed);
+  void accept(const Event& event, const WeightsAccepted& accepted);
+  void take_back_above(WeightsVersion version, std::string_view reason);
 
   std::deque<EpisodeRow> episodes_;
-  std::map<EpisodeId, Instant> open_;
-  std::map<SpanId, OpenSpan> spans_;
+  std::map<EpisodeId, OpenEpisode> open_;
+  std::map<SpanId, OpenSpan> spans_;  // takeovers
   std::deque<WeightsRow> weights_;
   std::unordered_set<std::uint64_t> known_;
+  std::deque<std::uint64_t> known_order_;  // the same, oldest first
   WeightsVersion live_ = 0, confirmed_ = 0;
   std::uint64_t total_episodes_ = 0;
 };

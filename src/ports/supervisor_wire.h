@@ -2,6 +2,7 @@
 // carries the same messages. Bytes are bounded (size, depth) before they are parsed.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,8 +15,13 @@
 
 namespace nudge {
 
+class History;
+struct DeskInfo;
+struct LearningStatus;
+
 inline constexpr std::size_t kMaxSupervisorMessage = 64u << 10;  // bytes
 inline constexpr int kMaxSupervisorDepth = 16;
+inline constexpr int kSupervisorProtocol = 1;
 
 // What a client may send besides feedback.
 struct FramesWanted {
@@ -40,14 +46,65 @@ struct OperatorMessage {
 };
 using ClientMessage = std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping>;
 
+// What is known of a message that was refused, for whoever answers it.
+struct RefusedMessage {
+  std::string id;    // when it had a valid one
+  bool jog = false;  // a wrong command has no answer: it is counted
+};
+
 // One text message of `actor`. kInvalidArgument names what is wrong and where; unknown fields are
-// ignored, unknown types are not.
-Result<ClientMessage> parse_client_message(std::string_view text, const Actor& actor);
+// ignored, unknown types are not. STOP is taken whatever its id: the id is then empty, and the
+// broker says so. Numbers are finite and in the range of their type; whether they make sense is
+// for the broker. JogCommand::robot is what the message says, else empty: the connection knows.
+Result<ClientMessage> parse_client_message(std::string_view text, const Actor& actor,
+                                           RefusedMessage* refused = nullptr);
+
+// "script", "viewer", "supervisor", "engineer"
+std::string_view to_string(Role role);
+
+// [A-Za-z0-9_.:-]{1,64}
+bool is_message_id(std::string_view id);
 
 // The depth of nesting of a JSON text, without parsing it; stops counting beyond `limit`.
 int json_depth(std::string_view text, int limit);
 
+// ---- from the daemon ----------------------------------------------------------------------------
+// Text of foreign origin that is not UTF-8 is mended with U+FFFD; a number that is not finite is
+// null. So none of these can fail.
+
 std::string encode_ack(const Ack& ack);
 std::string encode_pong(const Ping& ping, Instant now);
+// What could not be understood, to a message without an id.
+std::string encode_problem(const Status& why);
+
+std::string encode_hello(const DeskInfo& info, const Actor& you);
+std::string encode_robot(const RobotSpec& robot);  // the `robot` of hello
+
+// Everything that a status shows; the referents must outlive the call.
+struct StatusView {
+  const Snapshot& snapshot;
+  const History& history;
+  const LearningStatus& learning;
+  bool recording = false;
+  std::uint64_t viewers = 0;
+};
+// `mine`: whether the reader has the lease.
+std::string encode_status(const StatusView& view, bool mine);
+
+// Whether people may want to see this event; others are never sent.
+bool is_shown(const Event& event);
+std::string encode_event(const Event& event);
+
+inline constexpr std::size_t kCurveEpisodes = 200;
+inline constexpr std::size_t kShownVersions = 100;
+// The newest episodes that have ended, at most `most`, and the success among the newest 20.
+std::string encode_curves(const History& history, std::size_t most = kCurveEpisodes);
+std::string encode_episodes(const History& history, std::size_t most);  // {"episodes": [...]}
+std::string encode_weights(const History& history);
+
+// One sentence or two for people: why the robot does not move, or who moves it, and what to do.
+// `cause` is a word of Trigger, or "boot"; a word that this build does not know gets the state's
+// general sentence.
+std::string_view why_text(AuthorityState state, std::string_view cause);
 
 }  // namespace nudge

@@ -387,6 +387,9 @@ Status KitchenRobot::reset_estop() {
 
 Instant KitchenRobot::now() const { return impl_->clock; }
 void KitchenRobot::advance_clock_to(Instant time) { impl_->clock = std::max(impl_->clock, time); }
+std::vector<double> KitchenRobot::positions() const {
+  return {impl_->data->qpos, impl_->data->qpos + impl_->model->nq};
+}
 ControlTick KitchenRobot::ticks() const { return impl_->ticks; }
 
 }  // namespace nudge

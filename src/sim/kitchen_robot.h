@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "nudge/robot.h"
 #include "src/sim/task.h"
@@ -76,6 +77,8 @@ class KitchenRobot final : public Robot {
   Instant now() const;
   // Lets it jump forward, to follow a real clock; an earlier time is ignored. Step thread.
   void advance_clock_to(Instant time);
+  // Every joint's position, as MuJoCo lays them out: what KitchenCameras renders. Step thread.
+  std::vector<double> positions() const;
   // Control ticks simulated since create(). Step thread.
   ControlTick ticks() const;
 

@@ -1,0 +1,93 @@
+#include "src/client/dealer.h"
+
+#include <poll.h>
+#include <time.h>
+
+#include <zmq.hpp>
+
+namespace nudge {
+namespace {
+
+constexpr int kQueue = 4;  // messages per direction
+constexpr int kHeartbeatMs = 250;
+constexpr int kHeartbeatTimeoutMs = 1000;
+constexpr int kReconnectMs = 50;
+constexpr int kReconnectMaxMs = 200;
+
+}  // namespace
+
+struct Dealer::Impl {
+  zmq::context_t context{1};
+  zmq::socket_t socket{context, zmq::socket_type::dealer};
+  zmq::message_t message;
+  int descriptor = -1;
+};
+
+Dealer::Dealer() : impl_(std::make_unique<Impl>()) {}
+Dealer::~Dealer() = default;
+
+Status Dealer::connect(const std::string& endpoint, std::size_t max_message) {
+  try {
+    zmq::socket_t& socket = impl_->socket;
+    socket.set(zmq::sockopt::linger, 0);
+    // Without this, what is sent while the daemon is down is delivered when it is back: stale.
+    socket.set(zmq::sockopt::immediate, true);
+    socket.set(zmq::sockopt::sndhwm, kQueue);
+    socket.set(zmq::sockopt::rcvhwm, kQueue);
+    socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_message));
+    socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
+    socket.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
+    socket.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
+    socket.set(zmq::sockopt::reconnect_ivl, kReconnectMs);
+    socket.set(zmq::sockopt::reconnect_ivl_max, kReconnectMaxMs);
+    socket.set(zmq::sockopt::ipv6, true);
+    socket.connect(endpoint);
+    impl_->descriptor = socket.get(zmq::sockopt::fd);
+    return {};
+  } catch (const zmq::error_t& error) {
+    return invalid_argument("cannot connect to '" + endpoint + "': " + error.what() +
+                            "; an endpoint looks like tcp://127.0.0.1:5571");
+  }
+}
+
+bool Dealer::send(std::span<const std::byte> message) {
+  try {
+    return impl_->socket
+        .send(zmq::buffer(message.data(), message.size()), zmq::send_flags::dontwait)
+        .has_value();
+  } catch (const zmq::error_t&) {
+    return false;
+  }
+}
+
+std::optional<std::span<const std::byte>> Dealer::receive() {
+  try {
+    while (impl_->socket.recv(impl_->message, zmq::recv_flags::dontwait)) {
+      if (!impl_->message.more()) {
+        return std::span(impl_->message.data<std::byte>(), impl_->message.size());
+      }
+      // Ours have one part. The rest of this one is dropped with it.
+      while (impl_->message.more() &&
+             impl_->socket.recv(impl_->message, zmq::recv_flags::dontwait)) {
+      }
+    }
+  } catch (const zmq::error_t&) {
+  }
+  return std::nullopt;
+}
+
+void Dealer::wait(Duration patience) {
+  try {
+    // The descriptor tells of changes only: what has arrived already must be asked for. ppoll,
+    // because zmq_poll counts in milliseconds, and a control period may be one.
+    if ((impl_->socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0) return;
+    pollfd item{impl_->descriptor, POLLIN, 0};
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(patience);
+    const timespec time{static_cast<time_t>(whole.count()),
+                        static_cast<long>((patience - whole).count())};
+    ::ppoll(&item, 1, &time, nullptr);
+  } catch (const zmq::error_t&) {
+  }
+}
+
+}  // namespace nudge

@@ -1,0 +1,284 @@
+#include "src/daemon/daemon.h"
+
+#include <pthread.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "src/daemon/front_desk.h"
+#include "src/daemon/gate_thread.h"
+#include "src/daemon/inference_thread.h"
+#include "src/daemon/step_thread.h"
+#include "src/daemon/watchdog.h"
+#include "src/daemon/writer_thread.h"
+#include "src/learning/settings.h"
+#include "src/loop/clock.h"
+#include "src/loop/state_folder.h"
+#include "src/ports/http_server.h"
+#include "src/ports/supervisor_port.h"
+#include "src/ports/teleop_port.h"
+
+namespace nudge {
+namespace {
+
+const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
+constexpr std::size_t kPage = 10'000;  // log entries read at a time
+constexpr const char* kProgram = "nudge " NUDGE_VERSION;
+
+Status fold_log(Log& log, Succession& succession, History& history) {
+  while (succession.folded() < log.durable()) {
+    Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
+    if (!items.ok()) return items.status();
+    if (items->empty()) {
+      return internal("the log has no entry " + std::to_string(succession.folded() + 1));
+    }
+    for (const FeedItem& item : *items) {
+      NUDGE_TRY(succession.fold(item));
+      if (const auto* event = std::get_if<Event>(&item)) history.apply(*event);
+    }
+  }
+  return {};
+}
+
+LogMetrics log_metrics(const WriterStatus& writer) {
+  LogMetrics metrics;
+  metrics.durable = writer.log.durable;
+  return metrics;
+}
+
+// The server, as the supervisor's port knows it.
+class HttpSink final : public LiveSink {
+ public:
+  explicit HttpSink(HttpServer& server) : server_(server) {}
+  bool send(ConnectionId connection, std::string text) override {
+    return server_.send(connection, std::move(text));
+  }
+  void offer(ConnectionId connection, std::uint32_t channel,
+             std::vector<std::uint8_t> bytes) override {
+    server_.offer(connection, channel, std::move(bytes));
+  }
+  void close(ConnectionId connection, std::uint16_t code, std::string_view reason) override {
+    server_.close(connection, code, reason);
+  }
+  HttpCounters counters() const override { return server_.counters(); }
+
+ private:
+  HttpServer& server_;
+};
+
+}  // namespace
+
+// In the order in which they are made; destroyed in reverse.
+struct Daemon::Parts {
+  DaemonOptions options;
+  EventLoop* loop = nullptr;
+  Links links;
+  std::optional<Access> access;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<GateThread> gate;
+  std::unique_ptr<WriterThread> writer;
+  std::unique_ptr<InferenceThread> inference;
+  std::unique_ptr<StepThread> step;
+  std::unique_ptr<Watchdog> watchdog;
+  std::unique_ptr<FrontDesk> desk;
+  std::unique_ptr<SupervisorPort> supervisors;
+  std::unique_ptr<HttpServer> http;
+  std::unique_ptr<HttpSink> sink;
+  std::unique_ptr<TeleopPort> teleop;
+  std::thread io;
+  bool started = false;
+
+  void tell(LogLevel level, std::string_view component, const std::string& message) const {
+    if (options.notice) options.notice(level, component, message);
+  }
+};
+
+Daemon::Daemon() : parts_(std::make_unique<Parts>()) {}
+Daemon::~Daemon() { stop(); }
+
+Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
+                                             const DaemonOptions& options) {
+  std::unique_ptr<Daemon> daemon(new Daemon());
+  Parts& p = *daemon->parts_;
+  p.options = options;
+  p.loop = &loop;
+  const Config& config = options.config;
+  const RobotSpec& spec = robot.spec();
+  const std::string run_folder = options.state_folder + "/run";
+  const WallTime wall = wall_now();
+  const std::string boot = new_boot_id(wall);
+  const auto tell = [parts = &p](LogLevel level, std::string_view component,
+                                 const std::string& message) {
+    parts->tell(level, component, message);
+  };
+  NUDGE_TRY(make_state_folder(options.state_folder));
+
+  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
+  if (!backbone.ok()) return backbone.status();
+  const PolicyShape shape = policy_shape(spec, **backbone);
+
+  Result<std::unique_ptr<Log>> log = Log::open(
+      posix_files(), state_log_options(options.state_folder, config, boot, steady_now(), wall));
+  if (!log.ok()) return log.status();
+  p.log = *std::move(log);
+  for (const std::string& damaged : p.log->recovery().damaged) {
+    tell(LogLevel::kError, "log", damaged);
+  }
+  // Not before the lock: a daemon at work in this folder has its own configuration there.
+  NUDGE_TRY(write_config_in_force(options.state_folder, config));
+  NUDGE_TRY(make_state_folder(run_folder));
+  Result<std::unique_ptr<Folder>> folder = open_folder(run_folder);
+  if (!folder.ok()) return folder.status();
+  Result<Access> access = Access::load_or_create(**folder);
+  if (!access.ok()) return access.status();
+  p.access.emplace(*std::move(access));
+
+  Result<StopLatch> latch = StopLatch::open(run_folder + "/stop.latch");
+  if (!latch.ok()) return latch.status();
+  const Result<bool> stopped = stop_is_latched(*p.log);
+  if (!stopped.ok()) return stopped.status();
+  AuthorityBoot authority;
+  authority.last_epoch = p.log->next_lease_epoch() - 1;
+  authority.stop_latched = *stopped || latch->latched();
+  Result<std::unique_ptr<Controller>> controller =
+      Controller::make(robot, controller_options(config, spec, authority));
+  if (!controller.ok()) return controller.status();
+
+  Result<std::unique_ptr<Rollout>> rollout =
+      Rollout::open(rollout_options(config, options.state_folder + "/weights", spec.id, shape));
+  if (!rollout.ok()) return rollout.status();
+  p.gate = std::make_unique<GateThread>(*std::move(rollout), p.links, wall_now, tell);
+  auto succession = std::make_unique<Succession>(
+      posix_files(), p.gate->rollout(), dataset_options(config, shape),
+      round_planner_options(config), probation_options(config), p.gate->record(), tell);
+  p.links.writer.push_reserved(WriterItem(RecordWanted{
+      .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
+  History history;
+  NUDGE_TRY(fold_log(*p.log, *succession, history));
+  Result<std::optional<LoadedHead>> head = succession->boot();
+  if (!head.ok()) return head.status();
+  WeightsVersion live = 0;
+  if (*head) {
+    live = (*head)->version;
+    p.gate->hand_over(**std::move(head));
+  }
+  const Sequence folded = succession->folded();
+  p.gate->set_succession(std::move(succession));
+
+  std::unique_ptr<LearnerHost> host;
+  if (!options.program.empty()) {
+    Result<std::unique_ptr<LearnerHost>> opened = LearnerHost::open(
+        learner_host_options(config, options.state_folder, options.program, shape), steady_now);
+    if (!opened.ok()) return opened.status();
+    host = *std::move(opened);
+  }
+
+  const EpisodeId next_episode = p.log->next_episode_id();
+  DeskInfo info;
+  info.robot = spec;
+  info.program = kProgram;
+  info.boot = boot;
+  info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
+  Result<std::unique_ptr<FrontDesk>> desk =
+      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1);
+  if (!desk.ok()) return desk.status();
+  p.desk = *std::move(desk);
+
+  WriterThreadOptions writer;
+  writer.clock = steady_now;
+  writer.wall = wall_now;
+  writer.boot = boot;
+  writer.self = kDaemon;
+  writer.segment = segment_spec(spec, shape);
+  writer.fed = folded;
+  writer.live = live;
+  writer.commit_every = from_milliseconds(static_cast<double>(config.daemon.commit_ms));
+  p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
+                                            std::move(writer), tell,
+                                            [desk = p.desk.get()] { desk->wake(); });
+  p.inference = std::make_unique<InferenceThread>(
+      std::make_unique<Inference>(*std::move(backbone),
+                                  static_cast<std::uint64_t>(wall.time_since_epoch().count())),
+      p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); });
+
+  StepThreadOptions step;
+  step.clock = steady_now;
+  step.wall = wall_now;
+  step.instruction = options.instruction;
+  step.next_episode = next_episode;
+  step.seed = static_cast<std::uint64_t>(wall.time_since_epoch().count());
+  step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
+  step.abandon = std::chrono::seconds(config.robot.abandon_s);
+  step.fifo_priority = static_cast<int>(config.daemon.fifo_priority);
+  p.step = std::make_unique<StepThread>(robot, *std::move(controller), p.links, std::move(step));
+  p.watchdog = std::make_unique<Watchdog>(
+      robot, p.links.heartbeat, steady_now,
+      from_milliseconds(static_cast<double>(config.authority.watchdog_ms)), [tell](Duration gap) {
+        tell(LogLevel::kError, "watchdog",
+             "the step thread has stalled for " +
+                 std::to_string(static_cast<int>(1000 * seconds(gap))) +
+                 " ms; the robot was told to hold");
+      });
+
+  SupervisorPortOptions supervisors;
+  supervisors.page = web_files();
+  supervisors.now = steady_now;
+  supervisors.log_metrics = [desk = p.desk.get()] { return log_metrics(desk->writer()); };
+  p.supervisors = std::make_unique<SupervisorPort>(std::move(supervisors), *p.desk);
+  const auto who_is = [parts = &p](std::string_view token) { return parts->access->who_is(token); };
+  HttpServerOptions http;
+  http.port = static_cast<std::uint16_t>(config.ports.http);
+  Result<std::unique_ptr<HttpServer>> server =
+      HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *p.supervisors);
+  if (!server.ok()) return server.status();
+  p.http = *std::move(server);
+  p.sink = std::make_unique<HttpSink>(*p.http);
+  p.supervisors->attach(*p.sink);
+  TeleopPortOptions teleop;
+  teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
+  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::open(loop, teleop, who_is, *p.desk);
+  if (!teleop_port.ok()) return teleop_port.status();
+  p.teleop = *std::move(teleop_port);
+  p.desk->add(*p.supervisors);
+  p.desk->add(*p.teleop);
+  if (options.listener != nullptr) p.desk->add(*options.listener);
+  return daemon;
+}
+
+Status Daemon::start() {
+  Parts& p = *parts_;
+  p.started = true;
+  p.writer->start();
+  p.gate->start();
+  p.inference->start();
+  const Status priority = p.step->start();
+  if (!priority.ok()) p.tell(LogLevel::kWarn, "step", priority.message());
+  p.watchdog->start();
+  p.desk->start();
+  p.io = std::thread([&p] { p.loop->run(); });
+  pthread_setname_np(p.io.native_handle(), "nudge-io");
+  return {};
+}
+
+void Daemon::stop() {
+  Parts& p = *parts_;
+  if (!std::exchange(p.started, false)) return;
+  // People first, then the robot, then what they have left behind.
+  p.loop->stop();
+  if (p.io.joinable()) p.io.join();
+  p.desk->stop();
+  p.watchdog->stop();
+  p.step->stop();
+  p.inference->stop();
+  p.gate->stop();
+  p.links.writer.close();
+  p.writer->stop();
+}
+
+const Desk& Daemon::desk() const { return *parts_->desk; }
+const Access& Daemon::access() const { return *parts_->access; }
+bool Daemon::stalled() const { return parts_->watchdog->stalled(); }
+std::uint16_t Daemon::http_port() const { return parts_->http->port(); }
+std::uint16_t Daemon::teleop_port() const { return parts_->teleop->port(); }
+
+}  // namespace nudge

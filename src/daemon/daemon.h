@@ -1,0 +1,53 @@
+// `nudge run`: the daemon beside one robot. Opens the log, boots the last confirmed weights into
+// HOLD, and starts the threads of the design: step, inference, watchdog, io, writer, gate.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "nudge/robot.h"
+#include "src/config/config.h"
+#include "src/ports/access.h"
+#include "src/ports/desk.h"
+#include "src/ports/event_loop.h"
+
+namespace nudge {
+
+struct DaemonOptions {
+  Config config;
+  std::string state_folder;  // made when missing
+  std::string instruction;   // in force at the start
+  std::string program;       // path of the program, to start the learner with; empty: no learner
+  // Told what happens, as it happens. From any thread; must not block.
+  std::function<void(LogLevel level, std::string_view component, const std::string& message)>
+      notice;
+  DeskListener* listener = nullptr;  // told on the io thread, beside the ports; outlives the daemon
+};
+
+// start() and stop() belong to one thread.
+class Daemon {
+ public:
+  // Everything but threads. `loop` and `robot` outlive the daemon; the loop is run by its io
+  // thread. kUnavailable: another process has the state folder, or a port is taken.
+  static Result<std::unique_ptr<Daemon>> open(EventLoop& loop, Robot& robot,
+                                              const DaemonOptions& options);
+  ~Daemon();
+
+  Status start();
+  void stop();  // the robot holds; what was acknowledged and what was seen is on disk
+
+  const Desk& desk() const;  // io thread
+  bool stalled() const;      // the step thread; any thread
+  const Access& access() const;
+  std::uint16_t http_port() const;
+  std::uint16_t teleop_port() const;
+
+ private:
+  Daemon();
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace nudge

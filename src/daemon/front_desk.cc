@@ -1,0 +1,232 @@
+#include "src/daemon/front_desk.h"
+
+#include <algorithm>
+
+namespace nudge {
+namespace {
+
+// How often the newest snapshot is looked at, and every how many looks people are told: 200 and 20
+// times a second.
+constexpr Duration kLook = std::chrono::milliseconds(5);
+constexpr int kLooksPerStatus = 10;
+constexpr std::size_t kMaxWaiting = 4096;
+constexpr Duration kLearnerStale = std::chrono::seconds(60);
+
+Ack refusal(const std::string& id, Status status) {
+  Ack ack;
+  ack.id = id;
+  ack.status = std::move(status);
+  return ack;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
+                                                   DeskInfo info, History history,
+                                                   EpisodeId newest_episode) {
+  std::unique_ptr<FrontDesk> desk(
+      new FrontDesk(robot, links, loop, std::move(info), std::move(history), newest_episode));
+  const RobotSpec& spec = desk->info_.robot;
+  Result<Broker> broker = Broker::make(
+      {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
+      [history = &desk->history_](std::string_view id) { return history->knows(id); });
+  if (!broker.ok()) return broker.status();
+  desk->broker_ = std::make_unique<Broker>(*std::move(broker));
+  return desk;
+}
+
+FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
+                     EpisodeId newest_episode)
+    : robot_(robot),
+      links_(links),
+      loop_(loop),
+      info_(std::move(info)),
+      history_(std::move(history)),
+      newest_episode_(newest_episode),
+      alive_(std::make_shared<int>(0)) {
+  frames_.resize(info_.robot.observation.cameras.size());
+}
+
+void FrontDesk::start() {
+  looking_ = loop_.every(kLook, [this] { look(); });
+}
+
+void FrontDesk::stop() { looking_.reset(); }
+
+void FrontDesk::wake() {
+  if (awake_.exchange(true)) return;
+  loop_.post([this, alive = std::weak_ptr<void>(alive_)] {
+    if (alive.lock()) take_notices();
+  });
+}
+
+void FrontDesk::look() {
+  if (std::optional<Snapshot> snapshot = links_.snapshot.try_take()) {
+    snapshot_ = *std::move(snapshot);
+    newest_episode_ = std::max(newest_episode_, snapshot_.episode);
+  }
+  if (std::optional<WriterStatus> writer = links_.writer_status.try_take()) {
+    writer_ = *std::move(writer);
+  }
+  if (std::optional<GateStatus> gate = links_.gate_status.try_take()) gate_ = *gate;
+  take_notices();
+  if (links_.gate_answers.try_take_all(gate_answers_)) {
+    for (GateAnswer& answer : gate_answers_) {
+      if (answer.status.ok()) continue;  // acknowledged when it is on disk
+      const auto waiting = operators_.find(answer.id);
+      if (waiting == operators_.end()) continue;
+      const Reply reply = std::move(waiting->second);
+      operators_.erase(waiting);
+      reply(refusal(answer.id, std::move(answer.status)));
+    }
+  }
+  if (std::optional<std::vector<Image>> frames = links_.frames.try_take()) {
+    for (Image& image : *frames) {
+      const auto& cameras = info_.robot.observation.cameras;
+      const auto camera = std::find_if(cameras.begin(), cameras.end(),
+                                       [&](const CameraSpec& c) { return c.name == image.camera; });
+      if (camera == cameras.end()) continue;
+      const auto index = static_cast<std::size_t>(camera - cameras.begin());
+      frames_[index] = std::move(image);
+      for (DeskListener* listener : listeners_) listener->on_frame(index);
+    }
+  }
+  if (++looks_ % kLooksPerStatus != 0) return;
+  update_learning();
+  for (DeskListener* listener : listeners_) listener->on_status();
+}
+
+void FrontDesk::take_notices() {
+  awake_ = false;
+  if (!links_.notices.try_take_all(notices_)) return;
+  for (WriterNotice& notice : notices_) {
+    for (const Event& event : notice.events) {
+      history_.apply(event);
+      if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
+      newest_episode_ = std::max(newest_episode_, event.episode);
+    }
+    for (const ActAnswer& answered : notice.answers) {
+      if (const std::optional<Ack> ack = broker_->on_decided(answered)) answer(*ack);
+    }
+    for (const std::string& id : notice.durable) {
+      if (const std::optional<Ack> ack = broker_->on_durable(id)) answer(*ack);
+      if (const auto mine = operators_.find(id); mine != operators_.end()) {
+        const Reply reply = std::move(mine->second);
+        operators_.erase(mine);
+        reply(refusal(id, {}));
+      }
+    }
+    for (const auto& [id, why] : notice.not_stored) {
+      if (const std::optional<Ack> ack = broker_->on_not_stored(id, why)) answer(*ack);
+      if (const auto mine = operators_.find(id); mine != operators_.end()) {
+        const Reply reply = std::move(mine->second);
+        operators_.erase(mine);
+        reply(refusal(id, why));
+      }
+    }
+    if (notice.events.empty()) continue;
+    for (DeskListener* listener : listeners_) listener->on_events(notice.events);
+  }
+}
+
+void FrontDesk::answer(const Ack& ack) {
+  const auto [begin, end] = waiting_.equal_range(ack.id);
+  std::vector<Reply> replies;
+  for (auto it = begin; it != end; ++it) replies.push_back(std::move(it->second));
+  waiting_.erase(begin, end);
+  for (const Reply& reply : replies) reply(ack);
+}
+
+Situation FrontDesk::situation() const {
+  Situation situation;
+  situation.state = snapshot_.state;
+  situation.lease = snapshot_.lease;
+  situation.newest_episode = newest_episode_;
+  situation.policy_step = snapshot_.policy_step;
+  situation.newest_span = newest_span_;
+  return situation;
+}
+
+void FrontDesk::submit(FeedbackMessage message, Reply reply) {
+  const bool jog = std::holds_alternative<JogCommand>(message.body);
+  const std::string id = message.id;
+  Handled handled = broker_->handle(message, situation());
+  if (handled.stop) {
+    ++links_.stop_presses;
+    robot_.estop();
+  }
+  if (handled.jog) links_.jog.put(*std::move(handled.jog));
+  if (jog) return;
+  if (handled.ack) {
+    reply(*handled.ack);
+  } else if (waiting_.size() >= kMaxWaiting) {
+    reply(refusal(id, resource_exhausted("too many messages wait for an answer; try again later")));
+  } else {
+    waiting_.emplace(id, std::move(reply));
+  }
+  if (handled.act && !links_.acts.try_push(*std::move(handled.act))) {
+    const Status full = unavailable("the step thread does not take what people ask for; it stalls");
+    if (const std::optional<Ack> ack = broker_->on_not_stored(id, full)) answer(*ack);
+    return;
+  }
+  for (FeedbackRecord& record : handled.records) {
+    if (const auto* changed = std::get_if<InstructionChanged>(&record.payload)) {
+      links_.instruction.put(changed->instruction);
+    }
+    if (links_.writer.push_reserved(WriterItem(std::move(record)))) continue;
+    const Status full = resource_exhausted("the log does not keep up; send it again");
+    if (const std::optional<Ack> ack = broker_->on_not_stored(id, full)) answer(*ack);
+    return;
+  }
+}
+
+void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply) {
+  const std::string id = message.id;
+  const bool roll_back = std::holds_alternative<RollBackWeights>(message.body);
+  const Role needed = roll_back ? Role::kSupervisor : Role::kEngineer;
+  if (actor.role < needed) {
+    reply(refusal(id, permission_denied(roll_back ? "only a supervisor or an engineer rolls back"
+                                                  : "only an engineer decides this")));
+    return;
+  }
+  if (history_.knows(id)) {
+    reply(refusal(id, {}));  // done already
+    return;
+  }
+  if (operators_.size() >= kMaxWaiting || operators_.contains(id)) {
+    reply(refusal(id, unavailable("it is being done already; wait for the first answer")));
+    return;
+  }
+  operators_.emplace(id, std::move(reply));
+  if (links_.gate.push_reserved(GateItem(WeightsAct{std::move(message), actor}))) return;
+  const Reply refused = std::move(operators_.at(id));
+  operators_.erase(id);
+  refused(refusal(id, unavailable("the gate does not keep up; send it again")));
+}
+
+void FrontDesk::update_learning() {
+  LearningStatus learning;
+  learning.done = writer_.learner.rounds;
+  if (!writer_.learner_on) {
+    learning.state = "off";
+  } else if (gate_.paused) {
+    learning.state = "paused";
+    learning.detail = "Weights were rolled back twice in a row. An engineer can resume learning.";
+  } else if (!writer_.learner_connected) {
+    const bool stale = snapshot_.now - writer_.learner_seen > kLearnerStale;
+    learning.state = stale ? "stale" : "restarting";
+    learning.detail = stale ? "The learner has been gone for a minute; see learner.log."
+                            : "The learner process is starting.";
+  } else if (gate_.waits_for_feedback) {
+    learning.state = "waiting";
+    learning.detail =
+        "Weights were rolled back. Learning goes on with the next correction or label.";
+  } else {
+    const bool behind = writer_.learner.through < writer_.log.durable;
+    learning.state = behind ? "training" : "idle";
+    learning.detail = writer_.learner.trouble;
+  }
+  learning_ = std::move(learning);
+}
+
+}  // namespace nudge

@@ -1,0 +1,78 @@
+// The io thread's middle: what people send through any port is judged here, what the other threads
+// tell is collected here, and the ports are told.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "feedback/broker.h"
+#include "nudge/robot.h"
+#include "src/daemon/links.h"
+#include "src/ports/desk.h"
+#include "src/ports/event_loop.h"
+
+namespace nudge {
+
+// Lives on the loop's thread.
+class FrontDesk final : public Desk {
+ public:
+  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` holds the log so far.
+  // Errors of Broker::make().
+  static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
+                                                 DeskInfo info, History history,
+                                                 EpisodeId newest_episode);
+
+  void add(DeskListener& listener) { listeners_.push_back(&listener); }
+  void start();  // begins to look at the links
+  void stop();
+  // The writer has something to tell. Any thread.
+  void wake();
+
+  const DeskInfo& info() const override { return info_; }
+  const Snapshot& snapshot() const override { return snapshot_; }
+  const History& history() const override { return history_; }
+  const LearningStatus& learning() const override { return learning_; }
+  bool recording() const override { return writer_.recording; }
+  std::span<const Image> frames() const override { return frames_; }
+  const WriterStatus& writer() const { return writer_; }
+
+  void submit(FeedbackMessage message, Reply reply) override;
+  void submit(OperatorMessage message, const Actor& actor, Reply reply) override;
+
+ private:
+  FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
+            EpisodeId newest_episode);
+  void look();
+  void take_notices();
+  void answer(const Ack& ack);
+  void update_learning();
+  Situation situation() const;
+
+  Robot& robot_;
+  Links& links_;
+  EventLoop& loop_;
+  DeskInfo info_;
+  History history_;
+  std::unique_ptr<Broker> broker_;
+  Snapshot snapshot_;
+  std::vector<Image> frames_;
+  WriterStatus writer_;
+  GateStatus gate_;
+  LearningStatus learning_;
+  EpisodeId newest_episode_ = 0;
+  SpanId newest_span_ = 0;
+  std::vector<DeskListener*> listeners_;
+  // Who waits for the answer to an id; a message sent twice has two.
+  std::unordered_multimap<std::string, Reply> waiting_;
+  std::unordered_map<std::string, Reply> operators_;
+  std::vector<WriterNotice> notices_;
+  std::vector<GateAnswer> gate_answers_;
+  std::atomic<bool> awake_{false};
+  std::shared_ptr<void> looking_;
+  std::shared_ptr<void> alive_;  // for callbacks that outlive it
+  int looks_ = 0;
+};
+
+}  // namespace nudge

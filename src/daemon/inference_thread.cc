@@ -1,0 +1,78 @@
+#include "src/daemon/inference_thread.h"
+
+#include <pthread.h>
+
+#include "src/loop/clock.h"
+#include "src/loop/controller.h"
+
+namespace nudge {
+namespace {
+
+// How long new weights may wait for a request to come along; no request needs the wait.
+constexpr Duration kPatience = std::chrono::milliseconds(10);
+
+}  // namespace
+
+InferenceThread::InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell)
+    : inference_(std::move(inference)), links_(links), tell_(std::move(tell)) {}
+
+InferenceThread::~InferenceThread() { stop(); }
+
+void InferenceThread::start() {
+  stop_ = false;
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "nudge-inference");
+}
+
+void InferenceThread::stop() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void InferenceThread::run() {
+  std::vector<InferenceRequest> requests;
+  while (!stop_) {
+    links_.requests.take_all(requests, kPatience);
+    if (inference_->take_from(links_.heads)) links_.loaded = inference_->version();
+    std::size_t newest = requests.size();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (requests[i].chunk) newest = i;
+    }
+    for (std::size_t i = 0; i < requests.size(); ++i) serve(requests[i], i == newest);
+  }
+}
+
+void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
+  if (!request.step && !newest_chunk) return;
+  Result<std::vector<float>> features =
+      is_finite(request.observation)
+          ? inference_->encode(request.observation, request.instruction)
+          : Result<std::vector<float>>(invalid_argument("the observation is not finite"));
+  if (!features.ok()) trouble(features.status());
+  if (newest_chunk && features.ok() && inference_->version() != 0) {
+    const Instant begin = steady_now();
+    Result<ActionChunk> chunk =
+        inference_->infer(*features, request.observation.proprioception, request.observation.time);
+    if (chunk.ok()) {
+      links_.chunks.put({.chunk = *std::move(chunk), .latency = steady_now() - begin});
+      trouble({});
+    } else {
+      trouble(chunk.status());
+    }
+  }
+  if (!request.step) return;
+  StepFeatures step{
+      .episode = request.episode, .step = *request.step, .features = {}, .images = {}};
+  if (features.ok()) step.features = *std::move(features);
+  step.images = std::move(request.observation.images);
+  // Not taken: the writer finds no features for the step, and counts it as lost.
+  (void)links_.writer.push_reserved(WriterItem(std::move(step)));
+}
+
+void InferenceThread::trouble(const Status& status) {
+  if (status.message() == told_) return;
+  told_ = status.message();
+  if (!status.ok() && tell_) tell_(told_);
+}
+
+}  // namespace nudge

@@ -1,0 +1,181 @@
+// What the daemon's threads hand each other: every link is one of the two primitives of
+// src/handoff/, chosen by what may be lost.
+//
+//   io ──acts, jog, stop──▶ step ──requests──▶ inference ──chunks──▶ step
+//                           step ──reports──▶ writer ◀──features── inference
+//   io ──feedback──▶ writer ──what is durable──▶ io
+//                    writer ──feed, news, candidates──▶ gate ──records──▶ writer
+//   io ──acts about weights──▶ gate ──heads──▶ inference
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "feedback/authority.h"
+#include "feedback/broker.h"
+#include "policy/swap_slot.h"
+#include "replay/feed.h"
+#include "src/daemon/snapshot.h"
+#include "src/handoff/bounded_queue.h"
+#include "src/handoff/latest.h"
+#include "src/learning/learner_wire.h"
+#include "src/loop/inference.h"
+#include "src/loop/recorder.h"
+#include "src/ports/desk.h"
+
+namespace nudge {
+
+// ---- step to inference --------------------------------------------------------------------------
+
+struct InferenceRequest {
+  Observation observation;
+  std::string instruction;
+  EpisodeId episode = 0;
+  // The policy step that began with this observation: its features are recorded. None: only a chunk
+  // is wanted.
+  std::optional<std::uint32_t> step;
+  bool chunk = false;
+};
+
+struct ComputedChunk {
+  ActionChunk chunk;
+  Duration latency{};  // of the computation
+};
+
+// ---- to the writer ------------------------------------------------------------------------------
+
+struct EpisodeBegun {
+  EpisodeId episode = 0;
+  std::uint64_t seed = 0;
+  std::string instruction;
+};
+struct EpisodeOver {
+  EpisodeEnd reason = EpisodeEnd::kAborted;
+  std::uint32_t steps = 0;
+};
+struct ChunkNews {
+  WeightsVersion version = 0;
+  Duration latency{};
+  Status taken;
+};
+
+// What one control tick brought, as far as anybody needs to know of it. In this order: chunk,
+// begun, the tick itself, over.
+struct StepReport {
+  Moment moment;  // without the weights: the writer knows what is live
+  std::optional<ChunkNews> chunk;
+  std::optional<EpisodeBegun> begun;
+  Decision decision;
+  std::optional<Step> finished;  // its features come from inference
+  bool step_begun = false;
+  WeightsVersion played = 0;
+  std::optional<EpisodeOver> over;
+  // Steps that this report's forerunners lost because the writer did not keep up.
+  std::uint32_t lost_first = 0, lost = 0;
+  bool lost_human = false;
+};
+
+// What inference made of the first observation of a policy step.
+struct StepFeatures {
+  EpisodeId episode = 0;
+  std::uint32_t step = 0;
+  std::vector<float> features;  // empty: there are none
+  std::vector<Image> images;
+};
+
+// From the gate.
+struct RecordWanted {
+  Payload payload;
+  std::optional<Actor> actor;  // none: the daemon
+  std::string id;              // empty: made up
+};
+
+using WriterItem = std::variant<StepReport, StepFeatures, FeedbackRecord, RecordWanted>;
+
+// ---- writer to io -------------------------------------------------------------------------------
+
+struct WriterNotice {
+  std::vector<ActAnswer> answers;
+  std::vector<std::string> durable;                        // ids
+  std::vector<std::pair<std::string, Status>> not_stored;  // ids
+  std::vector<Event> events;                               // durable, in order
+};
+
+struct WriterStatus {
+  bool recording = true;
+  std::string trouble;  // why not
+  LogStats log;
+  bool learner_on = false, learner_connected = false;
+  std::uint32_t learner_deaths = 0;
+  LearnerProgress learner;
+  Instant learner_seen{};  // connected last
+};
+
+// ---- to the gate --------------------------------------------------------------------------------
+
+struct FeedBatch {
+  std::vector<FeedItem> items;
+};
+// What probation wants to know of a tick.
+struct TickNews {
+  std::optional<ChunkNews> chunk;
+  bool episode_begun = false, episode_over = false;
+  bool takeover = false;          // AUTO was cut
+  std::optional<bool> auto_step;  // one was finished; true: clamped
+  bool non_finite = false;
+  WeightsVersion played = 0;
+};
+struct WeightsAct {
+  OperatorMessage message;
+  Actor actor;
+};
+using GateItem = std::variant<FeedBatch, TickNews, CandidateMessage, WeightsAct>;
+
+struct GateStatus {
+  bool paused = false, waits_for_feedback = false;
+};
+struct GateAnswer {
+  std::string id;
+  Status status;  // ok: recorded, and acknowledged when that is durable
+};
+
+// ---- all of it ----------------------------------------------------------------------------------
+
+struct Links {
+  // io to step
+  BoundedQueue<AuthorityAct> acts{256};
+  Latest<SentJog> jog;
+  std::atomic<std::uint64_t> stop_presses{0};
+  Latest<std::string> instruction;
+
+  // step to everybody
+  Latest<Snapshot> snapshot;                                 // io
+  Latest<std::vector<Image>> frames;                         // io
+  std::atomic<std::int64_t> heartbeat{0};                    // watchdog: ns of the steady clock
+  std::atomic<AuthorityState> state{AuthorityState::kHold};  // gate
+
+  // step, inference
+  BoundedQueue<InferenceRequest> requests{16};
+  Latest<ComputedChunk> chunks;
+  std::atomic<WeightsVersion> loaded{0};  // in use by inference
+  SwapSlot<LoadedHead> heads;             // gate to inference
+
+  // to the writer: half of the places are kept for what people did
+  BoundedQueue<WriterItem> writer{8192, 4096};
+  // writer to io
+  BoundedQueue<WriterNotice> notices{4096};
+  Latest<WriterStatus> writer_status;
+
+  // to the gate
+  BoundedQueue<GateItem> gate{8192, 4096};
+  std::atomic<std::uint64_t> flushes{0};  // gate to step: the chunk that plays must go
+  Latest<GateStatus> gate_status;         // io
+  BoundedQueue<GateAnswer> gate_answers{256};
+};
+
+}  // namespace nudge

@@ -1,0 +1,330 @@
+#include "src/daemon/step_thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "nudge/random.h"
+
+namespace nudge {
+namespace {
+
+// A chunk that has not come by then never will: the request was refused or inference failed.
+constexpr Duration kChunkPatience = std::chrono::seconds(1);
+constexpr std::size_t kMaxBacklog = 20'000;
+
+Duration thread_cpu_time() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
+}
+
+bool stands(AuthorityState state) {
+  return state == AuthorityState::kHold || state == AuthorityState::kFaultHold ||
+         state == AuthorityState::kEstop;
+}
+
+bool starts_something(const AuthorityAct& act) {
+  return std::holds_alternative<HandBack>(act.body) ||
+         std::holds_alternative<TakeoverRequest>(act.body);
+}
+
+}  // namespace
+
+StepThread::StepThread(Robot& robot, std::unique_ptr<Controller> controller, Links& links,
+                       StepThreadOptions options)
+    : robot_(robot),
+      controller_(std::move(controller)),
+      links_(links),
+      options_(std::move(options)),
+      state_(controller_->authority().state()) {
+  links_.state = state_;
+  if (state_ == AuthorityState::kEstop) cause_ = "stopped";
+}
+
+StepThread::~StepThread() { stop(); }
+
+Status StepThread::start() {
+  stop_ = false;
+  links_.heartbeat = options_.clock().time_since_epoch().count();
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "nudge-step");
+  if (options_.fifo_priority <= 0) return {};
+  sched_param priority{};
+  priority.sched_priority = options_.fifo_priority;
+  const int error = pthread_setschedparam(thread_.native_handle(), SCHED_FIFO, &priority);
+  if (error == 0) return {};
+  return permission_denied(
+      "the step thread runs without real-time priority (" + std::string(std::strerror(error)) +
+      "); give the service LimitRTPRIO= or CAP_SYS_NICE, or set daemon.fifo_priority to 0");
+}
+
+void StepThread::stop() {
+  stop_ = true;
+  if (!thread_.joinable()) return;
+  thread_.join();
+  robot_.hold();
+  if (episode_ != 0) end_episode(options_.clock(), EpisodeEnd::kAborted, /*next=*/false);
+}
+
+void StepThread::run() {
+  const Duration period = robot_.spec().control_period;
+  Instant due = options_.clock() + period;
+  while (!stop_) {
+    std::this_thread::sleep_until(std::chrono::steady_clock::time_point(due.time_since_epoch()));
+    const Duration spent = thread_cpu_time();
+    tick(options_.clock(), due);
+    work_ = thread_cpu_time() - spent;
+    due += period;
+    const Instant now = options_.clock();
+    if (now > due) {
+      // Ticks that were missed are not made up for: the robot needs the newest, not all of them.
+      const auto late = static_cast<std::uint64_t>((now - due) / period) + 1;
+      missed_ += late;
+      due += period * static_cast<std::int64_t>(late);
+    }
+  }
+}
+
+Moment StepThread::moment(Instant now) const {
+  return {.now = now,
+          .wall = options_.wall(),
+          .control_tick = controller_->control_tick(),
+          .policy_step = controller_->policy_step(),
+          .weights = 0};
+}
+
+void StepThread::tick(Instant now, Instant due) {
+  links_.heartbeat.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  StepReport report;
+  if (std::optional<ComputedChunk> chunk = links_.chunks.try_take()) {
+    asked_ = false;
+    const WeightsVersion version = chunk->chunk.version;
+    Status taken = controller_->player().load(std::move(chunk->chunk), now);
+    // Flushed or overtaken while it was computed: the next one is asked for at once.
+    const bool news = taken.code() != Code::kAborted && taken.code() != Code::kDeadlineExceeded;
+    if (news) {
+      report.chunk = {.version = version, .latency = chunk->latency, .taken = std::move(taken)};
+    }
+  }
+  if (const std::uint64_t flushes = links_.flushes; flushes != flushes_seen_) {
+    flushes_seen_ = flushes;
+    controller_->player().flush(now);
+    asked_ = false;
+  }
+  if (std::optional<std::string> instruction = links_.instruction.try_take()) {
+    options_.instruction = *std::move(instruction);
+    controller_->player().flush(now);  // what was planned is for another task
+    asked_ = false;
+  }
+  links_.acts.try_take_all(acts_);
+  if (std::optional<SentJog> jog = links_.jog.try_take()) {
+    jog_ = std::move(jog);
+  } else {
+    jog_.reset();
+  }
+  const bool starts = std::any_of(acts_.begin(), acts_.end(), starts_something);
+  if (episode_ == 0 && (begin_at_next_tick_ || starts)) begin_episode(now, report);
+
+  if (failed_weights_ != 0 && links_.loaded != failed_weights_) failed_weights_ = 0;
+  ControlInputs inputs;
+  inputs.acts = acts_;
+  inputs.jog = jog_ ? &*jog_ : nullptr;
+  inputs.stop_presses = links_.stop_presses;
+  inputs.weights_failed = failed_weights_ != 0;
+  const TickOutcome outcome = controller_->tick(now, options_.wall(), inputs);
+  const Decision& decision = *outcome.decision;
+  if (decision.roll_back_weights) failed_weights_ = controller_->player().version();
+  if (decision.flush_policy) asked_ = false;
+
+  count(outcome);
+  if (!stands(decision.state)) moved_ = now;
+  ask_inference(now, outcome);
+  publish(now, due, outcome);
+
+  const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
+                       !decision.records.empty() || !decision.answers.empty() ||
+                       decision.span_end || decision.roll_back_weights ||
+                       decision.last_fresh_tick == controller_->control_tick();
+  if (matters || !backlog_.empty()) {
+    report.moment = moment(now);
+    report.decision = decision;
+    report.finished = outcome.finished;
+    report.step_begun = outcome.step_begun;
+    report.played = outcome.played;
+    this->report(std::move(report));
+  }
+  if (const std::optional<EpisodeEnd> over = episode_is_over(now, decision)) {
+    end_episode(now, *over, /*next=*/!stands(decision.state));
+  }
+}
+
+void StepThread::begin_episode(Instant now, StepReport& report) {
+  begin_at_next_tick_ = false;
+  episode_ = options_.next_episode++;
+  episode_begun_ = moved_ = now;
+  success_ = false;
+  autonomous_ = takeovers_ = steps_ = 0;
+  human_ = {};
+  const std::uint64_t seed = Random::derive(options_.seed, episode_);
+  // A robot that cannot reset says so in its next observation, or by its silence.
+  (void)robot_.reset(seed);
+  controller_->begin_episode(episode_, now);
+  asked_ = false;
+  report.begun = {.episode = episode_, .seed = seed, .instruction = options_.instruction};
+}
+
+void StepThread::end_episode(Instant now, EpisodeEnd reason, bool next) {
+  StepReport report;
+  report.moment = moment(now);
+  report.decision.state = state_;
+  report.decision.lease = controller_->authority().lease();
+  // The last, unfinished step still belongs to the episode.
+  report.finished = controller_->finish_step();
+  if (report.finished) ++steps_;
+  report.over = {.reason = reason, .steps = steps_};
+  this->report(std::move(report));
+  episode_ = 0;
+  controller_->begin_episode(0, now);
+  asked_ = false;
+  begin_at_next_tick_ = next;
+}
+
+std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decision& decision) {
+  if (episode_ == 0) return std::nullopt;
+  if (controller_->observation().success) {
+    if (!success_) succeeded_ = now;
+    success_ = true;
+  }
+  if (success_ && now - succeeded_ >= options_.success_dwell) return EpisodeEnd::kTaskDone;
+  if (!success_ && autonomous_ >= options_.episode_steps && decision.state == AuthorityState::kAuto)
+    return EpisodeEnd::kTimeLimit;
+  if (stands(decision.state) && now - moved_ >= options_.abandon) return EpisodeEnd::kAborted;
+  return std::nullopt;
+}
+
+void StepThread::count(const TickOutcome& outcome) {
+  const Decision& decision = *outcome.decision;
+  if (outcome.finished) {
+    ++steps_;
+    const ControlSource source = outcome.finished->source;
+    if (source == ControlSource::kPolicy || source == ControlSource::kNudge) ++autonomous_;
+  }
+  if (decision.source == ControlSource::kHuman) human_ += robot_.spec().control_period;
+  for (const AuthorityRecord& record : decision.records) {
+    if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
+      cause_ = change->cause;
+      if (change->to != AuthorityState::kFaultHold) fault_.clear();
+      if (change->to == AuthorityState::kHuman) ++takeovers_;
+    }
+    if (const auto* fault = std::get_if<Fault>(&record.payload)) fault_ = fault->detail;
+  }
+  state_ = decision.state;
+  links_.state = state_;
+  robot_trouble_ = outcome.robot.ok() ? "" : outcome.robot.message();
+}
+
+void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
+  if (asked_ && now - asked_at_ > kChunkPatience) asked_ = false;
+  const WeightsVersion loaded = links_.loaded;
+  const Observation& observation = controller_->observation();
+  // A robot that reports NaN is the authority's; the weights are not to be blamed for what they
+  // make of it.
+  const bool chunk =
+      episode_ != 0 && loaded != 0 && !asked_ && is_finite(observation) &&
+      (controller_->player().needs_chunk(now) || loaded != controller_->player().version());
+  if (!chunk && !outcome.step_begun) return;
+  InferenceRequest request;
+  request.observation = observation;
+  request.instruction = options_.instruction;
+  request.episode = episode_;
+  if (outcome.step_begun) request.step = controller_->policy_step();
+  request.chunk = chunk;
+  if (!links_.requests.try_push(std::move(request))) return;  // its step is lost, and counted then
+  if (chunk) {
+    asked_ = true;
+    asked_at_ = now;
+  }
+}
+
+void StepThread::report(StepReport report) {
+  // In order: what waits goes first.
+  while (!backlog_.empty()) {
+    if (!links_.writer.push_reserved(WriterItem(std::move(backlog_.front())))) break;
+    backlog_.pop_front();
+  }
+  const bool human = report.finished && report.finished->source == ControlSource::kHuman;
+  const bool must = human || report.begun || report.over || !report.decision.records.empty() ||
+                    !report.decision.answers.empty() || report.decision.span_end;
+  if (lost_ > 0 && backlog_.empty()) {
+    report.lost_first = lost_first_;
+    report.lost = lost_;
+    report.lost_human = lost_human_;
+  }
+  WriterItem item(std::move(report));
+  const bool taken = backlog_.empty() && (must ? links_.writer.push_reserved(std::move(item))
+                                               : links_.writer.try_push(std::move(item)));
+  if (taken) {
+    lost_ = 0;
+    lost_human_ = false;
+    return;
+  }
+  StepReport& kept = std::get<StepReport>(item);
+  kept.lost = 0;
+  if (kept.finished) {
+    if (lost_ == 0) lost_first_ = kept.finished->policy_step;
+    ++lost_;
+    ++lost_total_;
+    lost_human_ = lost_human_ || human;
+    kept.finished.reset();
+  }
+  if (must && backlog_.size() < kMaxBacklog) backlog_.push_back(std::move(kept));
+}
+
+void StepThread::publish(Instant now, Instant due, const TickOutcome& outcome) {
+  const Decision& decision = *outcome.decision;
+  const Observation& observation = controller_->observation();
+  Snapshot snapshot;
+  snapshot.now = now;
+  snapshot.wall = options_.wall();
+  snapshot.tick = controller_->control_tick();
+  snapshot.state = decision.state;
+  snapshot.cause = cause_;
+  snapshot.fault = fault_;
+  snapshot.lease = decision.lease;
+  snapshot.source = decision.source;
+  if (!controller_->player().exhausted(now)) snapshot.proposed = controller_->player().at(now);
+  snapshot.requested = decision.requested;
+  snapshot.executed = decision.executed;
+  snapshot.clamped = decision.clamped;
+  snapshot.episode = episode_;
+  snapshot.policy_step = controller_->policy_step();
+  snapshot.autonomous = autonomous_;
+  snapshot.step_limit = options_.episode_steps;
+  if (episode_ != 0) snapshot.episode_length = now - episode_begun_;
+  snapshot.instruction = options_.instruction;
+  snapshot.takeovers = takeovers_;
+  snapshot.human = human_;
+  snapshot.observation.time = observation.time;
+  snapshot.observation.proprioception = observation.proprioception;
+  snapshot.observation.object_state = observation.object_state;
+  snapshot.observation.success = observation.success;
+  snapshot.robot_trouble = robot_trouble_;
+  snapshot.playing = controller_->player().version();
+  snapshot.refused_commands = controller_->authority().refused_commands();
+  snapshot.missed_ticks = missed_;
+  snapshot.lost_steps = lost_total_;
+  snapshot.work = work_;
+  snapshot.late = now - due;
+  links_.snapshot.put(std::move(snapshot));
+  if (!observation.images.empty() && observation.images.front().captured > newest_frame_) {
+    newest_frame_ = observation.images.front().captured;
+    links_.frames.put(observation.images);
+  }
+}
+
+}  // namespace nudge

@@ -1,0 +1,318 @@
+#include "src/daemon/writer_thread.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace nudge {
+namespace {
+
+constexpr Duration kPatience = std::chrono::milliseconds(5);
+// Features are ready a millisecond after their step began; a step takes many. Later than this,
+// inference hangs, and the step is lost rather than the log held up.
+constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
+constexpr std::size_t kMaxOpenSteps = 64;
+constexpr std::size_t kFeedBatch = 500;
+
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+// Trouble with disk or memory that the robot does not stop for.
+bool may_pass(const Status& status) {
+  return status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
+}
+
+}  // namespace
+
+WriterThread::WriterThread(Log& log, StopLatch latch, std::unique_ptr<LearnerHost> host,
+                           Links& links, WriterThreadOptions options, Tell tell, Wake wake)
+    : log_(log),
+      latch_(std::move(latch)),
+      host_(std::move(host)),
+      links_(links),
+      options_(std::move(options)),
+      tell_(std::move(tell)),
+      wake_(std::move(wake)),
+      recorder_(log, options_.boot, options_.self),
+      fed_(options_.fed),
+      latch_wanted_(latch_.latched()) {
+  moment_.weights = options_.live;
+}
+
+WriterThread::~WriterThread() { stop(); }
+
+void WriterThread::start() {
+  stop_ = false;
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "nudge-writer");
+}
+
+void WriterThread::stop() {
+  stop_ = true;
+  if (!thread_.joinable()) return;
+  thread_.join();
+  turn(Duration::zero());
+  settle(/*all=*/true);
+  commit();
+  if (host_) host_->stop();
+}
+
+void WriterThread::run() {
+  while (!stop_) turn(kPatience);
+}
+
+void WriterThread::turn(Duration patience) {
+  links_.writer.take_all(items_, patience);
+  for (WriterItem& item : items_) take(item);
+  settle(/*all=*/false);
+  if (latch_.latched() != latch_wanted_) {
+    check(latch_.set(latch_wanted_), "the STOP latch is not on disk");
+  }
+  const Instant now = options_.clock();
+  const LogStats stats = log_.stats();
+  const bool pending = stats.appended != stats.durable;
+  if (commit_wanted_ || (pending && now - committed_ >= options_.commit_every)) commit();
+  pass_on();
+  serve_learner();
+  publish();
+}
+
+void WriterThread::take(WriterItem& item) {
+  std::visit(Overloaded{[&](StepReport& report) { take(report); },
+                        [&](StepFeatures& features) {
+                          features_.push_back(std::move(features));
+                          if (features_.size() > kMaxOpenSteps) features_.pop_front();
+                        },
+                        [&](FeedbackRecord& record) { take(record); },
+                        [&](RecordWanted& record) { take(record); }},
+             item);
+}
+
+void WriterThread::take(StepReport& report) {
+  report.moment.weights = moment_.weights;
+  waiting_.push_back(std::move(report));
+  settle(/*all=*/false);
+}
+
+// Reports are recorded in order; one whose step has ended waits for the step's features.
+void WriterThread::settle(bool all) {
+  while (!waiting_.empty()) {
+    const Instant now = options_.clock();
+    if (waiting_since_ == Instant{}) waiting_since_ = now;
+    const bool last_chance = all || now - waiting_since_ >= kFeaturesPatience;
+    if (!settle(waiting_.front(), last_chance)) return;
+    waiting_since_ = {};
+    waiting_.pop_front();
+  }
+}
+
+bool WriterThread::settle(StepReport& report, bool last_chance) {
+  std::optional<StepFeatures> features;
+  if (report.finished) {
+    const Step& step = *report.finished;
+    const auto mine = std::find_if(features_.begin(), features_.end(), [&](const StepFeatures& f) {
+      return f.episode == step.episode && f.step == step.policy_step;
+    });
+    if (mine == features_.end()) {
+      if (!last_chance) return false;
+      recorder_.steps_lost(step.policy_step, 1, step.source == ControlSource::kHuman);
+      report.finished.reset();
+    } else {
+      features = std::move(*mine);
+      features_.erase(features_.begin(), mine + 1);
+    }
+  }
+  const Moment& moment = report.moment;
+  moment_ = moment;
+  state_ = report.decision.state;
+  latch_wanted_ = report.decision.stop_latched;
+  if (report.lost > 0) recorder_.steps_lost(report.lost_first, report.lost, report.lost_human);
+  if (report.begun) {
+    SegmentSpec segment = options_.segment;
+    segment.episode = report.begun->episode;
+    const Result<EpisodeId> begun =
+        recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
+                                 .seed = report.begun->seed,
+                                 .instruction = report.begun->instruction},
+                                segment, moment);
+    // The robot works on without a record; people see that there is none.
+    unrecorded_ = begun.ok() ? 0 : report.begun->episode;
+    check(begun.status(), "this episode is not recorded");
+    commit_wanted_ = true;
+  }
+  TickOutcome outcome;
+  outcome.decision = &report.decision;
+  outcome.step_begun = report.step_begun;
+  outcome.played = report.played;
+  if (unrecorded_ == 0) outcome.finished = std::move(report.finished);
+  if (unrecorded_ != 0) outcome.step_begun = false;
+  const bool auto_step = outcome.finished && (outcome.finished->source == ControlSource::kPolicy ||
+                                              outcome.finished->source == ControlSource::kNudge);
+  const bool clamped = outcome.finished && (outcome.finished->flags & kStepClamped) != 0;
+  check(recorder_.on_tick(outcome, features ? std::move(features->features) : std::vector<float>(),
+                          features ? std::move(features->images) : std::vector<Image>(),
+                          report.decision.lease.holder.value_or(options_.self), moment),
+        "a step");
+  for (const ActAnswer& answer : report.decision.answers) {
+    if (answer.logged) waiting_ids_.push_back(answer.id);
+    notice_.answers.push_back(answer);
+  }
+  if (!report.decision.records.empty() || report.decision.span_end) commit_wanted_ = true;
+  if (report.over) {
+    if (unrecorded_ == 0 && log_.open_episode() != 0) {
+      check(recorder_.end_episode(report.over->reason, report.over->steps, moment),
+            "the end of an episode");
+    }
+    unrecorded_ = 0;
+    commit_wanted_ = true;
+  }
+  TickNews news;
+  news.chunk = report.chunk;
+  news.episode_begun = report.begun.has_value();
+  news.episode_over = report.over.has_value();
+  for (const AuthorityRecord& record : report.decision.records) {
+    const auto* change = std::get_if<AuthorityChanged>(&record.payload);
+    if (change != nullptr && change->from == AuthorityState::kAuto &&
+        change->to == AuthorityState::kTakeover) {
+      news.takeover = true;
+    }
+  }
+  if (auto_step) news.auto_step = clamped;
+  news.non_finite = report.decision.roll_back_weights;
+  news.played = report.played;
+  const bool matters = news.chunk || news.episode_begun || news.episode_over || news.takeover ||
+                       news.auto_step || news.non_finite ||
+                       (news.played != 0 && news.played != moment_.weights);
+  if (matters) (void)links_.gate.push_reserved(GateItem(std::move(news)));
+  return true;
+}
+
+void WriterThread::take(FeedbackRecord& record) {
+  Moment moment = now_moment();
+  const Status taken = recorder_.append(record.payload, moment, record.actor, record.id);
+  commit_wanted_ = true;
+  if (record.id.empty()) {
+    check(taken, "feedback");
+  } else if (taken.ok()) {
+    waiting_ids_.push_back(record.id);
+  } else {
+    notice_.not_stored.emplace_back(record.id, taken);
+  }
+}
+
+void WriterThread::take(RecordWanted& record) {
+  const Moment moment = now_moment();
+  const std::string id = record.id;
+  const Status taken = recorder_.append(std::move(record.payload), moment,
+                                        record.actor.value_or(options_.self), std::move(record.id));
+  check(taken, "a decision about weights");
+  if (!id.empty()) {
+    if (taken.ok()) {
+      waiting_ids_.push_back(id);
+    } else {
+      notice_.not_stored.emplace_back(id, taken);
+    }
+  }
+  commit_wanted_ = true;
+}
+
+Moment WriterThread::now_moment() const {
+  Moment moment = moment_;
+  moment.now = options_.clock();
+  moment.wall = options_.wall();
+  return moment;
+}
+
+void WriterThread::check(const Status& status, std::string_view what) {
+  if (status.ok() || status.message() == trouble_) return;
+  trouble_ = status.message();
+  tell_(LogLevel::kError, "log", "NOT RECORDING (" + std::string(what) + "): " + trouble_);
+}
+
+void WriterThread::commit() {
+  commit_wanted_ = false;
+  committed_ = options_.clock();
+  const Status committed = recorder_.commit();
+  if (!committed.ok()) {
+    // Control goes on; what waits is committed as soon as the disk takes it, and acknowledged then.
+    if (recording_) tell_(LogLevel::kError, "log", "NOT RECORDING: " + committed.message());
+    recording_ = false;
+    trouble_ = committed.message();
+    return;
+  }
+  if (!recording_) tell_(LogLevel::kWarn, "log", "recording again");
+  recording_ = true;
+  trouble_.clear();
+  for (std::string& id : waiting_ids_) notice_.durable.push_back(std::move(id));
+  waiting_ids_.clear();
+}
+
+// What has become durable, to the gate and to people.
+void WriterThread::pass_on() {
+  while (fed_ < log_.durable()) {
+    Result<std::vector<FeedItem>> items = log_.feed(fed_ + 1, kFeedBatch);
+    if (!items.ok()) {
+      if (!may_pass(items.status())) check(items.status(), "the log cannot be read");
+      break;
+    }
+    if (items->empty()) break;
+    const Sequence last = last_sequence(items->back());
+    std::vector<Event> events;
+    for (const FeedItem& item : *items) {
+      if (const auto* event = std::get_if<Event>(&item)) events.push_back(*event);
+    }
+    // The gate is behind: the same again later, nothing is lost.
+    if (!links_.gate.push_reserved(GateItem(FeedBatch{*std::move(items)}))) break;
+    fed_ = last;
+    for (Event& event : events) {
+      if (const auto* live = std::get_if<WeightsLive>(&event.payload)) {
+        moment_.weights = live->version;
+      } else if (const auto* back = std::get_if<WeightsRolledBack>(&event.payload)) {
+        moment_.weights = back->to;
+      }
+      notice_.events.push_back(std::move(event));
+    }
+  }
+  while (!candidates_.empty() &&
+         links_.gate.push_reserved(GateItem(std::move(candidates_.front())))) {
+    candidates_.pop_front();
+  }
+  const bool news = !notice_.answers.empty() || !notice_.durable.empty() ||
+                    !notice_.not_stored.empty() || !notice_.events.empty();
+  if (!news) return;
+  if (links_.notices.try_push(std::move(notice_))) {
+    notice_ = {};
+    if (wake_) wake_();
+  }
+}
+
+void WriterThread::serve_learner() {
+  if (!host_) return;
+  const Status served = host_->serve(log_, Duration::zero());
+  if (!served.ok()) tell_(LogLevel::kError, "learner", served.message());
+  if (host_->connected()) learner_seen_ = options_.clock();
+  for (CandidateMessage& candidate : host_->take_candidates()) {
+    candidates_.push_back(std::move(candidate));
+  }
+}
+
+void WriterThread::publish() {
+  WriterStatus status;
+  status.log = log_.stats();
+  status.recording = recording_ && status.log.recording && unrecorded_ == 0;
+  status.trouble = trouble_;
+  if (host_) {
+    status.learner_on = true;
+    status.learner_connected = host_->connected();
+    status.learner_deaths = host_->deaths();
+    status.learner = host_->progress();
+    status.learner_seen = learner_seen_;
+  }
+  links_.writer_status.put(std::move(status));
+}
+
+}  // namespace nudge

@@ -1,0 +1,95 @@
+// The writer thread: the log and its feed. Everything that happened reaches the disk here, in
+// order, and is acknowledged only then; the learner process is fed from here, too.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "replay/log.h"
+#include "src/daemon/links.h"
+#include "src/daemon/stop_latch.h"
+#include "src/learning/learner_host.h"
+#include "src/loop/recorder.h"
+
+namespace nudge {
+
+struct WriterThreadOptions {
+  Instant (*clock)() = nullptr;
+  WallTime (*wall)() = nullptr;
+  std::string boot;
+  Actor self;           // the daemon
+  SegmentSpec segment;  // of every episode, without its number
+  Sequence fed = 0;     // what gate and io know already
+  WeightsVersion live = 0;
+  Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
+};
+
+// start() and stop() belong to one thread.
+class WriterThread {
+ public:
+  using Tell = std::function<void(LogLevel, std::string_view component, const std::string&)>;
+  // Wakes the io thread: there are notices. Any thread.
+  using Wake = std::function<void()>;
+
+  // `log` and `links` outlive it. `host` may be null: nothing is learned.
+  WriterThread(Log& log, StopLatch latch, std::unique_ptr<LearnerHost> host, Links& links,
+               WriterThreadOptions options, Tell tell, Wake wake);
+  ~WriterThread();
+  void start();
+  // Takes what is still in the queue, commits, and ends the learner. Close the senders first.
+  void stop();
+
+  // One turn, waiting up to `patience` for something to do; for tests.
+  void turn(Duration patience);
+
+ private:
+  void run();
+  void take(WriterItem& item);
+  void take(StepReport& report);
+  void settle(bool all);
+  bool settle(StepReport& report, bool last_chance);
+  void take(FeedbackRecord& record);
+  void take(RecordWanted& record);
+  void check(const Status& status, std::string_view what);
+  void commit();
+  void pass_on();
+  void serve_learner();
+  void publish();
+  Moment now_moment() const;
+
+  Log& log_;
+  StopLatch latch_;
+  std::unique_ptr<LearnerHost> host_;
+  Links& links_;
+  WriterThreadOptions options_;
+  Tell tell_;
+  Wake wake_;
+  Recorder recorder_;
+  std::vector<WriterItem> items_;
+
+  std::deque<StepReport> waiting_;     // the first waits for its features
+  std::deque<StepFeatures> features_;  // whose step has not ended yet
+  Instant waiting_since_{};
+  Moment moment_;  // newest that the step thread told
+  AuthorityState state_ = AuthorityState::kHold;
+  EpisodeId unrecorded_ = 0;  // the episode that the disk had no room for
+  bool commit_wanted_ = false;
+  Instant committed_{};
+  std::vector<std::string> waiting_ids_;
+  WriterNotice notice_;
+  Sequence fed_ = 0;  // through here gate and io have been told
+  bool recording_ = true;
+  bool latch_wanted_ = false;
+  std::string trouble_;
+  Instant learner_seen_{};
+  std::deque<CandidateMessage> candidates_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+}  // namespace nudge

@@ -1,0 +1,252 @@
+#include "src/learning/succession.h"
+
+#include <algorithm>
+
+namespace nudge {
+
+Succession::Succession(FileSystem& files, Rollout& rollout, const DatasetOptions& dataset,
+                       const RoundPlannerOptions& planner, const ProbationOptions& probation,
+                       Record record, Tell tell)
+    : rollout_(rollout),
+      record_(std::move(record)),
+      tell_(std::move(tell)),
+      dataset_(files, dataset),
+      planner_(planner),
+      probation_(probation) {}
+
+// ---- the log ------------------------------------------------------------------------------------
+
+Status Succession::fold(const FeedItem& item) {
+  Status folded = dataset_.apply(item);
+  const auto* steps = std::get_if<StepsRef>(&item);
+  if (folded.code() == Code::kDataLoss && steps != nullptr) {
+    tell_(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
+    dataset_.pass_over(*steps);
+    folded = {};
+  }
+  NUDGE_TRY(folded);
+  if (const auto* event = std::get_if<Event>(&item)) {
+    planner_.apply(*event);
+    if (const auto* live = std::get_if<WeightsLive>(&event->payload);
+        live != nullptr && live->version == announced_) {
+      announced_ = 0;
+    }
+    if (std::holds_alternative<LearningPaused>(event->payload)) pause_asked_ = false;
+    if (std::holds_alternative<WeightsRolledBack>(event->payload)) going_back_ = false;
+  }
+  folded_ = last_sequence(item);
+  return {};
+}
+
+Result<std::optional<LoadedHead>> Succession::boot() {
+  const WeightsVersion confirmed = history().confirmed();
+  probation_.on_boot(confirmed, {});
+  if (confirmed == 0) return std::optional<LoadedHead>();
+  Result<LoadedHead> head = rollout_.load(confirmed, history());
+  if (head.ok()) return std::optional<LoadedHead>(*std::move(head));
+  // The robot holds rather than run what nobody confirmed.
+  tell_(LogLevel::kError, "weights",
+        "the confirmed weights v" + std::to_string(confirmed) + " cannot be used (" +
+            head.status().message() + "); the robot holds until others are promoted");
+  NUDGE_TRY(record(Fault{.code = "weights", .detail = head.status().message()}));
+  return std::optional<LoadedHead>();
+}
+
+// ---- candidates ---------------------------------------------------------------------------------
+
+Status Succession::consider(const CandidateMessage& candidate, WeightsVersion next, WallTime wall) {
+  // Its parent may be what was just found wanting; the fold does not know yet.
+  if (going_back_) return supersede(candidate);
+  NUDGE_TRY(record(CandidateReceived{.hash = sha256(candidate.weights),
+                                     .parent = candidate.base,
+                                     .kind = candidate.kind,
+                                     .prefix = candidate.prefix,
+                                     .train_seconds = candidate.train_seconds}));
+  Result<Admission> admission = rollout_.consider(candidate.weights, Offered::kByLearner, history(),
+                                                  std::max(next, given_ + 1), wall);
+  if (!admission.ok()) {
+    tell_(LogLevel::kError, "weights", admission.status().message());
+    return {};
+  }
+  NUDGE_TRY(record(admission->record()));
+  if (!admission->report.accepted) {
+    ++counts_.rejected;
+    tell_(LogLevel::kWarn, "gate",
+          "weights refused (" + admission->report.reason + "): " + admission->report.detail);
+    return {};
+  }
+  ++counts_.accepted;
+  given_ = admission->version;
+  staged_ = std::move(admission->head);
+  return {};
+}
+
+Status Succession::supersede(const CandidateMessage& candidate) {
+  NUDGE_TRY(record(CandidateReceived{.hash = sha256(candidate.weights),
+                                     .parent = candidate.base,
+                                     .kind = candidate.kind,
+                                     .prefix = candidate.prefix,
+                                     .train_seconds = candidate.train_seconds}));
+  return record(WeightsRejected{.hash = sha256(candidate.weights),
+                                .parent = candidate.base,
+                                .reason = "superseded",
+                                .detail = "a correction or a rollback came meanwhile"});
+}
+
+Result<WeightsVersion> Succession::install(std::span<const std::byte> weights,
+                                           const Actor& engineer, WeightsVersion next,
+                                           WallTime wall) {
+  NUDGE_TRY(refresh_probes());
+  Result<Admission> admission =
+      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall);
+  if (!admission.ok()) return admission.status();
+  NUDGE_TRY(record(admission->record()));
+  if (!admission->report.accepted) {
+    return failed_precondition("the gate refused the weights (" + admission->report.reason +
+                               "): " + admission->report.detail);
+  }
+  given_ = admission->version;
+  NUDGE_TRY(record_(WeightsPromoted{.version = admission->version}, engineer, ""));
+  probation_.on_confirmed(admission->version);
+  staged_ = std::move(admission->head);
+  return admission->version;
+}
+
+std::optional<LoadedHead> Succession::take_due(bool person_drives) {
+  // Weights that the log does not hold yet do not run: a crash would lose track of them.
+  if (!staged_ || person_drives) return std::nullopt;
+  const WeightsRecord* known = history().find(staged_->version);
+  if (known == nullptr) return std::nullopt;
+  return std::exchange(staged_, std::nullopt);
+}
+
+// ---- acts of people -----------------------------------------------------------------------------
+
+Status Succession::promote(WeightsVersion version, const Actor& engineer, const std::string& id) {
+  const WeightsRecord* known = history().find(version);
+  if (known == nullptr) {
+    return not_found("there are no weights v" + std::to_string(version));
+  }
+  if (known->kind != WeightsKind::kFull) {
+    return failed_precondition("v" + std::to_string(version) +
+                               " is provisional; only full versions can be promoted");
+  }
+  Result<LoadedHead> head = rollout_.load(version, history());
+  if (!head.ok()) return head.status();
+  NUDGE_TRY(record_(WeightsPromoted{.version = version}, engineer, id));
+  probation_.on_confirmed(version);
+  staged_ = *std::move(head);
+  return {};
+}
+
+Result<LoadedHead> Succession::roll_back_by_hand(const Actor& actor, const std::string& id) {
+  // Back to the confirmed version; from there, to the full version it came from.
+  const WeightsVersion from = std::max(history().live(), history().confirmed());
+  WeightsVersion to = history().confirmed();
+  if (from == to && to != 0) {
+    const WeightsRecord* confirmed = history().find(to);
+    to = confirmed == nullptr ? 0 : history().full_ancestor(confirmed->parent);
+  }
+  if (from == 0 || to == 0) {
+    return failed_precondition("there is no earlier version to go back to");
+  }
+  // Before anything is written: a version that cannot run is nothing to go back to.
+  if (Result<LoadedHead> head = rollout_.load(to, history()); !head.ok()) return head.status();
+  return roll_back(from, to, "by_hand", actor, id);
+}
+
+Status Succession::resume_learning(const Actor& engineer, const std::string& id) {
+  if (!planner_.paused()) return failed_precondition("learning is not paused");
+  return record_(LearningResumed{}, engineer, id);
+}
+
+// ---- what happens to the robot ------------------------------------------------------------------
+
+Result<bool> Succession::on_played(WeightsVersion version) {
+  if (version == 0 || version == announced_) return false;
+  if (announced_ == 0 && version == history().live()) return false;
+  const WeightsRecord* known = history().find(version);
+  if (known == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
+  const WeightsKind kind = known->kind;
+  announced_ = version;
+  NUDGE_TRY(record(WeightsLive{.version = version}));
+  probation_.on_live(version, kind);
+  tell_(LogLevel::kInfo, "weights", "v" + std::to_string(version) + " is live");
+  return true;
+}
+
+void Succession::on_chunk(WeightsVersion version, Duration latency, const Status& taken) {
+  if (taken.code() == Code::kInvalidArgument) {
+    // Refused by the player, so it never reached the robot, and its version may never have played:
+    // the verdict is on that version all the same.
+    const WeightsRecord* known = history().find(version);
+    if (known == nullptr || known->state == WeightsState::kRolledBack) return;
+    probation_.on_live(version, known->kind);
+    probation_.on_inference(latency);
+    probation_.on_non_finite();
+    if (std::exchange(refused_, version) != version) {
+      tell_(LogLevel::kError, "policy",
+            "v" + std::to_string(version) + " gave an action that cannot be played (" +
+                taken.message() + "); the robot did not get it");
+    }
+    return;
+  }
+  probation_.on_inference(latency);
+}
+
+Result<std::optional<LoadedHead>> Succession::heed() {
+  if (planner_.wants_pause() && !pause_asked_) {
+    pause_asked_ = true;
+    tell_(LogLevel::kWarn, "learner",
+          "learning is paused: weights were rolled back too often in a row");
+    NUDGE_TRY(record(LearningPaused{.reason = "rolled back twice in a row"}));
+  }
+  const Verdict verdict = probation_.verdict();
+  if (verdict.kind == Verdict::Kind::kConfirm) {
+    ++counts_.confirmed;
+    NUDGE_TRY(record(WeightsConfirmed{.version = verdict.version}));
+    probation_.on_confirmed(verdict.version);
+    tell_(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
+    if (const Status pruned = rollout_.prune(history()); !pruned.ok()) {
+      tell_(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
+    }
+    return std::optional<LoadedHead>();
+  }
+  if (verdict.kind == Verdict::Kind::kRollBack) {
+    tell_(LogLevel::kWarn, "probation",
+          "rolling back v" + std::to_string(verdict.version) + " to v" +
+              std::to_string(verdict.to) + ": " + verdict.detail);
+    Result<LoadedHead> head =
+        roll_back(verdict.version, verdict.to, verdict.reason, std::nullopt, "");
+    if (!head.ok()) return head.status();
+    return std::optional<LoadedHead>(*std::move(head));
+  }
+  return std::optional<LoadedHead>();
+}
+
+Result<LoadedHead> Succession::roll_back(WeightsVersion from, WeightsVersion to,
+                                         const std::string& reason,
+                                         const std::optional<Actor>& actor, const std::string& id) {
+  ++counts_.rolled_back;
+  // First on the robot, then in the log: going back must not wait for a disk.
+  LoadedHead head;  // none: the robot holds
+  if (to != 0) {
+    Result<LoadedHead> loaded = rollout_.load(to, history());
+    if (loaded.ok()) {
+      head = *std::move(loaded);
+    } else {
+      NUDGE_TRY(record(Fault{.code = "weights", .detail = loaded.status().message()}));
+      tell_(LogLevel::kError, "weights",
+            "the confirmed weights v" + std::to_string(to) + " cannot be used (" +
+                loaded.status().message() + "); the robot holds until others are promoted");
+    }
+  }
+  NUDGE_TRY(record_(WeightsRolledBack{.from = from, .to = to, .reason = reason}, actor, id));
+  going_back_ = true;
+  staged_.reset();
+  announced_ = 0;
+  probation_.on_rolled_back(to);
+  return head;
+}
+
+}  // namespace nudge

@@ -1,0 +1,59 @@
+#include "src/loop/state_folder.h"
+
+#include <filesystem>
+#include <fstream>
+
+namespace nudge {
+
+Status make_state_folder(const std::string& path) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(path, error);
+  if (error) {
+    const std::string text =
+        "cannot make the folder " + path + ": " + error.message() + "; choose another with --state";
+    return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
+  }
+  // A folder that was there keeps the rights that its owner gave it.
+  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+Status write_config_in_force(const std::string& folder, const Config& config) {
+  const std::string path = folder + "/config.toml";
+  LoadedConfig loaded;
+  loaded.config = config;
+  for (const ConfigKey& key : config_keys()) {
+    loaded.sources[key.name] = {.origin = ConfigOrigin::kFile, .where = "in force"};
+  }
+  std::ofstream file(path, std::ios::trunc);
+  file << print_config(loaded);
+  file.flush();
+  if (!file) return unavailable("cannot write " + path + "; is the disk full?");
+  return {};
+}
+
+LogOptions state_log_options(const std::string& folder, const Config& config,
+                             const std::string& boot, Instant now, WallTime wall) {
+  LogOptions options;
+  options.dir = folder + "/log";
+  options.boot = boot;
+  options.now = now;
+  options.wall_now = wall;
+  options.segment_grow_bytes = static_cast<std::uint64_t>(config.log.segment_bytes);
+  options.checkpoint_bytes = static_cast<std::size_t>(config.log.wal_limit_bytes);
+  return options;
+}
+
+// STOP outlives a restart: it holds until somebody has reset it.
+Result<bool> stop_is_latched(Log& log) {
+  const Result<std::vector<Event>> events = log.events({"stopped", "stop_reset"}, 1, SIZE_MAX);
+  if (!events.ok()) return events.status();
+  return !events->empty() && std::holds_alternative<Stopped>(events->back().payload);
+}
+
+// Unique over restarts: wall time is only a name here.
+std::string new_boot_id(WallTime wall) {
+  return "boot-" + std::to_string(wall.time_since_epoch().count());
+}
+
+}  // namespace nudge

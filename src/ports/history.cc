@@ -1,0 +1,210 @@
+#include "src/ports/history.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace nudge {
+namespace {
+
+// FNV-1a, then the finisher of splitmix64, without which similar ids share their upper bits.
+std::uint64_t hash_of(std::string_view id) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : id) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3u;
+  }
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
+  return hash ^ (hash >> 31);
+}
+
+// What the daemon does by itself: rules, timers, the learner's rollout.
+bool by_daemon(const Actor& actor) {
+  return actor.role == Role::kScript && (actor.name == "nudge" || actor.name == "authority");
+}
+
+template <typename Row, typename Key>
+Row* find_by(std::deque<Row>& rows, Key Row::*key, Key wanted) {
+  const auto at = std::lower_bound(rows.begin(), rows.end(), wanted,
+                                   [&](const Row& row, Key k) { return row.*key < k; });
+  return at != rows.end() && (*at).*key == wanted ? &*at : nullptr;
+}
+
+}  // namespace
+
+SuccessRate wilson(std::uint32_t successes, std::uint32_t of) {
+  SuccessRate rate{.of = of, .successes = successes, .low = 0, .high = 1};
+  if (of == 0) return rate;
+  constexpr double kZ = 1.959963984540054;  // 97.5 % quantile of the normal distribution
+  const double n = of, share = successes / n, z2 = kZ * kZ;
+  const double middle = (share + z2 / (2 * n)) / (1 + z2 / n);
+  const double half = kZ / (1 + z2 / n) * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n));
+  rate.low = successes == 0 ? 0 : std::max(0.0, middle - half);
+  rate.high = successes == of ? 1 : std::min(1.0, middle + half);
+  return rate;
+}
+
+void History::apply(const Event& event) {
+  remember(event);
+  look_at_time(event);
+
+  if (std::holds_alternative<Booted>(event.payload)) {
+    // The log closes what a crash left open before a boot is written; what is open still is damage.
+    while (!open_.empty()) end(open_.begin()->first);
+    spans_.clear();
+  } else if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
+    start(event, *started);
+  } else if (const auto* ended = std::get_if<EpisodeEnded>(&event.payload)) {
+    if (EpisodeRow* row = find(event.episode); row != nullptr && !row->ended) {
+      row->steps = ended->steps;
+      row->weights = event.weights;
+      end(event.episode);
+    }
+  } else if (const auto* opened = std::get_if<SpanOpened>(&event.payload)) {
+    EpisodeRow* row = find(event.episode);
+    if (row == nullptr || opened->kind != SpanKind::kTakeover) return;
+    ++row->takeovers;
+    if (spans_.size() >= kOpen) spans_.erase(spans_.begin());
+    spans_[opened->span] = {event.episode, opened->first_step, event.time, event.time, event.boot};
+  } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
+    close(*closed);
+  } else if (const auto* label = std::get_if<Label>(&event.payload)) {
+    if (label->span != 0 || event.actor.role > Role::kEngineer) return;
+    if (EpisodeRow* row = find(label->episode)) row->said.add(event.actor.role, label->value);
+  } else if (const auto* accepted = std::get_if<WeightsAccepted>(&event.payload)) {
+    accept(event, *accepted);
+  } else if (const auto* live = std::get_if<WeightsLive>(&event.payload)) {
+    live_ = live->version;
+    if (WeightsRow* row = find_weights(live_)) row->was_live = true;
+  } else if (const auto* confirmed = std::get_if<WeightsConfirmed>(&event.payload)) {
+    confirmed_ = confirmed->version;
+    if (WeightsRow* row = find_weights(confirmed_)) row->state = WeightsRow::State::kConfirmed;
+  } else if (const auto* promoted = std::get_if<WeightsPromoted>(&event.payload)) {
+    // As in policy/weights_history: going back to an older version discards the newer ones.
+    confirmed_ = promoted->version;
+    take_back_above(confirmed_, "promoted_over");
+    if (WeightsRow* row = find_weights(confirmed_)) row->state = WeightsRow::State::kConfirmed;
+  } else if (const auto* back = std::get_if<WeightsRolledBack>(&event.payload)) {
+    take_back_above(back->to, back->reason);
+    confirmed_ = std::min(confirmed_, back->to);
+    live_ = back->to;
+  }
+}
+
+bool History::knows(std::string_view id) const { return known_.contains(hash_of(id)); }
+
+SuccessRate History::recent_success(std::size_t window) const {
+  std::uint32_t of = 0, successes = 0;
+  std::size_t seen = 0;
+  for (auto row = episodes_.rbegin(); row != episodes_.rend() && seen < window; ++row) {
+    if (!row->ended) continue;
+    ++seen;
+    const LabelValue outcome = row->outcome();
+    successes += outcome == LabelValue::kSuccess ? 1 : 0;
+    of += outcome == LabelValue::kSuccess || outcome == LabelValue::kFailure ? 1 : 0;
+  }
+  return wilson(successes, of);
+}
+
+EpisodeRow* History::find(EpisodeId episode) {
+  return find_by(episodes_, &EpisodeRow::episode, episode);
+}
+
+WeightsRow* History::find_weights(WeightsVersion version) {
+  return find_by(weights_, &WeightsRow::version, version);
+}
+
+void History::remember(const Event& event) {
+  if (event.id.empty() || by_daemon(event.actor)) return;
+  const std::uint64_t hash = hash_of(event.id);
+  if (!known_.insert(hash).second) return;
+  known_order_.push_back(hash);
+  if (known_order_.size() > kKnown) {
+    known_.erase(known_order_.front());
+    known_order_.pop_front();
+  }
+}
+
+// Times of two boots cannot be compared: an episode that a later boot closes has ended with the
+// newest event of its own.
+void History::look_at_time(const Event& event) {
+  if (const auto at = open_.find(event.episode); at != open_.end()) {
+    OpenEpisode& open = at->second;
+    if (open.boot == event.boot) open.newest = std::max(open.newest, event.time);
+    if (EpisodeRow* row = find(event.episode)) {
+      row->length = open.newest - open.started;
+      row->steps = std::max(row->steps, event.policy_step);
+      row->weights = event.weights;
+    }
+  }
+  for (auto& [id, span] : spans_) {
+    if (span.episode == event.episode && span.boot == event.boot) {
+      span.newest = std::max(span.newest, event.time);
+    }
+  }
+}
+
+void History::start(const Event& event, const EpisodeStarted& started) {
+  if (started.purpose != EpisodePurpose::kDeployment || event.episode == 0) return;
+  if (!episodes_.empty() && episodes_.back().episode >= event.episode) return;  // began already
+  if (open_.size() >= kOpen) end(open_.begin()->first);
+  EpisodeRow row;
+  row.episode = event.episode;
+  row.weights = event.weights;
+  episodes_.push_back(std::move(row));
+  open_[event.episode] = {event.time, event.time, event.boot};
+  if (episodes_.size() > kEpisodes) {
+    open_.erase(episodes_.front().episode);
+    episodes_.pop_front();
+  }
+}
+
+void History::end(EpisodeId episode) {
+  open_.erase(episode);
+  if (EpisodeRow* row = find(episode)) {
+    row->ended = true;
+    ++total_episodes_;
+  }
+}
+
+void History::close(const SpanClosed& closed) {
+  const auto at = spans_.find(closed.span);
+  if (at == spans_.end()) return;
+  const OpenSpan& span = at->second;
+  if (EpisodeRow* row = find(span.episode)) {
+    row->human += span.newest - span.opened;
+    if (closed.last_step >= span.first_step) {
+      row->human_steps += closed.last_step - span.first_step + 1;
+    }
+  }
+  spans_.erase(at);
+}
+
+void History::accept(const Event& event, const WeightsAccepted& accepted) {
+  if (!weights_.empty() && weights_.back().version >= accepted.version) return;
+  WeightsRow row;
+  row.version = accepted.version;
+  row.parent = accepted.parent;
+  row.kind = accepted.kind;
+  row.accepted = event.wall_time;
+  if (accepted.report.size() <= kMaxGateReport) row.gate = accepted.report;
+  weights_.push_back(std::move(row));
+  if (weights_.size() > kVersions) {
+    // What runs and what would be booted stay in the list, however old.
+    const auto oldest = std::find_if(weights_.begin(), weights_.end(), [&](const WeightsRow& r) {
+      return r.version != live_ && r.version != confirmed_;
+    });
+    weights_.erase(oldest);
+  }
+}
+
+void History::take_back_above(WeightsVersion version, std::string_view reason) {
+  for (auto row = weights_.rbegin(); row != weights_.rend() && row->version > version; ++row) {
+    if (row->state == WeightsRow::State::kRolledBack) continue;
+    row->state = WeightsRow::State::kRolledBack;
+    row->reason = reason;
+  }
+}
+
+}  // namespace nudge

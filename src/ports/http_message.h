@@ -1,0 +1,52 @@
+// What an HTTP request and its answer are to the rest of the daemon. Plain values.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "nudge/types.h"
+
+namespace nudge {
+
+struct HttpRequest {
+  std::string method;                        // "GET"
+  std::string path;                          // decoded, without the query: "/api/v1/status"
+  std::map<std::string, std::string> query;  // decoded; of a repeated name the first
+  std::string if_none_match;                 // empty: none
+  std::string body;
+  std::optional<Actor> actor;  // of the token; none: a path that needs none
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::string etag;  // quoted; empty: none. The server answers a matching If-None-Match with 304.
+  std::string cache_control = "no-store";
+  std::string allow;  // of 405: "GET, HEAD"
+};
+
+// An RFC 9457 answer. `code` is a stable word, as of Status.
+HttpResponse problem(int status, std::string_view code, std::string_view detail);
+
+// "Not Found"; "Unknown" of a status that the daemon does not use.
+std::string_view reason_phrase(int status);
+
+struct HttpField {
+  std::string_view name, value;
+};
+// What stands in every answer: the page may load nothing from elsewhere, nor be framed.
+inline constexpr HttpField kSecurityFields[] = {
+    {"X-Content-Type-Options", "nosniff"},
+    {"Content-Security-Policy",
+     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+     "frame-ancestors 'none'; base-uri 'none'"},
+    {"Referrer-Policy", "no-referrer"},
+};
+
+// The status line and the fields, up to and with the empty line. Of HEAD as of GET.
+std::string response_head(const HttpResponse& response, bool keep_alive);
+
+}  // namespace nudge

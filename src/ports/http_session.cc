@@ -1,0 +1,404 @@
+#include "src/ports/http_session.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "src/ports/http_rules.h"
+#include "src/ports/live_session.h"
+
+namespace nudge {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::size_t kChunkBytes = 16u << 10;     // of a body, at a time
+constexpr std::size_t kMaxUnreadBytes = 1u << 20;  // taken from a peer after its answer
+constexpr std::size_t kMaxTokenBytes = 512;        // no token that we give is longer
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+class HttpSession final : public Session, public std::enable_shared_from_this<HttpSession> {
+ public:
+  HttpSession(HttpCore& core, tcp::socket socket)
+      : core_(&core), socket_(std::move(socket)), timer_(socket_.get_executor()) {}
+
+  void start() {
+    // From connecting on, so that nobody gains time by saying nothing.
+    set_deadline(core_->options.request_timeout);
+    await_request();
+  }
+
+  void drop() override {
+    core_ = nullptr;
+    end();
+  }
+  std::optional<Spare> spare() const override {
+    if (phase_ == Phase::kLingering) return Spare{0, since_};
+    if (phase_ == Phase::kIdle || phase_ == Phase::kReading) return Spare{known_ ? 2 : 1, since_};
+    return std::nullopt;
+  }
+
+ private:
+  using Parser = http::request_parser<http::string_body>;
+  // Completions look at the phase first: another one may have begun since they were ordered.
+  enum class Phase { kIdle, kReading, kHandling, kWriting, kLingering, kEnded };
+
+  void enter(Phase phase) {
+    phase_ = phase;
+    since_ = SteadyClock::now();
+  }
+
+  void set_deadline(Duration delay) {
+    timer_.expires_after(delay);
+    timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+      const std::shared_ptr<HttpSession> self = weak.lock();
+      // A deadline that was moved while its completion already waited in the queue is none.
+      if (!self || error || self->timer_.expiry() > SteadyClock::now()) return;
+      self->on_deadline();
+    });
+  }
+
+  void on_deadline() {
+    switch (phase_) {
+      case Phase::kReading:
+        // What has not said anything is not waiting for an answer either.
+        if (!parser_->got_some() && buffer_.size() == 0) return end();
+        reject(408, "deadline_exceeded", "the request was not complete in time");
+        return;
+      case Phase::kHandling:
+        keep_alive_ = false;
+        answer(problem(503, "deadline_exceeded", "the daemon did not answer in time; try again"));
+        return;
+      case Phase::kIdle:
+      case Phase::kWriting:
+      case Phase::kLingering:
+      case Phase::kEnded: end(); return;
+    }
+  }
+
+  // Waits without a buffer, so that idle connections cost next to nothing.
+  void await_request() {
+    enter(Phase::kIdle);
+    parser_.reset();
+    if (buffer_.size() > 0) return begin_request();
+    buffer_.shrink_to_fit();
+    socket_.async_wait(tcp::socket::wait_read,
+                       [self = shared_from_this()](const error_code& error) {
+                         if (self->phase_ != Phase::kIdle) return;
+                         if (error) return self->end();
+                         self->begin_request();
+                       });
+  }
+
+  void begin_request() {
+    if (!first_) set_deadline(core_->options.request_timeout);
+    phase_ =
+        Phase::kReading;  // since when it waits stays: slow senders are no better than silent ones
+    parser_.emplace();
+    parser_->header_limit(static_cast<std::uint32_t>(core_->options.max_header_bytes));
+    parser_->body_limit(core_->options.max_body_bytes);
+    // One byte more than the limit, so that reaching it can be told from fitting.
+    buffer_.max_size(std::max(core_->options.max_header_bytes + 1, buffer_.size()));
+    http::async_read_header(
+        socket_, buffer_, *parser_,
+        [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+          if (self->phase_ == Phase::kReading) self->on_header(error, bytes);
+        });
+  }
+
+  void on_header(const error_code& error, std::size_t bytes) {
+    if (error) return on_read_error(error);
+    // The parser bounds the request line and the fields one by one; the bound is for both.
+    if (bytes > core_->options.max_header_bytes) return reject_header();
+    const auto& fields = parser_->get();
+    // Of a repeated one, we and whoever forwarded it could believe different values.
+    for (const http::field name : {http::field::host, http::field::origin,
+                                   http::field::authorization, http::field::sec_websocket_key}) {
+      if (fields.count(name) > 1) {
+        return reject(400, "invalid_argument",
+                      "a header field that must be there once is repeated");
+      }
+    }
+    if (!is_served_host(core_->hosts, value(http::field::host))) {
+      return reject(403, "permission_denied",
+                    "this daemon is not served under the name in the request's Host; use http://" +
+                        core_->hosts.front());
+    }
+    if (fields.count(http::field::origin) > 0 &&
+        !is_served_origin(core_->hosts, value(http::field::origin))) {
+      return reject(403, "permission_denied", "pages of other origins may not talk to this daemon");
+    }
+    const auto raw_target = fields.target();
+    std::optional<HttpTarget> target = parse_target({raw_target.data(), raw_target.size()});
+    if (!target) return reject(400, "invalid_argument", "the request's target cannot be read");
+
+    request_ = HttpRequest();
+    const auto method = fields.method_string();
+    request_.method.assign(method.data(), method.size());
+    head_only_ = request_.method == "HEAD";
+    if (head_only_) request_.method = "GET";
+    request_.path = std::move(target->path);
+    request_.query = std::move(target->query);
+    request_.if_none_match = value(http::field::if_none_match);
+    const bool live = request_.path == core_->options.live_path;
+    if (live || !is_public(request_.path)) {
+      request_.actor = actor(live);
+      if (!request_.actor) {
+        return reject(401, "unauthenticated",
+                      "a valid token is needed; open the address that the daemon printed when it "
+                      "started");
+      }
+      known_ = true;
+    }
+    if (live) return upgrade();
+    if (parser_->is_done()) return dispatch();
+    read_body();
+  }
+
+  void read_body() {
+    buffer_.max_size(std::max(kChunkBytes, buffer_.size()));
+    const std::string_view expect = value(http::field::expect);
+    if (!expect.empty() && parser_->get().version() >= 11 && buffer_.size() == 0) {
+      asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
+                        [self = shared_from_this()](const error_code& error, std::size_t) {
+                          if (self->phase_ != Phase::kReading) return;
+                          if (error) return self->end();
+                          self->continue_body();
+                        });
+      return;
+    }
+    continue_body();
+  }
+  void continue_body() {
+    http::async_read(socket_, buffer_, *parser_,
+                     [self = shared_from_this()](const error_code& error, std::size_t) {
+                       if (self->phase_ != Phase::kReading) return;
+                       if (error) return self->on_read_error(error);
+                       self->dispatch();
+                     });
+  }
+
+  void on_read_error(const error_code& error) {
+    if (error == http::error::header_limit) return reject_header();
+    if (error == http::error::body_limit) return reject_body();
+    if (error == http::error::buffer_overflow) {
+      // Within a body, only the size line of a chunk or a trailer can need that much at once.
+      return parser_->is_header_done() ? reject_body() : reject_header();
+    }
+    if (error == http::error::end_of_stream || error == http::error::partial_message) return end();
+    static const auto& category = make_error_code(http::error::bad_method).category();
+    if (error.category() != category) return end();  // the connection broke
+    reject(400, "invalid_argument", "not HTTP/1.1: " + error.message());
+  }
+
+  void reject_header() {
+    reject(431, "resource_exhausted",
+           "the request line and header are longer than " +
+               std::to_string(core_->options.max_header_bytes) + " bytes");
+  }
+  void reject_body() {
+    reject(413, "resource_exhausted",
+           "the body is longer than " + std::to_string(core_->options.max_body_bytes) + " bytes");
+  }
+
+  // Answers a request that broke a rule, and closes: what follows it may be its rest.
+  void reject(int status, std::string_view code, std::string_view detail) {
+    ++core_->counters.rejected_requests;
+    error_code ignored;
+    socket_.cancel(ignored);  // a read may be under way; its completion finds another phase
+    keep_alive_ = false;
+    answer(problem(status, code, detail));
+  }
+
+  std::string_view value(http::field name) const {
+    const auto& fields = parser_->get();
+    const auto found = fields.find(name);
+    if (found == fields.end()) return {};
+    const auto text = found->value();
+    return {text.data(), text.size()};
+  }
+
+  bool is_public(std::string_view path) const noexcept {
+    try {
+      return core_->handler.is_public(path);
+    } catch (...) {
+      return false;
+    }
+  }
+
+  std::optional<Actor> actor(bool live) const {
+    std::optional<std::string_view> token = bearer_token(value(http::field::authorization));
+    // Browsers let a page set no other field of a WebSocket's request.
+    if (!token && live)
+      token = parse_subprotocols(value(http::field::sec_websocket_protocol)).token;
+    if (!token || token->empty() || token->size() > kMaxTokenBytes) return std::nullopt;
+    return core_->actor_of(*token);
+  }
+
+  void upgrade() {
+    const auto& fields = parser_->get();
+    const std::string_view key = value(http::field::sec_websocket_key);
+    const bool wants_websocket =
+        request_.method == "GET" && !head_only_ && fields.version() == 11 &&
+        http::token_list(fields[http::field::connection]).exists("upgrade") &&
+        http::token_list(fields[http::field::upgrade]).exists("websocket");
+    if (!wants_websocket || value(http::field::sec_websocket_version) != "13") {
+      return reject(426, "invalid_argument", "this is a WebSocket, version 13");
+    }
+    // Bytes that came before our answer would be lost; no client may send any (RFC 6455, 4.1).
+    if (key.size() != 24 || !parser_->is_done() || buffer_.size() > 0) {
+      return reject(400, "invalid_argument", "the WebSocket's opening handshake is malformed");
+    }
+    const bool offers = fields.count(http::field::sec_websocket_protocol) > 0;
+    const Subprotocols subprotocols =
+        parse_subprotocols(value(http::field::sec_websocket_protocol));
+    if (offers && !subprotocols.nudge_v1) {
+      return reject(400, "invalid_argument", "the daemon speaks the subprotocol nudge.v1 only");
+    }
+    if (core_->live_sessions >= core_->options.max_live) {
+      return reject(503, "resource_exhausted",
+                    "too many live connections; close the page on another screen");
+    }
+    LiveUpgrade upgrade;
+    upgrade.key = key;
+    upgrade.name_protocol = offers;
+    upgrade.wanted_name = request_.query["name"];
+    upgrade.role = request_.actor->role;
+    HttpCore& core = *core_;
+    core_ = nullptr;
+    tcp::socket socket = std::move(socket_);
+    const std::shared_ptr<HttpSession> self = shared_from_this();
+    core.sessions.erase(this);
+    end();
+    serve_live(core, std::move(socket), std::move(upgrade));
+  }
+
+  void dispatch() {
+    ++core_->counters.requests;
+    request_.body = std::move(parser_->get().body());
+    keep_alive_ = parser_->get().keep_alive();
+    if_none_match_ = request_.if_none_match;
+    enter(Phase::kHandling);
+    set_deadline(core_->options.answer_timeout);
+    const std::uint64_t number = ++request_number_;
+    const auto respond = [weak = weak_from_this(), number](HttpResponse response) {
+      if (const std::shared_ptr<HttpSession> self = weak.lock()) {
+        self->on_response(number, std::move(response));
+      }
+    };
+    try {
+      core_->handler.handle(std::move(request_), respond);
+    } catch (...) {
+      respond(problem(500, "internal", "the daemon failed on this request; its log says why"));
+    }
+  }
+
+  void on_response(std::uint64_t number, HttpResponse response) {
+    if (phase_ != Phase::kHandling || number != request_number_) return;
+    if (response.status == 200 && etag_matches(if_none_match_, response.etag)) {
+      response.status = 304;
+      response.body.clear();
+    }
+    answer(std::move(response));
+  }
+
+  void answer(HttpResponse response) {
+    enter(Phase::kWriting);
+    set_deadline(core_->options.idle_timeout);
+    head_ = response_head(response, keep_alive_);
+    body_ = std::move(response.body);
+    if (head_only_ || response.status == 204) body_.clear();
+    const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head_), asio::buffer(body_)};
+    asio::async_write(socket_, buffers,
+                      [self = shared_from_this()](const error_code& error, std::size_t) {
+                        if (self->phase_ == Phase::kWriting) self->on_written(error);
+                      });
+  }
+
+  void on_written(const error_code& error) {
+    if (error) return end();
+    std::string().swap(body_);
+    if (!keep_alive_) return linger();
+    first_ = false;
+    set_deadline(core_->options.idle_timeout);
+    await_request();
+  }
+
+  // Closing a socket with bytes unread resets it, and a reset may overtake the answer. So what the
+  // peer still sends is taken and thrown away for a moment.
+  void linger() {
+    enter(Phase::kLingering);
+    set_deadline(kGoodbyeTimeout);
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    discard();
+  }
+  void discard() {
+    socket_.async_read_some(
+        asio::buffer(discarded_),
+        [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+          if (self->phase_ != Phase::kLingering) return;
+          self->unread_ += bytes;
+          if (error || self->unread_ > kMaxUnreadBytes) return self->end();
+          self->discard();
+        });
+  }
+
+  void end() {
+    if (phase_ == Phase::kEnded) return;
+    enter(Phase::kEnded);
+    timer_.cancel();
+    error_code ignored;
+    socket_.close(ignored);
+    if (core_ == nullptr) return;
+    const std::shared_ptr<HttpSession> self = shared_from_this();
+    std::exchange(core_, nullptr)->sessions.erase(this);
+  }
+
+  HttpCore* core_;  // null once the session has ended
+  tcp::socket socket_;
+  asio::steady_timer timer_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  Phase phase_ = Phase::kIdle;
+  SteadyClock::time_point since_ = SteadyClock::now();
+  bool first_ = true;       // no request has been answered yet
+  bool known_ = false;      // has shown a valid token
+  bool head_only_ = false;  // the request is HEAD
+  bool keep_alive_ = false;
+  HttpRequest request_;
+  std::string if_none_match_;
+  std::uint64_t request_number_ = 0;
+  std::string head_, body_;  // of the answer that is being written
+  std::array<char, 1024> discarded_{};
+  std::size_t unread_ = 0;
+};
+
+}  // namespace
+
+void serve_http(HttpCore& core, int descriptor, bool v6) {
+  tcp::socket socket(core.loop.context());
+  error_code error;
+  socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor, error);
+  if (error) {
+    ::close(descriptor);
+    return;
+  }
+  auto session = std::make_shared<HttpSession>(core, std::move(socket));
+  core.sessions.emplace(session.get(), session);
+  session->start();
+}
+
+}  // namespace nudge

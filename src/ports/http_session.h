@@ -1,0 +1,14 @@
+// One connection that speaks HTTP/1.1, until it ends or becomes a live one. Inside src/ports/ only.
+#pragma once
+
+#include <memory>
+
+#include "src/ports/http_core.h"
+
+namespace nudge {
+
+// Serves what comes over `descriptor`, a connected TCP socket that becomes the session's. The
+// session is in the core's `sessions` before this returns.
+void serve_http(HttpCore& core, int descriptor, bool v6);
+
+}  // namespace nudge

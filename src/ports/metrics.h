@@ -1,0 +1,41 @@
+// What operators scrape, in Prometheus' text format (0.0.4).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "src/daemon/snapshot.h"
+#include "src/ports/desk.h"
+#include "src/ports/http_server.h"
+
+namespace nudge {
+
+inline constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+// Of the log, copied by whoever owns it.
+struct LogMetrics {
+  Sequence durable = 0;               // last acknowledged
+  std::uint64_t commits = 0;          // since boot
+  std::uint64_t failed_commits = 0;   // since boot
+  std::uint64_t pending_entries = 0;  // appended, not committed yet
+  std::uint64_t wal_bytes = 0;
+};
+
+// The referents must outlive the call.
+struct MetricsView {
+  const DeskInfo& info;
+  const Snapshot& snapshot;
+  const History& history;
+  const LearningStatus& learning;
+  bool recording = false;
+  Duration robot_state_age{};    // since the robot's newest state was read
+  Duration snapshot_age{};       // since the newest control tick began
+  std::uint64_t wrong_jogs = 0;  // commands that were no commands
+  HttpCounters http;
+  LogMetrics log;
+};
+
+// Has no label whose values grow with time.
+std::string encode_metrics(const MetricsView& view);
+
+}  // namespace nudge

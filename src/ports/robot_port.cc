@@ -1,0 +1,370 @@
+#include "src/ports/robot_port.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <utility>
+
+#include "src/loop/clock.h"
+#include "src/ports/clock_map.h"
+#include "src/ports/robot_link.h"
+#include "src/ports/router.h"
+
+namespace nudge {
+namespace {
+
+constexpr Duration kHousekeeping = std::chrono::milliseconds(20);
+// Strangers are told to say hello at most this often, all together.
+constexpr Duration kBetweenReminders = std::chrono::milliseconds(20);
+
+}  // namespace
+
+struct RobotPort::Impl {
+  // A connection that was welcomed. Its number is in the header of every message, so that nothing
+  // of an earlier connection, or of an earlier daemon, passes for something new.
+  struct Session {
+    std::string peer;
+    std::string instance;
+    std::uint32_t number = 0;
+    ClockMap clock;
+    Instant heard;
+    std::uint64_t last_tick = 0;
+    std::uint64_t actions = 0;
+    std::uint64_t sent_holds = 0;
+    std::uint64_t sent_stops = 0;
+    bool owes_hold = true;  // the robot holds at first, whatever was sent before
+    bool owes_stop = false;
+    std::optional<std::uint32_t> resetting;  // the request
+    std::vector<std::shared_ptr<const Image>> images;
+  };
+
+  EventLoop& loop;
+  RobotPortOptions options;
+  RobotPortCounters counters;
+  std::unique_ptr<Router> router;
+  std::shared_ptr<RobotLink> link;  // null: no robot has come yet
+  std::optional<Session> session;
+  std::uint32_t next_session = 0;
+  std::uint32_t requests = 0;
+  Instant reminded;
+  WireBytes buffer;
+  std::function<void(std::size_t, const Image&)> frame_callback;
+  std::shared_ptr<void> wake_watch, housekeeping;
+
+  mutable std::mutex mutex;  // of the two below, for other threads
+  std::condition_variable came;
+  std::shared_ptr<RemoteRobot> robot;
+  bool ever_connected = false;
+
+  Impl(EventLoop& on, const RobotPortOptions& with) : loop(on), options(with) {}
+
+  void know(const RobotSpec& spec) {
+    link = std::make_shared<RobotLink>(spec);
+    wake_watch = loop.when_readable(link->wake_fd, [this] {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const auto got = ::read(link->wake_fd, &count, sizeof count);
+      flush();
+    });
+    const std::lock_guard lock(mutex);
+    robot = std::make_shared<RemoteRobot>(link);
+  }
+
+  bool send(const std::string& peer, std::uint32_t number, const RobotCommand& command) {
+    if (!encode(command, number, buffer).ok()) return false;
+    switch (router->send(peer, buffer)) {
+      case Router::Sent::kYes: return true;
+      case Router::Sent::kFull: ++counters.unsent; return false;
+      case Router::Sent::kGone:
+        if (session && session->peer == peer) end_session();
+        return false;
+    }
+    return false;
+  }
+  bool send(const RobotCommand& command) {
+    return session && send(session->peer, session->number, command);
+  }
+  void refuse(const std::string& peer, RefusalReason reason, std::string text) {
+    (void)send(peer, 0, Refusal{reason, std::move(text)});
+  }
+
+  void end_session() {
+    session.reset();
+    if (link) link->session.store(0, std::memory_order_release);
+  }
+
+  // ---- from the robot --------------------------------------------------------------------------
+
+  void receive(const std::string& peer, std::span<const std::byte> bytes) {
+    Result<Framed<RobotMessage>> framed = decode_robot_message(bytes);
+    if (!framed.ok()) {
+      ++counters.bad_messages;
+      // Who says hello in a wrong way is told why; other garbage gets no answer.
+      const auto opened = WireReader::open(bytes);
+      if (opened.ok() && opened->type() == static_cast<std::uint16_t>(WireType::kRobotHello)) {
+        ++counters.refused_hellos;
+        refuse(peer,
+               framed.status().code() == Code::kUnimplemented ? RefusalReason::kVersion
+                                                              : RefusalReason::kMalformed,
+               framed.status().message());
+      }
+      return;
+    }
+    if (const auto* hello = std::get_if<RobotHello>(&framed->message)) {
+      take_hello(peer, *hello);
+      return;
+    }
+    if (!session || session->peer != peer || session->number != framed->session) {
+      ++counters.foreign;
+      const Instant now = steady_now();
+      if (now - reminded >= kBetweenReminders) {
+        reminded = now;
+        refuse(peer, RefusalReason::kNoSession, "say hello first");
+      }
+      return;
+    }
+    if (auto* observation = std::get_if<RobotObservation>(&framed->message)) {
+      take_observation(std::move(*observation));
+    } else {
+      take_report(std::move(std::get<RobotReport>(framed->message)));
+    }
+  }
+
+  void take_hello(const std::string& peer, const RobotHello& hello) {
+    const auto turn_away = [&](RefusalReason reason, std::string text) {
+      ++counters.refused_hellos;
+      refuse(peer, reason, std::move(text));
+    };
+    if (link) {
+      const std::string how = difference(hello.spec, link->spec);
+      if (!how.empty()) {
+        turn_away(hello.spec.id == link->spec.id ? RefusalReason::kSpecDiffers
+                                                 : RefusalReason::kOtherRobot,
+                  "this daemon drives robot '" + link->spec.id + "', and yours is another: " + how +
+                      "; restart the daemon if that is intended");
+        return;
+      }
+    }
+    if (session && session->instance != hello.instance) {
+      turn_away(RefusalReason::kBusy,
+                "a robot '" + link->spec.id + "' is connected already; one at a time");
+      return;
+    }
+    if (!link) know(hello.spec);
+
+    Session begun;
+    begun.peer = peer;
+    begun.instance = hello.instance;
+    if (++next_session == 0) next_session = 1;
+    begun.number = next_session;
+    begun.heard = steady_now();
+    begun.sent_holds = link->holds.load(std::memory_order_acquire);
+    begun.sent_stops = link->stops.load(std::memory_order_acquire);
+    begun.owes_stop = RobotLink::latched(begun.sent_stops);
+    begun.images.resize(link->spec.observation.cameras.size());
+    session = std::move(begun);
+    if (!send(RobotWelcome{kWireMajor, options.program})) {
+      end_session();
+      return;
+    }
+    ++counters.sessions;
+    link->session.store(session->number, std::memory_order_release);
+    {
+      const std::lock_guard lock(mutex);
+      ever_connected = true;
+    }
+    came.notify_all();
+    flush();
+  }
+
+  void take_observation(RobotObservation&& observation) {
+    const Instant now = steady_now();
+    const RobotSpec& spec = link->spec;
+    if (observation.proprioception.size() != spec.observation.proprioception.size() ||
+        (!observation.object_state.empty() &&
+         observation.object_state.size() != spec.observation.object_state.size()) ||
+        std::any_of(observation.frames.begin(), observation.frames.end(),
+                    [&](const CameraFrame& frame) {
+                      return frame.camera >= spec.observation.cameras.size();
+                    })) {
+      ++counters.wrong_sizes;
+      return;
+    }
+    if (observation.tick <= session->last_tick) {
+      ++counters.bad_messages;
+      return;
+    }
+    if (!session->clock.on_message(observation.sent, now)) {
+      ++counters.clock_jumps;
+      const std::string peer = session->peer;
+      end_session();
+      refuse(peer, RefusalReason::kClockJumped,
+             "the robot's clock jumped; Observation::time must be of a steady clock");
+      return;
+    }
+    session->heard = now;
+    session->last_tick = observation.tick;
+    ++counters.observations;
+
+    const ClockMap& clock = session->clock;
+    for (CameraFrame& frame : observation.frames) {
+      auto image = std::make_shared<Image>();
+      image->camera = spec.observation.cameras[frame.camera].name;
+      image->width = frame.width;
+      image->height = frame.height;
+      image->captured = clock.map(frame.captured);
+      image->jpeg = std::move(frame.jpeg);
+      if (frame_callback) frame_callback(frame.camera, *image);
+      session->images[frame.camera] = std::move(image);
+    }
+    RobotLink::Received received;
+    received.session = session->number;
+    received.tick = observation.tick;
+    received.estopped = observation.estopped;
+    received.observation.time = clock.map(observation.time);
+    received.observation.proprioception = std::move(observation.proprioception);
+    received.observation.object_state = std::move(observation.object_state);
+    received.observation.success = observation.success;
+    for (const auto& image : session->images) {
+      if (image) received.images.push_back(image);
+    }
+    link->received.put(std::move(received));
+  }
+
+  void take_report(RobotReport&& report) {
+    session->heard = steady_now();
+    switch (report.of) {
+      case RobotReport::Of::kReset:
+        if (session->resetting == report.request) {
+          session->resetting.reset();
+          link->reset_done.put({report.request, std::move(report.status)});
+        }
+        break;
+      case RobotReport::Of::kResetEstop: break;  // the next observation says whether it moves
+      case RobotReport::Of::kObserve:
+        if (!report.status.ok()) {
+          RobotLink::Received received;
+          received.session = session->number;
+          received.trouble = std::move(report.status);
+          link->received.put(std::move(received));
+        }
+        break;
+    }
+  }
+
+  // ---- to the robot ----------------------------------------------------------------------------
+
+  // Sends what the other threads have asked for since. What does not fit into the queue now is
+  // tried again by housekeeping, but for actions: those would be stale.
+  void flush() {
+    if (!link) return;
+    std::optional<RobotLink::Moving> moving = link->moving.try_take();
+    if (!session) return;
+    // Read after the action was taken: a hold that came after it is seen here and cancels it.
+    const std::uint64_t holds = link->holds.load(std::memory_order_acquire);
+    const std::uint64_t stops = link->stops.load(std::memory_order_acquire);
+
+    if (stops != session->sent_stops || session->owes_stop) {
+      const bool sent =
+          RobotLink::latched(stops) ? send(RobotEstop{}) : send(RobotResetEstop{++requests});
+      if (!session) return;
+      if (sent) {
+        session->sent_stops = stops;
+        session->owes_stop = false;
+      }
+    }
+    if (auto wanted = link->reset_wanted.try_take(); wanted && wanted->session == session->number) {
+      if (send(RobotReset{wanted->request, wanted->seed})) {
+        session->resetting = wanted->request;
+        session->heard = steady_now();
+      } else {
+        link->reset_done.put({wanted->request, unavailable("the robot does not read")});
+      }
+      if (!session) return;
+    }
+    if (holds != session->sent_holds || session->owes_hold) {
+      const bool sent = send(RobotHold{});
+      if (!session) return;
+      if (sent) {
+        session->sent_holds = holds;
+        session->owes_hold = false;
+      }
+    }
+    if (!moving || moving->session != session->number) return;
+    const Duration left = std::min(moving->deadline - steady_now(), kLongestDeadline);
+    if (moving->after_hold != holds || RobotLink::latched(stops) || left <= Duration::zero()) {
+      ++counters.late_actions;
+      return;
+    }
+    if (send(RobotAction{session->actions + 1, moving->tick, left, std::move(moving->action)})) {
+      ++session->actions;
+      ++counters.actions;
+    }
+  }
+
+  void housekeep() {
+    if (session) {
+      const Duration limit = session->resetting ? options.reset_silence : options.silence;
+      if (steady_now() - session->heard > limit) {
+        ++counters.lost;
+        end_session();
+      }
+    }
+    flush();
+  }
+};
+
+RobotPort::RobotPort() = default;
+RobotPort::~RobotPort() {
+  if (impl_) impl_->end_session();
+}
+
+Result<std::unique_ptr<RobotPort>> RobotPort::listen(EventLoop& loop,
+                                                     const RobotPortOptions& options) {
+  if (options.expected) NUDGE_TRY(validate(*options.expected));
+  std::unique_ptr<RobotPort> port(new RobotPort());
+  port->impl_ = std::make_unique<Impl>(loop, options);
+  Impl& impl = *port->impl_;
+  const RouterOptions socket{
+      .address = options.address, .port = options.port, .max_message = options.max_message};
+  Result<std::unique_ptr<Router>> router = Router::listen(
+      loop, socket, [&impl](const std::string& peer, std::span<const std::byte> message) {
+        impl.receive(peer, message);
+      });
+  if (!router.ok()) return router.status().with_context("robot port");
+  impl.router = *std::move(router);
+  // Two daemons in a row must not number their sessions alike.
+  impl.next_session = std::random_device()();
+  if (options.expected) impl.know(*options.expected);
+  impl.housekeeping = loop.every(kHousekeeping, [&impl] { impl.housekeep(); });
+  return port;
+}
+
+std::uint16_t RobotPort::port() const { return impl_->router->port(); }
+
+Result<std::shared_ptr<RemoteRobot>> RobotPort::wait_for_robot(Duration patience) {
+  std::unique_lock lock(impl_->mutex);
+  if (!impl_->came.wait_for(lock, patience, [this] { return impl_->ever_connected; })) {
+    return unavailable("no robot has connected");
+  }
+  return impl_->robot;
+}
+
+std::shared_ptr<RemoteRobot> RobotPort::robot() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->robot;
+}
+
+void RobotPort::on_frame(std::function<void(std::size_t, const Image&)> callback) {
+  impl_->frame_callback = std::move(callback);
+}
+
+RobotPortCounters RobotPort::counters() const {
+  RobotPortCounters counters = impl_->counters;
+  counters.bad_messages += impl_->router->malformed();
+  return counters;
+}
+
+}  // namespace nudge

@@ -1,0 +1,463 @@
+#include "src/ports/supervisor_port.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
+
+#include "src/ports/openapi.h"
+#include "src/ports/supervisor_wire.h"
+
+namespace nudge {
+namespace {
+
+constexpr std::size_t kMaxStopText = 256;  // a STOP with the longest id is half of it
+constexpr std::uint16_t kPolicyViolation = 1008;
+constexpr std::uint16_t kFrameVersion = 1;
+constexpr std::size_t kFrameHeader = 24;
+constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
+
+constexpr Route kRoutes[] = {
+    {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
+    {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
+    {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
+    {"POST", "/api/v1/feedback"},
+};
+
+HttpResponse json(std::string body, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse plain(std::string body) {
+  HttpResponse response;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(body);
+  return response;
+}
+
+Ack ack_of(std::string id, Status status) {
+  return {.id = std::move(id), .status = std::move(status), .echo = {}, .epoch = 0, .holder = {}};
+}
+
+template <typename T>
+bool is(const ClientMessage& message) {
+  const auto* feedback = std::get_if<FeedbackMessage>(&message);
+  return feedback != nullptr && std::holds_alternative<T>(feedback->body);
+}
+
+bool is_jog(const ClientMessage& message) { return is<JogCommand>(message); }
+
+std::string id_of(const ClientMessage& message) {
+  if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) return feedback->id;
+  if (const auto* act = std::get_if<OperatorMessage>(&message)) return act->id;
+  return {};
+}
+
+void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; ++i) *at++ = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+// As docs/reference/supervisor-port.md draws it.
+std::vector<std::uint8_t> frame_of(const Image& image, std::size_t camera, std::uint32_t sequence,
+                                   Instant now) {
+  const auto age = std::chrono::duration_cast<std::chrono::microseconds>(now - image.captured);
+  std::vector<std::uint8_t> bytes(kFrameHeader + image.jpeg.size());
+  std::uint8_t* at = bytes.data();
+  put(at, camera, 2);
+  put(at, kFrameVersion, 2);
+  put(at, sequence, 4);
+  put(at, static_cast<std::uint64_t>(image.captured.time_since_epoch().count()), 8);
+  put(at, static_cast<std::uint64_t>(image.width), 2);
+  put(at, static_cast<std::uint64_t>(image.height), 2);
+  put(at, static_cast<std::uint64_t>(std::clamp<std::int64_t>(age.count(), 0, UINT32_MAX)), 4);
+  std::copy(image.jpeg.begin(), image.jpeg.end(), at);
+  return bytes;
+}
+
+bool changes_weights(const Event& event) {
+  return std::visit(
+      []<typename T>(const T&) {
+        return std::is_same_v<T, WeightsAccepted> || std::is_same_v<T, WeightsLive> ||
+               std::is_same_v<T, WeightsConfirmed> || std::is_same_v<T, WeightsRolledBack> ||
+               std::is_same_v<T, WeightsPromoted>;
+      },
+      event.payload);
+}
+
+bool changes_curves(const Event& event) {
+  return std::holds_alternative<EpisodeEnded>(event.payload) ||
+         std::holds_alternative<Label>(event.payload);
+}
+
+}  // namespace
+
+int http_status_of(const Status& status) {
+  switch (status.code()) {
+    case Code::kOk: return 200;
+    case Code::kInvalidArgument: return 400;
+    case Code::kPermissionDenied: return 403;
+    case Code::kNotFound: return 404;
+    case Code::kAlreadyExists:
+    case Code::kFailedPrecondition: return 409;
+    case Code::kUnimplemented: return 501;
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+    case Code::kAborted: return 503;
+    case Code::kResourceExhausted: return 507;
+    case Code::kDataLoss:
+    case Code::kInternal: return 500;
+  }
+  return 500;
+}
+
+SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
+    : options_(std::move(options)),
+      desk_(desk),
+      sequences_(desk.info().robot.observation.cameras.size()),
+      self_(std::make_shared<SupervisorPort*>(this)) {}
+
+SupervisorPort::~SupervisorPort() { *self_ = nullptr; }
+
+std::span<const Route> SupervisorPort::routes() { return kRoutes; }
+
+bool SupervisorPort::may_be_stop(std::string_view text) {
+  return text.size() <= kMaxStopText && text.find("\"stop\"") != std::string_view::npos;
+}
+
+// ---- REST ---------------------------------------------------------------------------------------
+
+bool SupervisorPort::is_public(std::string_view path) const {
+  return file(path) != nullptr ||
+         std::any_of(std::begin(kRoutes), std::end(kRoutes),
+                     [&](const Route& route) { return route.path == path && !route.needs_token; });
+}
+
+void SupervisorPort::handle(HttpRequest request, Respond respond) {
+  const bool served = std::any_of(std::begin(kRoutes), std::end(kRoutes),
+                                  [&](const Route& r) { return r.path == request.path; });
+  if (file(request.path) == nullptr && !served) {
+    return respond(problem(404, to_string(Code::kNotFound), "there is nothing at " + request.path));
+  }
+  if (!is_public(request.path) && !request.actor) {
+    return respond(problem(401, "unauthenticated", "this needs a token"));
+  }
+  const std::string_view wanted = request.path == "/api/v1/feedback" ? "POST" : "GET";
+  if (request.method != wanted) {
+    return respond(problem(405, to_string(Code::kInvalidArgument),
+                           request.path + " is had by " + std::string(wanted)));
+  }
+  if (wanted == "POST") return take_feedback(request, std::move(respond));
+  respond(answer(request));
+}
+
+const WebFile* SupervisorPort::file(std::string_view path) const {
+  if (path.empty() || path.front() != '/') return nullptr;
+  path.remove_prefix(1);
+  if (path.empty()) path = "index.html";
+  const auto at = std::find_if(options_.page.begin(), options_.page.end(), [&](const WebFile& f) {
+    return f.path == path || (!f.path.empty() && f.path.front() == '/' && f.path.substr(1) == path);
+  });
+  return at == options_.page.end() ? nullptr : &*at;
+}
+
+HttpResponse SupervisorPort::answer(const HttpRequest& request) {
+  if (const WebFile* page = file(request.path)) {
+    HttpResponse response;
+    response.content_type = page->content_type;
+    response.body.assign(reinterpret_cast<const char*>(page->bytes.data()), page->bytes.size());
+    response.etag = page->etag;
+    response.cache_control = "no-cache";  // asked for again, answered with 304
+    return response;
+  }
+  if (request.path == "/healthz") return plain("OK\n");
+  if (request.path == "/readyz") return ready();
+  if (request.path == "/metrics") return metrics();
+  if (request.path == "/version") {
+    const std::string_view program = desk_.info().program;
+    const std::size_t space = program.find(' ');
+    const bool numbered = space != std::string_view::npos;
+    return json(nlohmann::ordered_json(
+                    {{"program", program.substr(0, space)},
+                     {"version", numbered ? program.substr(space + 1) : std::string_view()},
+                     {"protocol", kSupervisorProtocol}})
+                    .dump());
+  }
+  if (request.path == "/openapi.json") return json(std::string(openapi_json()));
+  if (request.path == "/api/v1/status") return json(status(false));
+  if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
+  if (request.path == "/api/v1/episodes") return episodes(request);
+  return json(encode_weights(desk_.history()));
+}
+
+HttpResponse SupervisorPort::ready() const {
+  const Snapshot& now = desk_.snapshot();
+  std::string why;
+  const auto add = [&](const std::string& reason) { why += (why.empty() ? "" : "; ") + reason; };
+  if (now.tick == 0) {
+    add("the step loop has not begun");
+  } else if (const Duration age = options_.now() - now.now; age > options_.stalled) {
+    add("the step loop has stalled " + std::to_string(age / std::chrono::milliseconds(1)) +
+        " ms ago");
+  }
+  if (!now.robot_trouble.empty()) add("the robot does not answer: " + now.robot_trouble);
+  if (!desk_.recording()) add("the log is not recording");
+  if (!why.empty()) return problem(503, to_string(Code::kUnavailable), why);
+  return plain("OK\n");
+}
+
+HttpResponse SupervisorPort::metrics() const {
+  const Snapshot& now = desk_.snapshot();
+  const Instant time = options_.now();
+  const MetricsView view = {
+      .info = desk_.info(),
+      .snapshot = now,
+      .history = desk_.history(),
+      .learning = desk_.learning(),
+      .recording = desk_.recording(),
+      .robot_state_age = time - now.observation.time,
+      .snapshot_age = time - now.now,
+      .wrong_jogs = wrong_jogs_,
+      .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
+      .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
+  };
+  HttpResponse response = plain(encode_metrics(view));
+  response.content_type = kMetricsType;
+  return response;
+}
+
+HttpResponse SupervisorPort::episodes(const HttpRequest& request) const {
+  std::size_t most = kDefaultEpisodes;
+  if (const auto given = request.query.find("limit"); given != request.query.end()) {
+    const std::string& text = given->second;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), most);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size() || most < 1 ||
+        most > kMostEpisodes) {
+      return problem(400, to_string(Code::kInvalidArgument),
+                     "limit must be 1 to " + std::to_string(kMostEpisodes));
+    }
+  }
+  return json(encode_episodes(desk_.history(), most));
+}
+
+void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {
+  auto message = parse_client_message(request.body, *request.actor);
+  if (!message.ok()) {
+    return respond(problem(400, to_string(message.status().code()), message.status().message()));
+  }
+  const bool has_answer = std::holds_alternative<FeedbackMessage>(*message) ||
+                          std::holds_alternative<OperatorMessage>(*message);
+  if (!has_answer || is_jog(*message)) {
+    return respond(problem(400, to_string(Code::kInvalidArgument),
+                           "messages of this type are taken by live connections only"));
+  }
+  const auto reply = [respond = std::move(respond)](const Ack& ack) {
+    respond(json(encode_ack(ack), http_status_of(ack.status)));
+  };
+  if (Status allowed = may_send(request.actor->role, *message); !allowed.ok()) {
+    return reply(ack_of(id_of(*message), std::move(allowed)));
+  }
+  if (auto* feedback = std::get_if<FeedbackMessage>(&*message)) {
+    desk_.submit(std::move(*feedback), reply);
+  } else {
+    desk_.submit(std::get<OperatorMessage>(std::move(*message)), *request.actor, reply);
+  }
+}
+
+std::string SupervisorPort::status(bool mine) const {
+  return encode_status({.snapshot = desk_.snapshot(),
+                        .history = desk_.history(),
+                        .learning = desk_.learning(),
+                        .recording = desk_.recording(),
+                        .viewers = viewers_.size()},
+                       mine);
+}
+
+// ---- live connections ---------------------------------------------------------------------------
+
+Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
+  // Whoever sees danger may stop the robot.
+  if (is<Stop>(message) || is<Hold>(message)) return {};
+  const bool looks = !std::holds_alternative<FeedbackMessage>(message) &&
+                     !std::holds_alternative<OperatorMessage>(message);
+  if (looks) return {};
+  if (role == Role::kScript) {
+    return permission_denied("a program may only look here; it drives through the teleop port");
+  }
+  if (role == Role::kViewer) {
+    if (is<WordsMessage>(message)) return {};  // the broker lets a viewer say "stop"
+    return permission_denied(
+        "a viewer may look, say stop and press STOP; ask an engineer for the supervisor's role");
+  }
+  if (role == Role::kEngineer) return {};
+  const auto* act = std::get_if<OperatorMessage>(&message);
+  if (is<ResetFault>(message) ||
+      (act != nullptr && !std::holds_alternative<RollBackWeights>(act->body))) {
+    return permission_denied("this needs the engineer's role");
+  }
+  return {};
+}
+
+void SupervisorPort::on_open(ConnectionId connection, const Actor& actor) {
+  Viewer viewer;
+  viewer.actor = actor;
+  viewer.cameras.resize(sequences_.size());
+  viewer.stops = options_.stops_per_second;
+  viewer.stops_at = options_.now();
+  viewers_[connection] = std::move(viewer);
+  sink_->send(connection, encode_hello(desk_.info(), actor));
+  sink_->send(connection, encode_curves(desk_.history()));
+  sink_->send(connection, encode_weights(desk_.history()));
+}
+
+void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
+
+void SupervisorPort::on_text(ConnectionId connection, const std::string& text) {
+  const auto at = viewers_.find(connection);
+  if (at == viewers_.end()) return;
+  Viewer& viewer = at->second;
+  if (may_be_stop(text) && !stop_allowed(viewer)) {
+    return sink_->close(connection, kPolicyViolation, "more messages a second than are allowed");
+  }
+  if (json_depth(text, kMaxSupervisorDepth) > kMaxSupervisorDepth) {
+    return sink_->close(connection, kPolicyViolation, "JSON is nested too deep");
+  }
+  RefusedMessage refused;
+  auto message = parse_client_message(text, viewer.actor, &refused);
+  if (!message.ok()) return refuse(connection, refused, message.status());
+  if (const Status allowed = may_send(viewer.actor.role, *message); !allowed.ok()) {
+    return refuse(connection, {.id = id_of(*message), .jog = is_jog(*message)}, allowed);
+  }
+  take(connection, viewer, std::move(*message));
+}
+
+// A bucket that refills within a second. The first presses of STOP always get through.
+bool SupervisorPort::stop_allowed(Viewer& viewer) {
+  const Instant now = options_.now();
+  const double refilled = seconds(now - viewer.stops_at) * options_.stops_per_second;
+  viewer.stops = std::min(options_.stops_per_second, viewer.stops + std::max(0.0, refilled));
+  viewer.stops_at = now;
+  if (viewer.stops < 1) return false;
+  viewer.stops -= 1;
+  return true;
+}
+
+void SupervisorPort::refuse(ConnectionId connection, const RefusedMessage& refused,
+                            const Status& why) {
+  if (refused.jog) {
+    ++wrong_jogs_;  // 50 a second: an answer each would help nobody
+  } else if (!refused.id.empty()) {
+    sink_->send(connection, encode_ack(ack_of(refused.id, why)));
+  } else {
+    sink_->send(connection, encode_problem(why));
+  }
+}
+
+void SupervisorPort::take(ConnectionId connection, Viewer& viewer, ClientMessage message) {
+  if (auto* feedback = std::get_if<FeedbackMessage>(&message)) {
+    if (auto* jog = std::get_if<JogCommand>(&feedback->body)) {
+      if (jog->robot.empty()) jog->robot = desk_.info().robot.id;  // this port has one robot
+      desk_.submit(std::move(*feedback), [](const Ack&) {});
+    } else {
+      desk_.submit(std::move(*feedback), reply_to(connection));
+    }
+  } else if (auto* act = std::get_if<OperatorMessage>(&message)) {
+    desk_.submit(std::move(*act), viewer.actor, reply_to(connection));
+  } else if (const auto* wanted = std::get_if<FramesWanted>(&message)) {
+    want(connection, viewer, *wanted);
+  } else if (const auto* seen = std::get_if<FrameSeen>(&message)) {
+    if (seen->camera >= viewer.cameras.size()) return;
+    View& view = viewer.cameras[seen->camera];
+    if (seen->sequence != view.sent) return;  // of one that was given up
+    view.in_flight.reset();
+    offer(connection, viewer, seen->camera);
+  } else if (const auto* ping = std::get_if<Ping>(&message)) {
+    sink_->send(connection, encode_pong(*ping, options_.now()));
+  }
+}
+
+void SupervisorPort::want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted) {
+  const auto& cameras = desk_.info().robot.observation.cameras;
+  for (const std::string& name : wanted.cameras) {
+    if (std::none_of(cameras.begin(), cameras.end(),
+                     [&](const CameraSpec& camera) { return camera.name == name; })) {
+      sink_->send(connection, encode_problem(not_found("there is no camera '" + name + "'")));
+    }
+  }
+  for (std::size_t i = 0; i < viewer.cameras.size(); ++i) {
+    View& view = viewer.cameras[i];
+    const bool before = view.wanted;
+    view.wanted = std::find(wanted.cameras.begin(), wanted.cameras.end(), cameras[i].name) !=
+                  wanted.cameras.end();
+    if (view.wanted && !before) {
+      // Whoever looks again gets a picture at once.
+      view = {.wanted = true, .sent = 0, .in_flight = std::nullopt};
+      offer(connection, viewer, i);
+    }
+  }
+}
+
+// Sends the newest frame of a camera, unless the viewer has it, or has not shown the one before.
+void SupervisorPort::offer(ConnectionId connection, Viewer& viewer, std::size_t camera) {
+  View& view = viewer.cameras[camera];
+  const Instant now = options_.now();
+  if (view.in_flight && now - *view.in_flight >= options_.frame_timeout) view.in_flight.reset();
+  if (!view.wanted || view.in_flight || view.sent == sequences_[camera]) return;
+  const auto frames = desk_.frames();
+  if (camera >= frames.size() || frames[camera].jpeg.empty()) return;
+  view.sent = sequences_[camera];
+  view.in_flight = now;
+  sink_->offer(connection, static_cast<std::uint32_t>(camera),
+               frame_of(frames[camera], camera, view.sent, now));
+}
+
+Desk::Reply SupervisorPort::reply_to(ConnectionId connection) {
+  return [self = self_, connection](const Ack& ack) {
+    if (*self != nullptr) (*self)->sink_->send(connection, encode_ack(ack));
+  };
+}
+
+// ---- from the desk ------------------------------------------------------------------------------
+
+void SupervisorPort::on_events(std::span<const Event> events) {
+  for (const Event& event : events) {
+    curves_changed_ = curves_changed_ || changes_curves(event);
+    weights_changed_ = weights_changed_ || changes_weights(event);
+    if (!viewers_.empty() && is_shown(event)) send_all(encode_event(event));
+  }
+}
+
+void SupervisorPort::on_status() {
+  // The long lists are sent at this pace at most, however fast labels come in.
+  if (std::exchange(curves_changed_, false) && !viewers_.empty()) {
+    send_all(encode_curves(desk_.history()));
+  }
+  if (std::exchange(weights_changed_, false) && !viewers_.empty()) {
+    send_all(encode_weights(desk_.history()));
+  }
+  if (viewers_.empty()) return;
+  const std::string others = status(false);
+  const auto& holder = desk_.snapshot().lease.holder;
+  for (const auto& [connection, viewer] : viewers_) {
+    const bool mine = holder && holder->name == viewer.actor.name;
+    sink_->send(connection, mine ? status(true) : others);
+  }
+}
+
+void SupervisorPort::on_frame(std::size_t camera) {
+  if (camera >= sequences_.size()) return;
+  ++sequences_[camera];
+  if (sequences_[camera] == 0) ++sequences_[camera];  // 0 is none
+  for (auto& [connection, viewer] : viewers_) offer(connection, viewer, camera);
+}
+
+void SupervisorPort::send_all(const std::string& text) {
+  for (const auto& [connection, viewer] : viewers_) sink_->send(connection, text);
+}
+
+}  // namespace nudge

@@ -1,0 +1,129 @@
+// What requests and messages of the supervisor's port mean: the page, the REST surface and the live
+// connections, between an HTTP server and the desk. docs/reference/supervisor-port.md and
+// openapi.json say what it promises.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/ports/desk.h"
+#include "src/ports/http_server.h"
+#include "src/ports/metrics.h"
+#include "src/ports/web_files.h"
+
+namespace nudge {
+
+// Where answers go: an HttpServer, or a test's list.
+class LiveSink {
+ public:
+  virtual ~LiveSink() = default;
+  // As HttpServer's functions of these names; none calls back from inside.
+  virtual bool send(ConnectionId connection, std::string text) = 0;
+  virtual void offer(ConnectionId connection, std::uint32_t channel,
+                     std::vector<std::uint8_t> bytes) = 0;
+  virtual void close(ConnectionId connection, std::uint16_t code, std::string_view reason) = 0;
+  virtual HttpCounters counters() const = 0;
+};
+
+struct SupervisorPortOptions {
+  std::span<const WebFile> page;  // "index.html" is also had as "/"; must outlive the port
+  std::function<Instant()> now;   // robot's steady clock; needed
+  std::function<LogMetrics()> log_metrics;  // for /metrics; none: zeros
+
+  // Beyond this age of the newest snapshot the step loop has stalled, and the daemon is not ready.
+  Duration stalled = std::chrono::seconds(1);
+  // A frame that nobody said to have seen for this long is taken for lost.
+  Duration frame_timeout = std::chrono::seconds(2);
+  // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
+  double stops_per_second = 20;
+};
+
+// One path and method of the REST surface.
+struct Route {
+  std::string_view method, path;
+  bool needs_token = true;
+};
+
+// Lives on the loop's thread.
+class SupervisorPort final : public HttpHandler, public DeskListener {
+ public:
+  // Both must outlive the port.
+  SupervisorPort(SupervisorPortOptions options, Desk& desk);
+  ~SupervisorPort() override;
+
+  // Before the first call of HttpHandler's functions; must outlive the port's use.
+  void attach(LiveSink& sink) { sink_ = &sink; }
+
+  // Everything that is served besides the page's files and the live connection.
+  static std::span<const Route> routes();
+  // HttpServer's Exempt: a short text that may be a STOP. What only looks like one is bounded by
+  // `stops_per_second` of each connection.
+  static bool may_be_stop(std::string_view text);
+
+  // HttpHandler.
+  bool is_public(std::string_view path) const override;
+  void handle(HttpRequest request, Respond respond) override;
+  void on_open(ConnectionId connection, const Actor& actor) override;
+  void on_text(ConnectionId connection, const std::string& text) override;
+  void on_close(ConnectionId connection) override;
+
+  // DeskListener.
+  void on_events(std::span<const Event> events) override;
+  void on_status() override;
+  void on_frame(std::size_t camera) override;
+
+ private:
+  // A camera, as one viewer sees it.
+  struct View {
+    bool wanted = false;
+    std::uint32_t sent = 0;            // sequence of the newest frame offered; 0: none
+    std::optional<Instant> in_flight;  // since when it is on its way
+  };
+  struct Viewer {
+    Actor actor;
+    std::vector<View> cameras;  // as in RobotSpec
+    double stops = 0;           // allowance left
+    Instant stops_at;           // when that was so
+  };
+
+  // Whether a role may send a message at all; what remains is for the broker and the desk.
+  static Status may_send(Role role, const ClientMessage& message);
+
+  const WebFile* file(std::string_view path) const;
+  HttpResponse answer(const HttpRequest& request);
+  HttpResponse ready() const;
+  HttpResponse metrics() const;
+  HttpResponse episodes(const HttpRequest& request) const;
+  void take_feedback(const HttpRequest& request, Respond respond);
+  std::string status(bool mine) const;
+
+  bool stop_allowed(Viewer& viewer);
+  void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
+  void take(ConnectionId connection, Viewer& viewer, ClientMessage message);
+  void want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted);
+  void offer(ConnectionId connection, Viewer& viewer, std::size_t camera);
+  void send_all(const std::string& text);
+  Desk::Reply reply_to(ConnectionId connection);
+
+  SupervisorPortOptions options_;
+  Desk& desk_;
+  LiveSink* sink_ = nullptr;
+  std::map<ConnectionId, Viewer> viewers_;
+  std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
+  bool curves_changed_ = false, weights_changed_ = false;
+  std::uint64_t wrong_jogs_ = 0;
+  // Replies of the desk may come when the port is gone.
+  std::shared_ptr<SupervisorPort*> self_;
+};
+
+// The status of HTTP that an answer to feedback is given with.
+int http_status_of(const Status& status);
+
+}  // namespace nudge

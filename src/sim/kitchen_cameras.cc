@@ -1,0 +1,60 @@
+#include "src/sim/kitchen_cameras.h"
+
+#include <mujoco/mujoco.h>
+
+#include "src/sim/kitchen_model.h"
+#include "src/sim/renderer.h"
+
+namespace nudge {
+
+struct KitchenCameras::Impl {
+  ModelPointer model;
+  DataPointer data;
+  std::unique_ptr<Renderer> renderer;
+  std::vector<CameraSpec> cameras;
+};
+
+KitchenCameras::KitchenCameras() : impl_(std::make_unique<Impl>()) {}
+KitchenCameras::~KitchenCameras() = default;
+
+Result<std::unique_ptr<KitchenCameras>> KitchenCameras::create(int jpeg_quality) {
+  std::unique_ptr<KitchenCameras> cameras(new KitchenCameras());
+  Impl& s = *cameras->impl_;
+  auto model = load_kitchen_model();
+  if (!model.ok()) return model.status();
+  s.model = *std::move(model);
+  auto data = make_data(*s.model);
+  if (!data.ok()) return data.status();
+  s.data = *std::move(data);
+  RendererOptions options;
+  options.jpeg_quality = jpeg_quality;
+  auto renderer = Renderer::create(s.model.get(), options);
+  if (!renderer.ok()) return renderer.status().with_context("kitchen cameras");
+  s.renderer = *std::move(renderer);
+  s.cameras = {{"front", options.width, options.height}, {"wrist", options.width, options.height}};
+  return cameras;
+}
+
+const std::vector<CameraSpec>& KitchenCameras::cameras() const { return impl_->cameras; }
+
+Result<std::vector<Image>> KitchenCameras::render(std::span<const double> positions,
+                                                  Instant captured) {
+  Impl& s = *impl_;
+  if (positions.size() != static_cast<std::size_t>(s.model->nq)) {
+    return invalid_argument("kitchen cameras: the state has the wrong size");
+  }
+  mju_copy(s.data->qpos, positions.data(), s.model->nq);
+  mj_kinematics(s.model.get(), s.data.get());
+  mj_comPos(s.model.get(), s.data.get());
+  mj_camlight(s.model.get(), s.data.get());
+  std::vector<Image> frames;
+  for (const CameraSpec& camera : s.cameras) {
+    Result<Image> image = s.renderer->render(s.data.get(), camera.name, captured);
+    if (!image.ok()) return image.status();
+    image->rgb = {};
+    frames.push_back(*std::move(image));
+  }
+  return frames;
+}
+
+}  // namespace nudge

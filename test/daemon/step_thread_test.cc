@@ -1,0 +1,231 @@
+#include "src/daemon/step_thread.h"
+
+#include <gtest/gtest.h>
+
+#include "test/support/fake_robot.h"
+
+namespace nudge {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(20);
+const Actor kAnna = {.name = "anna", .role = Role::kSupervisor};
+
+Instant no_clock() { return Instant{}; }
+WallTime no_wall() { return WallTime{}; }
+
+// The thread's own function, called by the test: no thread runs, no clock is read.
+class StepThreadTest : public ::testing::Test {
+ protected:
+  void SetUp() override { make({}); }
+
+  void make(StepThreadOptions options) {
+    ControllerOptions controller;
+    controller.authority.robot = robot_.spec().id;
+    controller.authority.control_period = kTick;
+    controller.limits.max_step = {2.0, 2.0};
+    controller.player.policy_period = robot_.spec().policy_period;
+    controller.player.horizon = 8;
+    controller.player.action_size = 2;
+    auto made = Controller::make(robot_, controller);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    options.clock = no_clock;
+    options.wall = no_wall;
+    options.instruction = "lift";
+    options.next_episode = 7;
+    options.episode_steps = 10;
+    links_ = std::make_unique<Links>();
+    step_ = std::make_unique<StepThread>(robot_, *std::move(made), *links_, options);
+  }
+
+  void tick(int count = 1) {
+    for (int i = 0; i < count; ++i) {
+      robot_.now += kTick;
+      step_->tick(robot_.now, robot_.now);
+      if (std::optional<Snapshot> snapshot = links_->snapshot.try_take()) {
+        snapshot_ = *std::move(snapshot);
+      }
+      if (infer_) infer();
+      std::vector<WriterItem> items;
+      links_->writer.try_take_all(items);
+      for (WriterItem& item : items) {
+        if (auto* report = std::get_if<StepReport>(&item)) reports_.push_back(std::move(*report));
+      }
+    }
+  }
+
+  // What the inference thread does, at once.
+  void infer() {
+    std::vector<InferenceRequest> requests;
+    links_->requests.try_take_all(requests);
+    for (InferenceRequest& request : requests) {
+      if (request.step) begun_.push_back(*request.step);
+      if (!request.chunk) continue;
+      ActionChunk chunk;
+      chunk.horizon = 8;
+      chunk.action_size = 2;
+      chunk.version = links_->loaded;
+      chunk.observed = request.observation.time;
+      chunk.actions.assign(16, 0.5f);
+      links_->chunks.put({.chunk = std::move(chunk)});
+    }
+  }
+
+  void act(decltype(AuthorityAct::body) body) {
+    EXPECT_TRUE(links_->acts.try_push(
+        {.id = "act" + std::to_string(++acts_), .actor = kAnna, .body = std::move(body)}));
+  }
+
+  void start_policy() {
+    links_->loaded = 3;
+    act(HandBack{});
+    tick(4);
+    ASSERT_EQ(snapshot_.state, AuthorityState::kAuto);
+  }
+
+  std::vector<EpisodeOver> ended() const {
+    std::vector<EpisodeOver> all;
+    for (const StepReport& report : reports_) {
+      if (report.over) all.push_back(*report.over);
+    }
+    return all;
+  }
+  std::vector<EpisodeBegun> begun() const {
+    std::vector<EpisodeBegun> all;
+    for (const StepReport& report : reports_) {
+      if (report.begun) all.push_back(*report.begun);
+    }
+    return all;
+  }
+
+  FakeRobot robot_;
+  std::unique_ptr<Links> links_;
+  std::unique_ptr<StepThread> step_;
+  Snapshot snapshot_;
+  std::vector<StepReport> reports_;
+  std::vector<std::uint32_t> begun_;
+  bool infer_ = true;
+  int acts_ = 0;
+};
+
+TEST_F(StepThreadTest, HoldsAfterItsStartAndRunsNoEpisode) {
+  links_->loaded = 3;
+  tick(100);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "boot");
+  EXPECT_EQ(snapshot_.episode, 0u);
+  EXPECT_TRUE(reports_.empty());
+}
+
+TEST_F(StepThreadTest, TheFirstActThatMovesTheRobotBeginsAnEpisode) {
+  start_policy();
+  ASSERT_EQ(begun().size(), 1u);
+  EXPECT_EQ(begun()[0].episode, 7u);
+  EXPECT_EQ(begun()[0].instruction, "lift");
+  EXPECT_EQ(snapshot_.episode, 7u);
+}
+
+TEST_F(StepThreadTest, PlaysTheChunksThatInferenceSends) {
+  start_policy();
+  tick(10);
+  ASSERT_FALSE(robot_.applied.empty());
+  EXPECT_EQ(robot_.applied.back(), Action({0.5f, 0.5f}));
+  EXPECT_EQ(snapshot_.playing, 3u);
+}
+
+TEST_F(StepThreadTest, AsksForAChunkAsSoonAsOtherWeightsAreLoaded) {
+  start_policy();
+  links_->loaded = 4;
+  tick(2);
+  EXPECT_EQ(snapshot_.playing, 4u);
+}
+
+TEST_F(StepThreadTest, AFlushOfTheGateDropsTheChunkThatPlays) {
+  start_policy();
+  infer_ = false;
+  ++links_->flushes;
+  tick();
+  EXPECT_EQ(snapshot_.playing, 0u);
+}
+
+TEST_F(StepThreadTest, EveryStepThatBeginsIsSentToInferenceForItsFeatures) {
+  start_policy();
+  tick(25);
+  ASSERT_GE(begun_.size(), 5u);
+  for (std::size_t i = 0; i < begun_.size(); ++i) EXPECT_EQ(begun_[i], i);
+}
+
+TEST_F(StepThreadTest, AnEpisodeEndsByTimeAndTheNextBeginsWhileThePolicyDrives) {
+  start_policy();
+  tick(70);
+  ASSERT_GE(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kTimeLimit);
+  ASSERT_GE(begun().size(), 2u);
+  EXPECT_EQ(begun()[1].episode, 8u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadTest, HoldingDoesNotCountAgainstTheTimeOfAnEpisode) {
+  start_policy();
+  act(Hold{});
+  tick(500);
+  EXPECT_TRUE(ended().empty());
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.episode, 7u);
+}
+
+TEST_F(StepThreadTest, AnEpisodeThatStandsStillForTooLongIsOverAndNoneFollows) {
+  start_policy();
+  act(Hold{});
+  tick(60 * 50 + 10);
+  ASSERT_EQ(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kAborted);
+  EXPECT_EQ(snapshot_.episode, 0u);
+}
+
+TEST_F(StepThreadTest, StopReachesTheRobotWithinATick) {
+  start_policy();
+  ++links_->stop_presses;
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_GE(robot_.estops, 1);
+}
+
+TEST_F(StepThreadTest, ANewInstructionFlushesWhatWasPlannedForTheOldOne) {
+  start_policy();
+  infer_ = false;
+  links_->instruction.put("put it down");
+  tick();
+  EXPECT_EQ(snapshot_.playing, 0u);
+  EXPECT_EQ(snapshot_.instruction, "put it down");
+}
+
+TEST_F(StepThreadTest, WhatAFullQueueRefusedIsCountedAndItsRecordsComeLater) {
+  start_policy();
+  // The writer stalls: nobody takes anything.
+  for (int i = 0; i < 20'000; ++i) {
+    robot_.now += kTick;
+    step_->tick(robot_.now, robot_.now);
+    infer();
+    if (i % 500 == 250) act(Hold{});
+    if (i % 500 == 300) act(HandBack{});
+  }
+  std::vector<WriterItem> items;
+  links_->writer.try_take_all(items);
+  reports_.clear();
+  tick(20);
+  std::uint32_t lost = 0;
+  for (const StepReport& report : reports_) lost += report.lost;
+  EXPECT_GT(lost, 0u);
+  EXPECT_EQ(snapshot_.lost_steps, lost);
+}
+
+TEST_F(StepThreadTest, ARobotThatStopsAnsweringIsSaidSo) {
+  start_policy();
+  robot_.silent = true;
+  tick(20);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold);
+  EXPECT_NE(snapshot_.robot_trouble.find("does not answer"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace nudge

@@ -1,0 +1,661 @@
+#include "src/ports/supervisor_port.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "src/ports/openapi.h"
+#include "test/support/fake_desk.h"
+#include "test/support/golden.h"
+
+namespace nudge {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+// What a server would have sent.
+class Sent final : public LiveSink {
+ public:
+  bool send(ConnectionId connection, std::string text) override {
+    texts[connection].push_back(std::move(text));
+    return true;
+  }
+  void offer(ConnectionId connection, std::uint32_t channel,
+             std::vector<std::uint8_t> bytes) override {
+    frames.push_back({connection, channel, std::move(bytes)});
+  }
+  void close(ConnectionId connection, std::uint16_t code, std::string_view) override {
+    closed[connection] = code;
+  }
+  HttpCounters counters() const override { return {.live = 2, .open = 5}; }
+
+  struct Frame {
+    ConnectionId connection = 0;
+    std::uint32_t channel = 0;
+    std::vector<std::uint8_t> bytes;
+    std::uint64_t number(std::size_t at, std::size_t size) const {
+      std::uint64_t value = 0;
+      for (std::size_t i = size; i-- > 0;) value = value << 8 | bytes[at + i];
+      return value;
+    }
+  };
+  std::map<ConnectionId, std::vector<std::string>> texts;
+  std::vector<Frame> frames;
+  std::map<ConnectionId, std::uint16_t> closed;
+};
+
+const std::uint8_t kPage[] = {'<', 'h', 't', 'm', 'l', '>'};
+const std::uint8_t kScript[] = {'1'};
+const WebFile kFiles[] = {{"index.html", "text/html; charset=utf-8", kPage, "\"e1\""},
+                          {"page.js", "text/javascript", kScript, "\"e2\""}};
+
+class SupervisorPortTest : public testing::Test {
+ protected:
+  SupervisorPortTest() : now_(desk_.snapshot_now.now), port_(options(), desk_) {
+    port_.attach(sent_);
+  }
+  SupervisorPortOptions options() {
+    SupervisorPortOptions options;
+    options.page = kFiles;
+    options.now = [this] { return now_; };
+    options.log_metrics = [] { return LogMetrics{.durable = 812, .commits = 90}; };
+    return options;
+  }
+
+  HttpResponse request(const std::string& method, const std::string& path,
+                       std::optional<Role> role = Role::kSupervisor, const std::string& body = {},
+                       const std::string& limit = {}) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    if (!limit.empty()) request.query["limit"] = limit;
+    if (role) request.actor = Actor{"somebody", *role};
+    HttpResponse answer;
+    answer.status = 0;  // not yet
+    auto kept = std::make_shared<HttpResponse>(answer);
+    port_.handle(std::move(request), [kept](HttpResponse r) { *kept = std::move(r); });
+    answer_ = kept;
+    return *kept;
+  }
+  HttpResponse get(const std::string& path) { return request("GET", path); }
+
+  void open(ConnectionId connection, Role role = Role::kSupervisor) {
+    port_.on_open(connection, {"anna#" + std::to_string(connection), role});
+  }
+  // Messages since the last look.
+  std::vector<json> news(ConnectionId connection) {
+    std::vector<json> all;
+    for (const std::string& text : std::exchange(sent_.texts[connection], {})) {
+      all.push_back(json::parse(text));
+    }
+    return all;
+  }
+  void frame(std::size_t camera, std::uint8_t content) {
+    Image& image = desk_.frames_now[camera];
+    image.width = 128;
+    image.height = 96;
+    image.captured = now_ - milliseconds(5);
+    image.jpeg = {0xff, 0xd8, content};
+    port_.on_frame(camera);
+  }
+  std::vector<Sent::Frame> new_frames() { return std::exchange(sent_.frames, {}); }
+
+  test::FakeDesk desk_;
+  Instant now_;
+  Sent sent_;
+  SupervisorPort port_;
+  std::shared_ptr<HttpResponse> answer_;  // of the newest request
+};
+
+// ---- REST ---------------------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, ServesThePageToAnybody) {
+  for (const char* path : {"/", "/index.html"}) {
+    EXPECT_TRUE(port_.is_public(path));
+    const HttpResponse page = request("GET", path, std::nullopt);
+    EXPECT_EQ(page.status, 200);
+    EXPECT_EQ(page.body, "<html>");
+    EXPECT_EQ(page.content_type, "text/html; charset=utf-8");
+    EXPECT_EQ(page.etag, "\"e1\"");
+    EXPECT_EQ(page.cache_control, "no-cache");
+  }
+  EXPECT_EQ(get("/page.js").body, "1");
+  EXPECT_FALSE(port_.is_public("/page.css"));
+  EXPECT_EQ(get("/page.css").status, 404);
+  EXPECT_EQ(request("POST", "/index.html").status, 405);
+}
+
+TEST_F(SupervisorPortTest, ServesHealthWithoutATokenAndNothingElse) {
+  for (const Route& route : SupervisorPort::routes()) {
+    const std::string path(route.path);
+    const bool open = path == "/healthz" || path == "/readyz";
+    EXPECT_EQ(port_.is_public(path), open) << path;
+    const int status = request(std::string(route.method), path, std::nullopt).status;
+    EXPECT_EQ(status, open ? 200 : 401) << path;
+  }
+  EXPECT_EQ(get("/healthz").body, "OK\n");
+}
+
+TEST_F(SupervisorPortTest, AnswersEveryRouteAndNoOtherMethod) {
+  for (const Route& route : SupervisorPort::routes()) {
+    const std::string path(route.path);
+    const std::string other = route.method == "GET" ? "POST" : "GET";
+    EXPECT_EQ(request(other, path).status, 405) << path;
+    if (route.method == "GET") {
+      EXPECT_EQ(get(path).status, 200) << path;
+    }
+  }
+  EXPECT_EQ(get("/api/v1/nothing").status, 404);
+  EXPECT_EQ(get("/healthz/").status, 404);
+}
+
+TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
+  EXPECT_EQ(get("/version").body, R"({"program":"nudge","version":"0.1.0","protocol":1})");
+  EXPECT_EQ(json::parse(get("/api/v1/status").body)["state"], "HUMAN");
+  EXPECT_EQ(json::parse(get("/api/v1/robot").body)["id"], "kitchen");
+  EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now));
+  const auto episodes = json::parse(get("/api/v1/episodes").body)["episodes"];
+  ASSERT_EQ(episodes.size(), 2u);
+  EXPECT_EQ(episodes.back()["id"], 7);
+  const HttpResponse one = request("GET", "/api/v1/episodes", Role::kViewer, {}, "1");
+  EXPECT_EQ(json::parse(one.body)["episodes"].size(), 1u);
+  for (const char* limit : {"0", "1001", "-1", "x", "1x", "99999999999999999999"}) {
+    EXPECT_EQ(request("GET", "/api/v1/episodes", Role::kViewer, {}, limit).status, 400) << limit;
+  }
+}
+
+TEST_F(SupervisorPortTest, LetsAProgramRead) {
+  for (const Route& route : SupervisorPort::routes()) {
+    if (route.method != "GET") continue;
+    EXPECT_EQ(request("GET", std::string(route.path), Role::kScript).status, 200);
+  }
+}
+
+TEST_F(SupervisorPortTest, IsReadyOnlyWhileRobotLogAndLoopAreWell) {
+  EXPECT_EQ(get("/readyz").status, 200);
+
+  desk_.recording_now = false;
+  EXPECT_EQ(get("/readyz").status, 503);
+  EXPECT_NE(get("/readyz").body.find("not recording"), std::string::npos);
+  desk_.recording_now = true;
+
+  desk_.snapshot_now.robot_trouble = "no answer for 3 s";
+  EXPECT_NE(get("/readyz").body.find("no answer for 3 s"), std::string::npos);
+  EXPECT_EQ(get("/readyz").status, 503);
+  desk_.snapshot_now.robot_trouble.clear();
+
+  now_ += milliseconds(1'001);
+  EXPECT_EQ(get("/readyz").status, 503);
+  EXPECT_NE(get("/readyz").body.find("stalled"), std::string::npos);
+
+  desk_.snapshot_now = Snapshot();
+  EXPECT_EQ(get("/readyz").status, 503);
+}
+
+TEST_F(SupervisorPortTest, GivesTheAnswerToFeedbackWhenTheDeskHasIt) {
+  const std::string label = R"({"type":"label","id":"l-1","value":"success"})";
+  EXPECT_EQ(request("POST", "/api/v1/feedback", Role::kSupervisor, label).status, 0);
+  ASSERT_EQ(desk_.feedback.size(), 1u);
+  EXPECT_EQ(desk_.feedback[0].actor, (Actor{"somebody", Role::kSupervisor}));
+  desk_.replies[0]({.id = "l-1", .status = {}, .echo = "stored", .epoch = 0, .holder = {}});
+  EXPECT_EQ(answer_->status, 200);
+  EXPECT_EQ(json::parse(answer_->body)["echo"], "stored");
+}
+
+TEST_F(SupervisorPortTest, SaysByTheStatusWhyFeedbackWasRefused) {
+  const std::pair<Status, int> cases[] = {
+      {failed_precondition("busy"), 409}, {already_exists("used"), 409},
+      {permission_denied("no"), 403},     {resource_exhausted("full"), 507},
+      {unavailable("stopping"), 503},     {invalid_argument("too long"), 400},
+      {not_found("no such"), 404},        {internal("bug"), 500}};
+  for (const auto& [status, code] : cases) {
+    request("POST", "/api/v1/feedback", Role::kSupervisor, R"({"type":"takeover","id":"t"})");
+    desk_.replies.back()({.id = "t", .status = status, .echo = {}, .epoch = 0, .holder = {}});
+    EXPECT_EQ(answer_->status, code);
+    EXPECT_EQ(json::parse(answer_->body)["code"], to_string(status.code()));
+  }
+}
+
+TEST_F(SupervisorPortTest, TakesByRestOnlyWhatHasAnAnswer) {
+  const std::string deep =
+      R"({"type":"hold","id":"a","x":)" + std::string(16, '[') + std::string(16, ']') + "}";
+  for (const std::string& body :
+       {std::string(), std::string("{"), deep, std::string(R"({"type":"dance","id":"a"})"),
+        std::string(R"({"type":"hold"})"), std::string(R"({"type":"ping","sent":1})"),
+        std::string(R"({"type":"frames","cameras":[]})"),
+        std::string(
+            R"({"type":"jog","epoch":1,"sequence":1,"tick":1,"dead_man":true,"action":[0]})")}) {
+    const HttpResponse answer = request("POST", "/api/v1/feedback", Role::kEngineer, body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(answer.content_type, "application/problem+json");
+  }
+  EXPECT_TRUE(desk_.feedback.empty());
+}
+
+TEST_F(SupervisorPortTest, DescribesEveryRouteAndNoOther) {
+  const json description = json::parse(get("/openapi.json").body);
+  EXPECT_EQ(description["openapi"], "3.1.0");
+  std::set<std::string> described, served;
+  for (const auto& [path, item] : description["paths"].items()) {
+    for (const auto& [method, operation] : item.items()) {
+      std::string name = method;
+      for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      described.insert(name + " " + path);
+      const bool open = operation.contains("security") && operation["security"].empty();
+      EXPECT_EQ(open, port_.is_public(path)) << path;
+    }
+  }
+  for (const Route& route : SupervisorPort::routes()) {
+    served.insert(std::string(route.method) + " " + std::string(route.path));
+  }
+  EXPECT_EQ(described, served);
+}
+
+// Every field that is sent is described, and every one that is described is sent.
+TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
+  const json schemas = json::parse(openapi_json())["components"]["schemas"];
+  const auto names = [](const json& object) {
+    std::set<std::string> all;
+    for (const auto& [name, value] : object.items()) all.insert(name);
+    return all;
+  };
+  const auto check = [&](const json& schema, const json& sent, const std::string& what) {
+    EXPECT_EQ(names(schema["properties"]), names(sent)) << what;
+  };
+  const json status = json::parse(get("/api/v1/status").body);
+  check(schemas["Status"], status, "status");
+  for (const char* part : {"lease", "episode", "weights", "learning"}) {
+    check(schemas["Status"]["properties"][part], status[part], part);
+  }
+  const json robot = json::parse(get("/api/v1/robot").body);
+  check(schemas["Robot"], robot, "robot");
+  check(schemas["Channel"], robot["action"][0], "channel");
+  const json weights = json::parse(get("/api/v1/weights").body);
+  check(schemas["Weights"], weights, "weights");
+  check(schemas["Weights"]["properties"]["versions"]["items"], weights["versions"][0], "version");
+  check(schemas["Episode"], json::parse(get("/api/v1/episodes").body)["episodes"][0], "episode");
+  check(schemas["Version"], json::parse(get("/version").body), "version");
+  check(schemas["Ack"], json::parse(encode_ack({})), "ack");
+}
+
+// Every kind of feedback that is described is understood, with the fields that it must have.
+TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
+  const json schemas = json::parse(openapi_json())["components"]["schemas"];
+  const json& mapping = schemas["Feedback"]["discriminator"]["mapping"];
+  ASSERT_EQ(mapping.size(), 14u);
+  for (const auto& [type, reference] : mapping.items()) {
+    const std::string name =
+        std::string(reference).substr(std::string("#/components/schemas/").size());
+    const json& schema = schemas[name];
+    json message = {{"type", type}, {"id", "a-1"}};
+    for (const std::string field : schema["required"]) {
+      if (message.contains(field)) continue;
+      const json& property = schema["properties"][field];
+      if (property.contains("enum")) {
+        message[field] = property["enum"][0];
+      } else if (property["type"] == "string") {
+        message[field] = "x";
+      } else {
+        message[field] = 1;
+      }
+    }
+    const std::size_t before = desk_.replies.size();
+    request("POST", "/api/v1/feedback", Role::kEngineer, message.dump());
+    EXPECT_EQ(desk_.replies.size(), before + 1) << message << answer_->body;
+  }
+}
+
+// ---- live connections ---------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, SpeaksFirst) {
+  open(3, Role::kEngineer);
+  const auto first = news(3);
+  ASSERT_EQ(first.size(), 3u);
+  EXPECT_EQ(first[0]["type"], "hello");
+  EXPECT_EQ(first[0]["you"], json::parse(R"({"name":"anna#3","role":"engineer"})"));
+  EXPECT_EQ(first[1]["type"], "curves");
+  EXPECT_EQ(first[2]["type"], "weights");
+}
+
+TEST_F(SupervisorPortTest, TellsEachWhetherTheLeaseIsTheirs) {
+  open(1);
+  open(2);
+  desk_.snapshot_now.lease.holder = Actor{"anna#2", Role::kSupervisor};
+  news(1), news(2);
+  port_.on_status();
+  const auto one = news(1), two = news(2);
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0]["type"], "status");
+  EXPECT_EQ(one[0]["lease"]["mine"], false);
+  EXPECT_EQ(two[0]["lease"]["mine"], true);
+  EXPECT_EQ(two[0]["viewers"], 2);
+  port_.on_close(1);
+  port_.on_status();
+  EXPECT_TRUE(news(1).empty());
+  EXPECT_EQ(news(2)[0]["viewers"], 1);
+}
+
+TEST_F(SupervisorPortTest, ShowsEventsAsTheyBecomeDurable) {
+  open(1);
+  news(1);
+  test::EventMaker events;
+  const std::vector<Event> durable = {events.make(LeaseGranted{3}), events.make(Stopped{}),
+                                      events.make(Words{"hi", WordsUse::kComment, ""})};
+  port_.on_events(durable);
+  const auto shown = news(1);
+  ASSERT_EQ(shown.size(), 2u);
+  EXPECT_EQ(shown[0]["kind"], "stopped");
+  EXPECT_EQ(shown[1]["kind"], "words");
+  EXPECT_EQ(shown[1]["sequence"], 3);
+}
+
+TEST_F(SupervisorPortTest, SendsCurvesAndWeightsAgainWithTheStatusAfterTheyChanged) {
+  open(1);
+  news(1);
+  test::EventMaker events;
+  const auto types = [&] {
+    std::vector<std::string> all;
+    for (const json& message : news(1)) all.push_back(message["type"]);
+    return all;
+  };
+  port_.on_events(std::vector<Event>{events.make(EpisodeEnded{}), events.make(Label{})});
+  EXPECT_EQ(types(), (std::vector<std::string>{"event", "event"}));
+  port_.on_status();
+  EXPECT_EQ(types(), (std::vector<std::string>{"curves", "status"}));
+  port_.on_events(std::vector<Event>{events.make(WeightsLive{4})});
+  port_.on_status();
+  EXPECT_EQ(types(), (std::vector<std::string>{"event", "weights", "status"}));
+  port_.on_status();
+  EXPECT_EQ(types(), (std::vector<std::string>{"status"}));
+}
+
+TEST_F(SupervisorPortTest, AnswersAMessageOnTheConnectionThatSentIt) {
+  open(1);
+  open(2);
+  news(1), news(2);
+  port_.on_text(2, R"({"type":"takeover","id":"t-1"})");
+  ASSERT_EQ(desk_.feedback.size(), 1u);
+  EXPECT_EQ(desk_.feedback[0].actor.name, "anna#2");
+  EXPECT_TRUE(news(2).empty());
+  desk_.replies[0]({.id = "t-1", .status = {}, .echo = {}, .epoch = 4, .holder = {}});
+  const auto answer = news(2);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0]["type"], "ack");
+  EXPECT_EQ(answer[0]["epoch"], 4);
+  EXPECT_TRUE(news(1).empty());
+}
+
+TEST(SupervisorPort, IsNotCalledBackWhenItIsGone) {
+  test::FakeDesk desk;
+  Sent sent;
+  SupervisorPortOptions options;
+  options.now = [] { return Instant(); };
+  auto port = std::make_unique<SupervisorPort>(options, desk);
+  port->attach(sent);
+  port->on_open(1, {"anna#1", Role::kSupervisor});
+  port->on_text(1, R"({"type":"takeover","id":"t-1"})");
+  port.reset();
+  sent.texts.clear();
+  ASSERT_EQ(desk.replies.size(), 1u);
+  desk.replies[0]({});
+  EXPECT_TRUE(sent.texts.empty());
+}
+
+TEST_F(SupervisorPortTest, PassesCommandsOnForItsRobotAndAnswersNone) {
+  open(1);
+  news(1);
+  const std::string jog =
+      R"({"type":"jog","epoch":1,"sequence":1,"tick":1,"dead_man":true,"action":[0,0,0,0]})";
+  port_.on_text(1, jog);
+  ASSERT_EQ(desk_.feedback.size(), 1u);
+  EXPECT_EQ(std::get<JogCommand>(desk_.feedback[0].body).robot, "kitchen");
+  EXPECT_TRUE(news(1).empty());
+}
+
+TEST_F(SupervisorPortTest, CountsWrongCommandsSilently) {
+  open(1);
+  open(2, Role::kViewer);
+  news(1), news(2);
+  port_.on_text(1, R"({"type":"jog","epoch":-1})");
+  port_.on_text(2,
+                R"({"type":"jog","epoch":1,"sequence":1,"tick":1,"dead_man":true,"action":[0]})");
+  EXPECT_TRUE(news(1).empty());
+  EXPECT_TRUE(news(2).empty());
+  EXPECT_TRUE(desk_.feedback.empty());
+  EXPECT_NE(get("/metrics").body.find("nudge_commands_refused_total{reason=\"malformed\"} 2"),
+            std::string::npos);
+}
+
+TEST_F(SupervisorPortTest, TellsWhatItDidNotUnderstand) {
+  open(1);
+  news(1);
+  port_.on_text(1, R"({"type":"dance","id":"d-1"})");
+  auto answer = news(1);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0]["type"], "ack");
+  EXPECT_EQ(answer[0]["id"], "d-1");
+  EXPECT_EQ(answer[0]["code"], "invalid_argument");
+  for (const char* text : {"", "{", R"({"type":"dance"})", R"({"type":"hold","id":"a b"})"}) {
+    port_.on_text(1, text);
+    answer = news(1);
+    ASSERT_EQ(answer.size(), 1u) << text;
+    EXPECT_EQ(answer[0]["type"], "problem");
+    EXPECT_EQ(answer[0]["code"], "invalid_argument");
+  }
+  EXPECT_TRUE(sent_.closed.empty());
+}
+
+TEST_F(SupervisorPortTest, ClosesWhoeverNestsTooDeep) {
+  open(1);
+  port_.on_text(
+      1, R"({"type":"hold","id":"a","x":)" + std::string(16, '[') + std::string(16, ']') + "}");
+  EXPECT_EQ(sent_.closed[1], 1008);
+  EXPECT_TRUE(desk_.feedback.empty());
+}
+
+TEST_F(SupervisorPortTest, EchoesAPingAtOnce) {
+  open(1);
+  news(1);
+  port_.on_text(1, R"({"type":"ping","sent":12.5})");
+  EXPECT_EQ(news(1)[0], json::parse(R"({"type":"pong","sent":12.5,"daemon_ms":8123.0})"));
+}
+
+// ---- roles --------------------------------------------------------------------------------------
+
+// Rows: what is sent. Columns: program, viewer, supervisor, engineer.
+TEST_F(SupervisorPortTest, LetsEachRoleDoWhatTheDocumentSays) {
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"type":"stop","id":"a"})", "++++"},
+      {R"({"type":"hold","id":"a"})", "++++"},
+      {R"({"type":"words","id":"a","text":"stop","meant":"comment"})", "-+++"},
+      {R"({"type":"takeover","id":"a"})", "--++"},
+      {R"({"type":"release","id":"a"})", "--++"},
+      {R"({"type":"hand_back","id":"a"})", "--++"},
+      {R"({"type":"reset_stop","id":"a"})", "--++"},
+      {R"({"type":"label","id":"a","value":"success"})", "--++"},
+      {R"({"type":"undo","id":"a","seconds":3})", "--++"},
+      {R"({"type":"split","id":"a","span":1,"step":2})", "--++"},
+      {R"({"type":"roll_back","id":"a"})", "--++"},
+      {R"({"type":"reset_fault","id":"a"})", "---+"},
+      {R"({"type":"promote","id":"a","version":4})", "---+"},
+      {R"({"type":"resume_learning","id":"a"})", "---+"},
+      {R"({"type":"jog","epoch":1,"sequence":1,"tick":1,"dead_man":true,"action":[0]})", "--++"},
+  };
+  const Role roles[] = {Role::kScript, Role::kViewer, Role::kSupervisor, Role::kEngineer};
+  for (const auto& [text, allowed] : rows) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      const ConnectionId connection = 100 + i;
+      open(connection, roles[i]);
+      news(connection);
+      const std::size_t before = desk_.replies.size();
+      port_.on_text(connection, text);
+      EXPECT_EQ(desk_.replies.size() > before, allowed[i] == '+') << text << " by role " << i;
+      if (allowed[i] == '-' && std::string(text).find("jog") == std::string::npos) {
+        const auto answer = news(connection);
+        ASSERT_EQ(answer.size(), 1u);
+        EXPECT_EQ(answer[0]["code"], "permission_denied");
+        EXPECT_EQ(answer[0]["id"], "a");
+        // The same by REST.
+        EXPECT_EQ(request("POST", "/api/v1/feedback", roles[i], text).status, 403);
+      }
+    }
+  }
+}
+
+TEST_F(SupervisorPortTest, SaysWhoActedOnWeights) {
+  open(1, Role::kEngineer);
+  port_.on_text(1, R"({"type":"promote","id":"p-1","version":4})");
+  ASSERT_EQ(desk_.acts.size(), 1u);
+  EXPECT_EQ(desk_.act_actors[0], (Actor{"anna#1", Role::kEngineer}));
+}
+
+// ---- STOP and the rate --------------------------------------------------------------------------
+
+TEST(SupervisorPort, RecognisesWhatMayBeAStopByItsBytes) {
+  EXPECT_TRUE(SupervisorPort::may_be_stop(R"({"type":"stop","id":"s-1"})"));
+  EXPECT_TRUE(SupervisorPort::may_be_stop(R"({ "id" : "s-1", "type" : "stop" })"));
+  EXPECT_TRUE(
+      SupervisorPort::may_be_stop(R"({"type":"stop","id":")" + std::string(64, 'x') + "\"}"));
+  EXPECT_FALSE(SupervisorPort::may_be_stop(R"({"type":"reset_stop","id":"s-1"})"));
+  EXPECT_FALSE(SupervisorPort::may_be_stop(R"({"type":"jog"})"));
+  EXPECT_FALSE(SupervisorPort::may_be_stop(R"({"type":"words","text":"stop)" +
+                                           std::string(1'000, ' ') + R"(","x":"stop"})"));
+}
+
+TEST_F(SupervisorPortTest, BoundsWhatOnlyLooksLikeAStop) {
+  open(1);
+  open(2);
+  news(1);
+  const std::string looks = R"({"type":"words","id":"a","text":"stop","meant":"comment"})";
+  for (int i = 0; i < 20; ++i) port_.on_text(1, looks);
+  EXPECT_TRUE(sent_.closed.empty());
+  EXPECT_EQ(desk_.feedback.size(), 20u);
+  port_.on_text(1, looks);
+  EXPECT_EQ(sent_.closed[1], 1008);
+  EXPECT_EQ(desk_.feedback.size(), 20u);
+  // Somebody else's STOP is not touched by it.
+  port_.on_text(2, R"({"type":"stop","id":"s-1"})");
+  EXPECT_EQ(desk_.feedback.size(), 21u);
+  EXPECT_EQ(sent_.closed.count(2), 0u);
+}
+
+TEST_F(SupervisorPortTest, RefillsTheAllowanceOfStops) {
+  open(1);
+  for (int i = 0; i < 100; ++i) {
+    port_.on_text(1, R"({"type":"stop"})");
+    now_ += milliseconds(50);
+  }
+  EXPECT_EQ(desk_.feedback.size(), 100u);
+  EXPECT_TRUE(sent_.closed.empty());
+}
+
+// ---- camera frames ------------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, SendsNoFramesBeforeTheyAreWanted) {
+  open(1);
+  frame(0, 1);
+  EXPECT_TRUE(new_frames().empty());
+  port_.on_text(1, R"({"type":"frames","cameras":["front"]})");
+  ASSERT_EQ(new_frames().size(), 1u);  // the newest there is, at once
+  frame(1, 2);
+  EXPECT_TRUE(new_frames().empty());  // of the other camera
+}
+
+TEST_F(SupervisorPortTest, WritesAFrameAsTheDocumentShowsIt) {
+  open(1);
+  port_.on_text(1, R"({"type":"frames","cameras":["wrist"]})");
+  EXPECT_TRUE(new_frames().empty());  // there is none yet
+  frame(1, 7);
+  const auto frames = new_frames();
+  ASSERT_EQ(frames.size(), 1u);
+  const Sent::Frame& sent = frames[0];
+  EXPECT_EQ(sent.channel, 1u);
+  ASSERT_EQ(sent.bytes.size(), 24u + 3u);
+  EXPECT_EQ(sent.number(0, 2), 1u);              // camera
+  EXPECT_EQ(sent.number(2, 2), 1u);              // version
+  EXPECT_EQ(sent.number(4, 4), 1u);              // sequence
+  EXPECT_EQ(sent.number(8, 8), 8'118'000'000u);  // captured, ns
+  EXPECT_EQ(sent.number(16, 2), 128u);
+  EXPECT_EQ(sent.number(18, 2), 96u);
+  EXPECT_EQ(sent.number(20, 4), 5'000u);  // age, us
+  EXPECT_EQ(sent.bytes[26], 7u);
+  const std::string bytes(sent.bytes.begin(), sent.bytes.end());
+  EXPECT_EQ(bytes, test::golden("ports/frame.bin", bytes));
+}
+
+TEST_F(SupervisorPortTest, SendsTheNextFrameOnlyWhenTheOneBeforeWasSeen) {
+  open(1);
+  port_.on_text(1, R"({"type":"frames","cameras":["front"]})");
+  frame(0, 1);
+  frame(0, 2);
+  frame(0, 3);
+  auto frames = new_frames();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].bytes[26], 1);
+  port_.on_text(1, R"({"type":"frame_seen","camera":0,"sequence":9})");  // none that was sent
+  port_.on_text(1, R"({"type":"frame_seen","camera":7,"sequence":1})");
+  EXPECT_TRUE(new_frames().empty());
+  port_.on_text(1, R"({"type":"frame_seen","camera":0,"sequence":1})");
+  frames = new_frames();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].bytes[26], 3);  // the newest; the second was never sent
+  EXPECT_EQ(frames[0].number(4, 4), 3u);
+  port_.on_text(1, R"({"type":"frame_seen","camera":0,"sequence":3})");
+  EXPECT_TRUE(new_frames().empty());  // there is no newer one
+  frame(0, 4);
+  EXPECT_EQ(new_frames().size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, GivesAFrameUpThatNobodySawForTwoSeconds) {
+  open(1);
+  port_.on_text(1, R"({"type":"frames","cameras":["front"]})");
+  frame(0, 1);
+  now_ += milliseconds(1'999);
+  frame(0, 2);
+  EXPECT_EQ(new_frames().size(), 1u);
+  now_ += milliseconds(1);
+  frame(0, 3);
+  EXPECT_EQ(new_frames().size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, StopsSendingFramesThatAreNoLongerWanted) {
+  open(1);
+  open(2);
+  port_.on_text(1, R"({"type":"frames","cameras":["front"]})");
+  port_.on_text(2, R"({"type":"frames","cameras":["front"]})");
+  port_.on_text(1, R"({"type":"frames","cameras":[]})");
+  frame(0, 1);
+  const auto frames = new_frames();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].connection, 2u);
+  port_.on_close(2);
+  frame(0, 2);
+  EXPECT_TRUE(new_frames().empty());
+}
+
+TEST_F(SupervisorPortTest, NamesACameraThatDoesNotExist) {
+  open(1);
+  news(1);
+  port_.on_text(1, R"({"type":"frames","cameras":["front","roof"]})");
+  const auto answer = news(1);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0]["type"], "problem");
+  EXPECT_EQ(answer[0]["code"], "not_found");
+  frame(0, 1);
+  EXPECT_EQ(new_frames().size(), 1u);  // the other one is sent all the same
+}
+
+// ---- metrics ------------------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, ShowsMetricsInThePrometheusFormat) {
+  const HttpResponse metrics = get("/metrics");
+  EXPECT_EQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(metrics.body, test::golden("ports/metrics.txt", metrics.body));
+}
+
+}  // namespace
+}  // namespace nudge

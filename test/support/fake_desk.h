@@ -1,0 +1,52 @@
+// The rest of the daemon, as ports see it: shows what it is given, and keeps what is submitted
+// until the test answers.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/ports/desk.h"
+#include "test/support/port_samples.h"
+
+namespace nudge::test {
+
+class FakeDesk final : public Desk {
+ public:
+  FakeDesk() {
+    frames_now.resize(info_now.robot.observation.cameras.size());
+    for (std::size_t i = 0; i < frames_now.size(); ++i) {
+      frames_now[i].camera = info_now.robot.observation.cameras[i].name;
+    }
+  }
+
+  const DeskInfo& info() const override { return info_now; }
+  const Snapshot& snapshot() const override { return snapshot_now; }
+  const History& history() const override { return history_now; }
+  const LearningStatus& learning() const override { return learning_now; }
+  bool recording() const override { return recording_now; }
+  std::span<const Image> frames() const override { return frames_now; }
+  void submit(FeedbackMessage message, Reply reply) override {
+    feedback.push_back(std::move(message));
+    replies.push_back(std::move(reply));
+  }
+  void submit(OperatorMessage message, const Actor& actor, Reply reply) override {
+    acts.push_back(std::move(message));
+    act_actors.push_back(actor);
+    replies.push_back(std::move(reply));
+  }
+
+  DeskInfo info_now = sample_desk_info();
+  Snapshot snapshot_now = sample_snapshot();
+  History history_now = sample_history();
+  LearningStatus learning_now = sample_learning();
+  bool recording_now = true;
+  std::vector<Image> frames_now;
+
+  std::vector<FeedbackMessage> feedback;  // submitted, oldest first
+  std::vector<OperatorMessage> acts;
+  std::vector<Actor> act_actors;
+  std::vector<Reply> replies;  // of both kinds
+};
+
+}  // namespace nudge::test
