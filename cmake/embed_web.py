@@ -21,7 +21,7 @@ namespace {
 
 
 def request_path(name):
-    return "/" if name == "index.html" else "/" + name
+    return "/" + name
 
 
 def array(index, data):
@@ -52,7 +52,7 @@ def files_of(folder):
         if path.suffix not in TYPES:
             sys.exit(f"error: {path.name}: no content type is known for it; add it to embed_web.py")
         found.append((request_path(path.name), TYPES[path.suffix], path.read_bytes()))
-    if not any(path == "/" for path, _, _ in found):
+    if not any(path == "/index.html" for path, _, _ in found):
         sys.exit(f"error: {folder} has no index.html; was the page built?")
     return sorted(found)
 

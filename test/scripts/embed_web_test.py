@@ -22,12 +22,12 @@ class EmbedWeb(unittest.TestCase):
         return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True,
                               timeout=60)
 
-    def test_the_index_is_served_at_the_root_and_files_are_sorted_by_path(self):
+    def test_files_are_named_by_their_request_and_sorted(self):
         (self.folder / "page.js").write_bytes(b"\x00\xff")
         (self.folder / "index.html").write_text("<p>")
         self.assertEqual(self.embed(self.folder, self.output).returncode, 0)
         made = self.output.read_text()
-        self.assertLess(made.index('{"/", "text/html'), made.index('{"/page.js", "text/javascript'))
+        self.assertLess(made.index('{"/index.html", "text/html'), made.index('{"/page.js", "text/javascript'))
         self.assertIn("0,255,", made)
 
     def test_the_same_bytes_give_the_same_source(self):

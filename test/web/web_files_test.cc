@@ -18,13 +18,13 @@ const WebFile* find(std::string_view path) {
 
 std::string text(const WebFile& file) { return {file.bytes.begin(), file.bytes.end()}; }
 
-TEST(WebFiles, ThePageStandsAtTheRootAndItsPartsBesideIt) {
+TEST(WebFiles, ThePageAndItsPartsAreThere) {
   if (web_files().empty()) GTEST_SKIP() << "built with NUDGE_WITH_WEB=OFF";
-  for (const std::string_view path : {"/", "/page.js", "/page.css", "/icon.svg"}) {
+  for (const std::string_view path : {"/index.html", "/page.js", "/page.css", "/icon.svg"}) {
     ASSERT_NE(find(path), nullptr) << path;
     EXPECT_FALSE(find(path)->bytes.empty()) << path;
   }
-  EXPECT_EQ(find("/")->content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(find("/index.html")->content_type, "text/html; charset=utf-8");
   EXPECT_EQ(find("/page.js")->content_type, "text/javascript; charset=utf-8");
 }
 
@@ -41,7 +41,7 @@ TEST(WebFiles, EveryFileHasAQuotedTagOfItsOwn) {
 // What a strict content security policy forbids, and what a robot without internet cannot load.
 TEST(WebFiles, ThePageHasNoInlineScriptOrStyleAndLoadsNothingFromElsewhere) {
   if (web_files().empty()) GTEST_SKIP() << "built with NUDGE_WITH_WEB=OFF";
-  const std::string html = text(*find("/"));
+  const std::string html = text(*find("/index.html"));
   EXPECT_EQ(html.find("<style"), std::string::npos);
   EXPECT_EQ(html.find("style="), std::string::npos);
   EXPECT_EQ(html.find("://"), std::string::npos);

@@ -221,10 +221,9 @@ setInterval(() => {
   const want = ["x", "y", "z"].map((axis) => Math.max(-1, Math.min(1, (target[axis] - world.tool[axis]) * 9)));
   world.proposed = [...want, Math.sin(t) > 0 ? 0.6 : -0.6];
   world.executed = [0, 0, 0, 0];
-  if (world.holder !== undefined && now - world.alive > 500) {
-    world.holder = undefined;
-    if (world.state === "HUMAN") go("HOLD", "command_stale");
-  }
+  // Looser than the daemon's own timers: this one shares a computer with compilers.
+  if (world.state === "HUMAN" && now - world.alive > 1000) go("HOLD", "command_stale");
+  if (world.state === "HOLD" && world.holder !== undefined && now - world.alive > 2000) world.holder = undefined;
   if (world.state === "TAKEOVER" && world.jog?.dead_man && now - world.since > 250) go("HUMAN", "driving", world.holder);
   if (world.state === "TAKEOVER" && now - world.since > 10000) go("HOLD", "takeover_timeout");
   if (world.state === "HANDBACK" && now - world.since > 600) go("AUTO", "policy_ready");
@@ -283,7 +282,8 @@ const server = createServer(async (request, response) => {
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");
     if (role === undefined) return response.writeHead(401).end("{}");
-    if (request.method !== "POST") return response.end("{}");
+    if (url.pathname === "/api/v1/robot") return response.end(JSON.stringify(robot));
+    if (request.method !== "POST") return response.end(JSON.stringify(status()));
     let body = "";
     for await (const part of request) body += part;
     const message = JSON.parse(body);

@@ -18,7 +18,9 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
-const sizes = { tablet: [1280, 800], phone: [390, 844], desktop: [1920, 1080] };
+const sizes = {
+  tablet: [1280, 800], phone: [390, 844], desktop: [1920, 1080], upright: [820, 1180], sideways: [844, 390],
+};
 try {
   for (const [device, [width, height]] of Object.entries(sizes)) {
     for (const colorScheme of ["light", "dark"]) {
@@ -43,7 +45,7 @@ try {
       await shot("human");
       await page.keyboard.up("ArrowRight");
       await page.keyboard.up("ArrowUp");
-      if (colorScheme === "dark" || device === "phone") {
+      if (["tablet", "phone", "desktop"].includes(device) && (colorScheme === "dark" || device === "phone")) {
         await tab("words");
         await page.fill(".words input[type=text]", "lift the red block gently");
         await page.keyboard.press("Enter");
@@ -78,6 +80,20 @@ try {
         await set("silent=0");
       }
       await context.close();
+      if (device === "tablet") {
+        const visitor = await browser.newContext({ viewport: { width, height }, colorScheme });
+        const stranger = await visitor.newPage();
+        await stranger.goto(`${base}/`);
+        await wait(400);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-door.png`) });
+        await stranger.goto(`${base}/#token=nobody`);
+        await wait(1500);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-refused.png`) });
+        await stranger.goto(`${base}/#token=view`);
+        await wait(2500);
+        await stranger.screenshot({ path: join(folder, `${device}-${colorScheme}-viewer.png`) });
+        await visitor.close();
+      }
     }
   }
 } finally {

@@ -5,6 +5,7 @@ import { takeToken } from "./link/token";
 import { preference } from "./state/preferences";
 import { Session } from "./state/session";
 import { App } from "./view/app";
+import { stayAwake } from "./view/awake";
 import { Door } from "./view/door";
 import { listenToKeys } from "./view/shortcuts";
 
@@ -31,6 +32,7 @@ if (place !== null) {
   } else {
     const session = new Session({ base: location.origin, token, name: deviceName() });
     listenToKeys(session);
+    stayAwake();
     render(<App session={session} />, place);
   }
 }

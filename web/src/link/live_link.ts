@@ -10,7 +10,7 @@ export interface LinkEvents {
   binary: (bytes: ArrayBuffer, at: number) => void;
   lost: (detail: string, refused: boolean) => void;
   roundTrip: (ms: number | undefined, jitterMs: number) => void;
-  silent: (silent: boolean) => void; // connected, but nothing comes
+  silent: (silent: boolean) => void; // connected, but no status comes
 }
 
 export interface LinkOptions {
@@ -33,7 +33,8 @@ export class LiveLink {
   #socket: WebSocket | undefined;
   #backOff = new BackOff();
   #roundTrip = new RoundTrip();
-  #heard = 0;
+  #heard = 0; // anything
+  #told = 0; // a status
   #greeted = false;
   #silent = false;
   #retry: number | undefined;
@@ -74,10 +75,6 @@ export class LiveLink {
   #receive(data: string | ArrayBuffer): void {
     const now = performance.now();
     this.#heard = now;
-    if (this.#silent) {
-      this.#silent = false;
-      this.events.silent(false);
-    }
     if (typeof data !== "string") {
       this.events.binary(data, now);
       return;
@@ -89,9 +86,15 @@ export class LiveLink {
       this.events.roundTrip(this.#roundTrip.ms, this.#roundTrip.jitterMs);
       return;
     }
+    if (message.type === "status") this.#told = now;
+    if (this.#silent && message.type === "status") {
+      this.#silent = false;
+      this.events.silent(false);
+    }
     this.events.message(message);
     if (message.type === "hello") {
       this.#greeted = true;
+      this.#told = now;
       this.#backOff.reset();
       this.events.opened();
     }
@@ -109,7 +112,7 @@ export class LiveLink {
       return;
     }
     if (!this.#greeted) return;
-    if (quiet > silentMs && !this.#silent) {
+    if (now - this.#told > silentMs && !this.#silent) {
       this.#silent = true;
       this.events.silent(true);
     }

@@ -34,7 +34,7 @@ export function robotWord(status: Status | undefined, link: LinkView): RobotWord
     case "TAKEOVER":
       return {
         mood: "taking", word: "TAKING OVER",
-        line: status.lease.mine ? "Keep holding: the robot comes to rest first" : `${name} takes over`,
+        line: status.lease.mine ? "Hold on: the robot comes to rest, then it is yours" : `${name} takes over`,
       };
     case "HUMAN":
       return status.lease.mine

@@ -59,7 +59,7 @@ export class Session {
       roundTrip: (roundTripMs, jitterMs) => this.store.set({ roundTripMs, jitterMs }),
       silent: (silent) => {
         if (silent) this.driver.deadMan.linkLost();
-        this.store.set({ link: silent ? "lost" : "open", linkDetail: "The daemon is silent." });
+        this.store.set({ link: silent ? "lost" : "open", linkDetail: silent ? "The daemon answers, but says nothing about the robot." : "" });
         this.#ring();
       },
     });
@@ -335,10 +335,15 @@ export class Session {
     }, noticeMs);
   }
 
+  // A change of state is heard and felt, and shows in the browser's tab.
   #ring(): void {
-    const { mood } = robotWord(this.store.value.status, this.store.value.link);
+    const { mood, word } = robotWord(this.store.value.status, this.store.value.link);
     if (mood === this.#mood) return;
-    if (this.#mood !== undefined) this.chime.play(mood);
+    document.title = `${word} · Nudge`;
+    if (this.#mood !== undefined) {
+      this.chime.play(mood);
+      if (mood !== "auto" && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(mood === "human" ? 25 : 70);
+    }
     this.#mood = mood;
   }
 }

@@ -4,7 +4,9 @@ import { eventWords } from "../state/event_words";
 import { shortName } from "../state/robot_word";
 import { useShown } from "./seat";
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
 
 export function ActivityPanel(): JSX.Element {
   const events = useShown((state) => state.events);

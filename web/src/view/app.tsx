@@ -1,9 +1,11 @@
 // The page: band, cameras, driving, panels, and STOP.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import type { Session } from "../state/session";
+import { usePart } from "../state/store";
 import { Band } from "./band";
 import { Deck } from "./deck";
+import { Door } from "./door";
 import { EpisodeCard } from "./episode_card";
 import { Help } from "./help";
 import { Seat } from "./seat";
@@ -17,9 +19,13 @@ export function App(props: { session: Session }): JSX.Element {
   const narrow = useNarrow();
   const [tab, setTab] = useState<Tab>(narrow ? "drive" : "progress");
   const [help, setHelp] = useState(false);
+  const closeHelp = useCallback(() => setHelp(false), []);
   useEffect(() => onHelpKey(() => setHelp((shown) => !shown)), []);
   const shown = !narrow && tab === "drive" ? "progress" : tab;
   const drives = !narrow || shown === "drive";
+  const refused = usePart(props.session.store, (state) =>
+    state.link === "refused" && state.hello === undefined ? state.linkDetail : undefined);
+  if (refused !== undefined) return <Door why={refused} />;
   return (
     <Seat.Provider value={props.session}>
       <div class={`app ${narrow ? "narrow" : "wide"}`}>
@@ -32,7 +38,7 @@ export function App(props: { session: Session }): JSX.Element {
           <Tabs tab={shown} onTab={setTab} />
           {shown !== "drive" && <Panel tab={shown} />}
         </div>
-        {help && <Help onClose={() => setHelp(false)} />}
+        {help && <Help onClose={closeHelp} />}
       </div>
     </Seat.Provider>
   );

@@ -1,9 +1,13 @@
 // The band at the top: the state in one word, why, and what can be done about it.
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import { robotWord, shortName } from "../state/robot_word";
 import { ConfirmButton } from "./confirm_button";
 import { MoodIcon, Muted, Question, Sound } from "./icons";
 import { isEngineer, mayDrive, useSession, useShown } from "./seat";
+
+// Long enough that a second tap, meant for what the button said before, does not start the robot.
+const settleMs = 1000;
 
 function Primary(): JSX.Element {
   const session = useSession();
@@ -11,32 +15,43 @@ function Primary(): JSX.Element {
     state: shown.status?.state, mine: shown.status?.lease.mine ?? false, driver: mayDrive(shown),
     engineer: isEngineer(shown), linked: shown.link === "open", phase: shown.drive.phase,
   }));
-  if (!linked || state === undefined || !driver) return <span class="primary" />;
-  switch (state) {
+  const meaning = !linked || state === undefined || !driver ? "nothing"
+    : state === "ESTOP" || state === "FAULT_HOLD" ? state
+    : state === "AUTO" || state === "HANDBACK" ? "hold" : "go";
+  const meant = useRef({ meaning, since: Number.NEGATIVE_INFINITY });
+  if (meant.current.meaning !== meaning) meant.current = { meaning, since: performance.now() };
+
+  switch (meaning) {
+    case "nothing":
+      return <span class="primary" />;
     case "ESTOP":
       return (
-        <ConfirmButton class="primary" again="Press again to reset" onConfirm={() => session.resetStop()}>
+        <ConfirmButton key={meaning} class="primary" again="Press again to reset"
+          onConfirm={() => session.resetStop()}>
           Reset STOP
         </ConfirmButton>
       );
     case "FAULT_HOLD":
       return (
-        <ConfirmButton class="primary" again="Press again to reset" disabled={!engineer}
+        <ConfirmButton key={meaning} class="primary" again="Press again to reset" disabled={!engineer}
           title={engineer ? "" : "An engineer resets faults"} onConfirm={() => session.resetFault()}>
           {engineer ? "Reset fault" : "An engineer resets"}
         </ConfirmButton>
       );
-    case "AUTO":
-    case "HANDBACK":
+    case "hold":
       return (
-        <button type="button" class="button primary" aria-keyshortcuts="H" onClick={() => session.hold()}>
+        <button key={meaning} type="button" class="button primary" aria-keyshortcuts="H"
+          onClick={() => session.hold()}>
           Hold <kbd>H</kbd>
         </button>
       );
     default:
       return (
-        <button type="button" class="button primary go" aria-keyshortcuts="B"
-          disabled={phase === "asking"} onClick={() => session.start()}>
+        <button key={meaning} type="button" class="button primary go" aria-keyshortcuts="B"
+          disabled={phase === "asking"}
+          onClick={() => {
+            if (performance.now() - meant.current.since > settleMs) session.start();
+          }}>
           {mine ? "Hand back" : "Start"} <kbd>B</kbd>
         </button>
       );

@@ -78,5 +78,9 @@ export function Chart(props: Props): JSX.Element {
     plot.current?.setData([x, y, ...(low && high ? [low, high] : [])]);
   }, [props.curve, dark]);
 
-  return <div class="chart" ref={place} role="img" aria-label={props.label} />;
+  const empty = props.curve.x.length === 0;
+  return (
+    <div class={`chart ${empty ? "empty" : ""}`} ref={place} role="img"
+      aria-label={empty ? `${props.label}: nothing yet` : props.label} />
+  );
 }

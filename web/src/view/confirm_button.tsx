@@ -18,54 +18,62 @@ interface Props {
 export function ConfirmButton(props: Props): JSX.Element {
   const [armed, setArmed] = useState(false);
   const [holding, setHolding] = useState(false);
-  const timer = useRef<number>();
-  const armedAt = useRef(0);
+  // What decides is not kept in the rendered state: a busy device renders late.
+  const armedAt = useRef<number>();
   const fired = useRef(false);
+  const holdTimer = useRef<number>();
+  const armTimer = useRef<number>();
 
-  const clear = (): void => window.clearTimeout(timer.current);
-  useEffect(() => clear, []);
+  const disarm = (): void => {
+    window.clearTimeout(armTimer.current);
+    armedAt.current = undefined;
+    setArmed(false);
+  };
+  const letGo = (): void => {
+    window.clearTimeout(holdTimer.current);
+    setHolding(false);
+  };
+  useEffect(() => () => {
+    window.clearTimeout(holdTimer.current);
+    window.clearTimeout(armTimer.current);
+  }, []);
 
   const confirm = (): void => {
-    clear();
-    fired.current = true;
-    setArmed(false);
-    setHolding(false);
+    letGo();
+    disarm();
     props.onConfirm();
   };
   const begin = (event: PointerEvent): void => {
     if (event.button !== 0) return;
+    letGo();
     fired.current = false;
     setHolding(true);
-    clear();
-    timer.current = window.setTimeout(confirm, holdMs);
-  };
-  const end = (): void => {
-    if (!holding) return;
-    setHolding(false);
-    clear();
-    if (armed) timer.current = window.setTimeout(() => setArmed(false), armedMs);
+    holdTimer.current = window.setTimeout(() => {
+      fired.current = true; // the click that follows is the same press
+      confirm();
+    }, holdMs);
   };
   const click = (): void => {
+    letGo();
     if (fired.current) {
       fired.current = false;
       return;
     }
     const now = performance.now();
-    if (armed && now - armedAt.current > shortestMs) {
+    if (armedAt.current !== undefined && now - armedAt.current > shortestMs) {
       confirm();
-      fired.current = false;
       return;
     }
     armedAt.current = now;
     setArmed(true);
-    clear();
-    timer.current = window.setTimeout(() => setArmed(false), armedMs);
+    window.clearTimeout(armTimer.current);
+    armTimer.current = window.setTimeout(disarm, armedMs);
   };
 
   return (
     <button type="button" disabled={props.disabled ?? false} title={props.title ?? ""}
       class={`button confirm ${props.class ?? ""} ${holding ? "holding" : ""} ${armed ? "armed" : ""}`}
-      onPointerDown={begin} onPointerUp={end} onPointerLeave={end} onPointerCancel={end}
+      onPointerDown={begin} onPointerUp={letGo} onPointerLeave={letGo} onPointerCancel={letGo}
       onContextMenu={(event) => event.preventDefault()} onClick={click}>
       <span class="face" aria-hidden={armed}>{props.children}</span>
       <span class="face again" aria-hidden={!armed} aria-live="polite">{armed ? props.again : ""}</span>

@@ -35,8 +35,8 @@ function GripperButton(props: { hand: string; open: number; label: string; keyNa
 
 export function Deck(): JSX.Element {
   const session = useSession();
-  const { driver, drivable, speed, viewpoint, phase, mine, state, linked } = useShown((shown) => ({
-    driver: mayDrive(shown), drivable: isDrivable(shown.hello?.robot.action ?? []),
+  const { known, driver, drivable, speed, viewpoint, phase, mine, state, linked } = useShown((shown) => ({
+    known: shown.hello !== undefined, driver: mayDrive(shown), drivable: isDrivable(shown.hello?.robot.action ?? []),
     speed: shown.speed, viewpoint: shown.viewpoint, phase: shown.drive.phase,
     mine: shown.status?.lease.mine ?? false, state: shown.status?.state,
     linked: shown.link === "open",
@@ -47,7 +47,7 @@ export function Deck(): JSX.Element {
   });
   const off = !driver || !drivable;
   const holds = state === "HOLD" || state === "ESTOP" || state === "FAULT_HOLD";
-  const words = !driver ? "You look on; a supervisor drives"
+  const words = !known ? "" : !driver ? "You look on; a supervisor drives"
     : !drivable ? "This robot has no channels that this page can drive" : phaseWords[phase];
   return (
     <section class="deck" aria-label="Driving">

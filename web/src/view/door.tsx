@@ -1,9 +1,9 @@
-// What is shown without a token.
+// What is shown without a token, or with one that the daemon does not know.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { isToken, tokenFromHash } from "../link/token";
 
-export function Door(): JSX.Element {
+export function Door(props: { why?: string }): JSX.Element {
   const [text, setText] = useState("");
   const given = text.includes("#") ? tokenFromHash(text.slice(text.indexOf("#"))) : text.trim();
   const good = given !== undefined && isToken(given);
@@ -11,6 +11,7 @@ export function Door(): JSX.Element {
     <main class="door">
       <img src="/icon.svg" alt="" width="56" height="56" />
       <h1>Nudge</h1>
+      {props.why !== undefined && <p role="alert"><b>{props.why}</b></p>}
       <p>
         This page opens with the address that the program printed when it started. It ends
         in <code>#token=…</code>. Open that address, or paste it here.

@@ -6,7 +6,7 @@ import { Cross } from "./icons";
 const keys: [string, string][] = [
   ["S", "STOP, also with Ctrl from a text box"],
   ["Space", "take over and stand still, for as long as it is held"],
-  ["← ↑ ↓ → or J I K L", "drive in the plane"],
+  ["← ↑ ↓ → or I J K L", "drive in the plane"],
   ["R F", "up, down"],
   ["O C", "open, close the gripper"],
   ["B", "start, or hand back"],
@@ -21,11 +21,16 @@ const keys: [string, string][] = [
 
 export function Help(props: { onClose: () => void }): JSX.Element {
   const close = useRef<HTMLButtonElement>(null);
-  useEffect(() => close.current?.focus(), []);
-  return (
-    <aside class="help" role="dialog" aria-label="Help" onKeyDown={(event) => {
+  useEffect(() => {
+    close.current?.focus();
+    const escape = (event: KeyboardEvent): void => {
       if (event.key === "Escape") props.onClose();
-    }}>
+    };
+    document.addEventListener("keydown", escape);
+    return () => document.removeEventListener("keydown", escape);
+  }, [props.onClose]);
+  return (
+    <aside class="help" role="dialog" aria-label="Help">
       <button ref={close} type="button" class="button small close" aria-label="Close help" onClick={props.onClose}>
         <Cross />
       </button>

@@ -47,7 +47,11 @@ export function listenToKeys(session: Session): void {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
       return;
     }
-    if (modified) return;
+    if (modified) {
+      // With Command held, macOS reports no key as lifted: a drive key would stick.
+      session.driver.dropAll();
+      return;
+    }
     if (event.key === "?") {
       showHelp.forEach((show) => show());
       return;
@@ -73,6 +77,12 @@ export function listenToKeys(session: Session): void {
       event.preventDefault();
     }
   }, true);
+
+  // A button that was pressed by hand keeps no focus: the arrow keys that follow are for the robot.
+  document.addEventListener("pointerup", () => window.setTimeout(() => {
+    const focused = document.activeElement;
+    if (focused instanceof HTMLElement && !isText(focused)) focused.blur();
+  }), true);
 
   const wake = (): void => session.chime.wake();
   document.addEventListener("pointerdown", wake, true);

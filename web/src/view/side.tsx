@@ -52,7 +52,7 @@ export function Panel(props: { tab: Tab }): JSX.Element {
 
 // True on screens too narrow for driving and a panel at once.
 export function useNarrow(): boolean {
-  const query = useRef(matchMedia("(max-width: 859px) and (orientation: portrait), (max-width: 599px)"));
+  const query = useRef(matchMedia("(max-width: 599px)"));
   const [narrow, setNarrow] = useState(query.current.matches);
   useEffect(() => {
     const change = (): void => setNarrow(query.current.matches);

@@ -7,15 +7,16 @@ import { isEngineer, useSession, useShown } from "./seat";
 
 function Banners(): JSX.Element {
   const session = useSession();
-  const { recording, learning, detail, engineer, known, trouble } = useShown((state) => ({
+  const { recording, learning, detail, engineer, known, trouble, fault } = useShown((state) => ({
     known: state.status !== undefined, recording: state.status?.recording ?? true,
     learning: state.status?.learning.state ?? "", detail: state.status?.learning.detail ?? "",
     engineer: isEngineer(state), trouble: state.status?.robotTrouble ?? "",
+    fault: state.status?.state === "FAULT_HOLD" ? state.status.fault : "",
   }));
   return (
     <div class="banners" role="alert">
       {known && !recording && (
-        <p class="banner grave"><b>NOT RECORDING</b> Nothing that happens now is stored or learned from.</p>
+        <p class="banner grave"><b>NOT RECORDING</b> <span>Nothing that happens now is stored or learned from.</span></p>
       )}
       {learning === "paused" && (
         <p class="banner warn">
@@ -26,9 +27,10 @@ function Banners(): JSX.Element {
         </p>
       )}
       {learning === "stale" && (
-        <p class="banner warn"><b>NOT LEARNING</b> {detail || "The learner has been gone for a minute."}</p>
+        <p class="banner warn"><b>NOT LEARNING</b> <span>{detail || "The learner has been gone for a minute."}</span></p>
       )}
-      {trouble !== "" && <p class="banner warn"><b>ROBOT</b> {trouble}</p>}
+      {fault !== "" && <p class="banner warn"><b>FAULT</b> <span>{fault}</span></p>}
+      {trouble !== "" && trouble !== fault && <p class="banner warn"><b>ROBOT</b> <span>{trouble}</span></p>}
     </div>
   );
 }

@@ -33,7 +33,7 @@ export function StopButton(): JSX.Element {
       }}
       onContextMenu={(event) => event.preventDefault()}>
       <span class="stop-word">STOP</span>
-      <span class="stop-below" role="status">{below}</span>
+      <span class={`stop-below ${pending || stopped ? "telling" : ""}`} role="status">{below}</span>
     </button>
   );
 }

@@ -2,9 +2,12 @@
 import type { JSX } from "preact";
 import type { WeightsVersion } from "../wire/messages";
 import { ConfirmButton } from "./confirm_button";
+import { Back } from "./icons";
 import { isEngineer, mayDrive, useSession, useShown } from "./seat";
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
 
 const reasons: Record<string, string> = {
   non_finite: "values were not finite", clamp_rate: "hit its limits too often",
@@ -66,16 +69,18 @@ export function WeightsPanel(): JSX.Element {
         <p><b>{words[learning.state] ?? learning.state}</b> <small>{learning.detail}</small></p>
         <progress max={learning.total || 1} value={learning.done} aria-label="Steps of this round" />
       </div>
-      <ConfirmButton class="wide" again="Press again to roll back" disabled={!able}
-        title="Back to the last confirmed version; hold for a second, or press twice"
-        onConfirm={() => session.rollBack()}>
-        Roll back{weights !== undefined && weights.confirmed > 0 && weights.live !== weights.confirmed
-          ? ` to v${weights.confirmed}` : ""}
-      </ConfirmButton>
-      {engineer && (
-        <button type="button" class="button wide" disabled={!able || learning.state !== "paused"}
-          onClick={() => session.resumeLearning()}>Resume learning</button>
-      )}
+      <div class="row">
+        <ConfirmButton again="Press again" disabled={!able}
+          title="Back to the last confirmed version; hold for a second, or press twice"
+          onConfirm={() => session.rollBack()}>
+          <Back /> Roll back{weights !== undefined && weights.confirmed > 0 && weights.live !== weights.confirmed
+            ? ` to v${weights.confirmed}` : ""}
+        </ConfirmButton>
+        {engineer && (
+          <button type="button" class="button" disabled={!able || learning.state !== "paused"}
+            onClick={() => session.resumeLearning()}>Resume</button>
+        )}
+      </div>
       <ol class="versions" aria-label="Versions, newest first">
         {(weights?.versions ?? []).map((row) => (
           <Row key={row.version} row={row} live={row.version === weights?.live}

@@ -5,6 +5,7 @@ import type { Meaning } from "../wire/messages";
 import { mayDrive, useSession, useShown } from "./seat";
 
 const mostBytes = 1000;
+const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 const stateWords = { sending: "sending", stored: "", refused: "not stored" } as const;
 
 export function WordsPanel(props: { active: boolean }): JSX.Element {
@@ -15,8 +16,7 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
   const [text, setText] = useState("");
   const [meant, setMeant] = useState<Meaning>("instruction");
   const field = useRef<HTMLInputElement>(null);
-  const bytes = new TextEncoder().encode(text.trim()).length;
-  const sendable = able && bytes > 0 && bytes <= mostBytes;
+  const bytes = bytesOf(text.trim());
 
   useEffect(() => {
     // With a touch screen this would bring up the keyboard unasked.
@@ -27,8 +27,10 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
     <div class="panel words">
       <form onSubmit={(event) => {
         event.preventDefault();
-        if (!sendable) return;
-        session.say(text.trim(), meant);
+        // From the field itself: Enter may come before the last letter has been rendered.
+        const said = (field.current?.value ?? "").trim();
+        if (!able || said === "" || bytesOf(said) > mostBytes) return;
+        session.say(said, meant);
         setText("");
       }}>
         <div class="segmented" role="radiogroup" aria-label="What the words are">
@@ -44,7 +46,7 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
             aria-label={meant === "instruction" ? "Tell the robot what to do" : "A comment for the log"}
             placeholder={meant === "instruction" ? "Tell the robot what to do" : "A comment for the log"}
             onInput={(event) => setText(event.currentTarget.value)} />
-          <button type="submit" class="button go" disabled={!sendable}>Send</button>
+          <button type="submit" class="button go" disabled={!able}>Send</button>
         </div>
         <p class="quiet">
           {bytes > mostBytes ? `Too long: ${bytes} of ${mostBytes} bytes` : "“Stop” makes the robot hold. Esc leaves the text."}

@@ -79,6 +79,7 @@ export interface Status {
   recording: boolean;
   robotAgeMs: number;
   robotTrouble: string;
+  fault: string; // what the fault was, for people; empty: none
   missedTicks: number;
   lostSteps: number;
   viewers: number;
