@@ -34,8 +34,11 @@ class ScriptedPerson {
   void see(const TeleopState& state) {
     const bool mine = state.mine;
     if (state.episode != episode_) {
-      // It ended before anybody called it a success.
-      if (episode_ != 0) send(seat_.label_late(episode_, LabelValue::kFailure));
+      // One that was given up (none follows at once) is nobody's success or failure.
+      if (episode_ != 0 && state.episode != 0) {
+        send(seat_.label_late(episode_,
+                              state.last_success ? LabelValue::kSuccess : LabelValue::kFailure));
+      }
       episode_ = state.episode;
       seat_.begin_episode(episode_);
     }
@@ -51,7 +54,8 @@ class ScriptedPerson {
     observation.time = state.observed;
     observation.proprioception = state.proprioception;
     observation.object_state = state.object_state;
-    observation.success = state.success;
+    // Labels come late, by the episode's number: "the newest" may be the next one when they arrive.
+    observation.success = false;
     SeatView view;
     view.state = state.state;
     if (mine) view.holder = Actor{.name = client_.welcome().name, .role = Role::kScript};
@@ -103,8 +107,8 @@ int run_supervise(const Program& program, const SuperviseFlags& flags) {
 
   const std::atomic<bool>& stop = stop_on_signal();
   TeleopClientOptions options;
-  const auto port = flags.port != 0 ? flags.port
-                                    : static_cast<std::uint16_t>(loaded->config.ports.teleop);
+  const auto port =
+      flags.port != 0 ? flags.port : static_cast<std::uint16_t>(loaded->config.ports.teleop);
   options.endpoint = "tcp://127.0.0.1:" + std::to_string(port);
   options.program = "nudge supervise";
   options.name = "scripted-supervisor";

@@ -209,6 +209,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   step.clock = steady_now;
   step.wall = wall_now;
   step.instruction = options.instruction;
+  step.continuous = options.continuous;
   step.next_episode = next_episode;
   step.seed = static_cast<std::uint64_t>(wall.time_since_epoch().count());
   step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
@@ -240,7 +241,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.supervisors->attach(*p.sink);
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
-  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(loop, teleop, who_is, *p.desk);
+  Result<std::unique_ptr<TeleopPort>> teleop_port =
+      TeleopPort::listen(loop, teleop, who_is, *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
   p.desk->add(*p.supervisors);

@@ -336,6 +336,7 @@ struct TeleopPort::Impl {
     state.state = snapshot.state;
     state.source = snapshot.source;
     state.success = snapshot.observation.success;
+    state.last_success = snapshot.last_success;
     state.recording = desk.recording();
     state.holder_role = snapshot.lease.holder ? snapshot.lease.holder->role : Role::kScript;
     state.holder = snapshot.lease.holder ? snapshot.lease.holder->name : std::string();

@@ -67,9 +67,10 @@ struct TeleopState {
   Instant observed;      // Observation::time
   AuthorityState state = AuthorityState::kHold;
   ControlSource source = ControlSource::kHold;
-  bool mine = false;       // the reader holds the lease
-  bool success = false;    // Observation::success
-  bool recording = false;  // feedback can be stored
+  bool mine = false;          // the reader holds the lease
+  bool success = false;       // Observation::success
+  bool recording = false;     // feedback can be stored
+  bool last_success = false;  // the robot called the newest episode that has ended a success
   Role holder_role = Role::kScript;
   std::string holder;     // who has the lease; empty: nobody
   LeaseEpoch epoch = 0;   // of the newest grant

@@ -9,9 +9,9 @@
 
 #include "src/client/teleop_client.h"
 #include "src/loop/clock.h"
-#include "test/support/teleop_desk.h"
 #include "test/support/loop_thread.h"
 #include "test/support/recording_robot.h"
+#include "test/support/teleop_desk.h"
 
 namespace nudge {
 namespace {
