@@ -141,7 +141,7 @@ class Control(LiveCase):
         for kind in ("booted", "episode_started", "authority_changed", "weights_live", "label",
                      "words", "instruction_changed", "episode_ended"):
             self.assertIn(kind, kinds)
-        self.assertGT(self.check_whole(daemon.state)["steps"], 0)
+        self.assertGreater(self.check_whole(daemon.state)["steps"], 0)
 
     def test_a_message_that_is_sent_again_changes_nothing_and_gets_the_same_answer(self):
         daemon = self.daemon()
@@ -173,7 +173,7 @@ class Restarts(LiveCase):
             daemon.kill()
         self.check_whole(state)
         found = [event["id"] for event in events(state)]
-        self.assertGT(len(acknowledged), kills)
+        self.assertGreater(len(acknowledged), kills)
         for name in acknowledged:
             self.assertEqual(found.count(name), 1, name)
 
@@ -261,7 +261,7 @@ class Operators(LiveCase):
             daemon.process.send_signal(signal.SIGTERM)
             while manager.recv(4096) != b"STOPPING=1":
                 pass
-            self.assertEqual(daemon.stop(), 0)
+            self.assertEqual(daemon.process.wait(60), 0)
 
 
 class Weights(LiveCase):
