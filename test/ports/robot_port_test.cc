@@ -9,6 +9,7 @@
 
 #include "nudge/robot_client.h"
 #include "test/support/loop_thread.h"
+#include "test/support/raw_tcp.h"
 #include "test/support/recording_robot.h"
 
 namespace nudge {
@@ -452,6 +453,32 @@ TEST_F(RobotPortTest, AMessageAboveTheBoundCutsItsSenderOff) {
   EXPECT_TRUE(observe_until(
       *robot, [](const Observation& seen) { return seen.proprioception[0] == 0.125f; }));
   EXPECT_EQ(counters().bad_messages, 0u);  // not even read
+}
+
+TEST_F(RobotPortTest, HalfMessagesAndAnnouncementsOfHugeOnesCostNothing) {
+  open();
+  RobotProcess process(number);
+  const auto robot = remote();
+  // 200 connections that say half a greeting, or nothing at all.
+  std::vector<test::RawTcp> silent;
+  for (int i = 0; i < 200; ++i) {
+    silent.emplace_back(number);
+    ASSERT_TRUE(silent.back().connected());
+    silent.back().send(test::RawTcp::greeting().substr(0, static_cast<std::size_t>(i % 64)));
+  }
+  test::RawTcp garbage(number), huge(number), half(number);
+  garbage.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  huge.send(test::RawTcp::greeting() + test::RawTcp::ready() + test::RawTcp::announce(1u << 30) +
+            std::string(1000, 'x'));
+  half.send(test::RawTcp::greeting() + test::RawTcp::ready() + test::RawTcp::announce(1u << 20) +
+            std::string(1u << 16, 'x'));
+  EXPECT_TRUE(huge.closed_within(seconds(10)));
+  EXPECT_TRUE(half.closed_within(seconds(10)));  // it answers no heartbeat
+  EXPECT_TRUE(silent[5].closed_within(seconds(10)));
+  process.robot.x = -0.375f;
+  EXPECT_TRUE(observe_until(
+      *robot, [](const Observation& seen) { return seen.proprioception[0] == -0.375f; }));
+  EXPECT_EQ(counters().sessions, 1u);
 }
 
 TEST_F(RobotPortTest, AHundredPeersThatSayHelloLeaveTheRobotAlone) {
