@@ -36,7 +36,8 @@ FOREIGN = (
     ("boost", ("boost/",), ("src/*.cc", "src/*.h", "test/*")),
     ("sqlite", ("sqlite3",), ("replay/*.cc", "test/*")),
     ("zeromq", ("zmq",), ("src/*.cc", "src/*.h", "test/*")),
-    ("json", ("nlohmann/",), ("policy/*.cc", "replay/*.cc", "replay/json_*.h", "src/*.cc", "test/*")),
+    ("json", ("nlohmann/",), ("policy/*.cc", "replay/*.cc", "replay/json_*.h", "src/ports/json_*.h",
+              "src/*.cc", "test/*")),
     ("spdlog", ("spdlog/", "fmt/"), ("src/cli/*.cc",)),
     ("toml", ("toml++/",), ("src/config/*.cc",)),
     ("cli11", ("CLI/",), ("src/*.cc", "src/*.h")),
@@ -46,6 +47,12 @@ FOREIGN = (
     ("openssl", ("openssl/",), ("src/*.cc", "src/*.h")),
     ("test", ("gtest/", "gmock/", "rapidcheck", "benchmark/"), ("test/*",)),
 )
+
+# What runs in a robot's or an input device's process: the clients, and the frames they share with
+# the daemon. It brings ZeroMQ and JSON along, and nothing else.
+CLIENT = ("src/client/*", "src/ports/frame.*", "src/ports/*_wire.*", "src/ports/json_*.h")
+KNOWN_TO_CLIENT = (*CLIENT, "src/handoff/*", "src/loop/clock.h")
+NOT_IN_CLIENT = ("torch", "boost", "sqlite", "sodium", "openssl", "mujoco")
 
 # What a module may not own. Names of headers, and of what could be used without including one.
 MODULE_HEADERS = re.compile(
@@ -68,6 +75,8 @@ def wrong_include(path, bracket, header):
     top = path.split("/", 1)[0]
     for library, beginnings, places in FOREIGN:
         if header.startswith(beginnings):
+            if library in NOT_IN_CLIENT and any(fnmatch.fnmatchcase(path, c) for c in CLIENT):
+                return f"{library} is too heavy for the process of a robot or an input device"
             if any(fnmatch.fnmatchcase(path, place) for place in places):
                 return None
             return f"{library} may be included only by {', '.join(places)}"
@@ -79,6 +88,9 @@ def wrong_include(path, bracket, header):
                    "test": ("nudge", *MODULES, "src", "test")}.get(top, ("nudge", top))
         if first not in allowed:
             return f"{top}/ may include only {', '.join(name + '/' for name in allowed)}"
+        if path.startswith("src/client/") and first == "src" and not any(
+                fnmatch.fnmatchcase(header, place) for place in KNOWN_TO_CLIENT):
+            return f"src/client/ may include of src/ only {', '.join(KNOWN_TO_CLIENT)}"
         return None
     if top == "include" and header not in STANDARD:
         return "a public header may include only nudge/ and the standard library"

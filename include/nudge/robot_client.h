@@ -38,8 +38,8 @@ struct RobotClientOptions {
   // time: the hold is given a control period before it is over. 0: 200 ms, or 3 control periods if
   // that is longer. At least 3 control periods, at most 10 s.
   Duration silence{};
-  // An action that answers an observation of this age or older is refused. 0: as for `silence`. At least
-  // 3 control periods, at most 500 ms.
+  // An action that answers an observation of this age or older is refused. 0: as for `silence`. At
+  // least 3 control periods, at most 500 ms.
   Duration fresh{};
   // The clock of Observation::time and Image::captured. Empty: std::chrono::steady_clock.
   std::function<Instant()> clock;

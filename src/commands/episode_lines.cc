@@ -21,7 +21,7 @@ std::string episode_line(const EpisodeRow& row, const SuccessRate& recent) {
   char text[256];
   const double human = seconds(row.human);
   std::snprintf(text, sizeof text, "episode %4llu  %-9s %5.1f s   policy %.1f s",
-                static_cast<unsigned long long>(row.episode), word(row.outcome),
+                static_cast<unsigned long long>(row.episode), word(row.outcome()),
                 seconds(row.length), std::max(0.0, seconds(row.length) - human));
   std::string line = text;
   if (row.takeovers > 0) {
@@ -60,7 +60,7 @@ void EpisodeLines::on_events(std::span<const Event> events) {
 
 void EpisodeLines::on_status() {
   for (const EpisodeRow& row : desk_->history().episodes()) {
-    if (row.episode > printed_ && row.ended && row.outcome != LabelValue::kNone) print(row);
+    if (row.episode > printed_ && row.ended && row.outcome() != LabelValue::kNone) print(row);
   }
 }
 

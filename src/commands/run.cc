@@ -12,10 +12,69 @@
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/ports/robot_port.h"
 #include "src/sim/live_kitchen.h"
 
 namespace nudge {
 namespace {
+
+// How often a person is told that nothing has connected yet.
+constexpr Duration kRobotPatience = std::chrono::seconds(30);
+
+// The robot that the daemon drives, and what keeps it alive.
+struct Driven {
+  std::unique_ptr<LiveKitchen> kitchen;
+  std::unique_ptr<RobotPort> port;
+  std::shared_ptr<RemoteRobot> remote;
+  Robot* robot = nullptr;
+
+  void start() const {
+    if (kitchen) kitchen->start();
+  }
+  void stop() const {
+    if (kitchen) kitchen->stop();
+  }
+};
+
+Result<Driven> open_kitchen(const Config& config) {
+  KitchenOptions options = kitchen_options(config);
+  options.cameras = config.sim.cameras;
+  Result<std::unique_ptr<LiveKitchen>> kitchen = LiveKitchen::create(options, steady_now);
+  if (!kitchen.ok()) return kitchen.status();
+  Driven driven;
+  driven.kitchen = *std::move(kitchen);
+  driven.robot = driven.kitchen.get();
+  return driven;
+}
+
+// Nothing can be prepared before the robot has said what it is.
+Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, Logger& logger,
+                              const std::atomic<bool>& stop) {
+  RobotPortOptions options;
+  options.port = static_cast<std::uint16_t>(config.ports.robot);
+  Result<std::unique_ptr<RobotPort>> port = RobotPort::listen(loop, options);
+  if (!port.ok()) return port.status();
+  Driven driven;
+  driven.port = *std::move(port);
+  std::thread io([&loop] { loop.run(); });
+  Instant told{};
+  while (!stop && driven.remote == nullptr) {
+    if (told == Instant{} || steady_now() - told > kRobotPatience) {
+      told = steady_now();
+      logger.log(LogLevel::kInfo, "robot",
+                 "waiting for a robot on port " + std::to_string(driven.port->port()));
+    }
+    Result<std::shared_ptr<RemoteRobot>> robot =
+        driven.port->wait_for_robot(std::chrono::milliseconds(200));
+    if (robot.ok()) driven.remote = *std::move(robot);
+  }
+  loop.stop();
+  io.join();
+  if (driven.remote == nullptr) return aborted("stopped before a robot connected");
+  driven.robot = driven.remote.get();
+  logger.log(LogLevel::kInfo, "robot", driven.robot->spec().id + " is connected");
+  return driven;
+}
 
 int run_daemon(const Program& program, const std::string& state_flag, bool learn) {
   const Result<LoadedConfig> loaded = load_config(program);
@@ -28,22 +87,24 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
   Result<std::unique_ptr<Logger>> logger = Logger::start(config.logging, stderr);
   if (!logger.ok()) return fail(logger.status());
 
-  KitchenOptions kitchen = kitchen_options(config);
-  kitchen.cameras = config.sim.cameras;
-  Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
-  if (!robot.ok()) return fail(robot.status());
+  EventLoop loop;
+  const bool remote = config.robot.driver == RobotDriver::kRemote;
+  Result<Driven> driven =
+      remote ? wait_for_robot(loop, config, **logger, stop) : open_kitchen(config);
+  if (driven.status().code() == Code::kAborted) return kExitOk;
+  if (!driven.ok()) return fail(driven.status());
   DaemonOptions options;
   options.config = config;
   options.state_folder = *state;
-  options.instruction = kKitchenInstruction;
+  options.instruction = remote ? "" : kKitchenInstruction;
+  options.continuous = !remote;
   if (learn) options.program = program.self_path;
   options.notice = [&](LogLevel level, std::string_view component, const std::string& message) {
     (*logger)->log(level, component, message);
   };
-  EventLoop loop;
-  Result<std::unique_ptr<Daemon>> daemon = Daemon::open(loop, **robot, options);
+  Result<std::unique_ptr<Daemon>> daemon = Daemon::open(loop, *driven->robot, options);
   if (!daemon.ok()) return fail(daemon.status());
-  (*robot)->start();
+  driven->start();
   if (const Status started = (*daemon)->start(); !started.ok()) return fail(started);
   std::printf("%s\n", page_address(**daemon).c_str());
   std::fflush(stdout);
@@ -55,7 +116,7 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
   }
   manager.stopping();
   (*daemon)->stop();
-  (*robot)->stop();
+  driven->stop();
   return kExitOk;
 }
 

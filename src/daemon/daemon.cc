@@ -43,6 +43,10 @@ Status fold_log(Log& log, Succession& succession, History& history) {
 LogMetrics log_metrics(const WriterStatus& writer) {
   LogMetrics metrics;
   metrics.durable = writer.log.durable;
+  metrics.commits = writer.log.commits;
+  metrics.failed_commits = writer.log.failed_commits;
+  metrics.pending_entries = writer.log.appended - writer.log.durable;
+  metrics.wal_bytes = writer.log.wal_bytes;
   return metrics;
 }
 
@@ -205,6 +209,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   step.clock = steady_now;
   step.wall = wall_now;
   step.instruction = options.instruction;
+  step.continuous = options.continuous;
   step.next_episode = next_episode;
   step.seed = static_cast<std::uint64_t>(wall.time_since_epoch().count());
   step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
@@ -236,7 +241,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.supervisors->attach(*p.sink);
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
-  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::open(loop, teleop, who_is, *p.desk);
+  Result<std::unique_ptr<TeleopPort>> teleop_port =
+      TeleopPort::listen(loop, teleop, who_is, *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
   p.desk->add(*p.supervisors);

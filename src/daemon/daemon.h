@@ -19,6 +19,7 @@ struct DaemonOptions {
   Config config;
   std::string state_folder;  // made when missing
   std::string instruction;   // in force at the start
+  bool continuous = true;    // see StepThreadOptions
   std::string program;       // path of the program, to start the learner with; empty: no learner
   // Told what happens, as it happens. From any thread; must not block.
   std::function<void(LogLevel level, std::string_view component, const std::string& message)>

@@ -33,6 +33,7 @@ struct Snapshot {
   Duration episode_length{};      // so far
   std::string instruction;        // in force
   std::uint32_t takeovers = 0;    // in this episode
+  bool last_success = false;      // the robot called the newest episode that has ended a success
   Duration human{};               // driven by a person, or a script in their place, so far
 
   Observation observation;     // without images

@@ -16,6 +16,7 @@ namespace {
 // A chunk that has not come by then never will: the request was refused or inference failed.
 constexpr Duration kChunkPatience = std::chrono::seconds(1);
 constexpr std::size_t kMaxBacklog = 20'000;
+const Actor kEpisodes = {.name = "episodes", .role = Role::kScript};
 
 Duration thread_cpu_time() {
   timespec spent{};
@@ -127,6 +128,9 @@ void StepThread::tick(Instant now, Instant due) {
   } else {
     jog_.reset();
   }
+  if (std::exchange(hold_at_next_tick_, false)) {
+    acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
+  }
   const bool starts = std::any_of(acts_.begin(), acts_.end(), starts_something);
   if (episode_ == 0 && (begin_at_next_tick_ || starts)) begin_episode(now, report);
 
@@ -159,7 +163,9 @@ void StepThread::tick(Instant now, Instant due) {
     this->report(std::move(report));
   }
   if (const std::optional<EpisodeEnd> over = episode_is_over(now, decision)) {
-    end_episode(now, *over, /*next=*/!stands(decision.state));
+    const bool driven = !stands(decision.state);
+    end_episode(now, *over, /*next=*/driven && options_.continuous);
+    hold_at_next_tick_ = driven && !options_.continuous;
   }
 }
 
@@ -167,7 +173,6 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   begin_at_next_tick_ = false;
   episode_ = options_.next_episode++;
   episode_begun_ = moved_ = now;
-  success_ = false;
   autonomous_ = takeovers_ = steps_ = 0;
   human_ = {};
   const std::uint64_t seed = Random::derive(options_.seed, episode_);
@@ -188,6 +193,7 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason, bool next) {
   if (report.finished) ++steps_;
   report.over = {.reason = reason, .steps = steps_};
   this->report(std::move(report));
+  last_success_ = reason == EpisodeEnd::kTaskDone;
   episode_ = 0;
   controller_->begin_episode(0, now);
   asked_ = false;
@@ -196,13 +202,11 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason, bool next) {
 
 std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decision& decision) {
   if (episode_ == 0) return std::nullopt;
-  if (controller_->observation().success) {
-    if (!success_) succeeded_ = now;
-    success_ = true;
-  }
-  if (success_ && now - succeeded_ >= options_.success_dwell) return EpisodeEnd::kTaskDone;
-  if (!success_ && autonomous_ >= options_.episode_steps && decision.state == AuthorityState::kAuto)
+  // At once: what a policy does after that, nobody has shown it.
+  if (controller_->observation().success) return EpisodeEnd::kTaskDone;
+  if (autonomous_ >= options_.episode_steps && decision.state == AuthorityState::kAuto) {
     return EpisodeEnd::kTimeLimit;
+  }
   if (stands(decision.state) && now - moved_ >= options_.abandon) return EpisodeEnd::kAborted;
   return std::nullopt;
 }
@@ -308,6 +312,7 @@ void StepThread::publish(Instant now, Instant due, const TickOutcome& outcome) {
   if (episode_ != 0) snapshot.episode_length = now - episode_begun_;
   snapshot.instruction = options_.instruction;
   snapshot.takeovers = takeovers_;
+  snapshot.last_success = last_success_;
   snapshot.human = human_;
   snapshot.observation.time = observation.time;
   snapshot.observation.proprioception = observation.proprioception;

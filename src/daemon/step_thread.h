@@ -21,9 +21,9 @@ struct StepThreadOptions {
   EpisodeId next_episode = 1;         // numbers go on from here
   std::uint64_t seed = 0;             // of the robot's resets, with the episode's number
   std::uint32_t episode_steps = 100;  // driven by the policy, after which an episode ends by time
-  // After the robot has said "done": long enough for people to see it and for a label to be meant
-  // for this episode.
-  Duration success_dwell = std::chrono::milliseconds(400);
+  // The next episode follows by itself while somebody drives, as in a simulation that resets its
+  // scene. False: the robot holds at the end of each, until people have made the scene ready.
+  bool continuous = true;
   // An episode in which the robot has stood still for this long is over; the next start is a new
   // one.
   Duration abandon = std::chrono::seconds(60);
@@ -73,11 +73,10 @@ class StepThread {
   EpisodeId episode_ = 0;  // 0: none runs
   Instant episode_begun_{};
   Instant moved_{};  // newest tick that was not standing still
-  Instant succeeded_{};
-  bool success_ = false;
+  bool last_success_ = false;
   std::uint32_t autonomous_ = 0, takeovers_ = 0, steps_ = 0;
   Duration human_{};
-  bool begin_at_next_tick_ = false;
+  bool begin_at_next_tick_ = false, hold_at_next_tick_ = false;
 
   bool asked_ = false;  // a chunk is being computed
   Instant asked_at_{};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replay/log.h"
+#include "src/config/config.h"
 #include "src/daemon/links.h"
 #include "src/daemon/stop_latch.h"
 #include "src/learning/learner_host.h"

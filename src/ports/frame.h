@@ -23,7 +23,7 @@ inline constexpr int kMaxHelloDepth = 8;               // of its JSON
 inline constexpr std::size_t kMaxRefusalText = 512;    // bytes
 inline constexpr std::size_t kMaxChannels = 256;       // of an observation's vector
 inline constexpr std::size_t kMaxActionChannels = 64;  // as the broker allows
-inline constexpr std::size_t kMaxCameras = 16;
+inline constexpr std::size_t kMaxWireCameras = 16;
 
 // Numbers of the wire: never renumber. The robot's protocol has 1..31, teleoperation 33..63, so
 // that a peer at the wrong port is refused by its first message.

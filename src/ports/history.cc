@@ -152,7 +152,7 @@ void History::start(const Event& event, const EpisodeStarted& started) {
   EpisodeRow row;
   row.episode = event.episode;
   row.weights = event.weights;
-  episodes_.push_back(std::move(row));
+  episodes_.push_back(row);
   open_[event.episode] = {event.time, event.time, event.boot};
   if (episodes_.size() > kEpisodes) {
     open_.erase(episodes_.front().episode);

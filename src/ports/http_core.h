@@ -23,10 +23,10 @@ class Session {
 
   // How little is lost with it; of two with the same rank, the one that has waited longer goes.
   struct Spare {
-    int rank = 0;  // 0: answered, about to close; 1: never showed a token; 2: waits for a request
+    int rank = 0;  // 0: answered, about to close; 1: never showed a token; 2: did
     std::chrono::steady_clock::time_point since;
   };
-  // None: it is at work, and may not be dropped for the sake of another.
+  // None: it does not wait for its peer, and may not be dropped for the sake of another.
   virtual std::optional<Spare> spare() const = 0;
 };
 

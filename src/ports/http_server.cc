@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "src/ports/http_core.h"
 #include "src/ports/http_rules.h"

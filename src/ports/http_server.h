@@ -62,7 +62,7 @@ struct HttpServerOptions {
 
 struct HttpCounters {
   std::uint64_t accepted = 0, refused = 0;  // connections; those answered with 503 for want of room
-  std::uint64_t evicted = 0;                // idle or half-open ones that made room for another
+  std::uint64_t evicted = 0;                // those that made room for another
   std::uint64_t accept_errors = 0;          // descriptors or memory ran out; tried again in 100 ms
   std::uint64_t requests = 0, rejected_requests = 0;  // handed to the handler; broke a rule
   std::uint64_t live = 0, open = 0;                   // connections now: live ones, all
@@ -76,9 +76,9 @@ struct HttpCounters {
 // Lives on the loop's thread; create and destroy it there (not inside one of its own callbacks), or
 // while the loop does not run.
 //
-// With `max_connections` open, a new one takes the place of one that keeps a request waiting: first
-// of those that never showed a token, the longest waiting. So half-open sockets cannot lock people
-// out. Where all are at work, the new one is answered with 503 and closed.
+// With `max_connections` open, a new one takes the place of one that waits for its peer: of those
+// that never showed a token, the one that has waited longest. So half-open sockets cannot lock
+// people out. Where all are live or at work, the new one is answered with 503 and closed.
 class HttpServer {
  public:
   // Who a token belongs to; none: nobody. Compares in constant time.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -11,6 +12,8 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <optional>
+#include <utility>
 
 #include "src/ports/http_rules.h"
 #include "src/ports/live_session.h"
@@ -46,8 +49,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   }
   std::optional<Spare> spare() const override {
     if (phase_ == Phase::kLingering) return Spare{0, since_};
-    if (phase_ == Phase::kIdle || phase_ == Phase::kReading) return Spare{known_ ? 2 : 1, since_};
-    return std::nullopt;
+    if (phase_ == Phase::kHandling) return std::nullopt;
+    return Spare{known_ ? 2 : 1, since_};
   }
 
  private:

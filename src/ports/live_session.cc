@@ -1,5 +1,6 @@
 #include "src/ports/live_session.h"
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -7,6 +8,7 @@
 #include <boost/beast/websocket/stream.hpp>
 #include <deque>
 #include <map>
+#include <utility>
 
 #include "src/ports/http_rules.h"
 
@@ -156,7 +158,8 @@ class BeastLiveSession final : public LiveSession,
   void on_read(const error_code& error) {
     if (core_ == nullptr || state_ == State::kEnded) return;
     if (error) {
-      if (state_ == State::kOpen && error == websocket::condition::protocol_violation) {
+      if (state_ == State::kOpen && (error == websocket::condition::protocol_violation ||
+                                     error == websocket::error::message_too_big)) {
         ++core_->counters.closed_bad;
       }
       finish();

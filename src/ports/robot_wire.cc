@@ -4,6 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "src/ports/json_fields.h"
+
 namespace nudge {
 namespace {
 
@@ -47,92 +49,12 @@ Json to_json(const RobotSpec& spec) {
           {"action", to_json(spec.action.channels)}};
 }
 
-// Reads fields of one object; the first failure sticks.
-class Fields {
- public:
-  Fields(const Json& object, std::string where, Status& status)
-      : object_(object), where_(std::move(where)), status_(status) {
-    if (!object.is_object()) fail("is not an object");
-  }
-
-  const Json* find(const char* name) {
-    if (!object_.is_object()) return nullptr;
-    const auto it = object_.find(name);
-    if (it == object_.end()) {
-      fail(std::string("lacks '") + name + "'");
-      return nullptr;
-    }
-    return &*it;
-  }
-  std::int64_t number(const char* name, std::int64_t low, std::int64_t high) {
-    const Json* field = find(name);
-    if (field == nullptr) return 0;
-    // An unsigned number above the signed range would wrap around.
-    if (!field->is_number_integer() ||
-        (field->is_number_unsigned() &&
-         field->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) ||
-        field->get<std::int64_t>() < low || field->get<std::int64_t>() > high) {
-      fail(std::string("'") + name + "' is not a whole number from " + std::to_string(low) +
-           " to " + std::to_string(high));
-      return 0;
-    }
-    return field->get<std::int64_t>();
-  }
-  float real(const char* name) {
-    const Json* field = find(name);
-    if (field == nullptr) return 0;
-    const auto value = field->is_number() ? static_cast<float>(field->get<double>()) : NAN;
-    if (!std::isfinite(value)) fail(std::string("'") + name + "' is not a finite number");
-    return value;
-  }
-  bool flag(const char* name) {
-    const Json* field = find(name);
-    if (field == nullptr) return false;
-    if (!field->is_boolean()) {
-      fail(std::string("'") + name + "' is not true or false");
-      return false;
-    }
-    return field->get<bool>();
-  }
-  std::string text(const char* name, std::size_t limit) {
-    const Json* field = find(name);
-    if (field == nullptr) return {};
-    if (!field->is_string() || !printable_name(field->get_ref<const std::string&>(), limit)) {
-      fail(std::string("'") + name + "' is not a text of 1 to " + std::to_string(limit) +
-           " printable bytes");
-      return {};
-    }
-    return field->get<std::string>();
-  }
-  const Json& list(const char* name, std::size_t limit) {
-    static const Json kNone = Json::array();
-    const Json* field = find(name);
-    if (field == nullptr) return kNone;
-    if (!field->is_array() || field->size() > limit) {
-      fail(std::string("'") + name + "' is not a list of at most " + std::to_string(limit));
-      return kNone;
-    }
-    return *field;
-  }
-  std::string place(const char* name, std::size_t index) const {
-    return where_ + "." + name + "[" + std::to_string(index) + "]";
-  }
-  void fail(const std::string& what) {
-    if (status_.ok()) status_ = invalid_argument(where_ + " " + what);
-  }
-
- private:
-  const Json& object_;
-  std::string where_;
-  Status& status_;
-};
-
-std::vector<Channel> channels_of(Fields& fields, const char* name, std::size_t limit,
+std::vector<Channel> channels_of(JsonFields& fields, const char* name, std::size_t limit,
                                  Status& status) {
   std::vector<Channel> channels;
   const Json& list = fields.list(name, limit);
   for (std::size_t i = 0; i < list.size() && status.ok(); ++i) {
-    Fields item(list[i], fields.place(name, i), status);
+    JsonFields item(list[i], fields.place(name, i), status);
     Channel channel;
     channel.name = item.text("name", kLongestName);
     channel.unit = item.text("unit", kLongestUnit);
@@ -145,7 +67,7 @@ std::vector<Channel> channels_of(Fields& fields, const char* name, std::size_t l
 
 RobotSpec spec_of(const Json& object, Status& status) {
   RobotSpec spec;
-  Fields fields(object, "hello.robot", status);
+  JsonFields fields(object, "hello.robot", status);
   spec.id = fields.text("id", kLongestName);
   spec.control_period =
       Duration(fields.number("control_period_ns", 1, kLongestControlPeriod.count()));
@@ -153,9 +75,9 @@ RobotSpec spec_of(const Json& object, Status& status) {
   spec.observation.proprioception = channels_of(fields, "proprioception", kMaxChannels, status);
   spec.observation.object_state = channels_of(fields, "object_state", kMaxChannels, status);
   spec.action.channels = channels_of(fields, "action", kMaxActionChannels, status);
-  const Json& cameras = fields.list("cameras", kMaxCameras);
+  const Json& cameras = fields.list("cameras", kMaxWireCameras);
   for (std::size_t i = 0; i < cameras.size() && status.ok(); ++i) {
-    Fields item(cameras[i], fields.place("cameras", i), status);
+    JsonFields item(cameras[i], fields.place("cameras", i), status);
     CameraSpec camera;
     camera.name = item.text("name", kLongestName);
     camera.width = static_cast<int>(item.number("width", 1, kMaxPixels));
@@ -172,9 +94,9 @@ Result<RobotHello> hello_of(std::string_view text) {
   if (json.is_discarded()) return invalid_argument("hello is not JSON");
   Status status;
   RobotHello hello;
-  Fields fields(json, "hello", status);
+  JsonFields fields(json, "hello", status);
   if (const Json* versions = fields.find("protocol")) {
-    Fields range(*versions, "hello.protocol", status);
+    JsonFields range(*versions, "hello.protocol", status);
     hello.min_version = static_cast<int>(range.number("min", 1, 255));
     hello.max_version = static_cast<int>(range.number("max", 1, 255));
   }
@@ -234,7 +156,7 @@ RobotObservation observation_of(WireReader& in) {
   in.require(flags < 8, "an unknown flag is set");
   in.require(proprioception <= kMaxChannels && object_state <= kMaxChannels,
              "an observation has too many channels");
-  in.require(frames <= kMaxCameras, "an observation has too many frames");
+  in.require(frames <= kMaxWireCameras, "an observation has too many frames");
   m.success = (flags & kSuccess) != 0;
   m.estopped = (flags & kEstopped) != 0;
   m.holding = (flags & kHolding) != 0;
@@ -250,7 +172,7 @@ RobotObservation observation_of(WireReader& in) {
     in.require(frame.captured <= m.sent && m.sent - frame.captured <= kOldest,
                "a frame was not captured within the 60 s before it was sent");
     const std::size_t size = in.u32();
-    in.require(frame.camera < kMaxCameras, "a frame is of no camera");
+    in.require(frame.camera < kMaxWireCameras, "a frame is of no camera");
     in.require(frame.width > 0 && frame.height > 0 && frame.width <= kMaxPixels &&
                    frame.height <= kMaxPixels,
                "a frame has no size");
@@ -405,7 +327,7 @@ Status encode(const RobotObservation& m, std::uint32_t session, WireBytes& out) 
   std::size_t frame_bytes = 0;
   for (const CameraFrame& frame : m.frames) frame_bytes += frame.jpeg.size() + 32;
   if (m.proprioception.size() > kMaxChannels || m.object_state.size() > kMaxChannels ||
-      m.frames.size() > kMaxCameras) {
+      m.frames.size() > kMaxWireCameras) {
     return invalid_argument("an observation has too many channels or frames");
   }
   if (frame_bytes > kMaxRobotMessage - 4096) {
@@ -523,7 +445,7 @@ Status validate(const RobotSpec& spec) {
   NUDGE_TRY(validate_channels(spec.observation.proprioception, kMaxChannels, "proprioception"));
   NUDGE_TRY(validate_channels(spec.observation.object_state, kMaxChannels, "object_state"));
   NUDGE_TRY(validate_channels(spec.action.channels, kMaxActionChannels, "action"));
-  if (spec.observation.cameras.size() > kMaxCameras) {
+  if (spec.observation.cameras.size() > kMaxWireCameras) {
     return invalid_argument("a robot may have at most 16 cameras");
   }
   for (const CameraSpec& camera : spec.observation.cameras) {

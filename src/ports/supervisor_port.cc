@@ -149,8 +149,10 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
   }
   const std::string_view wanted = request.path == "/api/v1/feedback" ? "POST" : "GET";
   if (request.method != wanted) {
-    return respond(problem(405, to_string(Code::kInvalidArgument),
-                           request.path + " is had by " + std::string(wanted)));
+    HttpResponse wrong = problem(405, to_string(Code::kInvalidArgument),
+                                 request.path + " is had by " + std::string(wanted));
+    wrong.allow = wanted == "GET" ? "GET, HEAD" : "POST";
+    return respond(std::move(wrong));
   }
   if (wanted == "POST") return take_feedback(request, std::move(respond));
   respond(answer(request));
@@ -322,6 +324,9 @@ void SupervisorPort::on_text(ConnectionId connection, const std::string& text) {
   if (at == viewers_.end()) return;
   Viewer& viewer = at->second;
   if (may_be_stop(text) && !stop_allowed(viewer)) {
+    // The last thing that is taken from this connection, if it is a STOP indeed.
+    auto last = parse_client_message(text, viewer.actor);
+    if (last.ok() && is<Stop>(*last)) take(connection, viewer, *std::move(last));
     return sink_->close(connection, kPolicyViolation, "more messages a second than are allowed");
   }
   if (json_depth(text, kMaxSupervisorDepth) > kMaxSupervisorDepth) {

@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;  // `type` comes first, as in the document
 // ---- reading ------------------------------------------------------------------------------------
 
 constexpr std::size_t kMaxChannels = 64;
-constexpr std::size_t kMaxCameras = 16;
+constexpr std::size_t kMaxWireCameras = 16;
 constexpr std::size_t kMaxName = 64;
 
 // Takes the fields that a message needs; the first bad one is remembered. Unlike replay's reader it
@@ -133,7 +133,7 @@ JogCommand read_jog(Fields& fields) {
 }
 
 Status read_cameras(Fields& fields, FramesWanted& out) {
-  if (const nlohmann::json* cameras = fields.list("cameras", kMaxCameras)) {
+  if (const nlohmann::json* cameras = fields.list("cameras", kMaxWireCameras)) {
     for (const nlohmann::json& camera : *cameras) {
       if (!camera.is_string() || camera.get_ref<const std::string&>().size() > kMaxName) {
         fields.fail("cameras", "has an entry that is not a camera's name");
@@ -483,46 +483,47 @@ std::string encode_status(const StatusView& view, bool mine) {
   // A thumb that is up is not a command that was refused.
   refused -= now.refused_commands[static_cast<std::size_t>(CommandRefusal::kDeadManUp)];
   const Json holder = now.lease.holder ? actor_json(*now.lease.holder) : Json(nullptr);
-  return text_of({{"type", "status"},
-                  {"tick", now.tick},
-                  {"state", to_string(now.state)},
-                  {"why", now.cause},
-                  {"why_text", why_text(now.state, now.cause)},
-                  {"lease", {{"epoch", now.lease.epoch}, {"holder", holder}, {"mine", mine}}},
-                  {"source", name_of(now.source)},
-                  {"proposed", numbers(now.proposed)},
-                  {"requested", numbers(now.requested)},
-                  {"executed", numbers(now.executed)},
-                  {"clamped", now.clamped},
-                  {"proprioception", numbers(now.observation.proprioception)},
-                  {"episode",
-                   {{"id", now.episode},
-                    {"step", now.policy_step},
-                    {"autonomous", now.autonomous},
-                    {"limit", now.step_limit},
-                    {"seconds", rounded(seconds(now.episode_length))},
-                    {"instruction", now.instruction},
-                    {"takeovers", now.takeovers},
-                    {"human_seconds", rounded(seconds(now.human))}}},
-                  {"weights",
-                   {{"playing", now.playing},
-                    {"live", view.history.live()},
-                    {"kind", live == weights.rend() ? std::string_view() : name_of(live->kind)},
-                    {"confirmed", view.history.confirmed()}}},
-                  {"learning",
-                   {{"state", view.learning.state},
-                    {"detail", view.learning.detail},
-                    {"round", view.learning.round},
-                    {"done", view.learning.done},
-                    {"total", view.learning.total}}},
-                  {"recording", view.recording},
-                  {"robot_age_ms", rounded(1e3 * seconds(now.now - now.observation.time))},
-                  {"robot_trouble", now.robot_trouble},
-                  {"fault", now.fault},
-                  {"missed_ticks", now.missed_ticks},
-                  {"lost_steps", now.lost_steps},
-                  {"refused_commands", refused},
-                  {"viewers", view.viewers}});
+  return text_of(
+      {{"type", "status"},
+       {"tick", now.tick},
+       {"state", to_string(now.state)},
+       {"why", now.cause},
+       {"why_text", why_text(now.state, now.cause)},
+       {"lease", {{"epoch", now.lease.epoch}, {"holder", holder}, {"mine", mine}}},
+       {"source", name_of(now.source)},
+       {"proposed", numbers(now.proposed)},
+       {"requested", numbers(now.requested)},
+       {"executed", numbers(now.executed)},
+       {"clamped", now.clamped},
+       {"proprioception", numbers(now.observation.proprioception)},
+       {"episode",
+        {{"id", now.episode},
+         {"step", now.policy_step},
+         {"autonomous", now.autonomous},
+         {"limit", now.step_limit},
+         {"seconds", rounded(seconds(now.episode_length))},
+         {"instruction", now.instruction},
+         {"takeovers", now.takeovers},
+         {"human_seconds", rounded(seconds(now.human))}}},
+       {"weights",
+        {{"playing", now.playing},
+         {"live", view.history.live()},
+         {"kind", live == weights.rend() ? std::string_view() : name_of(live->kind)},
+         {"confirmed", view.history.confirmed()}}},
+       {"learning",
+        {{"state", view.learning.state},
+         {"detail", view.learning.detail},
+         {"round", view.learning.round},
+         {"done", view.learning.done},
+         {"total", view.learning.total}}},
+       {"recording", view.recording},
+       {"robot_age_ms", rounded(std::max(0.0, 1e3 * seconds(now.now - now.observation.time)))},
+       {"robot_trouble", now.robot_trouble},
+       {"fault", now.fault},
+       {"missed_ticks", now.missed_ticks},
+       {"lost_steps", now.lost_steps},
+       {"refused_commands", refused},
+       {"viewers", view.viewers}});
 }
 
 bool is_shown(const Event& event) {

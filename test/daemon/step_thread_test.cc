@@ -182,6 +182,21 @@ TEST_F(StepThreadTest, AnEpisodeThatStandsStillForTooLongIsOverAndNoneFollows) {
   EXPECT_EQ(snapshot_.episode, 0u);
 }
 
+TEST_F(StepThreadTest, ARobotThatPeopleResetHoldsAtTheEndOfEachEpisode) {
+  StepThreadOptions options;
+  options.continuous = false;
+  make(options);
+  start_policy();
+  tick(70);
+  EXPECT_EQ(ended().size(), 1u);
+  EXPECT_EQ(begun().size(), 1u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  act(HandBack{});
+  tick(4);
+  EXPECT_EQ(begun().size(), 2u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
 TEST_F(StepThreadTest, StopReachesTheRobotWithinATick) {
   start_policy();
   ++links_->stop_presses;
@@ -211,9 +226,12 @@ TEST_F(StepThreadTest, WhatAFullQueueRefusedIsCountedAndItsRecordsComeLater) {
   }
   std::vector<WriterItem> items;
   links_->writer.try_take_all(items);
+  std::uint32_t lost = 0;
+  for (const WriterItem& item : items) {
+    if (const auto* report = std::get_if<StepReport>(&item)) lost += report->lost;
+  }
   reports_.clear();
   tick(20);
-  std::uint32_t lost = 0;
   for (const StepReport& report : reports_) lost += report.lost;
   EXPECT_GT(lost, 0u);
   EXPECT_EQ(snapshot_.lost_steps, lost);

@@ -543,6 +543,15 @@ TEST_F(SupervisorPortTest, BoundsWhatOnlyLooksLikeAStop) {
   EXPECT_EQ(sent_.closed.count(2), 0u);
 }
 
+TEST_F(SupervisorPortTest, StopsEvenWithTheMessageThatItClosesFor) {
+  open(1);
+  for (int i = 0; i < 20; ++i) port_.on_text(1, R"({"type":"hold","id":"a","x":"stop"})");
+  port_.on_text(1, R"({"type":"stop"})");
+  EXPECT_EQ(sent_.closed[1], 1008);
+  ASSERT_EQ(desk_.feedback.size(), 21u);
+  EXPECT_TRUE(std::holds_alternative<Stop>(desk_.feedback.back().body));
+}
+
 TEST_F(SupervisorPortTest, RefillsTheAllowanceOfStops) {
   open(1);
   for (int i = 0; i < 100; ++i) {

@@ -50,6 +50,16 @@ class Layers(unittest.TestCase):
         for path, header in refused:
             self.assertTrue(wrong(path, f"#include <{header}>"), f"{path} {header}")
 
+    def test_clients_bring_nothing_heavy_along(self):
+        for path in ("src/client/robot_client.cc", "src/ports/frame.cc", "src/ports/robot_wire.cc"):
+            self.assertFalse(wrong(path, "#include <nlohmann/json.hpp>"), path)
+            self.assertTrue(wrong(path, "#include <boost/asio.hpp>"), path)
+            self.assertTrue(wrong(path, "#include <sodium.h>"), path)
+        self.assertFalse(wrong("src/client/a.cc", '#include "src/ports/teleop_wire.h"'))
+        self.assertFalse(wrong("src/client/a.cc", '#include "feedback/message.h"'))
+        self.assertTrue(wrong("src/client/a.cc", '#include "src/ports/robot_port.h"'))
+        self.assertTrue(wrong("src/client/a.cc", '#include "src/loop/controller.h"'))
+
     def test_modules_own_no_thread_mutex_socket_or_clock(self):
         for line in ("#include <thread>", "#include <mutex>", "#include <sys/socket.h>",
                      "auto t = std::chrono::steady_clock::now();", "std::random_device device;"):

@@ -1,0 +1,153 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "policy/folder.h"
+#include "src/cli/exit_code.h"
+#include "src/client/teleop_client.h"
+#include "src/commands/command.h"
+#include "src/commands/stop_signal.h"
+#include "src/learning/settings.h"
+#include "src/loop/clock.h"
+#include "src/loop/supervisor_seat.h"
+#include "src/ports/access.h"
+
+namespace nudge {
+namespace {
+
+constexpr Duration kPatience = std::chrono::milliseconds(100);
+constexpr const char* kKitchen = "kitchen";
+
+struct SuperviseFlags {
+  std::string state;
+  std::uint16_t port = 0;  // 0: as configured
+};
+
+// The scripted person at the teleop port. It drives and labels like one, and yields to any: where
+// somebody else holds the robot, or has stopped it, it only looks.
+class ScriptedPerson {
+ public:
+  ScriptedPerson(TeleopClient& client, const Config& config, const std::string& session)
+      : client_(client),
+        supervisor_(options(config)),
+        seat_(supervisor_, kKitchen, client.welcome().name, session) {}
+
+  void see(const TeleopState& state) {
+    const bool mine = state.mine;
+    if (state.episode != episode_) {
+      // One that was given up (none follows at once) is nobody's success or failure.
+      if (episode_ != 0 && state.episode != 0) {
+        send(seat_.label_late(episode_,
+                              state.last_success ? LabelValue::kSuccess : LabelValue::kFailure));
+      }
+      episode_ = state.episode;
+      seat_.begin_episode(episode_);
+    }
+    const bool for_us = state.state == AuthorityState::kAuto || mine;
+    if (episode_ == 0 || !for_us) {
+      watching_ = false;
+      return;
+    }
+    // After a pause that somebody else made, standing still is not a stall yet.
+    if (!watching_ && seat_.label() == LabelValue::kNone) seat_.begin_episode(episode_);
+    watching_ = true;
+    Observation observation;
+    observation.time = state.observed;
+    observation.proprioception = state.proprioception;
+    observation.object_state = state.object_state;
+    // Labels come late, by the episode's number: "the newest" may be the next one when they arrive.
+    observation.success = false;
+    SeatView view;
+    view.state = state.state;
+    if (mine) view.holder = Actor{.name = client_.welcome().name, .role = Role::kScript};
+    view.epoch = state.epoch;
+    view.tick = state.tick;
+    view.now = steady_now();
+    for (FeedbackMessage& message : seat_.look(observation, view)) send(std::move(message));
+  }
+
+ private:
+  static SupervisorOptions options(const Config& config) {
+    SupervisorOptions options;
+    options.stall = from_seconds(config.demo.stall_s);
+    options.minimum_drive = from_seconds(config.demo.min_drive_s);
+    options.drive_progress = config.demo.min_progress;
+    options.time_limit_steps = UINT32_MAX;  // the daemon ends episodes
+    return options;
+  }
+
+  void send(std::optional<FeedbackMessage> message) {
+    if (!message) return;
+    // What does not go out is asked for again by the seat, or is a jog that a newer one replaces.
+    const auto* jog = std::get_if<JogCommand>(&message->body);
+    (void)(jog != nullptr ? client_.send_jog(*jog) : client_.send_feedback(*message));
+  }
+
+  TeleopClient& client_;
+  ScriptedSupervisor supervisor_;
+  SupervisorSeat seat_;
+  EpisodeId episode_ = 0;
+  bool watching_ = false;
+};
+
+int run_supervise(const Program& program, const SuperviseFlags& flags) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  const Result<std::string> state = state_folder(program, flags.state);
+  if (!state.ok()) return fail(state.status());
+  const std::string folder_path = *state + "/run";
+  std::error_code error;
+  if (!std::filesystem::exists(folder_path + "/" + kTokensFile, error)) {
+    return fail(not_found("there are no tokens in " + folder_path +
+                          "; start 'nudge run' with the same --state first"));
+  }
+  Result<std::unique_ptr<Folder>> folder = open_folder(folder_path);
+  if (!folder.ok()) return fail(folder.status());
+  const Result<Access> access = Access::load_or_create(**folder);
+  if (!access.ok()) return fail(access.status());
+
+  const std::atomic<bool>& stop = stop_on_signal();
+  TeleopClientOptions options;
+  const auto port =
+      flags.port != 0 ? flags.port : static_cast<std::uint16_t>(loaded->config.ports.teleop);
+  options.endpoint = "tcp://127.0.0.1:" + std::to_string(port);
+  options.program = "nudge supervise";
+  options.name = "scripted-supervisor";
+  options.token = access->token(Role::kScript);
+  options.robot = kKitchen;
+  Result<std::unique_ptr<TeleopClient>> client = TeleopClient::connect(options);
+  if (!client.ok()) return fail(client.status());
+
+  // Ids must not repeat over restarts; wall time is only a name here.
+  std::string session = "script-" + std::to_string(wall_now().time_since_epoch().count());
+  std::string name = (*client)->welcome().name;
+  auto person = std::make_unique<ScriptedPerson>(**client, loaded->config, session);
+  std::uint32_t sessions = 0;
+  while (!stop && (*client)->refused().ok()) {
+    const std::optional<TeleopState> seen = (*client)->receive(kPatience);
+    if ((*client)->welcome().name != name) {
+      // A new connection: another name, and whatever was held is lost.
+      name = (*client)->welcome().name;
+      person = std::make_unique<ScriptedPerson>(**client, loaded->config,
+                                                session + "-" + std::to_string(++sessions));
+    }
+    if (seen) person->see(*seen);
+    (void)(*client)->take_acks();
+  }
+  return (*client)->refused().ok() ? kExitOk : fail((*client)->refused());
+}
+
+}  // namespace
+
+void add_supervise_command(Program& program) {
+  CLI::App* command = program.app.add_subcommand(
+      "supervise", "A scripted supervisor for the simulated kitchen, at the teleop port");
+  auto flags = std::make_shared<SuperviseFlags>();
+  command->add_option("--state", flags->state,
+                      "State folder of the daemon, for its token; by default state.dir");
+  command->add_option("--port", flags->port, "Teleop port, instead of ports.teleop");
+  command->callback([&program, flags] {
+    program.run = [&program, flags] { return run_supervise(program, *flags); };
+  });
+}
+
+}  // namespace nudge

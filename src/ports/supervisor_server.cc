@@ -1,0 +1,56 @@
+#include "src/ports/supervisor_server.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nudge {
+
+class SupervisorServer::Sink final : public LiveSink {
+ public:
+  // The server asks its handler nothing before the loop runs.
+  void set(HttpServer& server) { server_ = &server; }
+
+  bool send(ConnectionId connection, std::string text) override {
+    return server_->send(connection, std::move(text));
+  }
+  void offer(ConnectionId connection, std::uint32_t channel,
+             std::vector<std::uint8_t> bytes) override {
+    server_->offer(connection, channel, std::move(bytes));
+  }
+  void close(ConnectionId connection, std::uint16_t code, std::string_view reason) override {
+    server_->close(connection, code, reason);
+  }
+  HttpCounters counters() const override { return server_->counters(); }
+
+ private:
+  HttpServer* server_ = nullptr;
+};
+
+SupervisorServer::SupervisorServer() = default;
+SupervisorServer::~SupervisorServer() = default;
+
+Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& loop,
+                                                                   const HttpServerOptions& http,
+                                                                   SupervisorPortOptions options,
+                                                                   const Access& access,
+                                                                   Desk& desk) {
+  std::unique_ptr<SupervisorServer> all(new SupervisorServer());
+  all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
+  all->sink_ = std::make_unique<Sink>();
+  all->port_->attach(*all->sink_);
+  auto server = HttpServer::listen(
+      loop, http, [&access](std::string_view token) { return access.who_is(token); },
+      SupervisorPort::may_be_stop, *all->port_);
+  if (!server.ok()) return server.status();
+  all->server_ = *std::move(server);
+  all->sink_->set(*all->server_);
+  return all;
+}
+
+std::uint16_t SupervisorServer::port() const { return server_->port(); }
+DeskListener& SupervisorServer::listener() { return *port_; }
+HttpCounters SupervisorServer::counters() const { return server_->counters(); }
+
+}  // namespace nudge

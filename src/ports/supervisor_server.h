@@ -1,0 +1,39 @@
+// The supervisor's port, whole: HTTP server, tokens, and what its messages mean.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "nudge/status.h"
+#include "src/ports/access.h"
+#include "src/ports/desk.h"
+#include "src/ports/event_loop.h"
+#include "src/ports/http_server.h"
+#include "src/ports/supervisor_port.h"
+
+namespace nudge {
+
+// Lives on the loop's thread, as HttpServer does.
+class SupervisorServer {
+ public:
+  // Errors of HttpServer::listen(). `loop`, `access` and `desk` must outlive it.
+  static Result<std::unique_ptr<SupervisorServer>> listen(EventLoop& loop,
+                                                          const HttpServerOptions& http,
+                                                          SupervisorPortOptions options,
+                                                          const Access& access, Desk& desk);
+  ~SupervisorServer();
+
+  std::uint16_t port() const;
+  DeskListener& listener();
+  HttpCounters counters() const;
+
+ private:
+  class Sink;
+  SupervisorServer();
+  // In this order: the server closes its connections first, and the port hears of it.
+  std::unique_ptr<SupervisorPort> port_;
+  std::unique_ptr<Sink> sink_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace nudge
