@@ -22,6 +22,7 @@ export interface LinkOptions {
 const pingMs = 250;
 const silentMs = 600; // a status comes every 50 ms
 const deadMs = 3000; // then the connection is given up
+const helloMs = 10_000; // or if no hello comes
 
 const closeReasons: Record<number, string> = {
   1008: "The daemon closed the link: this page broke one of its rules.",
@@ -104,7 +105,7 @@ export class LiveLink {
     if (this.#socket === undefined) return;
     const now = performance.now();
     const quiet = now - this.#heard;
-    if (quiet > deadMs) {
+    if (quiet > (this.#greeted ? deadMs : helloMs)) {
       // A half-open connection would take minutes to be noticed by the system.
       const socket = this.#socket;
       this.#closed(1006, "");

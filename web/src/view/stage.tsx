@@ -29,7 +29,7 @@ function Banners(): JSX.Element {
       {learning === "stale" && (
         <p class="banner warn"><b>NOT LEARNING</b> <span>{detail || "The learner has been gone for a minute."}</span></p>
       )}
-      {fault !== "" && <p class="banner warn"><b>FAULT</b> <span>{fault}</span></p>}
+      {fault !== "" && <p class="banner warn"><b>DETAIL</b> <span>{fault}</span></p>}
       {trouble !== "" && trouble !== fault && <p class="banner warn"><b>ROBOT</b> <span>{trouble}</span></p>}
     </div>
   );
