@@ -34,7 +34,16 @@ class FakeDaemon {
   void open(const std::string& endpoint) {
     socket_ = zmq::socket_t(context_, zmq::socket_type::router);
     socket_.set(zmq::sockopt::linger, 0);
-    socket_.bind(endpoint);
+    // ZeroMQ closes sockets behind one's back: a port is free a moment after close().
+    for (int i = 0; i < 500; ++i) {
+      try {
+        socket_.bind(endpoint);
+        break;
+      } catch (const zmq::error_t& error) {
+        if (error.num() != EADDRINUSE || i == 499) throw;
+        std::this_thread::sleep_for(milliseconds(10));
+      }
+    }
     endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
   }
   void close() { socket_.close(); }
