@@ -238,10 +238,13 @@ TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
   open({.silence = milliseconds(100)});
   RobotProcess process(number);
   std::atomic<bool> inside{false}, finish{false};
-  process.robot.on_reset = [&] {
-    inside = true;
-    while (!finish) std::this_thread::sleep_for(milliseconds(1));
-  };
+  process.robot.read([&] {
+    process.robot.on_reset = [&] {
+      inside = true;
+      while (!finish) std::this_thread::sleep_for(milliseconds(1));
+    };
+    return 0;
+  });
   const auto robot = remote();
   ASSERT_TRUE(robot->reset(1).ok());
   ASSERT_TRUE(eventually([&] { return inside.load(); }));
