@@ -31,7 +31,9 @@ class RecordingRobot final : public Robot {
 
   const RobotSpec& spec() const override { return spec_; }
   Status reset(std::uint64_t seed) override {
-    if (const auto before = read([&] { return on_reset; })) before();
+    std::function<void()> before;
+    note([&] { before = on_reset; });
+    if (before) before();
     note([&] { resets.push_back(seed); });
     return {};
   }
