@@ -293,7 +293,11 @@ Status Log::State::load_counters() {
                  "coalesce(last_sequence, 0) FROM (SELECT max(first_sequence), last_sequence FROM "
                  "runs)))"));
   appended = durable;
-  NUDGE_TRY(load(last_episode, "SELECT coalesce(max(episode), 0) FROM segments"));
+  // Also episodes that were never recorded, but labelled: their number is taken.
+  NUDGE_TRY(load(last_episode,
+                 "SELECT max((SELECT coalesce(max(episode), 0) FROM segments), (SELECT "
+                 "coalesce(max(episode), 0) FROM events), (SELECT coalesce(max(subject), 0) FROM "
+                 "events WHERE kind IN ('label', 'steps_discarded')))"));
   NUDGE_TRY(
       load(last_span, "SELECT coalesce(max(subject), 0) FROM events WHERE kind = 'span_opened'"));
   NUDGE_TRY(load(last_weights,

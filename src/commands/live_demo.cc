@@ -51,6 +51,7 @@ LearnerProcessOptions supervisor_process(const Program& program, const LiveDemoO
   process.command = {
       program.self_path, "supervise",          "--state",  options.state_folder,
       "--port",          std::to_string(port), "--config", options.state_folder + "/config.toml"};
+  process.name = "the scripted supervisor";
   process.nice = 0;
   process.log_file = options.state_folder + "/supervisor.log";
   return process;
@@ -113,7 +114,7 @@ int run_live_demo(const Program& program, const LiveDemoOptions& options) {
   LearnerProcess supervisor(supervisor_process(program, options, (*daemon)->teleop_port()));
   while (!stop) {
     if (const Status kept = supervisor.keep_alive(steady_now()); !kept.ok()) {
-      std::fprintf(stderr, "note: the scripted supervisor ended: %s\n", kept.message().c_str());
+      std::fprintf(stderr, "note: %s\n", kept.message().c_str());
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

@@ -29,11 +29,12 @@ int run_robot(const Program& program, std::uint16_t port_flag) {
   const Status served = (*client)->run(stop);
   (*robot)->stop();
   const RobotClientStats stats = (*client)->stats();
-  std::fprintf(stderr,
-               "nudge robot: %llu actions applied, %llu refused as stale, held by itself %llu times\n",
-               static_cast<unsigned long long>(stats.actions),
-               static_cast<unsigned long long>(stats.stale_actions),
-               static_cast<unsigned long long>(stats.own_holds));
+  std::fprintf(
+      stderr,
+      "nudge robot: %llu actions applied, %llu refused as stale, held by itself %llu times\n",
+      static_cast<unsigned long long>(stats.actions),
+      static_cast<unsigned long long>(stats.stale_actions),
+      static_cast<unsigned long long>(stats.own_holds));
   return served.ok() ? kExitOk : fail(served);
 }
 

@@ -42,7 +42,8 @@ class ScriptedPerson {
       episode_ = state.episode;
       seat_.begin_episode(episode_);
     }
-    const bool for_us = state.state == AuthorityState::kAuto || mine;
+    // Also where the policy was cut: it waits for help. Where a person made it hold, it is theirs.
+    const bool for_us = state.state == AuthorityState::kAuto || state.policy_cut || mine;
     if (episode_ == 0 || !for_us) {
       watching_ = false;
       return;

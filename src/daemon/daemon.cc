@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include <filesystem>
+#include <future>
 #include <thread>
 
 #include "src/daemon/front_desk.h"
@@ -25,7 +25,7 @@ const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
-Status fold_log(Log& log, Succession& succession, History& history) {
+Status fold_log(Log& log, Succession& succession, History& history, SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -34,7 +34,10 @@ Status fold_log(Log& log, Succession& succession, History& history) {
     }
     for (const FeedItem& item : *items) {
       NUDGE_TRY(succession.fold(item));
-      if (const auto* event = std::get_if<Event>(&item)) history.apply(*event);
+      const auto* event = std::get_if<Event>(&item);
+      if (event == nullptr) continue;
+      history.apply(*event);
+      if (const auto* span = std::get_if<SpanOpened>(&event->payload)) newest_span = span->span;
     }
   }
   return {};
@@ -158,7 +161,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.links.writer.push_reserved(WriterItem(RecordWanted{
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
   History history;
-  NUDGE_TRY(fold_log(*p.log, *succession, history));
+  SpanId newest_span = 0;
+  NUDGE_TRY(fold_log(*p.log, *succession, history, newest_span));
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -183,8 +187,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
-  Result<std::unique_ptr<FrontDesk>> desk =
-      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1);
+  Result<std::unique_ptr<FrontDesk>> desk = FrontDesk::make(
+      robot, p.links, loop, std::move(info), std::move(history), next_episode - 1, newest_span);
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 
@@ -269,12 +273,17 @@ Status Daemon::start() {
 void Daemon::stop() {
   Parts& p = *parts_;
   if (!std::exchange(p.started, false)) return;
-  // People first, then the robot, then what they have left behind.
+  // The robot first, while the io thread still reaches one that is remote and people's STOP; then
+  // people, then what all of them have left behind.
+  p.watchdog->stop();
+  p.step->stop();
+  std::promise<void> flushed;
+  const std::shared_ptr<void> soon =
+      p.loop->after(std::chrono::milliseconds(50), [&flushed] { flushed.set_value(); });
+  (void)flushed.get_future().wait_for(std::chrono::seconds(1));
   p.loop->stop();
   if (p.io.joinable()) p.io.join();
   p.desk->stop();
-  p.watchdog->stop();
-  p.step->stop();
   p.inference->stop();
   p.gate->stop();
   p.links.writer.close();

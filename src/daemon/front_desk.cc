@@ -23,9 +23,9 @@ Ack refusal(const std::string& id, Status status) {
 
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
                                                    DeskInfo info, History history,
-                                                   EpisodeId newest_episode) {
-  std::unique_ptr<FrontDesk> desk(
-      new FrontDesk(robot, links, loop, std::move(info), std::move(history), newest_episode));
+                                                   EpisodeId newest_episode, SpanId newest_span) {
+  std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
+                                                std::move(history), newest_episode, newest_span));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
@@ -36,13 +36,14 @@ Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, E
 }
 
 FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode)
+                     EpisodeId newest_episode, SpanId newest_span)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
       history_(std::move(history)),
       newest_episode_(newest_episode),
+      newest_span_(newest_span),
       alive_(std::make_shared<int>(0)) {
   frames_.resize(info_.robot.observation.cameras.size());
 }
@@ -171,10 +172,14 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
     return;
   }
   for (FeedbackRecord& record : handled.records) {
+    std::optional<std::string> instruction;
     if (const auto* changed = std::get_if<InstructionChanged>(&record.payload)) {
-      links_.instruction.put(changed->instruction);
+      instruction = changed->instruction;
     }
-    if (links_.writer.push_reserved(WriterItem(std::move(record)))) continue;
+    if (links_.writer.push_reserved(WriterItem(std::move(record)))) {
+      if (instruction) links_.instruction.put(*std::move(instruction));
+      continue;
+    }
     const Status full = resource_exhausted("the log does not keep up; send it again");
     if (const std::optional<Ack> ack = broker_->on_not_stored(id, full)) answer(*ack);
     return;

@@ -22,7 +22,7 @@ class FrontDesk final : public Desk {
   // Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, History history,
-                                                 EpisodeId newest_episode);
+                                                 EpisodeId newest_episode, SpanId newest_span);
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
@@ -43,7 +43,7 @@ class FrontDesk final : public Desk {
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-            EpisodeId newest_episode);
+            EpisodeId newest_episode, SpanId newest_span);
   void look();
   void take_notices();
   void answer(const Ack& ack);

@@ -59,6 +59,9 @@ void GateThread::run() {
            links_.writer.push_reserved(WriterItem(std::move(untold_.front())))) {
       untold_.pop_front();
     }
+    while (!unanswered_.empty() && links_.gate_answers.try_push(std::move(unanswered_.front()))) {
+      unanswered_.pop_front();
+    }
     // What is in use until now is freed here, off the inference thread.
     links_.heads.collect();
     Result<std::optional<LoadedHead>> back = succession_->heed();
@@ -140,7 +143,7 @@ void GateThread::act(const WeightsAct& act) {
           },
           [&](const ResumeLearning&) { return succession_->resume_learning(act.actor, id); }},
       act.message.body);
-  (void)links_.gate_answers.try_push({.id = id, .status = std::move(done)});
+  unanswered_.push_back({.id = id, .status = std::move(done)});
 }
 
 void GateThread::check(const Status& status) {

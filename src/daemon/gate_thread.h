@@ -47,8 +47,9 @@ class GateThread {
   Tell tell_;
   std::unique_ptr<Succession> succession_;
   std::vector<GateItem> items_;
-  std::deque<FeedItem> unfolded_;    // memory or disk were short
-  std::deque<RecordWanted> untold_;  // the writer's queue was full
+  std::deque<FeedItem> unfolded_;      // memory or disk were short
+  std::deque<GateAnswer> unanswered_;  // the io thread is behind
+  std::deque<RecordWanted> untold_;    // the writer's queue was full
   bool probes_stale_ = true;
   std::string trouble_;
   std::atomic<bool> stop_{false};

@@ -29,11 +29,6 @@ bool stands(AuthorityState state) {
          state == AuthorityState::kEstop;
 }
 
-bool starts_something(const AuthorityAct& act) {
-  return std::holds_alternative<HandBack>(act.body) ||
-         std::holds_alternative<TakeoverRequest>(act.body);
-}
-
 }  // namespace
 
 StepThread::StepThread(Robot& robot, std::unique_ptr<Controller> controller, Links& links,
@@ -78,7 +73,7 @@ void StepThread::stop() {
   if (!thread_.joinable()) return;
   thread_.join();
   robot_.hold();
-  if (episode_ != 0) end_episode(options_.clock(), EpisodeEnd::kAborted, /*next=*/false);
+  if (episode_ != 0) end_episode(options_.clock(), EpisodeEnd::kAborted);
 }
 
 void StepThread::run() {
@@ -140,8 +135,6 @@ void StepThread::tick(Instant now, Instant due) {
   if (std::exchange(hold_at_next_tick_, false)) {
     acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
   }
-  const bool starts = std::any_of(acts_.begin(), acts_.end(), starts_something);
-  if (episode_ == 0 && (begin_at_next_tick_ || starts)) begin_episode(now, report);
 
   if (failed_weights_ != 0 && links_.loaded != failed_weights_) failed_weights_ = 0;
   ControlInputs inputs;
@@ -155,8 +148,11 @@ void StepThread::tick(Instant now, Instant due) {
   if (decision.flush_policy) asked_ = false;
 
   count(outcome);
+  // Only once the authority has let somebody drive: a reset may move the robot.
+  if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
   if (!stands(decision.state)) moved_ = now;
-  ask_inference(now, outcome);
+  // What was observed before a reset says nothing about the scene after it.
+  if (!report.begun) ask_inference(now, outcome);
   publish(now, due, outcome);
 
   const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
@@ -172,14 +168,12 @@ void StepThread::tick(Instant now, Instant due) {
     this->report(std::move(report));
   }
   if (const std::optional<EpisodeEnd> over = episode_is_over(now, decision)) {
-    const bool driven = !stands(decision.state);
-    end_episode(now, *over, /*next=*/driven && options_.continuous);
-    hold_at_next_tick_ = driven && !options_.continuous;
+    end_episode(now, *over);
+    hold_at_next_tick_ = !options_.continuous;
   }
 }
 
 void StepThread::begin_episode(Instant now, StepReport& report) {
-  begin_at_next_tick_ = false;
   episode_ = options_.next_episode++;
   episode_begun_ = moved_ = now;
   autonomous_ = takeovers_ = steps_ = 0;
@@ -192,10 +186,11 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   report.begun = {.episode = episode_, .seed = seed, .instruction = options_.instruction};
 }
 
-void StepThread::end_episode(Instant now, EpisodeEnd reason, bool next) {
+void StepThread::end_episode(Instant now, EpisodeEnd reason) {
   StepReport report;
   report.moment = moment(now);
   report.decision.state = state_;
+  report.decision.stop_latched = state_ == AuthorityState::kEstop;
   report.decision.lease = controller_->authority().lease();
   // The last, unfinished step still belongs to the episode.
   report.finished = controller_->finish_step();
@@ -206,7 +201,6 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason, bool next) {
   episode_ = 0;
   controller_->begin_episode(0, now);
   asked_ = false;
-  begin_at_next_tick_ = next;
 }
 
 std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decision& decision) {
@@ -257,7 +251,14 @@ void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   request.episode = episode_;
   if (outcome.step_begun) request.step = controller_->policy_step();
   request.chunk = chunk;
-  if (!links_.requests.try_push(std::move(request))) return;  // its step is lost, and counted then
+  if (!links_.requests.try_push(std::move(request))) {
+    // The step goes into the log without them, rather than hold it up.
+    if (request.step) {
+      StepFeatures none{.episode = episode_, .step = *request.step, .features = {}, .images = {}};
+      (void)links_.writer.push_reserved(WriterItem(std::move(none)));
+    }
+    return;
+  }
   if (chunk) {
     asked_ = true;
     asked_at_ = now;
@@ -287,15 +288,23 @@ void StepThread::report(StepReport report) {
     return;
   }
   StepReport& kept = std::get<StepReport>(item);
-  kept.lost = 0;
+  if (kept.lost == 0) kept.lost_first = lost_first_;
+  kept.lost = lost_;
+  kept.lost_human = lost_human_;
   if (kept.finished) {
-    if (lost_ == 0) lost_first_ = kept.finished->policy_step;
-    ++lost_;
+    if (kept.lost == 0) kept.lost_first = kept.finished->policy_step;
+    ++kept.lost;
     ++lost_total_;
-    lost_human_ = lost_human_ || human;
+    kept.lost_human = kept.lost_human || human;
     kept.finished.reset();
   }
-  if (must && backlog_.size() < kMaxBacklog) backlog_.push_back(std::move(kept));
+  // What was lost before a report that must arrive is told with it, so that it belongs to its
+  // episode.
+  const bool waits = must && backlog_.size() < kMaxBacklog;
+  lost_first_ = kept.lost_first;
+  lost_ = waits ? 0 : kept.lost;
+  lost_human_ = !waits && kept.lost_human;
+  if (waits) backlog_.push_back(std::move(kept));
 }
 
 void StepThread::publish(Instant now, Instant due, const TickOutcome& outcome) {

@@ -49,7 +49,7 @@ class StepThread {
  private:
   void run();
   void begin_episode(Instant now, StepReport& report);
-  void end_episode(Instant now, EpisodeEnd reason, bool next);
+  void end_episode(Instant now, EpisodeEnd reason);
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);
   void ask_inference(Instant now, const TickOutcome& outcome);
   void count(const TickOutcome& outcome);
@@ -76,7 +76,7 @@ class StepThread {
   bool last_success_ = false;
   std::uint32_t autonomous_ = 0, takeovers_ = 0, steps_ = 0;
   Duration human_{};
-  bool begin_at_next_tick_ = false, hold_at_next_tick_ = false;
+  bool hold_at_next_tick_ = false;
 
   bool asked_ = false;  // a chunk is being computed
   Instant asked_at_{};

@@ -11,7 +11,7 @@ constexpr Duration kPatience = std::chrono::milliseconds(5);
 // Features are ready a millisecond after their step began; a step takes many. Later than this,
 // inference hangs, and the step is lost rather than the log held up.
 constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
-constexpr std::size_t kMaxOpenSteps = 64;
+constexpr std::size_t kMaxOpenSteps = 512;
 constexpr std::size_t kFeedBatch = 500;
 
 template <typename... F>
@@ -53,25 +53,29 @@ void WriterThread::start() {
 
 void WriterThread::stop() {
   stop_ = true;
-  if (!thread_.joinable()) return;
-  thread_.join();
-  turn(Duration::zero());
-  settle(/*all=*/true);
-  commit();
-  if (host_) host_->stop();
+  if (thread_.joinable()) thread_.join();
 }
 
 void WriterThread::run() {
   while (!stop_) turn(kPatience);
+  turn(Duration::zero());
+  settle(/*all=*/true);
+  write_latch();
+  commit();
+  // Here, since the learner dies with the thread that started it.
+  if (host_) host_->stop();
+}
+
+void WriterThread::write_latch() {
+  if (latch_.latched() == latch_wanted_) return;
+  check(latch_.set(latch_wanted_), "the STOP latch is not on disk");
 }
 
 void WriterThread::turn(Duration patience) {
   links_.writer.take_all(items_, patience);
   for (WriterItem& item : items_) take(item);
   settle(/*all=*/false);
-  if (latch_.latched() != latch_wanted_) {
-    check(latch_.set(latch_wanted_), "the STOP latch is not on disk");
-  }
+  write_latch();
   const Instant now = options_.clock();
   const LogStats stats = log_.stats();
   const bool pending = stats.appended != stats.durable;
@@ -93,19 +97,17 @@ void WriterThread::take(WriterItem& item) {
 }
 
 void WriterThread::take(StepReport& report) {
-  report.moment.weights = moment_.weights;
-  waiting_.push_back(std::move(report));
+  latch_wanted_ = report.decision.stop_latched;  // STOP waits for nothing
+  waiting_.push_back({.report = std::move(report), .came = options_.clock()});
   settle(/*all=*/false);
 }
 
 // Reports are recorded in order; one whose step has ended waits for the step's features.
 void WriterThread::settle(bool all) {
   while (!waiting_.empty()) {
-    const Instant now = options_.clock();
-    if (waiting_since_ == Instant{}) waiting_since_ = now;
-    const bool last_chance = all || now - waiting_since_ >= kFeaturesPatience;
-    if (!settle(waiting_.front(), last_chance)) return;
-    waiting_since_ = {};
+    Waiting& first = waiting_.front();
+    const bool last_chance = all || options_.clock() - first.came >= kFeaturesPatience;
+    if (!settle(first.report, last_chance)) return;
     waiting_.pop_front();
   }
 }
@@ -119,19 +121,23 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
     });
     if (mine == features_.end()) {
       if (!last_chance) return false;
-      recorder_.steps_lost(step.policy_step, 1, step.source == ControlSource::kHuman);
+      if (unrecorded_ == 0) {
+        recorder_.steps_lost(step.policy_step, 1, step.source == ControlSource::kHuman);
+      }
       report.finished.reset();
     } else {
       features = std::move(*mine);
       features_.erase(features_.begin(), mine + 1);
     }
   }
+  report.moment.weights = moment_.weights;
   const Moment& moment = report.moment;
   moment_ = moment;
-  state_ = report.decision.state;
-  latch_wanted_ = report.decision.stop_latched;
-  if (report.lost > 0) recorder_.steps_lost(report.lost_first, report.lost, report.lost_human);
+  if (report.lost > 0 && unrecorded_ == 0)
+    recorder_.steps_lost(report.lost_first, report.lost, report.lost_human);
   if (report.begun) {
+    // One that could not be ended must not keep all later ones from the log.
+    if (log_.open_episode() != 0) end_episode(EpisodeEnd::kAborted, 0, moment);
     SegmentSpec segment = options_.segment;
     segment.episode = report.begun->episode;
     const Result<EpisodeId> begun =
@@ -153,20 +159,23 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
   const bool auto_step = outcome.finished && (outcome.finished->source == ControlSource::kPolicy ||
                                               outcome.finished->source == ControlSource::kNudge);
   const bool clamped = outcome.finished && (outcome.finished->flags & kStepClamped) != 0;
-  check(recorder_.on_tick(outcome, features ? std::move(features->features) : std::vector<float>(),
-                          features ? std::move(features->images) : std::vector<Image>(),
-                          report.decision.lease.holder.value_or(options_.self), moment),
-        "a step");
+  const Status recorded =
+      recorder_.on_tick(outcome, features ? std::move(features->features) : std::vector<float>(),
+                        features ? std::move(features->images) : std::vector<Image>(),
+                        report.decision.lease.holder.value_or(options_.self), moment);
+  check(recorded, "a step");
   for (const ActAnswer& answer : report.decision.answers) {
-    if (answer.logged) waiting_ids_.push_back(answer.id);
     notice_.answers.push_back(answer);
+    if (!answer.logged) continue;
+    if (recorded.ok()) {
+      waiting_ids_.push_back(answer.id);
+    } else {
+      notice_.not_stored.emplace_back(answer.id, recorded);
+    }
   }
   if (!report.decision.records.empty() || report.decision.span_end) commit_wanted_ = true;
   if (report.over) {
-    if (unrecorded_ == 0 && log_.open_episode() != 0) {
-      check(recorder_.end_episode(report.over->reason, report.over->steps, moment),
-            "the end of an episode");
-    }
+    if (log_.open_episode() != 0) end_episode(report.over->reason, report.over->steps, moment);
     unrecorded_ = 0;
     commit_wanted_ = true;
   }
@@ -189,6 +198,10 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
                        (news.played != 0 && news.played != moment_.weights);
   if (matters) (void)links_.gate.push_reserved(GateItem(std::move(news)));
   return true;
+}
+
+void WriterThread::end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment) {
+  check(recorder_.end_episode(reason, steps, moment), "the end of an episode");
 }
 
 void WriterThread::take(FeedbackRecord& record) {
@@ -293,7 +306,10 @@ void WriterThread::pass_on() {
 void WriterThread::serve_learner() {
   if (!host_) return;
   const Status served = host_->serve(log_, Duration::zero());
-  if (!served.ok()) tell_(LogLevel::kError, "learner", served.message());
+  if (!served.ok() && served.message() != learner_trouble_) {
+    tell_(LogLevel::kError, "learner", served.message());
+  }
+  learner_trouble_ = served.message();
   if (host_->connected()) learner_seen_ = options_.clock();
   for (CandidateMessage& candidate : host_->take_candidates()) {
     candidates_.push_back(std::move(candidate));

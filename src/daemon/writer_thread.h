@@ -50,10 +50,12 @@ class WriterThread {
 
  private:
   void run();
+  void write_latch();
   void take(WriterItem& item);
   void take(StepReport& report);
   void settle(bool all);
   bool settle(StepReport& report, bool last_chance);
+  void end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment);
   void take(FeedbackRecord& record);
   void take(RecordWanted& record);
   void check(const Status& status, std::string_view what);
@@ -73,12 +75,14 @@ class WriterThread {
   Recorder recorder_;
   std::vector<WriterItem> items_;
 
-  std::deque<StepReport> waiting_;     // the first waits for its features
+  struct Waiting {
+    StepReport report;
+    Instant came;
+  };
+  std::deque<Waiting> waiting_;        // the first waits for its features
   std::deque<StepFeatures> features_;  // whose step has not ended yet
-  Instant waiting_since_{};
-  Moment moment_;  // newest that the step thread told
-  AuthorityState state_ = AuthorityState::kHold;
-  EpisodeId unrecorded_ = 0;  // the episode that the disk had no room for
+  Moment moment_;                      // newest that the step thread told
+  EpisodeId unrecorded_ = 0;           // the episode that the disk had no room for
   bool commit_wanted_ = false;
   Instant committed_{};
   std::vector<std::string> waiting_ids_;
@@ -86,7 +90,7 @@ class WriterThread {
   Sequence fed_ = 0;  // through here gate and io have been told
   bool recording_ = true;
   bool latch_wanted_ = false;
-  std::string trouble_;
+  std::string trouble_, learner_trouble_;
   Instant learner_seen_{};
   std::deque<CandidateMessage> candidates_;
   std::atomic<bool> stop_{false};

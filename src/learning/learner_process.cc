@@ -40,8 +40,8 @@ Status LearnerProcess::keep_alive(Instant now) {
     next_start_ = now + pause_;
     const double wait = seconds(pause_);
     pause_ = std::min(pause_ * 2, options_.restart_max);
-    return unavailable("the learner ended (" + *end +
-                       "); the robot works on without learning, next start in " +
+    return unavailable(options_.name + " ended (" + *end +
+                       "); the robot works on without it, next start in " +
                        std::to_string(wait).substr(0, 4) + " s" +
                        (options_.log_file.empty() ? "" : "; see " + options_.log_file));
   }

@@ -16,6 +16,7 @@ namespace nudge {
 
 struct LearnerProcessOptions {
   std::vector<std::string> command;                   // program and arguments; no shell
+  std::string name = "the learner";                   // for people
   int nice = 10;                                      // added to the child's niceness
   Duration restart_first = std::chrono::seconds(1);   // pause before the first restart
   Duration restart_max = std::chrono::seconds(60);    // pauses double up to this

@@ -167,6 +167,8 @@ Result<bool> Succession::on_played(WeightsVersion version) {
   if (announced_ == 0 && version == history().live()) return false;
   const WeightsRecord* known = history().find(version);
   if (known == nullptr) return internal("weights v" + std::to_string(version) + " run unknown");
+  // A last action of what was just taken back is no news.
+  if (going_back_ || known->state == WeightsState::kRolledBack) return false;
   const WeightsKind kind = known->kind;
   announced_ = version;
   NUDGE_TRY(record(WeightsLive{.version = version}));

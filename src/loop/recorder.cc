@@ -29,6 +29,11 @@ Status Recorder::end_episode(EpisodeEnd reason, std::uint32_t steps, const Momen
 Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features,
                          std::vector<Image> images, const Actor& driver, const Moment& moment) {
   const Decision& decision = *outcome.decision;
+  // What fails keeps nothing else from the log.
+  Status first;
+  const auto keep = [&first](Status status) {
+    if (first.ok()) first = std::move(status);
+  };
   if (outcome.finished) {
     Step step = *outcome.finished;
     step.features = std::move(features);
@@ -37,9 +42,9 @@ Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features
       step.span = span_->id;
       span_->last_step = step.policy_step;
     }
-    NUDGE_TRY(take_step(std::move(step), moment));
+    keep(take_step(std::move(step), moment));
   }
-  if (span_ && decision.span_end) NUDGE_TRY(close_span(*decision.span_end, moment));
+  if (span_ && decision.span_end) keep(close_span(*decision.span_end, moment));
   if (outcome.step_begun && decision.source == ControlSource::kHuman && !span_) {
     span_ = OpenSpan{.id = log_.next_span_id(),
                      .first_step = moment.policy_step,
@@ -48,19 +53,19 @@ Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features
                      .complete = true,
                      .driver = driver};
     newest_span_ = span_->id;
-    NUDGE_TRY(append(SpanOpened{.span = span_->id,
-                                .kind = SpanKind::kTakeover,
-                                .epoch = decision.lease.epoch,
-                                .first_step = moment.policy_step},
-                     moment, driver, ""));
+    keep(append(SpanOpened{.span = span_->id,
+                           .kind = SpanKind::kTakeover,
+                           .epoch = decision.lease.epoch,
+                           .first_step = moment.policy_step},
+                moment, driver, ""));
   }
   if (span_ && decision.last_fresh_tick == moment.control_tick) {
     span_->last_fresh_step = moment.policy_step;
   }
   for (const AuthorityRecord& record : decision.records) {
-    NUDGE_TRY(append(record.payload, moment, record.actor, record.id));
+    keep(append(record.payload, moment, record.actor, record.id));
   }
-  return {};
+  return first;
 }
 
 Status Recorder::close_span(SpanEnd reason, const Moment& moment) {

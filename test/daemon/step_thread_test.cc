@@ -124,6 +124,26 @@ TEST_F(StepThreadTest, TheFirstActThatMovesTheRobotBeginsAnEpisode) {
   EXPECT_EQ(snapshot_.episode, 7u);
 }
 
+TEST_F(StepThreadTest, NobodyResetsARobotThatIsStopped) {
+  ++links_->stop_presses;
+  tick();
+  act(HandBack{});
+  act(TakeoverRequest{});
+  tick(3);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_TRUE(begun().empty());
+}
+
+TEST_F(StepThreadTest, TheEndOfAnEpisodeKeepsStopLatched) {
+  start_policy();
+  ++links_->stop_presses;
+  tick(60 * 50 + 10);
+  ASSERT_EQ(ended().size(), 1u);
+  for (const StepReport& report : reports_) {
+    if (report.over) EXPECT_TRUE(report.decision.stop_latched);
+  }
+}
+
 TEST_F(StepThreadTest, PlaysTheChunksThatInferenceSends) {
   start_policy();
   tick(10);

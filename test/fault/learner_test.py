@@ -80,7 +80,7 @@ class Learner(Case):
         deaths = outcome.json()["learner_deaths"]
         self.assertEqual(len(killed), KILLS, "the demo was over too soon")
         self.assertIn(deaths, (KILLS - 1, KILLS), str(outcome))  # the last may end with the demo
-        self.assertIn("the learner ended (signal 9); the robot works on without learning",
+        self.assertIn("the learner ended (signal 9); the robot works on without it",
                       outcome.err)
         self.assertEqual(len(self.episodes()), episodes)
 
