@@ -429,7 +429,7 @@ TEST_F(TeleopPortTest, GarbageIsCountedAndTheOthersAreServed) {
 }
 
 TEST_F(TeleopPortTest, AHundredPeersAreServedOrRefused) {
-  open({.hellos_per_second = 1000});
+  open({.hellos_per_second = 1000, .silence = seconds(60)});
   const auto client = connect();
   zmq::context_t context(1);
   std::vector<zmq::socket_t> peers;
