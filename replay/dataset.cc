@@ -647,8 +647,9 @@ Status Dataset::apply_steps(const StepsRef& steps) {
     return {};
   }
   Status added;
+  // With checksums: a disk that changed a number would otherwise teach it to the robot.
   const Status scanned = state_->episodes[number].map->scan(
-      steps.first_offset, steps.end_offset, SegmentMap::Check::kBounds, [&](const StepView& step) {
+      steps.first_offset, steps.end_offset, SegmentMap::Check::kCrc, [&](const StepView& step) {
         const bool known = step.sequence >= steps.first && step.sequence <= state_->prefix;
         if (known) return true;
         if (step.sequence > steps.last) return false;  // said below

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "replay/database.h"
 #include "replay/event_codec.h"
@@ -315,18 +316,27 @@ Status Log::State::load_counters() {
 }
 
 Status Log::State::recover() {
-  auto open = database->prepare(
-      "SELECT episode, committed_bytes FROM segments WHERE closed = 0 ORDER BY episode");
-  if (!open.ok()) return open.status();
-  std::vector<std::pair<EpisodeId, std::uint64_t>> episodes;
+  auto rows =
+      database->prepare("SELECT episode, committed_bytes, closed FROM segments ORDER BY episode");
+  if (!rows.ok()) return rows.status();
+  const auto names = files->list(segments_dir());
+  if (!names.ok()) return names.status();
+  const std::unordered_set<std::string> present(names->begin(), names->end());
+  std::vector<std::pair<EpisodeId, std::uint64_t>> open;
   for (;;) {
-    const auto row = open->step();
+    const auto row = rows->step();
     if (!row.ok()) return row.status();
     if (!*row) break;
-    episodes.emplace_back(open->natural(0), open->natural(1));
+    const EpisodeId episode = rows->natural(0);
+    const std::uint64_t committed = rows->natural(1);
+    if (rows->natural(2) == 0) {
+      open.emplace_back(episode, committed);
+    } else if (committed != 0 && present.count(segment_name(episode)) == 0) {
+      recovery.damaged.push_back(segment_path(episode) + ": missing");
+    }
   }
-  open->reset();
-  for (const auto& [episode, committed] : episodes) {
+  rows->reset();
+  for (const auto& [episode, committed] : open) {
     NUDGE_TRY(recover_episode(episode, committed));
   }
   return {};

@@ -50,11 +50,13 @@ configure() {
 
 # build PRESET [TARGET...]: everything when no target is named.
 build() {
-  local preset="$1" folder="$root/build/$1" jobs
+  local preset="$1" jobs
   shift
   jobs="$(build_jobs)"
   say "Building build/$preset with $jobs jobs (minutes the first time, seconds afterwards)"
   local targets=()
   if (($# > 0)); then targets=(--target "$@"); fi
-  NINJA_STATUS='[%f/%t %es] ' cmake --build "$folder" -j "$jobs" "${targets[@]}" >&2
+  # By preset, so that programs which run during the build have its environment.
+  (cd -- "$root" &&
+    NINJA_STATUS='[%f/%t %es] ' cmake --build --preset "$preset" -j "$jobs" "${targets[@]}" >&2)
 }

@@ -6,33 +6,35 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: scripts/demo.sh --headless [ARGUMENTS OF nudge demo]
+usage: scripts/demo.sh [--headless] [ARGUMENTS OF nudge demo]
 
 Installs what is missing, builds Nudge, and lets a scripted supervisor correct a robot in the
-simulated kitchen. Arguments are passed on, for example:
+simulated kitchen.
+
+  scripts/demo.sh              in real time, beside a page on which you can watch and take over;
+                               prints its address; Ctrl-C ends; starting again goes on
+  scripts/demo.sh --fresh      the same from the beginning
+  scripts/demo.sh --headless   faster than real time, with figures and a plot at the end
+
+Arguments are passed on, for example:
 
   scripts/demo.sh --headless --seed 3 --episodes 15
   scripts/demo.sh --headless --json
+  scripts/demo.sh --set ports.http=9090
 
-The live page in a browser (without --headless) comes with a later version.
   --help         this text
 `build/release/nudge demo --help` lists what else the demo understands.
 TEXT
 }
 
-headless=no
 for argument in "$@"; do
   case "$argument" in
-    --headless) headless=yes ;;
     --help | -h)
       usage
       exit 0
       ;;
   esac
 done
-if [[ "$headless" == no ]]; then
-  fail 64 "the live page comes with a later version; run scripts/demo.sh --headless"
-fi
 
 "$root/scripts/setup.sh"
 configure release

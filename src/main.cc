@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
     nudge::add_demo_command(program);
     nudge::add_run_command(program);
     nudge::add_supervise_command(program);
+    nudge::add_robot_command(program);
     nudge::add_learn_command(program);
     nudge::add_train_command(program);
     nudge::add_eval_command(program);

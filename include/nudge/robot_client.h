@@ -35,8 +35,8 @@ struct RobotClientOptions {
   // connect() waits this long for the daemon; run() then waits for ever, holding the robot.
   Duration patience = std::chrono::seconds(5);
   // Without an action or a hold for this long the robot is held, and again after every further such
-  // time: the hold is given a control period before it is over. 0: 200 ms, or 3 control periods if
-  // that is longer. At least 3 control periods, at most 10 s.
+  // time: the hold is given a tenth of it, at least a control period, before it is over. 0: 200 ms,
+  // or 3 control periods if that is longer. At least 3 control periods, at most 10 s.
   Duration silence{};
   // An action that answers an observation of this age or older is refused. 0: as for `silence`. At
   // least 3 control periods, at most 500 ms.

@@ -19,7 +19,7 @@ class Dealer {
   ~Dealer();
 
   // Returns at once; the connection comes, and comes again, by itself. kInvalidArgument: not an
-  // endpoint. Peers that send more than `max_message` bytes are cut off.
+  // endpoint on this machine. Peers that send more than `max_message` bytes are cut off.
   Status connect(const std::string& endpoint, std::size_t max_message);
 
   // False: not connected, or the queue is full; nothing is kept for later.

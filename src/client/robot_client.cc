@@ -317,7 +317,8 @@ struct RobotClient::Impl {
 
   void watch_silence() {
     const Instant at = now();
-    if (at - heard < silence - period) return;
+    // Early enough that the robot stands when the time is over.
+    if (at - heard < silence - std::max(period, silence / 10)) return;
     heard = at;
     own_hold();
   }

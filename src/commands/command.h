@@ -38,6 +38,7 @@ int fail_config(const Status& status);
 void add_demo_command(Program& program);
 void add_run_command(Program& program);
 void add_supervise_command(Program& program);
+void add_robot_command(Program& program);
 void add_learn_command(Program& program);
 void add_train_command(Program& program);
 void add_eval_command(Program& program);

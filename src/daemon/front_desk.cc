@@ -48,6 +48,7 @@ FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info,
 }
 
 void FrontDesk::start() {
+  look();  // the first request must not be answered with a state that never was
   looking_ = loop_.every(kLook, [this] { look(); });
 }
 

@@ -45,6 +45,15 @@ StepThread::StepThread(Robot& robot, std::unique_ptr<Controller> controller, Lin
       state_(controller_->authority().state()) {
   links_.state = state_;
   if (state_ == AuthorityState::kEstop) cause_ = "stopped";
+  Snapshot snapshot;
+  snapshot.now = options_.clock();
+  snapshot.observation.time = snapshot.now;
+  snapshot.wall = options_.wall();
+  snapshot.state = state_;
+  snapshot.cause = cause_;
+  snapshot.step_limit = options_.episode_steps;
+  snapshot.instruction = options_.instruction;
+  links_.snapshot.put(std::move(snapshot));
 }
 
 StepThread::~StepThread() { stop(); }

@@ -211,11 +211,11 @@ Result<DaemonMessage> decode_daemon_message(Frames frames) {
   if (!header.ok()) return header.status();
   const std::string type = (*header)["type"];
   Fields fields(*header);
+  DaemonMessage message;
   if (type == "stop") {
     NUDGE_TRY(expect_frames(frames, 1));
-    return DaemonMessage(LearnerStop{});
-  }
-  if (type == "welcome") {
+    message = LearnerStop{};
+  } else if (type == "welcome") {
     NUDGE_TRY(expect_frames(frames, 1));
     LearnerWelcome m;
     m.feature_size = static_cast<std::uint32_t>(fields.number("feature_size", kMaxFeatures));
@@ -224,20 +224,21 @@ Result<DaemonMessage> decode_daemon_message(Frames frames) {
     m.policy_period_ns = fields.number("policy_period_ns", 60'000'000'000);
     m.backbone_hash = fields.text("backbone_hash", 64);
     m.weights_folder = fields.text("weights_folder", 4096);
-    NUDGE_TRY(fields.status());
-    return DaemonMessage(std::move(m));
-  }
-  if (type != "items") {
+    message = std::move(m);
+  } else if (type == "items") {
+    if (frames.size() > 1 + kMaxFeedItems) {
+      return invalid_argument("daemon message has too many items");
+    }
+    FeedItems m;
+    m.durable = fields.number("durable", kAny);
+    m.items.assign(std::make_move_iterator(frames.begin() + 1),
+                   std::make_move_iterator(frames.end()));
+    message = std::move(m);
+  } else {
     return invalid_argument("daemon message of unknown type '" + type.substr(0, 32) + "'");
   }
-  if (frames.size() > 1 + kMaxFeedItems)
-    return invalid_argument("daemon message has too many items");
-  FeedItems m;
-  m.durable = fields.number("durable", kAny);
   NUDGE_TRY(fields.status());
-  m.items.assign(std::make_move_iterator(frames.begin() + 1),
-                 std::make_move_iterator(frames.end()));
-  return DaemonMessage(std::move(m));
+  return message;
 }
 
 }  // namespace nudge

@@ -85,6 +85,13 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   }
   if (open_) add_to_step(decision);
 
+  // STOP was reset: the robot itself still refuses to move. Asked again at each tick until it
+  // agrees.
+  if (estopped_ && decision.motion != Motion::kEstop) {
+    const Status reset = robot_.reset_estop();
+    estopped_ = !reset.ok();
+    if (!reset.ok() && outcome.robot.ok()) outcome.robot = reset;
+  }
   switch (decision.motion) {
     case Motion::kApply: {
       // A tick and a half: late enough for a tick that is a little late, early enough to stop
@@ -95,7 +102,10 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
       break;
     }
     case Motion::kHold: robot_.hold(); break;
-    case Motion::kEstop: robot_.estop(); break;
+    case Motion::kEstop:
+      robot_.estop();
+      estopped_ = true;
+      break;
   }
   if (decision.source == ControlSource::kPolicy || decision.source == ControlSource::kNudge) {
     outcome.played = player_.version();

@@ -84,6 +84,7 @@ class Controller {
   ChunkPlayer player_;
   Observation observation_;
   bool observed_ = false;  // at least once since boot
+  bool estopped_ = false;  // the robot was told to refuse motion, and not yet to allow it
   EpisodeId episode_ = 0;
   ControlTick tick_ = 0;
   std::uint32_t policy_step_ = 0;

@@ -34,7 +34,16 @@ class FakeDaemon {
   void open(const std::string& endpoint) {
     socket_ = zmq::socket_t(context_, zmq::socket_type::router);
     socket_.set(zmq::sockopt::linger, 0);
-    socket_.bind(endpoint);
+    // The address is free only when ZeroMQ's own thread has closed the socket before.
+    for (const Instant end = steady_now() + kPatience;;) {
+      try {
+        socket_.bind(endpoint);
+        break;
+      } catch (const zmq::error_t&) {
+        if (steady_now() > end) throw;
+        std::this_thread::sleep_for(milliseconds(1));
+      }
+    }
     endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
   }
   void close() { socket_.close(); }
@@ -357,6 +366,18 @@ TEST(RobotClient, SaysWhereNobodyAnswers) {
   const auto connected = RobotClient::connect(options, robot);
   EXPECT_EQ(connected.status().code(), Code::kUnavailable);
   EXPECT_NE(connected.status().message().find("tcp://127.0.0.1:1"), std::string::npos);
+}
+
+TEST(RobotClient, LeavesThisMachineOnlyWhenConnectionsAreSecured) {
+  RecordingRobot robot;
+  RobotClientOptions options;
+  for (const char* endpoint :
+       {"tcp://192.168.1.5:5571", "tcp://robot.local:5571", "ipc:///tmp/x"}) {
+    options.endpoint = endpoint;
+    const auto connected = RobotClient::connect(options, robot);
+    EXPECT_EQ(connected.status().code(), Code::kInvalidArgument) << endpoint;
+    EXPECT_NE(connected.status().message().find("CURVE"), std::string::npos);
+  }
 }
 
 TEST(RobotClient, RefusesOptionsThatMakeNoSense) {

@@ -131,9 +131,16 @@ class Segments(Damage):
         self.assertEqual(report.code, DATA)
         self.assertFalse(report.json()["ok"])
         self.assertIn(victim.name, report.json()["problems"][0])
-        # The robot works on with what is left.
+        # The robot works on with what is left, and says what it does without.
         outcome = nudge(*self.go_on())
         self.assertIn(outcome.code, (0, 1), str(outcome))
+        self.assertIn(victim.name, outcome.out + outcome.err)
+
+    def test_a_segment_that_is_gone_is_named_when_the_robot_starts(self):
+        self.segments[1].unlink()
+        outcome = nudge(*self.go_on())
+        self.assertIn(outcome.code, (0, 1), str(outcome))
+        self.assertIn(f"{self.segments[1].name}: missing", outcome.out + outcome.err)
 
     def test_segments_that_are_cut_or_gone_are_named(self):
         for harm in (lambda file: os.truncate(file, file.stat().st_size // 2),

@@ -185,5 +185,20 @@ TEST_F(ControllerTest, StopsAtOnceAndForGoodOnStop) {
   EXPECT_TRUE(robot_.applied.empty());
 }
 
+TEST_F(ControllerTest, ARobotThatWasStoppedIsToldWhenStopIsReset) {
+  start_policy();
+  robot_.refused_resets = 2;
+  tick({{.id = "stop", .actor = kAnna, .body = Stop{}}});
+  EXPECT_GE(robot_.estops, 1);
+  tick();
+  EXPECT_EQ(robot_.estop_resets, 0);
+  tick({{.id = "reset", .actor = {.name = "eve", .role = Role::kEngineer}, .body = ResetStop{}}});
+  ASSERT_EQ(controller_->authority().state(), AuthorityState::kHold);
+  tick();
+  tick();
+  tick();
+  EXPECT_EQ(robot_.estop_resets, 3) << "until it agrees, and no longer";
+}
+
 }  // namespace
 }  // namespace nudge

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -301,6 +302,47 @@ TEST(Learner, GivesAFullRoundUpWhenANewTakeoverBegins) {
   const auto candidates = world.catch_up();
   EXPECT_EQ(of_kind(candidates, WeightsKind::kFull), nullptr);
   EXPECT_GE(world.host().progress().aborted_rounds, 1u);
+  EXPECT_EQ(world.host().progress().trouble, "");
+}
+
+// Too short for a micro-round, so that every round that is aborted is a full one.
+void briefly_corrected_episode(test::LearningLog& log) {
+  log.begin();
+  log.steps(15, ControlSource::kPolicy);
+  log.correction(2);
+  log.steps(5, ControlSource::kPolicy);
+  log.end(LabelValue::kSuccess);
+}
+
+TEST(Learner, DoesNotBeginAFullRoundThatALaterEpisodeHasOvertaken) {
+  World world(test::small_config());
+  world.start();
+  world.catch_up();
+  // All of it is in the feed before the learner looks at any: it has fallen behind.
+  briefly_corrected_episode(world.log());
+  world.log().begin();
+  world.log().steps(20, ControlSource::kPolicy);
+  const Sequence newest = world.log().end(LabelValue::kSuccess);
+  const auto candidates = world.catch_up();
+  const auto full = [](const CandidateMessage& c) { return c.kind == WeightsKind::kFull; };
+  EXPECT_EQ(std::count_if(candidates.begin(), candidates.end(), full), 1)
+      << world.host().progress().trouble;
+  // One round takes both episodes in, and none was begun in vain.
+  EXPECT_NE(of_kind(candidates, WeightsKind::kFull, newest), nullptr);
+  EXPECT_EQ(world.host().progress().aborted_rounds, 0u);
+}
+
+TEST(Learner, DoesNotBeginAFullRoundThatALaterTakeoverHasOvertaken) {
+  World world(test::small_config());
+  world.start();
+  world.catch_up();
+  briefly_corrected_episode(world.log());
+  world.log().begin();
+  world.log().steps(5, ControlSource::kPolicy);
+  world.log().open_span();
+  const auto candidates = world.catch_up();
+  EXPECT_EQ(of_kind(candidates, WeightsKind::kFull), nullptr);
+  EXPECT_EQ(world.host().progress().aborted_rounds, 0u);
   EXPECT_EQ(world.host().progress().trouble, "");
 }
 

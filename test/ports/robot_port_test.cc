@@ -9,6 +9,7 @@
 
 #include "nudge/robot_client.h"
 #include "test/support/loop_thread.h"
+#include "test/support/raw_tcp.h"
 #include "test/support/recording_robot.h"
 
 namespace nudge {
@@ -50,7 +51,8 @@ class RobotProcess {
 class RobotPortTest : public ::testing::Test {
  protected:
   void TearDown() override { close(); }
-  void open(RobotPortOptions options = {}) {
+  // A machine that is busy must not look like a robot that is silent, where that is not the matter.
+  void open(RobotPortOptions options = {.silence = seconds(10)}) {
     if (options.port == kDefaultRobotPort) options.port = 0;
     host.on_loop([&] {
       auto opened = RobotPort::listen(host.loop, options);
@@ -207,7 +209,7 @@ TEST_F(RobotPortTest, HoldEstopAndTheirEndReachTheRobot) {
 }
 
 TEST_F(RobotPortTest, AStopOutlivesAReconnection) {
-  open();
+  open({.silence = milliseconds(100)});
   const auto robot = [&] {
     RobotProcess process(number);
     auto first = remote();
@@ -234,19 +236,26 @@ TEST_F(RobotPortTest, AResetIsAnsweredWhenTheRobotIsDone) {
 }
 
 TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
-  open({.silence = milliseconds(100)});
+  const Duration silence = milliseconds(300);
+  open({.silence = silence});
   RobotProcess process(number);
   std::atomic<bool> inside{false}, finish{false};
-  process.robot.on_reset = [&] {
-    inside = true;
-    while (!finish) std::this_thread::sleep_for(milliseconds(1));
-  };
+  process.robot.read([&] {
+    process.robot.on_reset = [&] {
+      inside = true;
+      while (!finish) std::this_thread::sleep_for(milliseconds(1));
+    };
+    return 0;
+  });
   const auto robot = remote();
   ASSERT_TRUE(robot->reset(1).ok());
   ASSERT_TRUE(eventually([&] { return inside.load(); }));
   robot->estop();
   EXPECT_TRUE(process.robot.wait([&] { return process.robot.stopped; }));
-  EXPECT_TRUE(robot->resetting());  // longer than `silence`, and not given up
+  // Longer than `silence`, and not given up.
+  const Instant begun = steady_now();
+  ASSERT_TRUE(eventually([&] { return steady_now() - begun > 2 * silence; }));
+  EXPECT_TRUE(robot->resetting());
   finish = true;
   EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
 }
@@ -315,7 +324,7 @@ TEST_F(RobotPortTest, ARobotWithAnotherSpecIsRefusedAndToldTheDifference) {
 }
 
 TEST_F(RobotPortTest, OnlyTheExpectedRobotIsWelcome) {
-  open({.expected = small_spec("other-arm")});
+  open({.expected = small_spec("other-arm"), .silence = seconds(10)});
   ASSERT_NE(port->robot(), nullptr);
   EXPECT_FALSE(port->robot()->connected());
   const RobotProcess process(number);
@@ -452,6 +461,32 @@ TEST_F(RobotPortTest, AMessageAboveTheBoundCutsItsSenderOff) {
   EXPECT_TRUE(observe_until(
       *robot, [](const Observation& seen) { return seen.proprioception[0] == 0.125f; }));
   EXPECT_EQ(counters().bad_messages, 0u);  // not even read
+}
+
+TEST_F(RobotPortTest, HalfMessagesAndAnnouncementsOfHugeOnesCostNothing) {
+  open();
+  RobotProcess process(number);
+  const auto robot = remote();
+  // 200 connections that say half a greeting, or nothing at all.
+  std::vector<test::RawTcp> silent;
+  for (int i = 0; i < 200; ++i) {
+    silent.emplace_back(number);
+    ASSERT_TRUE(silent.back().connected());
+    silent.back().send(test::RawTcp::greeting().substr(0, static_cast<std::size_t>(i % 64)));
+  }
+  test::RawTcp garbage(number), huge(number), half(number);
+  garbage.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  huge.send(test::RawTcp::greeting() + test::RawTcp::ready() + test::RawTcp::announce(1u << 30) +
+            std::string(1000, 'x'));
+  half.send(test::RawTcp::greeting() + test::RawTcp::ready() + test::RawTcp::announce(1u << 20) +
+            std::string(1u << 16, 'x'));
+  EXPECT_TRUE(huge.closed_within(seconds(10)));
+  EXPECT_TRUE(half.closed_within(seconds(10)));  // it answers no heartbeat
+  EXPECT_TRUE(silent[5].closed_within(seconds(10)));
+  process.robot.x = -0.375f;
+  EXPECT_TRUE(observe_until(
+      *robot, [](const Observation& seen) { return seen.proprioception[0] == -0.375f; }));
+  EXPECT_EQ(counters().sessions, 1u);
 }
 
 TEST_F(RobotPortTest, AHundredPeersThatSayHelloLeaveTheRobotAlone) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <set>
@@ -723,6 +724,30 @@ TEST(Dataset, RefusesADamagedSegmentAndGoesOnWhenTold) {
   dataset.pass_over(steps);
   EXPECT_EQ(dataset.prefix(), steps.last);
   EXPECT_EQ(dataset.counts().missing, 5u);
+}
+
+TEST(Dataset, LearnsNothingFromAStepWhoseChecksumDoesNotMatch) {
+  Recorder log;
+  log.demonstration(5);
+  const StepsRef steps = std::get<StepsRef>(log.items[1]);
+  {
+    // The last bytes of a record are numbers: any of them is a legal one.
+    std::fstream file(steps.path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(steps.end_offset - 8);
+    file.seekg(at);
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(at);
+    file.put(byte);
+  }
+  Dataset dataset(posix_files(), options());
+  ASSERT_TRUE(dataset.apply(log.items[0]).ok());
+  const Status applied = dataset.apply_steps(steps);
+  EXPECT_EQ(applied.code(), Code::kDataLoss);
+  EXPECT_NE(applied.message().find(steps.path), std::string::npos) << applied.message();
+  EXPECT_NE(applied.message().find("checksum"), std::string::npos) << applied.message();
+  dataset.pass_over(steps);
+  EXPECT_EQ(dataset.counts().missing, 1u);
+  EXPECT_EQ(dataset.counts().steps, 4u);
 }
 
 TEST(Dataset, NeedsAtMost64BytesAStep) { EXPECT_LE(Dataset::bytes_per_step(), 64u); }

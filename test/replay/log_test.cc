@@ -321,6 +321,25 @@ TEST(Log, TellsWhichAcknowledgedBytesOfASegmentAreGone) {
   EXPECT_FALSE(log->verify()->ok());
 }
 
+TEST(Log, TellsWhenItOpensThatTheSegmentOfAPastEpisodeIsGone) {
+  TempFolder folder;
+  auto log = open_log(options_in(folder));
+  const EpisodeId episode = start(*log);
+  append_steps(*log, episode, 0, 3);
+  end(*log, episode, 3);
+  ASSERT_TRUE(log->commit().ok());
+  const std::string path = std::get<StepsRef>(log->feed(2, 1)->front()).path;
+  log.reset();
+  log = open_log(options_in(folder));
+  EXPECT_TRUE(log->recovery().damaged.empty());
+  log.reset();
+  std::filesystem::remove(path);
+  log = open_log(options_in(folder));
+  ASSERT_EQ(log->recovery().damaged.size(), 1u);
+  EXPECT_EQ(log->recovery().damaged[0], path + ": missing");
+  EXPECT_TRUE(log->recovery().closed.empty());
+}
+
 TEST(Log, FreesTheReservedSpaceWhenAnEpisodeEnds) {
   TempFolder folder;
   auto log = open_log(options_in(folder));

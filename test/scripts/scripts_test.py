@@ -59,11 +59,6 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.run_script("scripts/test.sh", "--preset").returncode, 64)
         self.assertEqual(self.run_script("scripts/setup.sh", "--for", "nonsense").returncode, 64)
 
-    def test_the_demo_without_headless_says_so(self):
-        result = self.run_script("scripts/demo.sh", "--seed", "1")
-        self.assertEqual(result.returncode, 64)
-        self.assertIn("--headless", result.stderr)
-
     def test_setup_does_nothing_when_all_is_there(self):
         self.tool("dpkg-query", 'shift 3; for p in "$@"; do echo "$p installed"; done\n')
         self.tool("apt-get", "exit 99\n")

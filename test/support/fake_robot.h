@@ -35,7 +35,10 @@ class FakeRobot : public Robot {
   }
   void hold() override { ++holds; }
   void estop() override { ++estops; }
-  Status reset_estop() override { return {}; }
+  Status reset_estop() override {
+    ++estop_resets;
+    return estop_resets > refused_resets ? Status{} : unavailable("the fake robot is busy");
+  }
 
   Instant now{std::chrono::seconds(1)};  // the time its state is read at
   float position = 0;
@@ -43,6 +46,8 @@ class FakeRobot : public Robot {
   std::vector<Action> applied;
   std::atomic<int> holds{0};
   std::atomic<int> estops{0};
+  int estop_resets = 0;
+  int refused_resets = 0;  // so many resets fail
 
  private:
   RobotSpec spec_;

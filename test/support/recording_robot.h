@@ -31,7 +31,9 @@ class RecordingRobot final : public Robot {
 
   const RobotSpec& spec() const override { return spec_; }
   Status reset(std::uint64_t seed) override {
-    if (on_reset) on_reset();
+    std::function<void()> before;
+    note([&] { before = on_reset; });
+    if (before) before();
     note([&] { resets.push_back(seed); });
     return {};
   }
@@ -91,9 +93,9 @@ class RecordingRobot final : public Robot {
   std::atomic<bool> success{false};
   std::atomic<bool> broken{false};
   std::atomic<Duration> clock_offset{Duration::zero()};
-  std::function<void()> on_reset;
 
   // Under the lock.
+  std::function<void()> on_reset;  // called by reset() without it
   std::vector<std::uint8_t> jpeg;
   std::vector<std::uint64_t> resets;
   std::vector<Action> applied;
