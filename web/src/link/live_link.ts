@@ -37,6 +37,8 @@ export class LiveLink {
   #heard = 0; // anything
   #told = 0; // a status
   #greeted = false;
+  #beaten = 0;
+  #excused = false;
   #silent = false;
   #retry: number | undefined;
 
@@ -104,6 +106,11 @@ export class LiveLink {
   #beat(): void {
     if (this.#socket === undefined) return;
     const now = performance.now();
+    // After a pause of this page's own (a busy device, a laptop that slept), what has arrived
+    // meanwhile is still waiting to be read: silence is judged at the next beat, and not excused twice.
+    this.#excused = now - this.#beaten > 2 * pingMs && !this.#excused;
+    this.#beaten = now;
+    if (this.#excused) return;
     const quiet = now - this.#heard;
     if (quiet > (this.#greeted ? deadMs : helloMs)) {
       // A half-open connection would take minutes to be noticed by the system.

@@ -48,7 +48,7 @@ export function Chart(props: Props): JSX.Element {
       cursor: { show: false },
       scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, props.top(high)] } },
       axes: [
-        { stroke: ink, font, size: 22, gap: 2, grid: { show: false }, ticks: { show: false }, space: 60 },
+        { stroke: ink, font, size: 26, gap: 6, grid: { show: false }, ticks: { show: false }, space: 60 },
         {
           stroke: ink, font, size: 42, gap: 4, grid: { stroke: grid, width: 1 }, ticks: { show: false },
           space: 26, values: (_plot, marks) => marks.map((mark) => `${mark}${props.unit}`),

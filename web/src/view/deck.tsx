@@ -79,9 +79,9 @@ export function Deck(): JSX.Element {
             onInput={(event) => session.setSpeed(Number(event.currentTarget.value) / 100)} />
         </label>
         <button type="button" class="button view" aria-keyshortcuts="V" disabled={off}
-          title="Turns the left stick round"
+          title="Where you see the robot from; turns the left stick round"
           onClick={() => session.setViewpoint(viewpoint === "facing" ? "behind" : "facing")}>
-          <Turn /> {viewpoint === "facing" ? "Seen from the front" : "Seen from behind"} <kbd>V</kbd>
+          <Turn /> {viewpoint === "facing" ? "View: front" : "View: behind"} <kbd>V</kbd>
         </button>
       </div>
       <Stick hand="lift" label="Stick: up and down. Keys: R and F" marks={{ up: "up", down: "down" }}
