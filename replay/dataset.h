@@ -114,10 +114,9 @@ class Dataset {
   Status apply(const Event& event);  // never fails on an event that the log accepted
   // Maps the episode's segment (again, when it has grown) and keeps it mapped, but no file open:
   // the system's bound on mappings (vm.max_map_count, 65,530 by default) bounds the episodes;
-  // beyond it the answer is kResourceExhausted or kUnavailable. kDataLoss for a
-  // damaged segment (checksums are checked) or steps out of order, other errors of FileSystem: the
-  // prefix then ends at the last good step; apply the same again, or pass it over. A file that is
-  // gone is passed over.
+  // beyond it the answer is kResourceExhausted or kUnavailable. kDataLoss for a damaged segment
+  // (by its checksums) or steps out of order, other errors of FileSystem: the prefix then ends at
+  // the last good step; apply the same again, or pass it over. A file that is gone is passed over.
   Status apply_steps(const StepsRef& steps);
   // Goes on behind steps that cannot be read; they are counted as missing.
   void pass_over(const StepsRef& steps);

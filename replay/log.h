@@ -53,12 +53,10 @@ struct LogOptions {
 
 // What opening the log had to repair.
 struct Recovery {
-  std::vector<EpisodeId> closed;  // episodes that a crash had left open
-  std::vector<SpanId> spans;      // spans closed with them
-  std::uint64_t cut_bytes = 0;    // of steps that were never acknowledged
-  // What is missing of the acknowledged steps, and where: of every episode whose file is gone, and
-  // of those in `closed`. Records of other episodes are checked by whoever reads them.
-  std::vector<std::string> damaged;
+  std::vector<EpisodeId> closed;     // episodes that a crash had left open
+  std::vector<SpanId> spans;         // spans closed with them
+  std::uint64_t cut_bytes = 0;       // of steps that were never acknowledged
+  std::vector<std::string> damaged;  // what is missing of the acknowledged steps, and where
 };
 
 struct LogStats {
