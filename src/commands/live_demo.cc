@@ -22,6 +22,10 @@
 namespace nudge {
 namespace {
 
+// Control ticks: four of five seconds.
+constexpr std::int64_t kDemoClamps = 200;
+constexpr std::int64_t kDemoClampWindow = 250;
+
 // The policy that the robot starts with, made in lockstep, unless there is one.
 Status prepare_policy(const Program& program, const DeploymentOptions& options) {
   Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
@@ -87,9 +91,14 @@ int run_live_demo(const Program& program, const LiveDemoOptions& options) {
     robot = LiveKitchen::create(kitchen, steady_now);
   }
   if (!robot.ok()) return fail(robot.status());
+  // A policy that has learned little runs into its limits, which ends in HOLD on a real robot. Here
+  // it hurts nobody, and the supervisor, who comes after a second, is to be the one who helps.
+  Config config = options.config;
+  config.limits.clamps_to_hold = kDemoClamps;
+  config.limits.clamp_window_ticks = kDemoClampWindow;
   EpisodeLines lines(stdout);
   DaemonOptions daemon_options;
-  daemon_options.config = options.config;
+  daemon_options.config = config;
   daemon_options.state_folder = options.state_folder;
   daemon_options.instruction = kKitchenInstruction;
   daemon_options.program = program.self_path;

@@ -42,8 +42,7 @@ class ScriptedPerson {
       episode_ = state.episode;
       seat_.begin_episode(episode_);
     }
-    // Also where the policy was cut: it waits for help. Where a person made it hold, it is theirs.
-    const bool for_us = state.state == AuthorityState::kAuto || state.policy_cut || mine;
+    const bool for_us = state.state == AuthorityState::kAuto || mine;
     if (episode_ == 0 || !for_us) {
       watching_ = false;
       return;

@@ -142,6 +142,7 @@ void StepThread::tick(Instant now, Instant due) {
   inputs.jog = jog_ ? &*jog_ : nullptr;
   inputs.stop_presses = links_.stop_presses;
   inputs.weights_failed = failed_weights_ != 0;
+  inputs.clock = options_.clock;
   const TickOutcome outcome = controller_->tick(now, options_.wall(), inputs);
   const Decision& decision = *outcome.decision;
   if (decision.roll_back_weights) failed_weights_ = controller_->player().version();

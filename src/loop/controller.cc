@@ -62,6 +62,9 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.now = now;
   in.tick = tick_;
   in.observed = observed_ ? observation_.time : Instant::min();
+  if (inputs.clock != nullptr && in.observed > now && in.observed <= inputs.clock()) {
+    in.observed = now;
+  }
   in.robot_finite = is_finite(observation_);
   const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
   in.position = std::span(observation_.proprioception).first(position_size);

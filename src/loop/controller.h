@@ -30,6 +30,9 @@ struct ControlInputs {
   const SentJog* jog = nullptr;        // newest; null: none
   std::uint64_t stop_presses = 0;      // since boot
   bool weights_failed = false;         // see TickInputs
+  // The robot's steady clock, where it runs on during a tick: a state that was read after `now`,
+  // because the thread was held up in between, is not from the future. Null: time stands still.
+  Instant (*clock)() = nullptr;
 };
 
 struct TickOutcome {

@@ -12,8 +12,6 @@
 namespace nudge {
 namespace {
 
-const std::string kCutAtLimits(to_string(Trigger::kOutOfLimits));
-
 constexpr std::size_t kLongestActor = 64;  // as the broker allows
 // Peers whose number is kept for their return, so that a holder who reconnects is still the holder.
 constexpr std::size_t kRemembered = 64;
@@ -339,7 +337,6 @@ struct TeleopPort::Impl {
     state.source = snapshot.source;
     state.success = snapshot.observation.success;
     state.last_success = snapshot.last_success;
-    state.policy_cut = snapshot.state == AuthorityState::kHold && snapshot.cause == kCutAtLimits;
     state.recording = desk.recording();
     state.holder_role = snapshot.lease.holder ? snapshot.lease.holder->role : Role::kScript;
     state.holder = snapshot.lease.holder ? snapshot.lease.holder->name : std::string();

@@ -17,7 +17,7 @@ constexpr std::size_t kMaxAckText = 8u << 10;
 constexpr int kMaxAckDepth = 4;
 constexpr Duration kLongestPeriod = std::chrono::seconds(60);
 
-enum StateFlag : std::uint8_t { kMine = 1, kSuccess = 2, kRecording = 4, kDone = 8, kCut = 16 };
+enum StateFlag : std::uint8_t { kMine = 1, kSuccess = 2, kRecording = 4, kDone = 8 };
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -121,12 +121,11 @@ TeleopState state_of(WireReader& in) {
   m.state = static_cast<AuthorityState>(state);
   m.source = static_cast<ControlSource>(source);
   const std::uint8_t flags = in.u8();
-  in.require(flags < 32, "an unknown flag is set");
+  in.require(flags < 16, "an unknown flag is set");
   m.mine = (flags & kMine) != 0;
   m.success = (flags & kSuccess) != 0;
   m.recording = (flags & kRecording) != 0;
   m.last_success = (flags & kDone) != 0;
-  m.policy_cut = (flags & kCut) != 0;
   m.holder_role = role_of(in);
   m.policy_step = in.u32();
   m.autonomous = in.u32();
@@ -265,8 +264,7 @@ Status encode(const TeleopState& m, std::uint32_t session, WireBytes& out) {
   w.u8(static_cast<std::uint8_t>(m.state));
   w.u8(static_cast<std::uint8_t>(m.source));
   w.u8(static_cast<std::uint8_t>((m.mine ? kMine : 0) | (m.success ? kSuccess : 0) |
-                                 (m.recording ? kRecording : 0) | (m.last_success ? kDone : 0) |
-                                 (m.policy_cut ? kCut : 0)));
+                                 (m.recording ? kRecording : 0) | (m.last_success ? kDone : 0)));
   w.u8(static_cast<std::uint8_t>(m.holder_role));
   w.u32(m.policy_step);
   w.u32(m.autonomous);

@@ -71,7 +71,6 @@ struct TeleopState {
   bool success = false;       // Observation::success
   bool recording = false;     // feedback can be stored
   bool last_success = false;  // the robot called the newest episode that has ended a success
-  bool policy_cut = false;    // it holds because the policy ran into the limits, and waits for help
   Role holder_role = Role::kScript;
   std::string holder;     // who has the lease; empty: nobody
   LeaseEpoch epoch = 0;   // of the newest grant
