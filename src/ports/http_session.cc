@@ -285,7 +285,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     const std::shared_ptr<HttpSession> self = shared_from_this();
     core.sessions.erase(this);
     end();
-    serve_live(core, std::move(socket), std::move(upgrade));
+    serve_live(core, std::move(socket), upgrade);
   }
 
   void dispatch() {

@@ -310,7 +310,7 @@ class BeastLiveSession final : public LiveSession,
 
 }  // namespace
 
-void serve_live(HttpCore& core, tcp::socket socket, LiveUpgrade upgrade) {
+void serve_live(HttpCore& core, tcp::socket socket, const LiveUpgrade& upgrade) {
   const ConnectionId connection = ++core.last_connection;
   Actor actor{display_name(upgrade.wanted_name, connection), upgrade.role};
   auto session =

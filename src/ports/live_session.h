@@ -17,6 +17,6 @@ struct LiveUpgrade {
 
 // Answers a checked upgrade and serves the live connection. The session is in the core's `sessions`
 // before this returns.
-void serve_live(HttpCore& core, boost::asio::ip::tcp::socket socket, LiveUpgrade upgrade);
+void serve_live(HttpCore& core, boost::asio::ip::tcp::socket socket, const LiveUpgrade& upgrade);
 
 }  // namespace nudge
