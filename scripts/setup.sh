@@ -17,6 +17,7 @@ Finds the packages that are missing, says how much it will install, and installs
   --for clang    and to build with Clang
   --for format   and clang-format
   --for tidy     and clang-tidy
+  --for page     and a browser for the tests of the page
   --dry-run      only say what is missing; exits 1 if anything is
   --help         this text
 
@@ -69,6 +70,7 @@ while (($# > 0)); do
           build="${build:-no}"
           more+=("clang-format-$(clang_version)" git)
           ;;
+        page) build=yes more+=(chromium) ;;
         tidy) build=yes more+=("clang-tidy-$(clang_version)" git) ;;
         *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
       esac

@@ -1,0 +1,39 @@
+"""The page in a real browser, against a real daemon and the simulated kitchen.
+
+Needs Chromium and web/'s development packages: scripts/setup.sh --for page; npm ci in web/; then
+configure with -DNUDGE_PAGE_TESTS=ON. What a person does there is in web/e2e/page.spec.mjs.
+"""
+
+import os
+import pathlib
+import subprocess
+
+import live_test
+import program
+
+WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
+
+
+class Page(live_test.LiveCase):
+    def test_somebody_takes_over_labels_speaks_rolls_back_and_stops(self):
+        daemon = self.daemon(None, "--set", "sim.cameras=true")
+        shots = os.environ.get("NUDGE_SHOTS", str(self.folder / "shots"))
+        done = subprocess.run(
+            ["node", "e2e/page.spec.mjs"], cwd=WEB, text=True, capture_output=True, timeout=600,
+            env={**os.environ, "NUDGE_BASE": f"http://127.0.0.1:{daemon.port}",
+                 "NUDGE_TOKEN": daemon.token, "NUDGE_SHOTS": shots, "NUDGE_PATIENCE": "3"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(daemon.stop(), 0)
+        self.check_whole(daemon.state)
+
+
+def setUpModule():
+    live_test.setUpModule()
+
+
+def tearDownModule():
+    live_test.tearDownModule()
+
+
+if __name__ == "__main__":
+    program.main()
