@@ -2,12 +2,13 @@
 """How the whole behaves in real time: the daemon, its learner, the simulated kitchen with both
 cameras, the scripted supervisor, and somebody who says something every half second.
 
-usage: live.py build/release/nudge [--minutes M] [--no-learning] [--cameras] [--json]
+usage: live.py build/release/nudge [--minutes M] [--no-learning] [--cameras] [--abuse] [--json]
 
 Trains first weights from 15 demonstrations in a folder of its own, runs for M minutes (10) and
 prints what the control ticks cost and how late they woke up, missed ticks, swaps, CPU time by
 thread, memory, and how long a message took to be acknowledged, which is when it is on disk.
---no-learning is the same run without a learner, and so without swaps, to compare with.
+--no-learning is the same run without a learner, and so without swaps, to compare with; --abuse adds
+clients that send garbage, promise a gigabyte, never read, and keep a thousand sockets half open.
 """
 
 import argparse
@@ -22,6 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import abuse  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAUSE = 0.5  # s between messages
@@ -119,7 +123,10 @@ def measure(options, folder):
             helper = subprocess.Popen(
                 [options.program, "supervise", "--state", state, "--port", str(port)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            return watch(options, daemon)
+            if not options.abuse:
+                return watch(options, daemon)
+            with abuse.Abuse(daemon.port, daemon.token):
+                return watch(options, daemon)
         finally:
             for process in (helper, daemon.process):
                 if process is not None:
@@ -158,7 +165,7 @@ def watch(options, daemon):
     settled = memory[len(memory) // 3:]
     return {
         "minutes": options.minutes, "learning": not options.no_learning,
-        "cameras": options.cameras,
+        "cameras": options.cameras, "abuse": options.abuse,
         "ticks": value(metrics, "nudge_control_ticks_total"),
         "missed": value(metrics, "nudge_missed_ticks_total"),
         "faults": faults, "starts": restarts,
@@ -183,6 +190,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--no-learning", action="store_true")
     parser.add_argument("--cameras", action="store_true", help="render and stream them as well")
+    parser.add_argument("--abuse", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.program = str(pathlib.Path(options.program).resolve())

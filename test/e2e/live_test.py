@@ -3,13 +3,16 @@
 import http.client
 import json
 import os
+import pathlib
 import random
+import re
 import signal
 import socket
 import subprocess
 import time
 import unittest
 
+import abuse
 import program
 from program import Case, end, environment, events, nudge, wait_until
 
@@ -90,6 +93,11 @@ class Daemon:
         end(self.process)
         self.process.stdout.close()
         self.log.close()
+
+
+def memory_mib(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
 class LiveCase(Case):
@@ -341,6 +349,23 @@ class BadInput(LiveCase):
         self.assertEqual(daemon.status()["state"], "AUTO")
         for peer in half_open:
             peer.close()
+
+
+    def test_abuse_takes_no_memory_and_the_supervisor_is_still_served(self):
+        daemon = self.daemon(None, "--set", "sim.cameras=true")
+        daemon.send("hand_back")
+        daemon.wait_for("AUTO")
+        before = memory_mib(daemon.process.pid)
+        with abuse.Abuse(daemon.port, daemon.token) as abused:
+            for _ in range(120 if program.LONG else 8):
+                time.sleep(0.5)
+                code, ack = daemon.send("words", text="still there", meant="comment")
+                self.assertEqual(code, 200, ack)
+        self.assertGreater(abused.rounds, 10)
+        self.assertGreater(abused.refused, 0)
+        self.assertLess(memory_mib(daemon.process.pid) - before, 64)
+        self.assertIn(daemon.status()["state"], ("AUTO", "HANDBACK"))
+        self.assertEqual(daemon.stop(), 0)
 
 
 class Operators(LiveCase):
