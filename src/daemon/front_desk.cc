@@ -157,7 +157,10 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
     ++links_.stop_presses;
     robot_.estop();
   }
-  if (handled.jog) links_.jog.put(*std::move(handled.jog));
+  if (handled.jog) {
+    Latest<SentJog>& slot = handled.jog->command.dead_man ? links_.jog : links_.let_go;
+    slot.put(*std::move(handled.jog));
+  }
   if (jog) return;
   if (handled.ack) {
     reply(*handled.ack);

@@ -150,6 +150,7 @@ struct Links {
   // io to step
   BoundedQueue<AuthorityAct> acts{256};
   Latest<SentJog> jog;
+  Latest<SentJog> let_go;  // the dead-man is up; beside the other, so that no press displaces it
   std::atomic<std::uint64_t> stop_presses{0};
   Latest<std::string> instruction;
 

@@ -128,11 +128,9 @@ void StepThread::tick(Instant now, Instant due) {
     asked_ = false;
   }
   links_.acts.try_take_all(acts_);
-  if (std::optional<SentJog> jog = links_.jog.try_take()) {
-    jog_ = std::move(jog);
-  } else {
-    jog_.reset();
-  }
+  // Letting go comes first; a press that arrived with it is judged in the next tick.
+  jog_ = links_.let_go.try_take();
+  if (!jog_) jog_ = links_.jog.try_take();
   if (std::exchange(hold_at_next_tick_, false)) {
     acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
   }

@@ -144,6 +144,29 @@ TEST_F(StepThreadTest, TheEndOfAnEpisodeKeepsStopLatched) {
   }
 }
 
+TEST_F(StepThreadTest, AHandThatLetsGoIsHeardWhateverIsPressedInTheSameTick) {
+  act(TakeoverRequest{});
+  tick();
+  const auto jog = [&](std::uint64_t sequence, bool dead_man) {
+    return SentJog{kAnna, JogCommand{.robot = robot_.spec().id,
+                                     .epoch = snapshot_.lease.epoch,
+                                     .sequence = sequence,
+                                     .echoed_tick = snapshot_.tick,
+                                     .dead_man = dead_man,
+                                     .action = {0.5f, 0.0f}}};
+  };
+  links_->jog.put(jog(1, true));
+  tick();
+  ASSERT_EQ(snapshot_.state, AuthorityState::kHuman);
+  links_->let_go.put(jog(2, false));
+  links_->jog.put(jog(3, true));
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "dead_man_released");
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+}
+
 TEST_F(StepThreadTest, PlaysTheChunksThatInferenceSends) {
   start_policy();
   tick(10);
