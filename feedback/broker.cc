@@ -182,14 +182,22 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
 
 void Broker::take_jog(const Actor& actor, const JogCommand& jog, const Situation& situation,
                       Handled& out) {
-  // Whoever is not the holder may not displace the holder's command from the latest-wins slot. The
-  // sender learned of its lease through this thread, so the situation is never behind it.
+  // In the latest-wins slot nobody may displace the holder's command, nor an older command of the
+  // holder a newer one: that may be the one which lets go. The sender learned of its lease through
+  // this thread, so the situation is never behind it.
   const Lease& lease = situation.lease;
-  if (is_viewer(actor) || jog.robot != config_.robot || jog.action.size() != config_.action_size ||
-      !lease.holder || lease.holder->name != actor.name || jog.epoch != lease.epoch) {
-    ++jogs_dropped_;
-    return;
+  const auto refuse = [this](CommandRefusal why) { ++refused_[static_cast<std::size_t>(why)]; };
+  if (jog.robot != config_.robot) return refuse(CommandRefusal::kWrongRobot);
+  if (is_viewer(actor) || !lease.holder || lease.holder->name != actor.name) {
+    return refuse(CommandRefusal::kNotHolder);
   }
+  if (jog.epoch != lease.epoch) return refuse(CommandRefusal::kWrongEpoch);
+  if (jog.epoch == newest_epoch_ && jog.sequence <= newest_sequence_) {
+    return refuse(CommandRefusal::kNotIncreasing);
+  }
+  if (jog.action.size() != config_.action_size) return refuse(CommandRefusal::kWrongSize);
+  newest_epoch_ = jog.epoch;
+  newest_sequence_ = jog.sequence;
   out.jog = SentJog{actor, jog};
 }
 

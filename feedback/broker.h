@@ -3,6 +3,7 @@
 // grammar can take the place of the built-in one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -99,7 +100,8 @@ class Broker {
   // forgotten, so that sending it again tries again.
   std::optional<Ack> on_not_stored(std::string_view id, const Status& why);
 
-  std::uint64_t jogs_dropped() const { return jogs_dropped_; }
+  // Commands that were not passed on, by reason. Those that are, the authority judges and counts.
+  const std::array<std::uint64_t, kCommandRefusals>& refused_commands() const { return refused_; }
 
  private:
   struct Remembered {
@@ -128,7 +130,10 @@ class Broker {
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
   std::deque<std::string> order_;  // the same ids, oldest first
-  std::uint64_t jogs_dropped_ = 0;
+  std::array<std::uint64_t, kCommandRefusals> refused_{};
+  // Of the newest command that was passed on.
+  LeaseEpoch newest_epoch_ = 0;
+  std::uint64_t newest_sequence_ = 0;
 };
 
 }  // namespace nudge

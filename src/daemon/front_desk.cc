@@ -63,10 +63,6 @@ void FrontDesk::wake() {
 }
 
 void FrontDesk::look() {
-  if (std::optional<Snapshot> snapshot = links_.snapshot.try_take()) {
-    snapshot_ = *std::move(snapshot);
-    newest_episode_ = std::max(newest_episode_, snapshot_.episode);
-  }
   if (std::optional<WriterStatus> writer = links_.writer_status.try_take()) {
     writer_ = *std::move(writer);
   }
@@ -98,7 +94,20 @@ void FrontDesk::look() {
   for (DeskListener* listener : listeners_) listener->on_status();
 }
 
+void FrontDesk::take_snapshot() {
+  std::optional<Snapshot> snapshot = links_.snapshot.try_take();
+  if (!snapshot) return;
+  snapshot_ = *std::move(snapshot);
+  newest_episode_ = std::max(newest_episode_, snapshot_.episode);
+  // Commands that went no further than the broker moved nothing, either.
+  for (std::size_t i = 0; i < kCommandRefusals; ++i) {
+    snapshot_.refused_commands[i] += broker_->refused_commands()[i];
+  }
+}
+
 void FrontDesk::take_notices() {
+  // Whoever is told of their lease drives at once: the broker must know of it by then.
+  take_snapshot();
   awake_ = false;
   if (!links_.notices.try_take_all(notices_)) return;
   for (WriterNotice& notice : notices_) {

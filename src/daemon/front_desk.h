@@ -45,6 +45,7 @@ class FrontDesk final : public Desk {
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
             EpisodeId newest_episode, SpanId newest_span);
   void look();
+  void take_snapshot();
   void take_notices();
   void answer(const Ack& ack);
   void update_learning();

@@ -28,7 +28,9 @@ struct Desk {
   Situation situation;
 };
 
-JogCommand good_jog() { return {"kitchen-1", 5, 1, 10, true, {0, 0, 0, 0}}; }
+JogCommand good_jog(std::uint64_t sequence = 1) {
+  return {"kitchen-1", 5, sequence, 10, true, {0, 0, 0, 0}};
+}
 
 Code refused(const Handled& handled) {
   EXPECT_TRUE(handled.ack.has_value());
@@ -91,22 +93,45 @@ TEST(Broker, PassesActsOnWithTheirIdAndActor) {
 
 TEST(Broker, PassesTheHoldersCommandAndNobodyElses) {
   Desk desk;
-  ASSERT_TRUE(desk.send(kAnna, good_jog(), "").jog.has_value());
+  const auto refused = [&](CommandRefusal why) {
+    return desk.broker.refused_commands()[static_cast<std::size_t>(why)];
+  };
   EXPECT_EQ(desk.send(kAnna, good_jog(), "").jog->actor, kAnna);
-  EXPECT_FALSE(desk.send(kBen, good_jog(), "").jog.has_value());
-  EXPECT_FALSE(desk.send(kEva, good_jog(), "").jog.has_value());
-  JogCommand old = good_jog();
+  EXPECT_FALSE(desk.send(kBen, good_jog(2), "").jog.has_value());
+  EXPECT_FALSE(desk.send(kEva, good_jog(2), "").jog.has_value());
+  EXPECT_EQ(refused(CommandRefusal::kNotHolder), 2u);
+  JogCommand old = good_jog(2);
   old.epoch = 4;
   EXPECT_FALSE(desk.send(kAnna, old, "").jog.has_value());
-  JogCommand other = good_jog();
+  EXPECT_EQ(refused(CommandRefusal::kWrongEpoch), 1u);
+  JogCommand other = good_jog(2);
   other.robot = "kitchen-2";
   EXPECT_FALSE(desk.send(kAnna, other, "").jog.has_value());
-  JogCommand huge = good_jog();
+  EXPECT_EQ(refused(CommandRefusal::kWrongRobot), 1u);
+  JogCommand huge = good_jog(2);
   huge.action.assign(1000, 0);
   EXPECT_FALSE(desk.send(kAnna, huge, "").jog.has_value());
-  EXPECT_EQ(desk.broker.jogs_dropped(), 5u);
+  EXPECT_EQ(refused(CommandRefusal::kWrongSize), 1u);
+  // What was refused has used up no sequence number.
+  EXPECT_TRUE(desk.send(kAnna, good_jog(2), "").jog.has_value());
   desk.situation.lease.holder.reset();
-  EXPECT_FALSE(desk.send(kAnna, good_jog(), "").jog.has_value());
+  EXPECT_FALSE(desk.send(kAnna, good_jog(3), "").jog.has_value());
+}
+
+TEST(Broker, AnOlderCommandOfTheHolderNeverDisplacesTheOneThatLetsGo) {
+  Desk desk;
+  JogCommand lets_go = good_jog(7);
+  lets_go.dead_man = false;
+  EXPECT_FALSE(desk.send(kAnna, lets_go, "").jog->command.dead_man);
+  EXPECT_FALSE(desk.send(kAnna, good_jog(6), "").jog.has_value());
+  EXPECT_FALSE(desk.send(kAnna, good_jog(7), "").jog.has_value());
+  constexpr auto kReason = static_cast<std::size_t>(CommandRefusal::kNotIncreasing);
+  EXPECT_EQ(desk.broker.refused_commands()[kReason], 2u);
+  // Each epoch counts from the beginning.
+  desk.situation.lease.epoch = 6;
+  JogCommand anew = good_jog(1);
+  anew.epoch = 6;
+  EXPECT_TRUE(desk.send(kAnna, anew, "").jog.has_value());
 }
 
 // ---- ids and answers --------------------------------------------------------------------------
