@@ -8,7 +8,11 @@
 namespace nudge {
 namespace {
 
-constexpr int kQueue = 4;  // messages per direction
+constexpr int kSendQueue = 4;  // messages
+// libzmq 4.3 aborts the process when a connection breaks while its receive queue is full, and a
+// heartbeat is due then (zeromq/libzmq issue 4364): whoever was stopped for a second, or stalled,
+// must not find it full. Waiting makes nothing fresh: an action's age is judged when it is read.
+constexpr int kReceiveQueue = 256;
 constexpr int kHeartbeatMs = 250;
 constexpr int kHeartbeatTimeoutMs = 1000;
 constexpr int kReconnectMs = 50;
@@ -46,8 +50,8 @@ Status Dealer::connect(const std::string& endpoint, std::size_t max_message) {
     socket.set(zmq::sockopt::linger, 0);
     // Without this, what is sent while the daemon is down is delivered when it is back: stale.
     socket.set(zmq::sockopt::immediate, true);
-    socket.set(zmq::sockopt::sndhwm, kQueue);
-    socket.set(zmq::sockopt::rcvhwm, kQueue);
+    socket.set(zmq::sockopt::sndhwm, kSendQueue);
+    socket.set(zmq::sockopt::rcvhwm, kReceiveQueue);
     socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_message));
     socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
     socket.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);

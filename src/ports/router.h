@@ -19,7 +19,10 @@ struct RouterOptions {
   std::uint16_t port = 0;             // 0: any that is free
   std::size_t max_message = 0;        // bytes; the peer is cut off by whatever is longer
   int send_queue = 2;                 // messages per peer; what finds it full is not sent
-  int receive_queue = 4;              // messages per peer
+  // Messages per peer. More than a peer sends in a second, after which a silent connection is given
+  // up: libzmq 4.3 aborts the process when a connection breaks while its queue is full, and a
+  // heartbeat is due then (zeromq/libzmq issue 4364).
+  int receive_queue = 128;
 };
 
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.

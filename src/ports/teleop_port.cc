@@ -363,7 +363,7 @@ Result<std::unique_ptr<TeleopPort>> TeleopPort::listen(EventLoop& loop,
   const RouterOptions socket{.address = options.address,
                              .port = options.port,
                              .max_message = kMaxTeleopMessage,
-                             .receive_queue = 64};
+                             .receive_queue = 1024};
   Result<std::unique_ptr<Router>> router = Router::listen(
       loop, socket, [&impl](const std::string& route, std::span<const std::byte> message) {
         impl.receive(route, message);
