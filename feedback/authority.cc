@@ -18,6 +18,7 @@ constexpr std::string_view kRobotStaleEvent = "robot state older than FRESH";
 constexpr std::string_view kWeightsEvent = "weights in use failed their check";
 constexpr std::string_view kPolicyNotFiniteEvent = "policy proposed a value that is not finite";
 constexpr std::string_view kPolicyWrongSizeEvent = "policy proposed an action of the wrong size";
+constexpr std::string_view kResetEvent = "the robot's reset failed, or took too long";
 constexpr std::string_view kHoldEvent = "\"stop\" said, or hold asked for, by anyone";
 constexpr std::string_view kClampEvent = "too many clamped ticks in the window";
 constexpr std::string_view kAskEvent = "takeover asked for and lease granted";
@@ -80,6 +81,10 @@ constexpr TransitionRule kTable[] = {
     {kAuto, kHoldAsked, kHoldEvent, kHold},
     {kHuman, kOutOfLimits, kClampEvent, kHold},
     {kAuto, kOutOfLimits, kClampEvent, kHold},
+    {kTakeover, kResetFailed, kResetEvent, kHold},
+    {kHuman, kResetFailed, kResetEvent, kHold},
+    {kHandback, kResetFailed, kResetEvent, kHold},
+    {kAuto, kResetFailed, kResetEvent, kHold},
 
     {kHold, kTakeoverAsked, kAskEvent, kTakeover},
     {kHandback, kTakeoverAsked, kAskEvent, kTakeover},
@@ -157,6 +162,7 @@ std::string_view to_string(Trigger trigger) {
     case kFaultReset: return "fault_reset";
     case kHoldAsked: return "hold_asked";
     case kOutOfLimits: return "out_of_limits";
+    case kResetFailed: return "reset_failed";
     case kTakeoverAsked: return "takeover_asked";
     case kPreempted: return "preempted";
     case kReleased: return "released";
@@ -211,6 +217,9 @@ Status AuthorityConfig::validate() const {
   if (takeover_timeout <= Duration::zero()) return wrong("takeover_timeout must be above 0");
   if (handback_timeout <= Duration::zero() || handback_timeout > std::chrono::seconds(2)) {
     return wrong("handback_timeout must be above 0, at most 2 s");
+  }
+  if (reset_longest <= Duration::zero() || reset_longest > std::chrono::minutes(10)) {
+    return wrong("reset_longest must be above 0, at most 10 min");
   }
   if (clamp_window < 1 || clamp_window > 1024) return wrong("clamp_window must be 1 to 1024");
   if (clamp_limit < 0 || clamp_limit >= clamp_window) {
@@ -269,6 +278,7 @@ const Decision& Authority::tick(const TickInputs& in) {
         *fault_now_ == kPolicyNotFinite || *fault_now_ == kPolicyWrongSize;
   }
 
+  watch_reset(in);
   for (const AuthorityAct& act : in.acts) handle(act, in);
   judge_command(in);
   run_timers(in);
@@ -290,10 +300,30 @@ void Authority::begin(const TickInputs& in) {
   if (!ticked_) entered_ = sign_of_life_ = proposal_end_ = in.now;
   decision_.requested.clear();
   decision_.clamped = decision_.changed = decision_.stale = false;
-  decision_.flush_policy = decision_.roll_back_weights = false;
+  decision_.flush_policy = decision_.roll_back_weights = decision_.reset_failed = false;
   decision_.span_end.reset();
   decision_.records.clear();
   decision_.answers.clear();
+  if (!in.resetting) {
+    reset_began_.reset();
+  } else {
+    if (!reset_began_) reset_began_ = in.now;
+    if (in.now - *reset_began_ < config_.reset_longest) reset_over_ = in.now;
+  }
+  // What was seen before the reset's end says nothing about where the robot is now.
+  still_ = in.resetting || in.observed < reset_over_;
+}
+
+void Authority::watch_reset(const TickInputs& in) {
+  const bool too_long = in.resetting && reset_over_ < in.now;
+  if (in.reset_failed.empty() && !too_long) return;
+  decision_.reset_failed = true;
+  if (!fire(kResetFailed, nobody(), in)) return;
+  std::string detail(in.reset_failed);
+  if (too_long) {
+    detail = "it took longer than " + std::to_string(seconds(config_.reset_longest)) + " s";
+  }
+  record(nobody(), Fault{std::string(to_string(kResetFailed)), std::move(detail)});
 }
 
 bool Authority::fire(Trigger trigger, const Actor& by, const TickInputs& in) {
@@ -367,7 +397,8 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
     return kRobotNotFinite;
   }
   // Compared as instants: a robot never seen may be Instant::min(), whose age does not fit.
-  if (in.observed < in.now - config_.fresh) {
+  // A reset may take its time, and then the first state as long as any.
+  if (std::max(in.observed, reset_over_) < in.now - config_.fresh) {
     detail = "the newest robot state is older than " + ms(config_.fresh);
     return kRobotStale;
   }
@@ -390,7 +421,7 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
       return kPolicyNotFinite;
     }
   }
-  if (state_ == kAuto && in.proposed == nullptr &&
+  if (state_ == kAuto && in.proposed == nullptr && !still_ &&
       in.now - proposal_end_ > config_.late_periods * config_.control_period) {
     detail = "no proposal for " + ms(in.now - proposal_end_);
     return kInferenceLate;
@@ -616,6 +647,12 @@ void Authority::judge_command(const TickInputs& in) {
 // ---- timers and motion ------------------------------------------------------------------------
 
 void Authority::run_timers(const TickInputs& in) {
+  if (still_ && (state_ == kTakeover || state_ == kHandback)) {
+    // As if it had been asked for now: the policy has to look at what the reset leaves.
+    entered_ = in.now;
+    entered_tick_ = in.tick;
+    return;
+  }
   switch (state_) {
     case kTakeover:
       if (driving_ && in.now - command_time_ < config_.fresh && limits_.at_rest() &&
@@ -675,7 +712,9 @@ bool Authority::too_many_clamped(bool clamped) {
 void Authority::move(const TickInputs& in) {
   const Action* wanted = nullptr;
   decision_.source = ControlSource::kHold;
-  if (state_ == kHuman) {
+  if (still_) {
+    proposal_end_ = in.now + config_.control_period;
+  } else if (state_ == kHuman) {
     if (too_many_clamped(!limits_.permits(command_, in.position))) {
       fire(kOutOfLimits, nobody(), in);
     } else {
@@ -696,7 +735,7 @@ void Authority::move(const TickInputs& in) {
     }
   }
 
-  if (state_ == kEstop || state_ == kFaultHold) {
+  if (state_ == kEstop || state_ == kFaultHold || still_) {
     limits_.forget();
     decision_.executed.assign(limits_.size(), 0.0f);
     decision_.motion = state_ == kEstop ? Motion::kEstop : Motion::kHold;

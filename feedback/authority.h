@@ -45,6 +45,7 @@ enum class Trigger : std::uint8_t {
   kFaultReset,
   kHoldAsked,
   kOutOfLimits,
+  kResetFailed,
   kTakeoverAsked,
   kPreempted,
   kReleased,
@@ -57,7 +58,7 @@ enum class Trigger : std::uint8_t {
   kPolicyReady,
   kHandBackTimeout,
 };
-inline constexpr std::size_t kTriggers = 24;
+inline constexpr std::size_t kTriggers = 25;
 
 // The stable word that goes into AuthorityChanged::cause: "command_stale". Never changes.
 std::string_view to_string(Trigger trigger);
@@ -96,6 +97,8 @@ struct AuthorityConfig {
   int late_periods = 3;
   Duration takeover_timeout = std::chrono::seconds(10);  // in TAKEOVER without driving
   Duration handback_timeout = std::chrono::seconds(2);   // in HANDBACK without a usable proposal
+  // Longest time that a robot may take to reset; above 0, at most 10 min.
+  Duration reset_longest = std::chrono::seconds(30);
 
   // More than this many clamped ticks among the last `clamp_window` end in HOLD.
   int clamp_limit = 10;
@@ -160,9 +163,13 @@ struct TickInputs {
   const Action* proposed = nullptr;  // the policy's action for this tick, in every state; null:
                                      // the chunk has ended, or was flushed
   Instant proposed_from;             // ActionChunk::observed of its chunk
-  bool weights_failed = false;       // the weights in use did not pass their check, or wait for
-                                     // the rollback asked for; having no weights is no failure
-  double misalignment = 0;           // leader arm: largest joint distance, rad; jog: 0
+  // The robot does what reset() asked of it: nothing else moves it, its state may be old, and the
+  // timers of TAKEOVER and HANDBACK wait; for at most `reset_longest`.
+  bool resetting = false;
+  std::string_view reset_failed = {};  // the reset ended on this tick, badly: why; empty: no
+  bool weights_failed = false;         // the weights in use did not pass their check, or wait for
+                                       // the rollback asked for; having no weights is no failure
+  double misalignment = 0;             // leader arm: largest joint distance, rad; jog: 0
 };
 
 // ---- the decision -----------------------------------------------------------------------------
@@ -226,6 +233,7 @@ struct Decision {
   bool flush_policy =
       false;  // drop the chunk and the inference under way, reset the policy's state
   bool roll_back_weights = false;  // the policy proposed values that are not finite
+  bool reset_failed = false;       // the reset was given up, or ended badly
   bool stop_latched = false;       // keep the latch file equal to this, off the step thread
   Lease lease;
   // Set on the tick that leaves HUMAN: how its span ended.
@@ -256,6 +264,7 @@ class Authority {
   Authority(const AuthorityConfig& config, Limits limits, const AuthorityBoot& boot);
 
   void begin(const TickInputs& in);
+  void watch_reset(const TickInputs& in);
   // Moves along the table's row for the present state, if it has one, and says whether it did.
   bool fire(Trigger trigger, const Actor& by, const TickInputs& in);
   void record(const Actor& by, Payload payload);
@@ -299,6 +308,9 @@ class Authority {
   std::vector<Issued> issued_;  // ring by tick number, long enough for FRESH
   std::uint64_t stops_seen_ = 0;
   bool stopped_now_ = false;
+  std::optional<Instant> reset_began_;   // the one that is under way
+  Instant reset_over_ = Instant::min();  // newest tick of a reset that was not too long
+  bool still_ = false;                   // nothing has been seen since: no motion
   std::optional<Trigger> fault_now_;
 
   bool driving_ = false;        // an accepted command with the dead-man held, in this epoch

@@ -51,6 +51,7 @@ struct Config {
     double reacquire_s = 5.0;        // until a lost lease is free for others
     double takeover_s = 10.0;        // TAKEOVER not completed by then: HOLD
     double handback_s = 2.0;         // HANDBACK not completed by then: HOLD
+    double reset_s = 30.0;           // a robot's reset not completed by then: HOLD
     std::int64_t watchdog_ms = 200;  // gap of the control loop that means FAULT_HOLD
   } authority;
 

@@ -129,6 +129,7 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   options.reacquire = from_seconds(config.authority.reacquire_s);
   options.takeover_timeout = from_seconds(config.authority.takeover_s);
   options.handback_timeout = from_seconds(config.authority.handback_s);
+  options.reset_longest = from_seconds(config.authority.reset_s);
   options.watchdog = std::chrono::milliseconds(config.authority.watchdog_ms);
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
   options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);

@@ -20,6 +20,11 @@ Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
 
 }  // namespace
 
+bool stands(AuthorityState state) {
+  return state == AuthorityState::kHold || state == AuthorityState::kFaultHold ||
+         state == AuthorityState::kEstop;
+}
+
 bool is_finite(const Observation& observation) {
   return all_finite(observation.proprioception) && all_finite(observation.object_state);
 }
@@ -72,6 +77,8 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.jog = inputs.jog;
   in.stop_presses = inputs.stop_presses;
   in.weights_failed = inputs.weights_failed;
+  in.resetting = inputs.resetting;
+  in.reset_failed = inputs.reset_failed;
   const bool has_proposal = !player_.exhausted(now);
   if (has_proposal) {
     proposed_ = player_.at(now);
@@ -104,7 +111,10 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
       if (!applied.ok() && outcome.robot.ok()) outcome.robot = std::move(applied);
       break;
     }
-    case Motion::kHold: robot_.hold(); break;
+    case Motion::kHold:
+      // A hold ends a reset, so the robot is told once, by whatever makes it stand.
+      if (!inputs.resetting || (decision.state != state_ && stands(decision.state))) robot_.hold();
+      break;
     case Motion::kEstop:
       robot_.estop();
       estopped_ = true;
@@ -114,6 +124,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
     outcome.played = player_.version();
   }
   if (decision.flush_policy) player_.flush(now);
+  state_ = decision.state;
   outcome.decision = &decision;
   return outcome;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "feedback/authority.h"
 #include "nudge/event.h"
@@ -21,6 +22,9 @@ struct ControllerOptions {
   AuthorityBoot boot;
 };
 
+// Nobody drives, and nobody is about to: HOLD, FAULT_HOLD or ESTOP.
+bool stands(AuthorityState state);
+
 // Every number of proprioception and object state is finite.
 bool is_finite(const Observation& observation);
 
@@ -30,6 +34,8 @@ struct ControlInputs {
   const SentJog* jog = nullptr;        // newest; null: none
   std::uint64_t stop_presses = 0;      // since boot
   bool weights_failed = false;         // see TickInputs
+  bool resetting = false;              // likewise
+  std::string_view reset_failed = {};  // likewise
   // The robot's steady clock, where it runs on during a tick: a state that was read after `now`,
   // because the thread was held up in between, is not from the future. Null: time stands still.
   Instant (*clock)() = nullptr;
@@ -86,7 +92,8 @@ class Controller {
   Authority authority_;
   ChunkPlayer player_;
   Observation observation_;
-  bool observed_ = false;  // at least once since boot
+  bool observed_ = false;                         // at least once since boot
+  AuthorityState state_ = AuthorityState::kHold;  // of the tick before
   bool estopped_ = false;  // the robot was told to refuse motion, and not yet to allow it
   EpisodeId episode_ = 0;
   ControlTick tick_ = 0;

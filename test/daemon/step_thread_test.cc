@@ -217,6 +217,107 @@ TEST_F(StepThreadTest, ARobotThatPeopleResetHoldsAtTheEndOfEachEpisode) {
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
 }
 
+// ---- a robot that takes its time to reset
+// --------------------------------------------------------
+
+TEST_F(StepThreadTest, ALongResetIsWaitedForAndTheEpisodesStepsBeginAfterIt) {
+  robot_.slow_reset = true;
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(1000);  // 20 s
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHandback);
+  EXPECT_EQ(snapshot_.cause, "resetting");
+  ASSERT_EQ(begun().size(), 1u);
+  EXPECT_TRUE(begun_.empty());
+  EXPECT_TRUE(robot_.applied.empty());
+  robot_.busy = false;
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.episode, 7u);
+  EXPECT_LT(snapshot_.episode_length, 10 * kTick) << "the reset is not part of it";
+  ASSERT_FALSE(begun_.empty());
+  EXPECT_EQ(begun_.front(), 0u);
+  EXPECT_FALSE(robot_.applied.empty());
+  EXPECT_EQ(robot_.resets, 1);
+}
+
+TEST_F(StepThreadTest, AResetIsNotEndedByTheHoldsOfEachTick) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick();
+  const int before = robot_.holds;
+  tick(100);
+  EXPECT_EQ(robot_.holds, before);
+  act(Hold{});
+  tick(10);
+  EXPECT_EQ(robot_.holds, before + 1) << "but by somebody's";
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+}
+
+TEST_F(StepThreadTest, AResetThatFailsEndsItsEpisodeInHoldAndSaysWhy) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick(100);
+  robot_.busy = false;
+  robot_.reset_ended = unavailable("the gripper is stuck");
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "reset_failed");
+  EXPECT_EQ(snapshot_.robot_trouble, "the reset failed: the gripper is stuck");
+  ASSERT_EQ(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kAborted);
+  EXPECT_EQ(ended()[0].steps, 0u);
+
+  // The next start tries again.
+  robot_.slow_reset = false;
+  robot_.reset_ended = {};
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(robot_.resets, 2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.robot_trouble, "");
+}
+
+TEST_F(StepThreadTest, ARobotThatRefusesToResetIsNotDriven) {
+  robot_.reset_answer = unavailable("the robot is not connected");
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "reset_failed");
+  EXPECT_EQ(ended().size(), 1u);
+  EXPECT_TRUE(robot_.applied.empty());
+}
+
+TEST_F(StepThreadTest, AResetThatNeverEndsIsGivenUpAndTheRobotHolds) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick();
+  const int before = robot_.holds;
+  tick(31 * 50);
+  EXPECT_EQ(ended().size(), 1u);
+  EXPECT_GT(robot_.holds, before);
+  EXPECT_NE(snapshot_.robot_trouble.find("too long"), std::string::npos);
+  // It still shows nothing new, and nothing excuses that any longer.
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold);
+}
+
+TEST_F(StepThreadTest, StopReachesARobotThatResets) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick(50);
+  ++links_->stop_presses;
+  tick();
+  EXPECT_GE(robot_.estops, 1);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  robot_.busy = false;
+  robot_.reset_ended = aborted("stopped");
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(ended().size(), 1u);
+}
+
 TEST_F(StepThreadTest, StopReachesTheRobotWithinATick) {
   start_policy();
   ++links_->stop_presses;

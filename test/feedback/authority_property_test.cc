@@ -99,10 +99,24 @@ struct World {
     rig.in.robot_finite = !chance(rare / 4);
     rig.observed_age = from_seconds(chance(rare / 4) ? 0.3 : random.uniform(0, 0.05));
     rig.in.weights_failed = chance(rare / 4);
+    reset_for_a_while(rare);
     rig.in.misalignment = chance(0.1) ? 0.2 : 0.0;
     if (chance(rare / 4)) rig.now += from_seconds(0.25);
     if (chance(rare / 8)) rig.now -= from_seconds(0.05);
     if (chance(rare / 8)) --rig.tick;
+  }
+
+  // A robot that resets shows its last state until it is done, and perhaps a little longer.
+  void reset_for_a_while(double rare) {
+    if (chance(0.002)) rig.in.resetting = chance(0.1);
+    rig.in.reset_failed = chance(rare / 4) ? "the gripper is stuck" : "";
+    if (rig.in.resetting) {
+      looks_back = static_cast<int>(random.below(8));
+      old_view = old_view.value_or(rig.now);
+    } else if (old_view && looks_back-- <= 0) {
+      old_view.reset();
+    }
+    if (old_view) rig.observed_age = rig.now - *old_view;
   }
 
   Action wish() {
@@ -119,6 +133,8 @@ struct World {
   bool thumb = true;
   bool broken_stick = false;
   bool policy_hangs = false;
+  std::optional<Instant> old_view;
+  int looks_back = 0;
   std::size_t driver = 0;
   std::vector<SentJog> queue;
   std::uint64_t ids = 0;
@@ -137,6 +153,9 @@ class Sentences {
     proposed_ = world.rig.proposing ? world.rig.proposal : Action{};
     position_ = world.rig.position;
     now_ = world.rig.now;
+    resetting_ = world.rig.in.resetting;
+    if (resetting_) reset_seen_ = now_;
+    observed_ = now_ - world.rig.observed_age;
   }
 
   void after(World& world) {
@@ -152,6 +171,7 @@ class Sentences {
     executed_is_finite_and_within_limits(d);
     the_log_tells_the_whole_story_along_the_table(d);
     stop_is_final(d);
+    nothing_moves_while_the_robot_resets_or_has_not_been_seen_since(d);
     nothing_resumes_by_itself(d);
     one_lease_at_most_and_epochs_only_grow(d);
     every_act_with_an_id_is_answered_once(d);
@@ -232,6 +252,18 @@ class Sentences {
     if (from_ == S::kFaultHold && d.state != S::kFaultHold && d.state != S::kEstop) {
       ASSERT_TRUE(has<ResetFault>([](const Actor& who) { return who.role == Role::kEngineer; }))
           << "only an engineer's reset ends a fault";
+    }
+  }
+
+  void nothing_moves_while_the_robot_resets_or_has_not_been_seen_since(const Decision& d) {
+    if (!resetting_ && observed_ >= reset_seen_) return;
+    ASSERT_NE(d.motion, Motion::kApply);
+    ASSERT_EQ(d.source, ControlSource::kHold);
+    if (d.state == S::kAuto) {
+      ASSERT_EQ(from_, S::kAuto) << "no policy begins during a reset";
+    }
+    if (d.state == S::kHuman) {
+      ASSERT_EQ(from_, S::kHuman) << "nobody begins to drive during a reset";
     }
   }
 
@@ -366,6 +398,9 @@ class Sentences {
   Instant now_;
   Instant nudged_;
   bool handed_back_ = false;
+  bool resetting_ = false;
+  Instant reset_seen_ = Instant::min();
+  Instant observed_;
   Action last_executed_{0, 0, 0, 0};
   std::map<ControlTick, Instant> ticks_;
   std::vector<Candidate> candidates_;

@@ -214,6 +214,122 @@ TEST(Authority, ALeaderArmDrivesOnlyOnceAligned) {
   EXPECT_EQ(rig.step().state, S::kHuman);
 }
 
+// ---- the robot resets -------------------------------------------------------------------------
+
+// A tick of a robot that is busy with its reset and shows its last state.
+const Decision& resetting_tick(Rig& rig) {
+  rig.in.resetting = true;
+  rig.observed_age += kPeriod;
+  return rig.step();
+}
+
+TEST(Authority, ALongResetIsNoStaleRobotAndThePolicyStartsAfterIt) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  rig.proposing = true;  // from before the reset
+  rig.proposed_from = rig.now;
+  for (int i = 0; i < 1000; ++i) {
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kHandback) << i;
+    ASSERT_EQ(rig.decision->motion, Motion::kHold);
+  }
+  rig.in.resetting = false;
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHandback) << "nothing has been seen since";
+  rig.observed_age = {};
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHandback) << "what was planned before the reset does not count";
+  rig.proposed_from.reset();
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kAuto);
+}
+
+TEST(Authority, NobodyDrivesDuringAResetAndTheTakeoverWaitsForIt) {
+  Rig rig;
+  rig.reach(S::kTakeover);
+  for (int i = 0; i < 1000; ++i) {
+    rig.jog(kAnna);
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kTakeover) << i;
+    ASSERT_EQ(rig.decision->motion, Motion::kHold);
+  }
+  rig.in.resetting = false;
+  rig.observed_age = {};
+  rig.jog(kAnna);
+  EXPECT_EQ(rig.step().state, S::kHuman);
+}
+
+TEST(Authority, ARobotThatShowsNothingAfterItsResetIsStale) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  for (int i = 0; i < 100; ++i) resetting_tick(rig);
+  rig.in.resetting = false;
+  for (int i = 0; i < 10; ++i) {
+    rig.observed_age += kPeriod;
+    EXPECT_EQ(rig.step().state, S::kHandback) << i;
+  }
+  rig.observed_age += kPeriod;
+  EXPECT_EQ(rig.step().state, S::kFaultHold);
+  EXPECT_EQ(rig.cause(), "robot_stale");
+}
+
+TEST(Authority, AResetThatTakesTooLongEndsInHold) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  const Instant begun = rig.now;
+  while (rig.now - begun < std::chrono::seconds(30)) {
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kHandback);
+    ASSERT_FALSE(rig.decision->reset_failed);
+  }
+  resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "reset_failed");
+  EXPECT_TRUE(rig.decision->reset_failed);
+  // It protects nobody any longer.
+  for (int i = 0; i < 11 && rig.state() == S::kHold; ++i) resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kFaultHold);
+  EXPECT_EQ(rig.cause(), "robot_stale");
+}
+
+TEST(Authority, AResetThatFailedSaysWhyInTheLog) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  rig.in.reset_failed = "the gripper is stuck";
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHold);
+  const AuthorityRecord* record = rig.find<Fault>();
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(std::get<Fault>(record->payload).code, "reset_failed");
+  EXPECT_EQ(std::get<Fault>(record->payload).detail, "the gripper is stuck");
+}
+
+TEST(Authority, StopHoldAndFaultsActDuringAResetAsEver) {
+  for (const S from : {S::kTakeover, S::kHandback, S::kAuto}) {
+    Rig stop, hold, fault;
+    for (Rig* rig : {&stop, &hold, &fault}) {
+      rig->reach(from);
+      for (int i = 0; i < 50; ++i) resetting_tick(*rig);
+      ASSERT_EQ(rig->state(), from);
+    }
+    stop.act(kViewerVic, Stop{});
+    EXPECT_EQ(resetting_tick(stop).motion, Motion::kEstop);
+    EXPECT_EQ(stop.state(), S::kEstop);
+    hold.act(kViewerVic, Hold{});
+    EXPECT_EQ(resetting_tick(hold).state, S::kHold);
+    fault.in.robot_finite = false;
+    EXPECT_EQ(resetting_tick(fault).state, S::kFaultHold);
+  }
+}
+
+TEST(Authority, ADriverWhoseCommandsStopDuringAResetIsStale) {
+  Rig rig;
+  rig.reach(S::kHuman);
+  for (int i = 0; i < 12 && rig.state() == S::kHuman; ++i) resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "command_stale");
+}
+
 TEST(Authority, GivesUpTheTakeoverAfterTenSecondsAndNotBefore) {
   Rig rig;
   rig.reach(S::kTakeover);

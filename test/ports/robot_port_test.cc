@@ -260,6 +260,33 @@ TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
   EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
 }
 
+TEST_F(RobotPortTest, AHoldOfBeforeAResetArrivesBeforeItAndALaterOneEndsIt) {
+  open();
+  RobotProcess process(number);
+  std::atomic<bool> inside{false};
+  std::atomic<int> held_before{-1};
+  process.robot.read([&] {
+    process.robot.on_reset = [&] {
+      held_before = process.robot.read([&] { return process.robot.holds; });
+      inside = true;
+      // Until somebody wants the robot to stand still.
+      process.robot.wait([&] { return process.robot.holds > held_before; });
+    };
+    return 0;
+  });
+  const auto robot = remote();
+  for (int i = 0; i < 3; ++i) robot->hold();
+  ASSERT_TRUE(robot->reset(1).ok());
+  ASSERT_TRUE(eventually([&] { return inside.load(); }));
+  const Instant begun = steady_now();
+  while (steady_now() - begun < milliseconds(200)) {
+    ASSERT_TRUE(robot->resetting()) << "a hold of before the reset has ended it";
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  robot->hold();
+  EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
+}
+
 TEST_F(RobotPortTest, AnActionWhoseDeadlineHasPassedIsNotSent) {
   open();
   RobotProcess process(number);
