@@ -85,6 +85,8 @@ constexpr TransitionRule kTable[] = {
     {kHuman, kResetFailed, kResetEvent, kHold},
     {kHandback, kResetFailed, kResetEvent, kHold},
     {kAuto, kResetFailed, kResetEvent, kHold},
+    {kHandback, kCameraStale, "a camera that matters still frozen after 2 s", kHold},
+    {kAuto, kCameraStale, "a camera that matters has frozen", kHold},
 
     {kHold, kTakeoverAsked, kAskEvent, kTakeover},
     {kHandback, kTakeoverAsked, kAskEvent, kTakeover},
@@ -163,6 +165,7 @@ std::string_view to_string(Trigger trigger) {
     case kHoldAsked: return "hold_asked";
     case kOutOfLimits: return "out_of_limits";
     case kResetFailed: return "reset_failed";
+    case kCameraStale: return "camera_stale";
     case kTakeoverAsked: return "takeover_asked";
     case kPreempted: return "preempted";
     case kReleased: return "released";
@@ -217,6 +220,9 @@ Status AuthorityConfig::validate() const {
   if (takeover_timeout <= Duration::zero()) return wrong("takeover_timeout must be above 0");
   if (handback_timeout <= Duration::zero() || handback_timeout > std::chrono::seconds(2)) {
     return wrong("handback_timeout must be above 0, at most 2 s");
+  }
+  if (camera_fresh <= Duration::zero() || camera_fresh > std::chrono::seconds(10)) {
+    return wrong("camera_fresh must be above 0, at most 10 s");
   }
   if (reset_longest <= Duration::zero() || reset_longest > std::chrono::minutes(10)) {
     return wrong("reset_longest must be above 0, at most 10 min");
@@ -279,6 +285,7 @@ const Decision& Authority::tick(const TickInputs& in) {
   }
 
   watch_reset(in);
+  watch_cameras(in);
   for (const AuthorityAct& act : in.acts) handle(act, in);
   judge_command(in);
   run_timers(in);
@@ -312,6 +319,23 @@ void Authority::begin(const TickInputs& in) {
   }
   // What was seen before the reset's end says nothing about where the robot is now.
   still_ = in.resetting || in.observed < reset_over_;
+  camera_stale_ = in.oldest_frame < in.now - config_.camera_fresh;
+}
+
+std::string Authority::frozen(const TickInputs& in) const {
+  return "camera '" + std::string(in.oldest_camera) + "' has shown nothing new for more than " +
+         std::to_string(config_.camera_fresh / std::chrono::milliseconds(1)) + " ms";
+}
+
+// A policy that looks at a frozen picture drives blind.
+void Authority::watch_cameras(const TickInputs& in) {
+  if (!camera_stale_ || still_) return;
+  // A camera may rest while the robot resets, and then take as long as any.
+  const bool rested = reset_over_ >= in.now - config_.camera_fresh;
+  const bool waits = state_ == kHandback && in.now - entered_ < config_.handback_timeout;
+  if ((state_ == kAuto && rested) || waits) return;
+  if (!fire(kCameraStale, nobody(), in)) return;
+  record(nobody(), Fault{std::string(to_string(kCameraStale)), frozen(in)});
 }
 
 void Authority::watch_reset(const TickInputs& in) {
@@ -544,6 +568,9 @@ Status Authority::hand_back(const AuthorityAct& act, const TickInputs& in, ActAn
       return permission_denied("a program may hand back only what it holds; a person starts");
     }
   }
+  if (camera_stale_ && !still_) {
+    return failed_precondition(frozen(in) + "; the policy would drive blind");
+  }
   if (state_ != kHold) fire(kHandBackAsked, act.actor, in);
   fire(kHandBackAsked, act.actor, in);
   return {};
@@ -666,8 +693,9 @@ void Authority::run_timers(const TickInputs& in) {
       if (in.now - command_time_ > config_.fresh) fire(kCommandStale, nobody(), in);
       break;
     case kHandback:
-      if (in.tick != entered_tick_ && in.proposed != nullptr && in.proposed_from >= entered_ &&
-          limits_.at_rest() && limits_.permits(*in.proposed, in.position)) {
+      if (in.tick != entered_tick_ && !camera_stale_ && in.proposed != nullptr &&
+          in.proposed_from >= entered_ && limits_.at_rest() &&
+          limits_.permits(*in.proposed, in.position)) {
         fire(kPolicyReady, nobody(), in);
       } else if (in.now - entered_ >= config_.handback_timeout) {
         fire(kHandBackTimeout, nobody(), in);

@@ -46,6 +46,7 @@ enum class Trigger : std::uint8_t {
   kHoldAsked,
   kOutOfLimits,
   kResetFailed,
+  kCameraStale,
   kTakeoverAsked,
   kPreempted,
   kReleased,
@@ -58,7 +59,7 @@ enum class Trigger : std::uint8_t {
   kPolicyReady,
   kHandBackTimeout,
 };
-inline constexpr std::size_t kTriggers = 25;
+inline constexpr std::size_t kTriggers = 26;
 
 // The stable word that goes into AuthorityChanged::cause: "command_stale". Never changes.
 std::string_view to_string(Trigger trigger);
@@ -97,6 +98,8 @@ struct AuthorityConfig {
   int late_periods = 3;
   Duration takeover_timeout = std::chrono::seconds(10);  // in TAKEOVER without driving
   Duration handback_timeout = std::chrono::seconds(2);   // in HANDBACK without a usable proposal
+  // Longest age of the newest frame of a camera that matters. Above 0, at most 10 s.
+  Duration camera_fresh = std::chrono::milliseconds(500);
   // Longest time that a robot may take to reset; above 0, at most 10 min.
   Duration reset_longest = std::chrono::seconds(30);
 
@@ -163,6 +166,10 @@ struct TickInputs {
   const Action* proposed = nullptr;  // the policy's action for this tick, in every state; null:
                                      // the chunk has ended, or was flushed
   Instant proposed_from;             // ActionChunk::observed of its chunk
+  // Of the cameras that matter, the one whose newest frame is oldest: when it was captured (min():
+  // none came yet; max(): no camera matters), and its name.
+  Instant oldest_frame = Instant::max();
+  std::string_view oldest_camera = {};
   // The robot does what reset() asked of it: nothing else moves it, its state may be old, and the
   // timers of TAKEOVER and HANDBACK wait; for at most `reset_longest`.
   bool resetting = false;
@@ -265,6 +272,7 @@ class Authority {
 
   void begin(const TickInputs& in);
   void watch_reset(const TickInputs& in);
+  void watch_cameras(const TickInputs& in);
   // Moves along the table's row for the present state, if it has one, and says whether it did.
   bool fire(Trigger trigger, const Actor& by, const TickInputs& in);
   void record(const Actor& by, Payload payload);
@@ -272,6 +280,7 @@ class Authority {
 
   void handle(const AuthorityAct& act, const TickInputs& in);
   Status take_over(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
+  std::string frozen(const TickInputs& in) const;  // for people
   Status release(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status hand_back(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status reset_stop(const AuthorityAct& act, const TickInputs& in);
@@ -310,7 +319,8 @@ class Authority {
   bool stopped_now_ = false;
   std::optional<Instant> reset_began_;   // the one that is under way
   Instant reset_over_ = Instant::min();  // newest tick of a reset that was not too long
-  bool still_ = false;                   // nothing has been seen since: no motion
+  bool camera_stale_ = false;
+  bool still_ = false;  // nothing has been seen since: no motion
   std::optional<Trigger> fault_now_;
 
   bool driving_ = false;        // an accepted command with the dead-man held, in this epoch

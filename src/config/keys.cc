@@ -34,6 +34,13 @@ std::vector<Key> make_keys() {
        "An episode in which the robot has stood still for this long is over (`nudge run`).",
        kOurs},
 
+      {KEY(robot, cameras_that_matter),
+       "",
+       {},
+       "Cameras without which the policy may not drive: policy (those it looks at), all, none, or "
+       "names with commas between.",
+       "what the policy does not look at cannot mislead it"},
+
       {KEY(limits, max_rate),
        "1",
        {0.001, 1, 1, 64},
@@ -101,6 +108,12 @@ std::vector<Key> make_keys() {
        {0.1, 2},
        "A hand-back that is not complete by then ends in HOLD.",
        kOurs},
+      {KEY(authority, camera_fresh_ms),
+       "ms",
+       {20, 10'000},
+       "A camera that matters and has shown nothing new for longer is frozen: the policy is not "
+       "handed the robot, and holds if it drives.",
+       "five frames of a camera at 10 Hz"},
       {KEY(authority, reset_s),
        "s",
        {0.1, 60},

@@ -258,6 +258,9 @@ void StepThread::count(const TickOutcome& outcome) {
   state_ = decision.state;
   links_.state = state_;
   robot_trouble_ = outcome.robot.ok() ? reset_trouble_ : outcome.robot.message();
+  if (robot_trouble_.empty() && !outcome.frozen.empty() && !resetting_) {
+    robot_trouble_ = "camera '" + std::string(outcome.frozen) + "' shows nothing new";
+  }
 }
 
 void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {

@@ -1,5 +1,6 @@
 #include "src/learning/settings.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "policy/weights.h"
@@ -129,6 +130,7 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   options.reacquire = from_seconds(config.authority.reacquire_s);
   options.takeover_timeout = from_seconds(config.authority.takeover_s);
   options.handback_timeout = from_seconds(config.authority.handback_s);
+  options.camera_fresh = std::chrono::milliseconds(config.authority.camera_fresh_ms);
   options.reset_longest = from_seconds(config.authority.reset_s);
   options.watchdog = std::chrono::milliseconds(config.authority.watchdog_ms);
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
@@ -150,6 +152,34 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
     options.workspace = box;
   }
   return options;
+}
+
+std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,
+                                             const std::vector<std::string>& of_policy,
+                                             std::vector<std::string>& unknown) {
+  std::vector<std::string> wanted;
+  std::string_view rest = config.robot.cameras_that_matter;
+  if (rest == "policy") {
+    wanted = of_policy;
+  } else if (rest == "all") {
+    for (const CameraSpec& camera : robot.observation.cameras) wanted.push_back(camera.name);
+  } else if (rest != "none") {
+    while (!rest.empty()) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      std::string_view name = rest.substr(0, comma);
+      while (name.starts_with(' ')) name.remove_prefix(1);
+      while (name.ends_with(' ')) name.remove_suffix(1);
+      if (!name.empty()) wanted.emplace_back(name);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  }
+  std::vector<std::string> cameras;
+  for (std::string& name : wanted) {
+    const bool there = std::ranges::any_of(
+        robot.observation.cameras, [&](const CameraSpec& camera) { return camera.name == name; });
+    (there ? cameras : unknown).push_back(std::move(name));
+  }
+  return cameras;
 }
 
 ControllerOptions controller_options(const Config& config, const RobotSpec& robot,

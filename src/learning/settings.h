@@ -41,6 +41,11 @@ ProbationOptions probation_options(const Config& config);
 ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+// Names, out of those of the robot. What the configuration names and the robot lacks goes into
+// `unknown`: a simulation without its cameras is no reason to stand still.
+std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,
+                                             const std::vector<std::string>& of_policy,
+                                             std::vector<std::string>& unknown);
 ControllerOptions controller_options(const Config& config, const RobotSpec& robot,
                                      const AuthorityBoot& boot);  // of the three above
 

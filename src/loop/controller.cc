@@ -1,5 +1,6 @@
 #include "src/loop/controller.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace nudge {
@@ -42,7 +43,23 @@ Result<std::unique_ptr<Controller>> Controller::make(Robot& robot,
 }
 
 Controller::Controller(Robot& robot, const ControllerOptions& options, Authority authority)
-    : robot_(robot), authority_(std::move(authority)), player_(options.player) {}
+    : robot_(robot),
+      authority_(std::move(authority)),
+      camera_fresh_(options.authority.camera_fresh),
+      player_(options.player) {
+  for (const std::string& name : options.cameras) cameras_.push_back({.name = name});
+}
+
+void Controller::watch_cameras(Instant now) {
+  for (Watched& camera : cameras_) {
+    for (const Image& image : observation_.images) {
+      // A frame that is given again, or whose clock is ahead, makes nothing younger.
+      if (image.camera != camera.name || image.captured == camera.captured) continue;
+      camera.captured = image.captured;
+      camera.newest = std::min(image.captured, now);
+    }
+  }
+}
 
 void Controller::begin_episode(EpisodeId episode, Instant now) {
   episode_ = episode;
@@ -59,6 +76,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   if (observed.ok()) {
     observation_ = *std::move(observed);
     observed_ = true;
+    watch_cameras(now);
   } else {
     outcome.robot = observed.status();  // the last state grows old, and the authority sees it
   }
@@ -73,6 +91,12 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.robot_finite = is_finite(observation_);
   const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
   in.position = std::span(observation_.proprioception).first(position_size);
+  const auto oldest = std::ranges::min_element(cameras_, {}, &Watched::newest);
+  if (oldest != cameras_.end()) {
+    in.oldest_frame = oldest->newest;
+    in.oldest_camera = oldest->name;
+    if (oldest->newest < now - camera_fresh_) outcome.frozen = oldest->name;
+  }
   in.acts = inputs.acts;
   in.jog = inputs.jog;
   in.stop_presses = inputs.stop_presses;

@@ -6,7 +6,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "feedback/authority.h"
 #include "nudge/event.h"
@@ -20,6 +22,7 @@ struct ControllerOptions {
   LimitsConfig limits;
   ChunkPlayerOptions player;
   AuthorityBoot boot;
+  std::vector<std::string> cameras = {};  // that matter: frozen ones keep the policy from driving
 };
 
 // Nobody drives, and nobody is about to: HOLD, FAULT_HOLD or ESTOP.
@@ -47,6 +50,8 @@ struct TickOutcome {
                                  // images and span
   bool step_begun = false;       // observation() is the first of a new policy step
   WeightsVersion played = 0;     // whose action the robot got; 0: not the policy's
+  std::string_view frozen;       // name of a camera that matters and has frozen; empty: none. Valid
+                                 // as long as the controller
   Status robot;                  // of observe() and apply(); the authority has dealt with it
 };
 
@@ -88,8 +93,18 @@ class Controller {
     std::vector<double> requested, executed;
   };
 
+  // A camera that matters.
+  struct Watched {
+    std::string name;
+    Instant captured = Instant::min();  // as its newest frame says
+    Instant newest = Instant::min();    // the same, but not from the future
+  };
+  void watch_cameras(Instant now);
+
   Robot& robot_;
   Authority authority_;
+  Duration camera_fresh_;
+  std::vector<Watched> cameras_;
   ChunkPlayer player_;
   Observation observation_;
   bool observed_ = false;                         // at least once since boot

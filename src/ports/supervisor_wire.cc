@@ -601,6 +601,9 @@ std::string_view why_text(AuthorityState state, std::string_view cause) {
       {kHold, "reset_failed",
        "The robot could not reset its scene. Look at it and at the robot, then press Start to try "
        "again."},
+      {kHold, "camera_stale",
+       "A camera shows nothing new, and the policy would drive blind. Check the camera, then press "
+       "Start; or drive."},
       {kHold, "preempted", "Somebody with a higher role took over. Wait for them, or ask them."},
       {kHold, "released", "The driver let go. Press Start, or drive on."},
       {kHold, "hand_back_asked", "The driver gives the robot back; the policy looks again."},

@@ -18,8 +18,9 @@ class StepThreadTest : public ::testing::Test {
  protected:
   void SetUp() override { make({}); }
 
-  void make(StepThreadOptions options) {
+  void make(StepThreadOptions options, std::vector<std::string> cameras = {}) {
     ControllerOptions controller;
+    controller.cameras = std::move(cameras);
     controller.authority.robot = robot_.spec().id;
     controller.authority.control_period = kTick;
     controller.limits.max_step = {2.0, 2.0};
@@ -214,6 +215,57 @@ TEST_F(StepThreadTest, ARobotThatPeopleResetHoldsAtTheEndOfEachEpisode) {
   act(HandBack{});
   tick(4);
   EXPECT_EQ(begun().size(), 2u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+// ---- cameras that matter -----------------------------------------------------------------------
+
+TEST_F(StepThreadTest, AFrozenCameraThatMattersKeepsThePolicyFromDrivingAndIsNamed) {
+  make({}, {"front", "wrist"});
+  const auto film = [&] {
+    robot_.images.resize(2);
+    robot_.images[0].camera = "front";
+    robot_.images[1].camera = "wrist";
+    robot_.images[0].captured = robot_.images[1].captured = robot_.now;
+  };
+  tick();
+  EXPECT_EQ(snapshot_.robot_trouble, "camera 'front' shows nothing new") << "none came yet";
+  film();
+  start_policy();
+  for (int i = 0; i < 20; ++i) {
+    film();
+    tick();
+  }
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.robot_trouble, "");
+  // Frames go on arriving, but one camera's are always the same.
+  for (int i = 0; i < 30; ++i) {
+    const Instant frozen = robot_.images[1].captured;
+    film();
+    robot_.images[1].captured = frozen;
+    tick();
+  }
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "camera_stale");
+  EXPECT_EQ(snapshot_.robot_trouble, "camera 'wrist' shows nothing new");
+}
+
+TEST_F(StepThreadTest, ACameraWhoseClockIsAheadIsFrozenAsSoonAsAnyOther) {
+  make({}, {"front"});
+  robot_.images.resize(1);
+  robot_.images[0].camera = "front";
+  robot_.images[0].captured = robot_.now + std::chrono::hours(1);
+  start_policy();
+  tick(30);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "camera_stale");
+}
+
+TEST_F(StepThreadTest, ACameraThatDoesNotMatterMayFreeze) {
+  robot_.images.resize(1);
+  robot_.images[0].camera = "front";
+  start_policy();
+  tick(30);
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
 }
 

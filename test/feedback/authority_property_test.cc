@@ -100,6 +100,8 @@ struct World {
     rig.observed_age = from_seconds(chance(rare / 4) ? 0.3 : random.uniform(0, 0.05));
     rig.in.weights_failed = chance(rare / 4);
     reset_for_a_while(rare);
+    if (chance(0.002)) frozen_since = chance(0.2) ? std::optional(rig.now) : std::nullopt;
+    rig.in.oldest_frame = frozen_since.value_or(rig.now);
     rig.in.misalignment = chance(0.1) ? 0.2 : 0.0;
     if (chance(rare / 4)) rig.now += from_seconds(0.25);
     if (chance(rare / 8)) rig.now -= from_seconds(0.05);
@@ -135,6 +137,7 @@ struct World {
   bool policy_hangs = false;
   std::optional<Instant> old_view;
   int looks_back = 0;
+  std::optional<Instant> frozen_since;
   std::size_t driver = 0;
   std::vector<SentJog> queue;
   std::uint64_t ids = 0;
@@ -156,6 +159,7 @@ class Sentences {
     resetting_ = world.rig.in.resetting;
     if (resetting_) reset_seen_ = now_;
     observed_ = now_ - world.rig.observed_age;
+    frame_ = world.rig.in.oldest_frame;
   }
 
   void after(World& world) {
@@ -171,6 +175,7 @@ class Sentences {
     executed_is_finite_and_within_limits(d);
     the_log_tells_the_whole_story_along_the_table(d);
     stop_is_final(d);
+    the_policy_does_not_drive_blind(d);
     nothing_moves_while_the_robot_resets_or_has_not_been_seen_since(d);
     nothing_resumes_by_itself(d);
     one_lease_at_most_and_epochs_only_grow(d);
@@ -265,6 +270,13 @@ class Sentences {
     if (d.state == S::kHuman) {
       ASSERT_EQ(from_, S::kHuman) << "nobody begins to drive during a reset";
     }
+  }
+
+  void the_policy_does_not_drive_blind(const Decision& d) {
+    if (frame_ >= now_ - std::chrono::milliseconds(500)) return;
+    if (d.state != S::kAuto) return;
+    ASSERT_EQ(from_, S::kAuto) << "nobody hands back to a frozen camera";
+    ASSERT_LE(now_ - reset_seen_, std::chrono::milliseconds(500)) << "but just after a reset";
   }
 
   void nothing_resumes_by_itself(const Decision& d) {
@@ -400,7 +412,7 @@ class Sentences {
   bool handed_back_ = false;
   bool resetting_ = false;
   Instant reset_seen_ = Instant::min();
-  Instant observed_;
+  Instant observed_, frame_;
   Action last_executed_{0, 0, 0, 0};
   std::map<ControlTick, Instant> ticks_;
   std::vector<Candidate> candidates_;

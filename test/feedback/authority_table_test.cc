@@ -99,6 +99,16 @@ std::vector<Stimulus> stimuli() {
        },
        {H, H, H, H, H, F, E},
        "reset_failed"},
+      {"a camera that matters freezes for 2 s",
+       [](Rig& rig) {
+         for (int i = 0; i < 102; ++i) {
+           rig.in.oldest_frame = rig.now - std::chrono::milliseconds(501);
+           if (rig.state() == U) rig.jog(kAnna);
+           rig.step();
+         }
+       },
+       {H, T, U, H, H, F, E},
+       "camera_stale"},
       {"the robot resets for 20 s and shows no new state",
        [](Rig& rig) {
          rig.in.resetting = true;

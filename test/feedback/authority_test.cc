@@ -214,6 +214,79 @@ TEST(Authority, ALeaderArmDrivesOnlyOnceAligned) {
   EXPECT_EQ(rig.step().state, S::kHuman);
 }
 
+// ---- cameras that matter ----------------------------------------------------------------------
+
+TEST(Authority, AFrozenCameraRefusesTheHandBackByName) {
+  for (const S from : {S::kHold, S::kTakeover, S::kHuman}) {
+    Rig rig;
+    rig.reach(from);
+    rig.in.oldest_camera = "wrist";
+    for (const Instant frame : {rig.now - milliseconds(501), Instant::min()}) {
+      rig.in.oldest_frame = frame;
+      rig.act(kAnna, HandBack{}, "back");
+      if (from == S::kHuman) rig.jog(kAnna);
+      rig.step();
+      EXPECT_EQ(rig.state(), from);
+      ASSERT_EQ(rig.decision->answers.size(), 1u);
+      EXPECT_EQ(rig.decision->answers[0].status.code(), Code::kFailedPrecondition);
+      EXPECT_NE(rig.decision->answers[0].status.message().find("'wrist'"), std::string::npos);
+    }
+    rig.in.oldest_frame = rig.now - milliseconds(500);
+    rig.act(kAnna, HandBack{}, "again");
+    rig.step();
+    EXPECT_EQ(rig.state(), S::kHandback);
+  }
+}
+
+TEST(Authority, ACameraThatFreezesDuringAHandBackIsWaitedForTwoSeconds) {
+  Rig waits, gives_up;
+  for (Rig* rig : {&waits, &gives_up}) {
+    rig->reach(S::kHandback);
+    rig->proposing = true;
+    rig->in.oldest_frame = rig->now - milliseconds(501);
+    rig->steps(50);
+    ASSERT_EQ(rig->state(), S::kHandback);
+  }
+  waits.in.oldest_frame = waits.now;
+  EXPECT_EQ(waits.step().state, S::kAuto);
+  while (gives_up.state() == S::kHandback) gives_up.step();
+  EXPECT_EQ(gives_up.state(), S::kHold);
+  EXPECT_EQ(gives_up.cause(), "camera_stale");
+}
+
+TEST(Authority, ACameraThatFreezesWhileThePolicyDrivesEndsInHoldAndIsNamedInTheLog) {
+  Rig rig;
+  rig.in.oldest_camera = "front";
+  rig.reach(S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  for (int i = 0; i <= 25; ++i) ASSERT_EQ(rig.step().state, S::kAuto) << i;
+  EXPECT_EQ(rig.step().state, S::kHold);
+  EXPECT_EQ(rig.cause(), "camera_stale");
+  const AuthorityRecord* record = rig.find<Fault>();
+  ASSERT_NE(record, nullptr);
+  EXPECT_NE(std::get<Fault>(record->payload).detail.find("'front'"), std::string::npos);
+}
+
+TEST(Authority, APersonMayDriveThoughACameraHasFrozen) {
+  Rig rig;
+  rig.in.oldest_frame = Instant::min();
+  rig.reach(S::kHuman);
+}
+
+TEST(Authority, ACameraMayRestWhileTheRobotResets) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  rig.in.resetting = true;
+  rig.steps(100);
+  rig.in.resetting = false;
+  rig.steps(20);
+  EXPECT_EQ(rig.state(), S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  rig.steps(20);
+  EXPECT_EQ(rig.state(), S::kAuto);
+}
+
 // ---- the robot resets -------------------------------------------------------------------------
 
 // A tick of a robot that is busy with its reset and shows its last state.

@@ -190,5 +190,28 @@ TEST_F(SettingsTest, WhatReachesTheMathematicsIsInTheTrainingHash) {
   EXPECT_NE(training_config_hash(config_), before);
 }
 
+TEST_F(SettingsTest, CamerasThatMatterAreOfThePolicyAllNoneOrNamed) {
+  robot_.observation.cameras = {{"front", 64, 64}, {"wrist", 64, 64}};
+  std::vector<std::string> unknown;
+  const auto matter = [&](const std::string& value) {
+    config_.robot.cameras_that_matter = value;
+    return cameras_that_matter(config_, robot_, {"wrist"}, unknown);
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(matter("policy"), Names({"wrist"}));
+  EXPECT_EQ(matter("all"), Names({"front", "wrist"}));
+  EXPECT_EQ(matter("none"), Names());
+  EXPECT_EQ(matter("wrist, front"), Names({"wrist", "front"}));
+  EXPECT_TRUE(unknown.empty());
+  EXPECT_EQ(matter("front,gripper"), Names({"front"}));
+  EXPECT_EQ(unknown, Names({"gripper"}));
+}
+
+TEST_F(SettingsTest, CamerasThatARobotLacksDoNotMatter) {
+  config_.robot.cameras_that_matter = "front";
+  std::vector<std::string> unknown;
+  EXPECT_TRUE(cameras_that_matter(config_, robot_, {}, unknown).empty());
+}
+
 }  // namespace
 }  // namespace nudge

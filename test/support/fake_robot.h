@@ -35,6 +35,7 @@ class FakeRobot : public Robot {
     observation.time = seen;
     observation.proprioception = {position};
     observation.object_state = {0.5f};
+    observation.images = images;
     return observation;
   }
   Status apply(const Action& action, Instant) override {
@@ -50,7 +51,8 @@ class FakeRobot : public Robot {
 
   Instant now{std::chrono::seconds(1)};  // the time its state is read at
   float position = 0;
-  bool silent = false;      // stops answering
+  bool silent = false;  // stops answering
+  std::vector<Image> images;
   bool slow_reset = false;  // a reset lasts until the test clears `busy`
   bool busy = false;
   Status reset_answer, reset_ended;
