@@ -414,10 +414,8 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
     detail = "a value of the robot's state is not finite";
     return kRobotNotFinite;
   }
-  if (limits_.needs_position() &&
-      (in.position.size() < 3 || !std::all_of(in.position.begin(), in.position.begin() + 3,
-                                              [](float v) { return std::isfinite(v); }))) {
-    detail = "the robot's position is missing or not finite; the workspace box needs it";
+  if (!limits_.sees(in.position)) {
+    detail = "the robot's position is missing or not finite; its limits need it";
     return kRobotNotFinite;
   }
   // Compared as instants: a robot never seen may be Instant::min(), whose age does not fit.

@@ -157,7 +157,8 @@ struct TickInputs {
   ControlTick tick = 0;  // of this call; from 1, increasing
   Instant observed;      // when the newest robot state was read, same clock; Instant::min(): never
   bool robot_finite = true;            // every proprioception value of it is finite
-  std::span<const float> position;     // its first three channels, m; needed only with a box
+  std::span<const float> position;     // its proprioception, in the units of RobotSpec; needed only
+                                       // where there are limits of position, or a leader arm
   std::span<const AuthorityAct> acts;  // since the last tick, oldest first
   const SentJog* jog = nullptr;        // newest that arrived since the last tick; null: none
   // Presses of STOP since boot, counted by whoever receives them, beside the queue of acts: a count

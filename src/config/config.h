@@ -42,6 +42,7 @@ struct Config {
     double slack = 0.5;                        // overshoot cut without counting as clamped, 1
     std::vector<double> workspace_lower = {};  // tool x, y, z in m, robot base; empty: none
     std::vector<double> workspace_upper = {};
+    bool position_bounds = false;          // keep to the bounds that the robot declares
     std::int64_t clamps_to_hold = 10;      // more clamped ticks than this in the window: HOLD
     std::int64_t clamp_window_ticks = 50;  // control ticks
   } limits;

@@ -71,6 +71,15 @@ std::vector<Key> make_keys() {
        {-100, 100, 0, 3},
        "Upper corner of that box; empty: no box.",
        "unknown for a robot we have not seen"},
+      {KEY(limits, position_bounds),
+       "",
+       {},
+       "Keep the robot within the bounds that it declares: those of each proprioception channel "
+       "that "
+       "has the name of an action channel, and whose rate that is (rad and rad/s). For arms that "
+       "are "
+       "driven by their joints.",
+       "many robots declare a scale, not a limit"},
       {KEY(limits, clamps_to_hold),
        "control ticks",
        {1, 1023},

@@ -121,6 +121,18 @@ ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot) 
   return options;
 }
 
+std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot) {
+  std::vector<std::optional<std::size_t>> measured(robot.action.size());
+  const std::vector<Channel>& seen = robot.observation.proprioception;
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    const Channel& action = robot.action.channels[i];
+    for (std::size_t j = 0; j < seen.size() && !measured[i]; ++j) {
+      if (seen[j].name == action.name && seen[j].unit + "/s" == action.unit) measured[i] = j;
+    }
+  }
+  return measured;
+}
+
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   AuthorityConfig options;
   options.robot = robot.id;
@@ -150,6 +162,14 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
       box.upper[i] = config.limits.workspace_upper[i];
     }
     options.workspace = box;
+  }
+  if (config.limits.position_bounds) {
+    for (const std::optional<std::size_t>& channel : measured_channels(robot)) {
+      std::optional<PositionLimit>& limit = options.positions.emplace_back();
+      if (!channel) continue;
+      const Channel& bounds = robot.observation.proprioception[*channel];
+      limit = {.channel = *channel, .lower = bounds.lower, .upper = bounds.upper};
+    }
   }
   return options;
 }

@@ -89,8 +89,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
     in.observed = now;
   }
   in.robot_finite = is_finite(observation_);
-  const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
-  in.position = std::span(observation_.proprioception).first(position_size);
+  in.position = observation_.proprioception;
   const auto oldest = std::ranges::min_element(cameras_, {}, &Watched::newest);
   if (oldest != cameras_.end()) {
     in.oldest_frame = oldest->newest;

@@ -213,5 +213,26 @@ TEST_F(SettingsTest, CamerasThatARobotLacksDoNotMatter) {
   EXPECT_TRUE(cameras_that_matter(config_, robot_, {}, unknown).empty());
 }
 
+TEST_F(SettingsTest, AMeasuredChannelHasTheNameAndTheUnitOfTheActionsIntegral) {
+  const auto measured = measured_channels(robot_);
+  ASSERT_EQ(measured.size(), 4u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(measured[i], i);
+  EXPECT_EQ(measured[3], std::nullopt) << "the gripper's rate and its opening have two names";
+  robot_.action.channels[1].unit = "rad/s";
+  EXPECT_EQ(measured_channels(robot_)[1], std::nullopt);
+}
+
+TEST_F(SettingsTest, DeclaredBoundsAreKeptOnlyWhenAskedFor) {
+  EXPECT_TRUE(limits_config(config_, robot_).positions.empty());
+  config_.limits.position_bounds = true;
+  const LimitsConfig made = limits_config(config_, robot_);
+  ASSERT_EQ(made.positions.size(), 4u);
+  ASSERT_TRUE(made.positions[2]);
+  EXPECT_EQ(made.positions[2]->channel, 2u);
+  EXPECT_EQ(made.positions[2]->upper, robot_.observation.proprioception[2].upper);
+  EXPECT_FALSE(made.positions[3]);
+  EXPECT_TRUE(Limits::make(made, robot_.action, robot_.control_period).ok());
+}
+
 }  // namespace
 }  // namespace nudge
