@@ -257,6 +257,7 @@ Authority::Authority(const AuthorityConfig& config, Limits limits, const Authori
   issued_.resize(static_cast<std::size_t>(config_.fresh / config_.control_period) * 2 + 8);
   clamp_ring_.assign(static_cast<std::size_t>(config_.clamp_window), false);
   command_.assign(limits_.size(), 0.0f);
+  leader_.reserve(config_.joints.size());
   nudge_.assign(limits_.size(), 0.0f);
   bias_.assign(limits_.size(), 0.0f);
   bent_.assign(limits_.size(), 0.0f);
@@ -329,7 +330,7 @@ std::string Authority::frozen(const TickInputs& in) const {
 
 // A policy that looks at a frozen picture drives blind.
 void Authority::watch_cameras(const TickInputs& in) {
-  if (!camera_stale_ || still_) return;
+  if (!camera_stale_) return;
   // A camera may rest while the robot resets, and then take as long as any.
   const bool rested = reset_over_ >= in.now - config_.camera_fresh;
   const bool waits = state_ == kHandback && in.now - entered_ < config_.handback_timeout;
@@ -443,7 +444,7 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
       return kPolicyNotFinite;
     }
   }
-  if (state_ == kAuto && in.proposed == nullptr && !still_ &&
+  if (state_ == kAuto && in.proposed == nullptr &&
       in.now - proposal_end_ > config_.late_periods * config_.control_period) {
     detail = "no proposal for " + ms(in.now - proposal_end_);
     return kInferenceLate;
@@ -628,6 +629,18 @@ std::optional<Instant> Authority::time_of(ControlTick tick) const {
   return issued.time;
 }
 
+// Nobody may jerk the robot to where a leader arm happens to be.
+bool Authority::aligned(const TickInputs& in) const {
+  for (std::size_t i = 0; i < leader_.size(); ++i) {
+    const std::size_t channel = config_.joints[i];
+    if (channel >= in.position.size()) return false;
+    // Not by more than: a distance that is not a number is no small one.
+    const double apart = std::abs(double{leader_[i]} - double{in.position[channel]});
+    if (!(apart <= config_.align)) return false;
+  }
+  return true;
+}
+
 void Authority::judge_command(const TickInputs& in) {
   if (in.jog == nullptr) return;
   const JogCommand& command = in.jog->command;
@@ -651,8 +664,12 @@ void Authority::judge_command(const TickInputs& in) {
   }
   if (!fresh) return drop(CommandRefusal::kStale);
   sequence_ = command.sequence;
-  if (command.action.size() != limits_.size()) return drop(CommandRefusal::kWrongSize);
-  if (!all_finite(command.action)) {
+  const bool leads = !command.leader.empty();
+  if (command.action.size() != limits_.size() ||
+      (leads && command.leader.size() != config_.joints.size())) {
+    return drop(CommandRefusal::kWrongSize);
+  }
+  if (!all_finite(command.action) || !all_finite(command.leader)) {
     drop(CommandRefusal::kNotFinite);
     std::erase_if(not_finite_, [&](Instant at) { return in.now - at > config_.not_finite_window; });
     not_finite_.push_back(in.now);
@@ -665,6 +682,7 @@ void Authority::judge_command(const TickInputs& in) {
   if (state_ != kTakeover && state_ != kHuman) return;
   driving_ = true;
   command_ = command.action;
+  leader_ = command.leader;
   command_time_ = *echoed;
   last_fresh_tick_ = in.tick;
 }
@@ -680,8 +698,7 @@ void Authority::run_timers(const TickInputs& in) {
   }
   switch (state_) {
     case kTakeover:
-      if (driving_ && in.now - command_time_ < config_.fresh && limits_.at_rest() &&
-          std::abs(in.misalignment) <= config_.align) {
+      if (driving_ && in.now - command_time_ < config_.fresh && limits_.at_rest() && aligned(in)) {
         fire(kDriving, *lease_.holder, in);
       } else if (in.now - entered_ >= config_.takeover_timeout) {
         fire(kTakeoverTimeout, nobody(), in);

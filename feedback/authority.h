@@ -89,9 +89,12 @@ struct AuthorityConfig {
   // For this long after a lost holder's last sign of life, only they (or a higher role) may take
   // over; then anyone may. 5 s: as in PX4's failsafe tests. At least `lease`.
   Duration reacquire = std::chrono::seconds(5);
-  // A leader arm may start to drive within this distance of the robot, rad per joint. Relative jog
-  // is always aligned. Above 0.
+  // A leader arm may start to drive within this distance of the robot, per joint, in the joint's
+  // own unit (rad; m of a sliding one). Relative jog is always aligned. Above 0.
   double align = 0.1;
+  // Channels of proprioception that a leader arm is compared with, in the order of
+  // JogCommand::leader. Empty: the robot has none, and commands of leader arms are refused.
+  std::vector<std::size_t> joints = {};
   // Longest gap between two ticks. At least 3 T.
   Duration watchdog = std::chrono::milliseconds(200);
   // Inference may be this many control periods late after the end of a chunk.
@@ -177,7 +180,6 @@ struct TickInputs {
   std::string_view reset_failed = {};  // the reset ended on this tick, badly: why; empty: no
   bool weights_failed = false;         // the weights in use did not pass their check, or wait for
                                        // the rollback asked for; having no weights is no failure
-  double misalignment = 0;             // leader arm: largest joint distance, rad; jog: 0
 };
 
 // ---- the decision -----------------------------------------------------------------------------
@@ -294,6 +296,7 @@ class Authority {
   void judge_command(const TickInputs& in);
   void drop(CommandRefusal why) { ++refused_[static_cast<std::size_t>(why)]; }
   std::optional<Instant> time_of(ControlTick tick) const;
+  bool aligned(const TickInputs& in) const;
   void run_timers(const TickInputs& in);
   void bend(const TickInputs& in);
   bool too_many_clamped(bool clamped);
@@ -327,7 +330,8 @@ class Authority {
   bool driving_ = false;        // an accepted command with the dead-man held, in this epoch
   std::uint64_t sequence_ = 0;  // of the epoch's newest command
   Action command_;
-  Instant command_time_;  // of the control tick it echoes
+  std::vector<float> leader_;  // joints of whoever made it
+  Instant command_time_;       // of the control tick it echoes
   ControlTick last_fresh_tick_ = 0;
   std::vector<Instant> not_finite_;  // arrival of the newest such commands, oldest first
 

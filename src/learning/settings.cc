@@ -145,6 +145,10 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   options.camera_fresh = std::chrono::milliseconds(config.authority.camera_fresh_ms);
   options.reset_longest = from_seconds(config.authority.reset_s);
   options.watchdog = std::chrono::milliseconds(config.authority.watchdog_ms);
+  options.align = config.authority.align;
+  for (const std::optional<std::size_t>& channel : measured_channels(robot)) {
+    if (channel) options.joints.push_back(*channel);
+  }
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
   options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);
   return options;

@@ -23,6 +23,7 @@ class StepThreadTest : public ::testing::Test {
     controller.cameras = std::move(cameras);
     controller.authority.robot = robot_.spec().id;
     controller.authority.control_period = kTick;
+    controller.authority.joints = {0};
     controller.limits.max_step = {2.0, 2.0};
     controller.player.policy_period = robot_.spec().policy_period;
     controller.player.horizon = 8;
@@ -160,6 +161,47 @@ TEST_F(StepThreadTest, AsksForAChunkAsSoonAsOtherWeightsAreLoaded) {
   EXPECT_EQ(snapshot_.playing, 4u);
 }
 
+TEST_F(StepThreadTest, StopDuringASwapStopsAndTheNewWeightsWaitForAHandBack) {
+  start_policy();
+  tick(10);
+  infer_ = false;
+  links_->loaded = 4;  // its first chunk is asked for in the tick of the STOP
+  ++links_->stop_presses;
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold);
+  const std::size_t applied = robot_.applied.size();
+  infer_ = true;
+  tick(50);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(robot_.applied.size(), applied) << "a chunk that arrives moves nothing";
+  act(ResetStop{});
+  tick(20);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(robot_.applied.size(), applied);
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.playing, 4u);
+}
+
+TEST_F(StepThreadTest, ATakeoverDuringASwapCutsThePolicyWhicheverVersionIsDue) {
+  start_policy();
+  tick(10);
+  infer_ = false;
+  links_->loaded = 4;
+  act(TakeoverRequest{});
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold);
+  infer_ = true;
+  tick(50);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold)
+      << "the new version is shown, and moves nothing";
+  EXPECT_EQ(snapshot_.playing, 4u);
+}
+
 TEST_F(StepThreadTest, AFlushOfTheGateDropsTheChunkThatPlays) {
   start_policy();
   infer_ = false;
@@ -216,6 +258,32 @@ TEST_F(StepThreadTest, ARobotThatPeopleResetHoldsAtTheEndOfEachEpisode) {
   tick(4);
   EXPECT_EQ(begun().size(), 2u);
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadTest, ALeaderArmDrivesOnceItIsWhereTheRobotIs) {
+  robot_.position = 0.5f;
+  act(TakeoverRequest{});
+  tick();
+  ASSERT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  std::uint64_t sequence = 0;
+  const auto lead = [&](float joint) {
+    SentJog sent{.actor = kAnna, .command = {}};
+    sent.command = {.robot = "fake",
+                    .epoch = snapshot_.lease.epoch,
+                    .sequence = ++sequence,
+                    .echoed_tick = snapshot_.tick,
+                    .dead_man = true,
+                    .action = {0.1f, 0},
+                    .leader = {joint}};
+    links_->jog.put(std::move(sent));
+    tick();
+  };
+  for (int i = 0; i < 50; ++i) lead(0.8f);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_TRUE(robot_.applied.empty());
+  lead(0.55f);
+  lead(0.55f);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHuman);
 }
 
 // ---- cameras that matter -----------------------------------------------------------------------

@@ -20,6 +20,13 @@ const std::array<Actor, 6> kPeople = {kAnna,      kBen,     kEva,
 // Channel 3 tells who made a command: nobody's wish may pass for another's.
 float mark(std::size_t who) { return 0.1f + 0.1f * static_cast<float>(who); }
 
+// Leader arms are compared by their height.
+AuthorityConfig jointed_config() {
+  AuthorityConfig config = usual_config();
+  config.joints = {2};
+  return config;
+}
+
 LimitsConfig boxed_limits() {
   LimitsConfig limits;
   limits.workspace = WorkspaceBox{{-0.2, -0.2, 0.0}, {0.2, 0.2, 0.3}};
@@ -28,7 +35,7 @@ LimitsConfig boxed_limits() {
 
 // What the world did in one tick, kept apart from the machine's own memory.
 struct World {
-  explicit World(std::uint64_t seed) : random(seed), rig(usual_config(), {}, boxed_limits()) {
+  explicit World(std::uint64_t seed) : random(seed), rig(jointed_config(), {}, boxed_limits()) {
     rig.position = {0, 0, 0.1f};
     rig.proposing = true;
   }
@@ -70,6 +77,12 @@ struct World {
     if (link_up && chance(0.9)) {
       JogCommand& jog = rig.jog(kPeople[driver], wish());
       jog.action[3] = mark(driver);
+      // Some are leader arms, close to the robot or not.
+      if (driver % 2 == 1) {
+        jog.leader = {rig.position[2] + (chance(0.1) ? 0.2f : 0.0f)};
+        if (chance(rare)) jog.leader[0] = kNan;
+        if (chance(rare)) jog.leader.push_back(0);
+      }
       jog.dead_man = thumb;
       jog.echoed_tick -= std::min<ControlTick>(jog.echoed_tick, random.below(4));
       if (chance(rare)) jog.robot = "kitchen-2";
@@ -100,9 +113,8 @@ struct World {
     rig.observed_age = from_seconds(chance(rare / 4) ? 0.3 : random.uniform(0, 0.05));
     rig.in.weights_failed = chance(rare / 4);
     reset_for_a_while(rare);
-    if (chance(0.002)) frozen_since = chance(0.2) ? std::optional(rig.now) : std::nullopt;
+    if (chance(0.006)) frozen_since = chance(0.25) ? std::optional(rig.now) : std::nullopt;
     rig.in.oldest_frame = frozen_since.value_or(rig.now);
-    rig.in.misalignment = chance(0.1) ? 0.2 : 0.0;
     if (chance(rare / 4)) rig.now += from_seconds(0.25);
     if (chance(rare / 8)) rig.now -= from_seconds(0.05);
     if (chance(rare / 8)) --rig.tick;
@@ -371,9 +383,19 @@ class Sentences {
           d.lease.holder && sent_.actor.name == d.lease.holder->name && c.epoch == d.lease.epoch &&
           c.robot == "kitchen-1" && c.dead_man && echoed != ticks_.end() &&
           now_ - echoed->second < std::chrono::milliseconds(200) && c.action.size() == 4 &&
+          (c.leader.empty() || (c.leader.size() == 1 && std::isfinite(c.leader[0]))) &&
           std::all_of(c.action.begin(), c.action.end(), [](float v) { return std::isfinite(v); });
       if (counts) candidates_.push_back({c, echoed->second});
       if (candidates_.size() > 64) candidates_.erase(candidates_.begin());
+    }
+    if (d.state == S::kHuman && from_ == S::kTakeover) {
+      const auto aligned = [&](const Candidate& candidate) {
+        const std::vector<float>& leader = candidate.command.leader;
+        return candidate.command.epoch == d.lease.epoch &&
+               (leader.empty() || std::abs(leader[0] - position_[2]) <= 0.1f + 1e-6f);
+      };
+      ASSERT_TRUE(std::any_of(candidates_.begin(), candidates_.end(), aligned))
+          << "a leader arm begins to drive only where the robot is";
     }
     if (d.source != ControlSource::kHuman) return;
     ++human_ticks_;

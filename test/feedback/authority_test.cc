@@ -202,16 +202,69 @@ TEST(Authority, FirstHumanMotionComesWithin300MillisecondsOfTheRequest) {
 }
 
 TEST(Authority, ALeaderArmDrivesOnlyOnceAligned) {
-  Rig rig;
-  rig.reach(S::kTakeover);
-  for (const double apart : {0.101, std::nan(""), -0.2}) {
-    rig.in.misalignment = apart;
-    rig.jog(kAnna);
-    EXPECT_EQ(rig.step().state, S::kTakeover) << apart;
+  AuthorityConfig config = usual_config();
+  config.joints = {0, 2};
+  const Action still{0, 0, 0, 0};
+  for (const std::vector<float>& apart :
+       {std::vector<float>{0.5f, -0.3f}, {0.612f, -0.3f}, {0.5f, -0.501f}, {-0.5f, 0.3f}}) {
+    Rig rig(config);
+    rig.position = {0.5f, 9, -0.3f};
+    rig.reach(S::kTakeover);
+    rig.jog(kAnna, still, apart);
+    rig.step();
+    const bool aligned = apart == std::vector<float>{0.5f, -0.3f};
+    EXPECT_EQ(rig.state(), aligned ? S::kHuman : S::kTakeover) << apart[0] << " " << apart[1];
+    rig.jog(kAnna, still, {0.41f, -0.39f});
+    EXPECT_EQ(rig.step().state, S::kHuman) << "and at once when it is";
+    rig.jog(kAnna, still, {3, 3});
+    EXPECT_EQ(rig.step().state, S::kHuman) << "then the arm leads";
   }
-  rig.in.misalignment = 0.1;
-  rig.jog(kAnna);
+}
+
+TEST(Authority, ALeaderArmThatNeverAlignsEndsInHold) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  while (rig.state() == S::kTakeover) {
+    rig.jog(kAnna, {0, 0, 0, 0}, {0.2f});
+    rig.step();
+  }
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "takeover_timeout");
+}
+
+TEST(Authority, AlignmentIsJudgedByTheNewestCommandAlsoBetweenTwo) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0.2f});
+  rig.step();
+  rig.step();  // no new command: the arm is where it was
+  EXPECT_EQ(rig.state(), S::kTakeover);
+  rig.position[0] = 0.15f;
   EXPECT_EQ(rig.step().state, S::kHuman);
+}
+
+TEST(Authority, RefusesALeaderArmWhoseJointsAreNotTheRobotsOrNotFinite) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0, 1};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0.0f});
+  rig.step();
+  rig.jog(kAnna, {0, 0, 0, 0}, {0, 0, 0});
+  rig.step();
+  EXPECT_EQ(rig.refused(CommandRefusal::kWrongSize), 2u);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0, kNan});
+  rig.step();
+  EXPECT_EQ(rig.refused(CommandRefusal::kNotFinite), 1u);
+  EXPECT_EQ(rig.state(), S::kTakeover);
+  Rig jointless;
+  jointless.reach(S::kTakeover);
+  jointless.jog(kAnna, {0, 0, 0, 0}, {0.0f});
+  EXPECT_EQ(jointless.step().state, S::kTakeover) << "what cannot be compared is not aligned";
 }
 
 // ---- cameras that matter ----------------------------------------------------------------------
@@ -870,6 +923,28 @@ TEST(Authority, HandBackIgnoresAProposalInTheTickOfTheActItself) {
   rig.reach(S::kHold);
   rig.act(kAnna, HandBack{});
   EXPECT_EQ(rig.step().state, S::kHandback);
+}
+
+TEST(Authority, HandBackWaitsUntilTheRobotStandsSoThatThePolicyStartsFromZero) {
+  Rig rig;
+  rig.reach(S::kHuman);
+  for (int i = 0; i < 20; ++i) {
+    rig.jog(kAnna, {1, 0, 0, 0});
+    rig.step();
+  }
+  ASSERT_EQ(rig.decision->executed[0], 1.0f);
+  rig.proposing = true;
+  rig.act(kAnna, HandBack{});
+  float last = rig.step().executed[0];
+  ASSERT_GT(last, 0.0f);
+  int ticks = 0;
+  while (rig.state() == S::kHandback && ++ticks < 10) {
+    const float before = last;
+    last = rig.step().executed[0];
+    ASSERT_TRUE(rig.state() == S::kHandback || before == 0.0f) << before;
+  }
+  EXPECT_EQ(rig.state(), S::kAuto);
+  EXPECT_GE(ticks, 3);
 }
 
 TEST(Authority, HandBackWaitsForAFirstStepWithinLimits) {
