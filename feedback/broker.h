@@ -3,6 +3,7 @@
 // grammar can take the place of the built-in one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -99,7 +100,8 @@ class Broker {
   // forgotten, so that sending it again tries again.
   std::optional<Ack> on_not_stored(std::string_view id, const Status& why);
 
-  std::uint64_t jogs_dropped() const { return jogs_dropped_; }
+  // Jog commands that were dropped here, by reason, before the authority saw them.
+  const std::array<std::uint64_t, kCommandRefusals>& refused_jogs() const { return refused_jogs_; }
 
  private:
   struct Remembered {
@@ -128,7 +130,7 @@ class Broker {
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
   std::deque<std::string> order_;  // the same ids, oldest first
-  std::uint64_t jogs_dropped_ = 0;
+  std::array<std::uint64_t, kCommandRefusals> refused_jogs_{};
 };
 
 }  // namespace nudge
