@@ -16,8 +16,8 @@
 
 #include "src/cli/blas.h"
 #include "src/cli/plot.h"
-#include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
+#include "src/core/statistics.h"
 
 namespace nudge {
 namespace {

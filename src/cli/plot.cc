@@ -18,7 +18,7 @@
 #include <string_view>
 #include <thread>
 
-#include "src/cli/statistics.h"
+#include "src/core/statistics.h"
 
 namespace nudge {
 namespace {

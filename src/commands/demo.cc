@@ -12,13 +12,15 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/cli/plot.h"
-#include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
 #include "src/commands/live_demo.h"
+#include "src/core/statistics.h"
+#include "src/daemon/real_time.h"
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
-#include "src/loop/real_time.h"
+#include "src/loop/evaluation.h"
+#include "src/sim/live_kitchen.h"
 
 namespace nudge {
 namespace {
@@ -109,10 +111,15 @@ Result<RealTimeReport> measure_real_time(Deployment& deployment, const Config& c
     if (!head.ok()) return head.status();
     heads.push_back(*std::move(head));
   }
+  KitchenOptions kitchen = kitchen_options(config);
+  kitchen.cameras = false;
+  Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
+  if (!robot.ok()) return robot.status();
   RealTimeOptions options;
   options.length = from_seconds(flags.real_time);
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
-  return run_in_real_time(config, heads, options);
+  options.folder = flags.out + "/real-time";
+  return run_in_real_time(**robot, config, heads, options);
 }
 
 Json to_json(const RealTimeReport& report) {
@@ -121,11 +128,11 @@ Json to_json(const RealTimeReport& report) {
           {"swaps", report.swaps},
           {"versions_played", report.versions_played},
           {"chunks", report.chunks},
-          {"work_us_p50", 1e6 * percentile(report.work_seconds, 0.5)},
-          {"work_us_p99", 1e6 * percentile(report.work_seconds, 0.99)},
-          {"work_us_max", 1e6 * percentile(report.work_seconds, 1)},
-          {"late_ms_p99", 1e3 * percentile(report.late_seconds, 0.99)},
-          {"late_ms_max", 1e3 * percentile(report.late_seconds, 1)}};
+          {"work_us_p50", 1e6 * seconds(report.work.quantile(0.5))},
+          {"work_us_p99", 1e6 * seconds(report.work.quantile(0.99))},
+          {"work_us_max", 1e6 * seconds(report.work.worst())},
+          {"late_ms_p99", 1e3 * seconds(report.late.quantile(0.99))},
+          {"late_ms_max", 1e3 * seconds(report.late.worst())}};
 }
 
 void print_real_time(const RealTimeReport& report) {
@@ -133,9 +140,9 @@ void print_real_time(const RealTimeReport& report) {
       "real time at 50 Hz: %llu ticks, %llu missed, %llu swaps; work in a tick p50 %.0f us, "
       "p99 %.0f us, max %.0f us; woke up late p99 %.1f ms, max %.1f ms\n",
       static_cast<unsigned long long>(report.ticks), static_cast<unsigned long long>(report.missed),
-      static_cast<unsigned long long>(report.swaps), 1e6 * percentile(report.work_seconds, 0.5),
-      1e6 * percentile(report.work_seconds, 0.99), 1e6 * percentile(report.work_seconds, 1),
-      1e3 * percentile(report.late_seconds, 0.99), 1e3 * percentile(report.late_seconds, 1));
+      static_cast<unsigned long long>(report.swaps), 1e6 * seconds(report.work.quantile(0.5)),
+      1e6 * seconds(report.work.quantile(0.99)), 1e6 * seconds(report.work.worst()),
+      1e3 * seconds(report.late.quantile(0.99)), 1e3 * seconds(report.late.worst()));
 }
 
 Json to_json(const DemoFlags& flags, const CampaignResult& result,

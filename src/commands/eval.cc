@@ -4,10 +4,10 @@
 
 #include "policy/trainer.h"
 #include "src/cli/exit_code.h"
-#include "src/cli/statistics.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
 #include "src/commands/state.h"
+#include "src/core/statistics.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 

@@ -14,8 +14,7 @@
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
-#include "src/ports/http_server.h"
-#include "src/ports/supervisor_port.h"
+#include "src/ports/supervisor_server.h"
 #include "src/ports/teleop_port.h"
 
 namespace nudge {
@@ -53,26 +52,6 @@ LogMetrics log_metrics(const WriterStatus& writer) {
   return metrics;
 }
 
-// The server, as the supervisor's port knows it.
-class HttpSink final : public LiveSink {
- public:
-  explicit HttpSink(HttpServer& server) : server_(server) {}
-  bool send(ConnectionId connection, std::string text) override {
-    return server_.send(connection, std::move(text));
-  }
-  void offer(ConnectionId connection, std::uint32_t channel,
-             std::vector<std::uint8_t> bytes) override {
-    server_.offer(connection, channel, std::move(bytes));
-  }
-  void close(ConnectionId connection, std::uint16_t code, std::string_view reason) override {
-    server_.close(connection, code, reason);
-  }
-  HttpCounters counters() const override { return server_.counters(); }
-
- private:
-  HttpServer& server_;
-};
-
 }  // namespace
 
 // In the order in which they are made; destroyed in reverse.
@@ -88,9 +67,7 @@ struct Daemon::Parts {
   std::unique_ptr<StepThread> step;
   std::unique_ptr<Watchdog> watchdog;
   std::unique_ptr<FrontDesk> desk;
-  std::unique_ptr<SupervisorPort> supervisors;
-  std::unique_ptr<HttpServer> http;
-  std::unique_ptr<HttpSink> sink;
+  std::unique_ptr<SupervisorServer> supervisors;
   std::unique_ptr<TeleopPort> teleop;
   std::thread io;
   bool started = false;
@@ -239,23 +216,20 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   supervisors.page = web_files();
   supervisors.now = steady_now;
   supervisors.log_metrics = [desk = p.desk.get()] { return log_metrics(desk->writer()); };
-  p.supervisors = std::make_unique<SupervisorPort>(std::move(supervisors), *p.desk);
-  const auto who_is = [parts = &p](std::string_view token) { return parts->access->who_is(token); };
   HttpServerOptions http;
   http.port = static_cast<std::uint16_t>(config.ports.http);
-  Result<std::unique_ptr<HttpServer>> server =
-      HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *p.supervisors);
+  Result<std::unique_ptr<SupervisorServer>> server =
+      SupervisorServer::listen(loop, http, std::move(supervisors), *p.access, *p.desk);
   if (!server.ok()) return server.status();
-  p.http = *std::move(server);
-  p.sink = std::make_unique<HttpSink>(*p.http);
-  p.supervisors->attach(*p.sink);
+  p.supervisors = *std::move(server);
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
-  Result<std::unique_ptr<TeleopPort>> teleop_port =
-      TeleopPort::listen(loop, teleop, who_is, *p.desk);
+  Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(
+      loop, teleop, [access = &*p.access](std::string_view token) { return access->who_is(token); },
+      *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
-  p.desk->add(*p.supervisors);
+  p.desk->add(p.supervisors->listener());
   p.desk->add(*p.teleop);
   if (options.listener != nullptr) p.desk->add(*options.listener);
   return daemon;
@@ -299,7 +273,7 @@ void Daemon::stop() {
 const Desk& Daemon::desk() const { return *parts_->desk; }
 const Access& Daemon::access() const { return *parts_->access; }
 bool Daemon::stalled() const { return parts_->watchdog->stalled(); }
-std::uint16_t Daemon::http_port() const { return parts_->http->port(); }
+std::uint16_t Daemon::http_port() const { return parts_->supervisors->port(); }
 std::uint16_t Daemon::teleop_port() const { return parts_->teleop->port(); }
 
 }  // namespace nudge

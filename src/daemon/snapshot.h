@@ -8,6 +8,7 @@
 #include "feedback/authority.h"
 #include "nudge/event.h"
 #include "nudge/types.h"
+#include "src/daemon/duration_histogram.h"
 
 namespace nudge {
 
@@ -44,8 +45,8 @@ struct Snapshot {
   std::array<std::uint64_t, kCommandRefusals> refused_commands{};
   std::uint64_t missed_ticks = 0;  // since boot
   std::uint64_t lost_steps = 0;    // since boot: the writer's queue was full
-  Duration work{};                 // CPU time of the tick before
-  Duration late{};                 // how much later than due this tick woke up
+  DurationHistogram work;          // CPU time of each tick since boot, but this one
+  DurationHistogram late;          // how much later than due each tick since boot began
 };
 
 }  // namespace nudge

@@ -78,7 +78,7 @@ void StepThread::run() {
     std::this_thread::sleep_until(std::chrono::steady_clock::time_point(due.time_since_epoch()));
     const Duration spent = thread_cpu_time();
     tick(options_.clock(), due);
-    work_ = thread_cpu_time() - spent;
+    work_.add(thread_cpu_time() - spent);
     due += period;
     const Instant now = options_.clock();
     if (now > due) {
@@ -100,6 +100,7 @@ Moment StepThread::moment(Instant now) const {
 
 void StepThread::tick(Instant now, Instant due) {
   links_.heartbeat.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  late_.add(now - due);
   StepReport report;
   if (std::optional<ComputedChunk> chunk = links_.chunks.try_take()) {
     asked_ = false;
@@ -163,7 +164,7 @@ void StepThread::tick(Instant now, Instant due) {
   if (!stands(decision.state)) moved_ = now;
   // What was observed before a reset says nothing about the scene after it.
   if (!report.begun && !reset_pending_) ask_inference(now, outcome);
-  publish(now, due, outcome);
+  publish(now, outcome);
 
   const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
                        !decision.records.empty() || !decision.answers.empty() ||
@@ -335,7 +336,7 @@ void StepThread::report(StepReport report) {
   if (waits) backlog_.push_back(std::move(kept));
 }
 
-void StepThread::publish(Instant now, Instant due, const TickOutcome& outcome) {
+void StepThread::publish(Instant now, const TickOutcome& outcome) {
   const Decision& decision = *outcome.decision;
   const Observation& observation = controller_->observation();
   Snapshot snapshot;
@@ -370,7 +371,7 @@ void StepThread::publish(Instant now, Instant due, const TickOutcome& outcome) {
   snapshot.missed_ticks = missed_;
   snapshot.lost_steps = lost_total_;
   snapshot.work = work_;
-  snapshot.late = now - due;
+  snapshot.late = late_;
   links_.snapshot.put(std::move(snapshot));
   if (!observation.images.empty() && observation.images.front().captured > newest_frame_) {
     newest_frame_ = observation.images.front().captured;

@@ -55,7 +55,7 @@ class StepThread {
   void ask_inference(Instant now, const TickOutcome& outcome);
   void count(const TickOutcome& outcome);
   void report(StepReport report);
-  void publish(Instant now, Instant due, const TickOutcome& outcome);
+  void publish(Instant now, const TickOutcome& outcome);
   Moment moment(Instant now) const;
 
   Robot& robot_;
@@ -94,7 +94,7 @@ class StepThread {
   std::string cause_ = "boot", fault_, robot_trouble_;
   Instant newest_frame_{};
   std::uint64_t missed_ = 0, lost_total_ = 0;
-  Duration work_{};
+  DurationHistogram work_, late_;
 };
 
 }  // namespace nudge

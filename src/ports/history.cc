@@ -1,8 +1,9 @@
 #include "src/ports/history.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
+
+#include "src/core/statistics.h"
 
 namespace nudge {
 namespace {
@@ -32,18 +33,6 @@ Row* find_by(std::deque<Row>& rows, Key Row::*key, Key wanted) {
 }
 
 }  // namespace
-
-SuccessRate wilson(std::uint32_t successes, std::uint32_t of) {
-  SuccessRate rate{.of = of, .successes = successes, .low = 0, .high = 1};
-  if (of == 0) return rate;
-  constexpr double kZ = 1.959963984540054;  // 97.5 % quantile of the normal distribution
-  const double n = of, share = successes / n, z2 = kZ * kZ;
-  const double middle = (share + z2 / (2 * n)) / (1 + z2 / n);
-  const double half = kZ / (1 + z2 / n) * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n));
-  rate.low = successes == 0 ? 0 : std::max(0.0, middle - half);
-  rate.high = successes == of ? 1 : std::min(1.0, middle + half);
-  return rate;
-}
 
 void History::apply(const Event& event) {
   remember(event);
@@ -104,7 +93,8 @@ SuccessRate History::recent_success(std::size_t window) const {
     successes += outcome == LabelValue::kSuccess ? 1 : 0;
     of += outcome == LabelValue::kSuccess || outcome == LabelValue::kFailure ? 1 : 0;
   }
-  return wilson(successes, of);
+  const Interval interval = wilson_interval(successes, of);
+  return {.of = of, .successes = successes, .low = interval.low, .high = interval.high};
 }
 
 EpisodeRow* History::find(EpisodeId episode) {

@@ -40,13 +40,11 @@ struct WeightsRow {
 };
 inline constexpr std::size_t kMaxGateReport = 8u << 10;  // bytes
 
-// Share of successes, with the 95 % interval of Wilson ("Probable inference, the law of succession,
-// and statistical inference", JASA 1927).
+// Share of successes, with the 95 % interval of src/core/statistics.h.
 struct SuccessRate {
   std::uint32_t of = 0, successes = 0;
   double low = 0, high = 1;
 };
-SuccessRate wilson(std::uint32_t successes, std::uint32_t of);
 
 // Not thread-safe: belongs to the io thread. Equal events give equal histories, in one go or in
 // portions.

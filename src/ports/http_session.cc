@@ -201,8 +201,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       return parser_->is_header_done() ? reject_body() : reject_header();
     }
     if (error == http::error::end_of_stream || error == http::error::partial_message) return end();
-    static const auto& category = make_error_code(http::error::bad_method).category();
-    if (error.category() != category) return end();  // the connection broke
+    const error_code bad_http = http::error::bad_method;
+    if (error.category() != bad_http.category()) return end();  // the connection broke
     reject(400, "invalid_argument", "not HTTP/1.1: " + error.message());
   }
 

@@ -41,6 +41,18 @@ class Families {
     return make(name, help, MetricType::Counter);
   }
   Family gauge(const char* name, const char* help) { return make(name, help, MetricType::Gauge); }
+  void histogram(const char* name, const char* help, const DurationHistogram& times) {
+    ClientMetric metric;
+    metric.histogram.sample_count = times.count();
+    metric.histogram.sample_sum = seconds(times.sum());
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < DurationHistogram::kBounds.size(); ++i) {
+      below += times.counts()[i];
+      metric.histogram.bucket.push_back({below, seconds(Duration(DurationHistogram::kBounds[i]))});
+    }
+    make(name, help, MetricType::Histogram);
+    families_.back().metric.push_back(std::move(metric));
+  }
   // One value for each of `words`: 1 for the present one.
   template <typename Words>
   void state(const char* name, const char* help, const Words& words, std::string_view now) {
@@ -78,10 +90,11 @@ std::string encode_metrics(const MetricsView& view) {
   out.counter("nudge_control_ticks_total", "Control ticks since boot.").add(number(now.tick));
   out.counter("nudge_missed_ticks_total", "Control ticks that were not kept, since boot.")
       .add(number(now.missed_ticks));
-  out.gauge("nudge_tick_work_seconds", "CPU time of the newest control tick.")
-      .add(seconds(now.work));
-  out.gauge("nudge_tick_late_seconds", "How much later than due the newest control tick began.")
-      .add(seconds(now.late));
+  out.histogram("nudge_tick_work_seconds", "CPU time of each control tick since boot.", now.work);
+  out.histogram("nudge_tick_late_seconds", "How much later than due each control tick began.",
+                now.late);
+  out.gauge("nudge_tick_work_worst_seconds", "The longest of all.").add(seconds(now.work.worst()));
+  out.gauge("nudge_tick_late_worst_seconds", "The latest of all.").add(seconds(now.late.worst()));
   out.gauge("nudge_snapshot_age_seconds", "Since the newest control tick began.")
       .add(seconds(view.snapshot_age));
 

@@ -3,12 +3,16 @@
 import http.client
 import json
 import os
+import pathlib
+import random
+import re
 import signal
 import socket
 import subprocess
 import time
 import unittest
 
+import abuse
 import program
 from program import Case, end, environment, events, nudge, wait_until
 
@@ -89,6 +93,11 @@ class Daemon:
         end(self.process)
         self.process.stdout.close()
         self.log.close()
+
+
+def memory_mib(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
 class LiveCase(Case):
@@ -178,15 +187,58 @@ class Restarts(LiveCase):
             self.assertEqual(found.count(name), 1, name)
 
     def test_outlives_its_learner(self):
-        daemon = self.daemon()
-        daemon.send("hand_back")
-        daemon.wait_for("AUTO")
-        wait_until(lambda: program.learners(daemon.state), "the learner")
-        for pid in program.learners(daemon.state):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: program.learners(daemon.state), "another learner")
-        self.assertEqual(daemon.status()["state"], "AUTO")
+        # Pauses before a restart double with each death, so a daemon sees only a few.
+        moments = random.Random(1)
+        for i in range(10 if program.LONG else 1):
+            daemon = self.daemon(self.copy_of(prepared.folder / "trained", f"learner-{i}"))
+            daemon.send("hand_back")
+            daemon.wait_for("AUTO")
+            for _ in range(5 if program.LONG else 2):
+                wait_until(lambda: program.learners(daemon.state), "a learner")
+                before = program.learners(daemon.state)
+                time.sleep(moments.uniform(0, 1.5))
+                for pid in before:
+                    os.kill(pid, signal.SIGKILL)
+                wait_until(lambda: not program.learners(daemon.state), "its end")
+                self.assertEqual(daemon.status()["state"], "AUTO")
+            wait_until(lambda: program.learners(daemon.state), "another learner")
+            self.assertEqual(daemon.stop(), 0)
+            self.check_whole(daemon.state)
+
+    def test_outlives_the_scripted_supervisor_and_never_goes_on_by_itself(self):
+        """It is killed at any moment, also while it drives: then the robot holds until somebody
+        starts it again."""
+        port = free_port()
+        daemon = self.daemon(None, "--set", f"ports.teleop={port}")
+        moments = random.Random(2)
+        driving = 0
+
+        def drives():
+            holder = daemon.status()["lease"]["holder"]
+            return holder is not None and holder["role"] == "script"
+
+        for i in range(50 if program.LONG else 3):
+            helper = program.start("supervise", "--state", daemon.state, "--port", port)
+            self.addCleanup(end, helper)
+            if daemon.status()["state"] == "HOLD":
+                # A dead driver's lease runs out within half a second.
+                wait_until(lambda: daemon.send("hand_back")[0] == 200, "the start", patience=5)
+            if i % 2 == 1:
+                wait_until(drives, "the scripted supervisor has taken over")
+            time.sleep(moments.uniform(0, 0.3 if i % 2 == 1 else 3))
+            held = daemon.status()["state"] in ("TAKEOVER", "HUMAN")
+            end(helper)
+            if held:
+                driving += 1
+                wait_until(lambda: daemon.status()["state"] not in ("TAKEOVER", "HUMAN"), "an end")
+            # Between our look and its death it may have handed back: then the policy drives.
+            if daemon.status()["state"] not in ("AUTO", "HANDBACK"):
+                daemon.wait_for("HOLD")
+                time.sleep(0.3)
+                self.assertEqual(daemon.status()["state"], "HOLD")
+        print(f"killed while it had the robot: {driving} times", end=" ", flush=True)
         daemon.stop()
+        self.check_whole(daemon.state)
 
 
 def free_port():
@@ -297,6 +349,23 @@ class BadInput(LiveCase):
         self.assertEqual(daemon.status()["state"], "AUTO")
         for peer in half_open:
             peer.close()
+
+
+    def test_abuse_takes_no_memory_and_the_supervisor_is_still_served(self):
+        daemon = self.daemon(None, "--set", "sim.cameras=true")
+        daemon.send("hand_back")
+        daemon.wait_for("AUTO")
+        before = memory_mib(daemon.process.pid)
+        with abuse.Abuse(daemon.port, daemon.token) as abused:
+            for _ in range(120 if program.LONG else 8):
+                time.sleep(0.5)
+                code, ack = daemon.send("words", text="still there", meant="comment")
+                self.assertEqual(code, 200, ack)
+        self.assertGreater(abused.rounds, 10)
+        self.assertGreater(abused.refused, 0)
+        self.assertLess(memory_mib(daemon.process.pid) - before, 64)
+        self.assertIn(daemon.status()["state"], ("AUTO", "HANDBACK"))
+        self.assertEqual(daemon.stop(), 0)
 
 
 class Operators(LiveCase):

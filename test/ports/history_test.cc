@@ -141,18 +141,6 @@ TEST_F(HistoryTest, CountsTheLabelledAmongTheNewestThatEnded) {
   EXPECT_EQ(rate.successes, 15u);
 }
 
-// R: binom::binom.confint(17, 20, methods = "wilson") and others.
-TEST(History, GivesTheIntervalOfWilson) {
-  EXPECT_NEAR(wilson(17, 20).low, 0.6396, 5e-4);
-  EXPECT_NEAR(wilson(17, 20).high, 0.9476, 5e-4);
-  EXPECT_NEAR(wilson(0, 10).high, 0.2775, 5e-4);
-  EXPECT_EQ(wilson(0, 10).low, 0);
-  EXPECT_EQ(wilson(10, 10).high, 1);
-  EXPECT_NEAR(wilson(10, 10).low, 0.7225, 5e-4);
-  EXPECT_EQ(wilson(0, 0).low, 0);
-  EXPECT_EQ(wilson(0, 0).high, 1);
-}
-
 TEST_F(HistoryTest, KnowsTheIdsOfWhatPeopleAndScriptsSent) {
   events_.id = "anna-1";
   add(Words{"hello", WordsUse::kComment, ""}, 0, 0, kAnna);

@@ -1,4 +1,4 @@
-#include "src/cli/statistics.h"
+#include "src/core/statistics.h"
 
 #include <algorithm>
 #include <cmath>

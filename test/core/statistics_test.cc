@@ -1,4 +1,4 @@
-#include "src/cli/statistics.h"
+#include "src/core/statistics.h"
 
 #include <gtest/gtest.h>
 #include <cmath>
