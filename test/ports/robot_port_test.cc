@@ -235,6 +235,27 @@ TEST_F(RobotPortTest, AResetIsAnsweredWhenTheRobotIsDone) {
             std::vector<std::uint64_t>{77});
 }
 
+TEST_F(RobotPortTest, ARobotWhoseResetDoesNotBlockIsWaitedForAndItsFailureTold) {
+  open();
+  RobotProcess process(number);
+  process.robot.slow = true;
+  process.robot.read([&] {
+    process.robot.reset_ended = failed_precondition("the gripper is stuck");
+    return 0;
+  });
+  const auto robot = remote();
+  ASSERT_TRUE(robot->reset(1).ok());
+  ASSERT_TRUE(process.robot.wait([&] { return !process.robot.resets.empty(); }));
+  const Instant begun = steady_now();
+  while (steady_now() - begun < milliseconds(100)) ASSERT_TRUE(robot->resetting());
+  robot->estop();
+  EXPECT_TRUE(process.robot.wait([&] { return process.robot.stopped; })) << "heard meanwhile";
+  process.robot.slow = false;
+  EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
+  EXPECT_EQ(robot->reset_result().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(robot->reset_result().message(), "the gripper is stuck");
+}
+
 TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
   const Duration silence = milliseconds(300);
   open({.silence = silence});
