@@ -185,13 +185,11 @@ void Broker::take_jog(const Actor& actor, const JogCommand& jog, const Situation
   // Whoever is not the holder may not displace the holder's command from the latest-wins slot. The
   // sender learned of its lease through this thread, so the situation is never behind it.
   const Lease& lease = situation.lease;
-  const auto drop = [&](CommandRefusal why) { ++refused_jogs_[static_cast<std::size_t>(why)]; };
-  if (jog.robot != config_.robot) return drop(CommandRefusal::kWrongRobot);
-  if (is_viewer(actor) || !lease.holder || lease.holder->name != actor.name) {
-    return drop(CommandRefusal::kNotHolder);
+  if (is_viewer(actor) || jog.robot != config_.robot || jog.action.size() != config_.action_size ||
+      !lease.holder || lease.holder->name != actor.name || jog.epoch != lease.epoch) {
+    ++jogs_dropped_;
+    return;
   }
-  if (jog.epoch != lease.epoch) return drop(CommandRefusal::kWrongEpoch);
-  if (jog.action.size() != config_.action_size) return drop(CommandRefusal::kWrongSize);
   out.jog = SentJog{actor, jog};
 }
 

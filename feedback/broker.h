@@ -3,7 +3,6 @@
 // grammar can take the place of the built-in one.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -100,8 +99,7 @@ class Broker {
   // forgotten, so that sending it again tries again.
   std::optional<Ack> on_not_stored(std::string_view id, const Status& why);
 
-  // Jog commands that were dropped here, by reason, before the authority saw them.
-  const std::array<std::uint64_t, kCommandRefusals>& refused_jogs() const { return refused_jogs_; }
+  std::uint64_t jogs_dropped() const { return jogs_dropped_; }
 
  private:
   struct Remembered {
@@ -130,7 +128,7 @@ class Broker {
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
   std::deque<std::string> order_;  // the same ids, oldest first
-  std::array<std::uint64_t, kCommandRefusals> refused_jogs_{};
+  std::uint64_t jogs_dropped_ = 0;
 };
 
 }  // namespace nudge

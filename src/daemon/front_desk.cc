@@ -65,10 +65,6 @@ void FrontDesk::wake() {
 void FrontDesk::look() {
   if (std::optional<Snapshot> snapshot = links_.snapshot.try_take()) {
     snapshot_ = *std::move(snapshot);
-    // What is dropped here never reaches the step thread; people see one count.
-    for (std::size_t i = 0; i < kCommandRefusals; ++i) {
-      snapshot_.refused_commands[i] += broker_->refused_jogs()[i];
-    }
     newest_episode_ = std::max(newest_episode_, snapshot_.episode);
   }
   if (std::optional<WriterStatus> writer = links_.writer_status.try_take()) {
