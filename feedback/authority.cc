@@ -18,6 +18,7 @@ constexpr std::string_view kRobotStaleEvent = "robot state older than FRESH";
 constexpr std::string_view kWeightsEvent = "weights in use failed their check";
 constexpr std::string_view kPolicyNotFiniteEvent = "policy proposed a value that is not finite";
 constexpr std::string_view kPolicyWrongSizeEvent = "policy proposed an action of the wrong size";
+constexpr std::string_view kResetEvent = "the robot's reset failed, or took too long";
 constexpr std::string_view kHoldEvent = "\"stop\" said, or hold asked for, by anyone";
 constexpr std::string_view kClampEvent = "too many clamped ticks in the window";
 constexpr std::string_view kAskEvent = "takeover asked for and lease granted";
@@ -80,6 +81,12 @@ constexpr TransitionRule kTable[] = {
     {kAuto, kHoldAsked, kHoldEvent, kHold},
     {kHuman, kOutOfLimits, kClampEvent, kHold},
     {kAuto, kOutOfLimits, kClampEvent, kHold},
+    {kTakeover, kResetFailed, kResetEvent, kHold},
+    {kHuman, kResetFailed, kResetEvent, kHold},
+    {kHandback, kResetFailed, kResetEvent, kHold},
+    {kAuto, kResetFailed, kResetEvent, kHold},
+    {kHandback, kCameraStale, "a camera that matters still frozen after 2 s", kHold},
+    {kAuto, kCameraStale, "a camera that matters has frozen", kHold},
 
     {kHold, kTakeoverAsked, kAskEvent, kTakeover},
     {kHandback, kTakeoverAsked, kAskEvent, kTakeover},
@@ -157,6 +164,8 @@ std::string_view to_string(Trigger trigger) {
     case kFaultReset: return "fault_reset";
     case kHoldAsked: return "hold_asked";
     case kOutOfLimits: return "out_of_limits";
+    case kResetFailed: return "reset_failed";
+    case kCameraStale: return "camera_stale";
     case kTakeoverAsked: return "takeover_asked";
     case kPreempted: return "preempted";
     case kReleased: return "released";
@@ -212,6 +221,12 @@ Status AuthorityConfig::validate() const {
   if (handback_timeout <= Duration::zero() || handback_timeout > std::chrono::seconds(2)) {
     return wrong("handback_timeout must be above 0, at most 2 s");
   }
+  if (camera_fresh <= Duration::zero() || camera_fresh > std::chrono::seconds(10)) {
+    return wrong("camera_fresh must be above 0, at most 10 s");
+  }
+  if (reset_longest <= Duration::zero() || reset_longest > std::chrono::minutes(10)) {
+    return wrong("reset_longest must be above 0, at most 10 min");
+  }
   if (clamp_window < 1 || clamp_window > 1024) return wrong("clamp_window must be 1 to 1024");
   if (clamp_limit < 0 || clamp_limit >= clamp_window) {
     return wrong("clamp_limit must be 0 or more, below clamp_window");
@@ -242,6 +257,7 @@ Authority::Authority(const AuthorityConfig& config, Limits limits, const Authori
   issued_.resize(static_cast<std::size_t>(config_.fresh / config_.control_period) * 2 + 8);
   clamp_ring_.assign(static_cast<std::size_t>(config_.clamp_window), false);
   command_.assign(limits_.size(), 0.0f);
+  leader_.reserve(config_.joints.size());
   nudge_.assign(limits_.size(), 0.0f);
   bias_.assign(limits_.size(), 0.0f);
   bent_.assign(limits_.size(), 0.0f);
@@ -269,6 +285,8 @@ const Decision& Authority::tick(const TickInputs& in) {
         *fault_now_ == kPolicyNotFinite || *fault_now_ == kPolicyWrongSize;
   }
 
+  watch_reset(in);
+  watch_cameras(in);
   for (const AuthorityAct& act : in.acts) handle(act, in);
   judge_command(in);
   run_timers(in);
@@ -290,10 +308,47 @@ void Authority::begin(const TickInputs& in) {
   if (!ticked_) entered_ = sign_of_life_ = proposal_end_ = in.now;
   decision_.requested.clear();
   decision_.clamped = decision_.changed = decision_.stale = false;
-  decision_.flush_policy = decision_.roll_back_weights = false;
+  decision_.flush_policy = decision_.roll_back_weights = decision_.reset_failed = false;
   decision_.span_end.reset();
   decision_.records.clear();
   decision_.answers.clear();
+  if (!in.resetting) {
+    reset_began_.reset();
+  } else {
+    if (!reset_began_) reset_began_ = in.now;
+    if (in.now - *reset_began_ < config_.reset_longest) reset_over_ = in.now;
+  }
+  // What was seen before the reset's end says nothing about where the robot is now.
+  still_ = in.resetting || in.observed < reset_over_;
+  camera_stale_ = in.oldest_frame < in.now - config_.camera_fresh;
+}
+
+std::string Authority::frozen(const TickInputs& in) const {
+  return "camera '" + std::string(in.oldest_camera) + "' has shown nothing new for more than " +
+         std::to_string(config_.camera_fresh / std::chrono::milliseconds(1)) + " ms";
+}
+
+// A policy that looks at a frozen picture drives blind.
+void Authority::watch_cameras(const TickInputs& in) {
+  if (!camera_stale_) return;
+  // A camera may rest while the robot resets, and then take as long as any.
+  const bool rested = reset_over_ >= in.now - config_.camera_fresh;
+  const bool waits = state_ == kHandback && in.now - entered_ < config_.handback_timeout;
+  if ((state_ == kAuto && rested) || waits) return;
+  if (!fire(kCameraStale, nobody(), in)) return;
+  record(nobody(), Fault{std::string(to_string(kCameraStale)), frozen(in)});
+}
+
+void Authority::watch_reset(const TickInputs& in) {
+  const bool too_long = in.resetting && reset_over_ < in.now;
+  if (in.reset_failed.empty() && !too_long) return;
+  decision_.reset_failed = true;
+  if (!fire(kResetFailed, nobody(), in)) return;
+  std::string detail(in.reset_failed);
+  if (too_long) {
+    detail = "it took longer than " + std::to_string(seconds(config_.reset_longest)) + " s";
+  }
+  record(nobody(), Fault{std::string(to_string(kResetFailed)), std::move(detail)});
 }
 
 bool Authority::fire(Trigger trigger, const Actor& by, const TickInputs& in) {
@@ -360,14 +415,13 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
     detail = "a value of the robot's state is not finite";
     return kRobotNotFinite;
   }
-  if (limits_.needs_position() &&
-      (in.position.size() < 3 || !std::all_of(in.position.begin(), in.position.begin() + 3,
-                                              [](float v) { return std::isfinite(v); }))) {
-    detail = "the robot's position is missing or not finite; the workspace box needs it";
+  if (!limits_.sees(in.position)) {
+    detail = "the robot's position is missing or not finite; its limits need it";
     return kRobotNotFinite;
   }
   // Compared as instants: a robot never seen may be Instant::min(), whose age does not fit.
-  if (in.observed < in.now - config_.fresh) {
+  // A reset may take its time, and then the first state as long as any.
+  if (std::max(in.observed, reset_over_) < in.now - config_.fresh) {
     detail = "the newest robot state is older than " + ms(config_.fresh);
     return kRobotStale;
   }
@@ -513,6 +567,9 @@ Status Authority::hand_back(const AuthorityAct& act, const TickInputs& in, ActAn
       return permission_denied("a program may hand back only what it holds; a person starts");
     }
   }
+  if (camera_stale_ && !still_) {
+    return failed_precondition(frozen(in) + "; the policy would drive blind");
+  }
   if (state_ != kHold) fire(kHandBackAsked, act.actor, in);
   fire(kHandBackAsked, act.actor, in);
   return {};
@@ -572,6 +629,18 @@ std::optional<Instant> Authority::time_of(ControlTick tick) const {
   return issued.time;
 }
 
+// Nobody may jerk the robot to where a leader arm happens to be.
+bool Authority::aligned(const TickInputs& in) const {
+  for (std::size_t i = 0; i < leader_.size(); ++i) {
+    const std::size_t channel = config_.joints[i];
+    if (channel >= in.position.size()) return false;
+    // Not by more than: a distance that is not a number is no small one.
+    const double apart = std::abs(double{leader_[i]} - double{in.position[channel]});
+    if (!(apart <= config_.align)) return false;
+  }
+  return true;
+}
+
 void Authority::judge_command(const TickInputs& in) {
   if (in.jog == nullptr) return;
   const JogCommand& command = in.jog->command;
@@ -595,8 +664,12 @@ void Authority::judge_command(const TickInputs& in) {
   }
   if (!fresh) return drop(CommandRefusal::kStale);
   sequence_ = command.sequence;
-  if (command.action.size() != limits_.size()) return drop(CommandRefusal::kWrongSize);
-  if (!all_finite(command.action)) {
+  const bool leads = !command.leader.empty();
+  if (command.action.size() != limits_.size() ||
+      (leads && command.leader.size() != config_.joints.size())) {
+    return drop(CommandRefusal::kWrongSize);
+  }
+  if (!all_finite(command.action) || !all_finite(command.leader)) {
     drop(CommandRefusal::kNotFinite);
     std::erase_if(not_finite_, [&](Instant at) { return in.now - at > config_.not_finite_window; });
     not_finite_.push_back(in.now);
@@ -609,6 +682,7 @@ void Authority::judge_command(const TickInputs& in) {
   if (state_ != kTakeover && state_ != kHuman) return;
   driving_ = true;
   command_ = command.action;
+  leader_ = command.leader;
   command_time_ = *echoed;
   last_fresh_tick_ = in.tick;
 }
@@ -616,10 +690,15 @@ void Authority::judge_command(const TickInputs& in) {
 // ---- timers and motion ------------------------------------------------------------------------
 
 void Authority::run_timers(const TickInputs& in) {
+  if (still_ && (state_ == kTakeover || state_ == kHandback)) {
+    // As if it had been asked for now: the policy has to look at what the reset leaves.
+    entered_ = in.now;
+    entered_tick_ = in.tick;
+    return;
+  }
   switch (state_) {
     case kTakeover:
-      if (driving_ && in.now - command_time_ < config_.fresh && limits_.at_rest() &&
-          std::abs(in.misalignment) <= config_.align) {
+      if (driving_ && in.now - command_time_ < config_.fresh && limits_.at_rest() && aligned(in)) {
         fire(kDriving, *lease_.holder, in);
       } else if (in.now - entered_ >= config_.takeover_timeout) {
         fire(kTakeoverTimeout, nobody(), in);
@@ -629,8 +708,9 @@ void Authority::run_timers(const TickInputs& in) {
       if (in.now - command_time_ > config_.fresh) fire(kCommandStale, nobody(), in);
       break;
     case kHandback:
-      if (in.tick != entered_tick_ && in.proposed != nullptr && in.proposed_from >= entered_ &&
-          limits_.at_rest() && limits_.permits(*in.proposed, in.position)) {
+      if (in.tick != entered_tick_ && !camera_stale_ && in.proposed != nullptr &&
+          in.proposed_from >= entered_ && limits_.at_rest() &&
+          limits_.permits(*in.proposed, in.position)) {
         fire(kPolicyReady, nobody(), in);
       } else if (in.now - entered_ >= config_.handback_timeout) {
         fire(kHandBackTimeout, nobody(), in);
@@ -675,7 +755,9 @@ bool Authority::too_many_clamped(bool clamped) {
 void Authority::move(const TickInputs& in) {
   const Action* wanted = nullptr;
   decision_.source = ControlSource::kHold;
-  if (state_ == kHuman) {
+  if (still_) {
+    proposal_end_ = in.now + config_.control_period;
+  } else if (state_ == kHuman) {
     if (too_many_clamped(!limits_.permits(command_, in.position))) {
       fire(kOutOfLimits, nobody(), in);
     } else {
@@ -696,7 +778,7 @@ void Authority::move(const TickInputs& in) {
     }
   }
 
-  if (state_ == kEstop || state_ == kFaultHold) {
+  if (state_ == kEstop || state_ == kFaultHold || still_) {
     limits_.forget();
     decision_.executed.assign(limits_.size(), 0.0f);
     decision_.motion = state_ == kEstop ? Motion::kEstop : Motion::kHold;

@@ -45,6 +45,8 @@ enum class Trigger : std::uint8_t {
   kFaultReset,
   kHoldAsked,
   kOutOfLimits,
+  kResetFailed,
+  kCameraStale,
   kTakeoverAsked,
   kPreempted,
   kReleased,
@@ -57,7 +59,7 @@ enum class Trigger : std::uint8_t {
   kPolicyReady,
   kHandBackTimeout,
 };
-inline constexpr std::size_t kTriggers = 24;
+inline constexpr std::size_t kTriggers = 26;
 
 // The stable word that goes into AuthorityChanged::cause: "command_stale". Never changes.
 std::string_view to_string(Trigger trigger);
@@ -87,15 +89,22 @@ struct AuthorityConfig {
   // For this long after a lost holder's last sign of life, only they (or a higher role) may take
   // over; then anyone may. 5 s: as in PX4's failsafe tests. At least `lease`.
   Duration reacquire = std::chrono::seconds(5);
-  // A leader arm may start to drive within this distance of the robot, rad per joint. Relative jog
-  // is always aligned. Above 0.
+  // A leader arm may start to drive within this distance of the robot, per joint, in the joint's
+  // own unit (rad; m of a sliding one). Relative jog is always aligned. Above 0.
   double align = 0.1;
+  // Channels of proprioception that a leader arm is compared with, in the order of
+  // JogCommand::leader. Empty: the robot has none, and commands of leader arms are refused.
+  std::vector<std::size_t> joints = {};
   // Longest gap between two ticks. At least 3 T.
   Duration watchdog = std::chrono::milliseconds(200);
   // Inference may be this many control periods late after the end of a chunk.
   int late_periods = 3;
   Duration takeover_timeout = std::chrono::seconds(10);  // in TAKEOVER without driving
   Duration handback_timeout = std::chrono::seconds(2);   // in HANDBACK without a usable proposal
+  // Longest age of the newest frame of a camera that matters. Above 0, at most 10 s.
+  Duration camera_fresh = std::chrono::milliseconds(500);
+  // Longest time that a robot may take to reset; above 0, at most 10 min.
+  Duration reset_longest = std::chrono::seconds(30);
 
   // More than this many clamped ticks among the last `clamp_window` end in HOLD.
   int clamp_limit = 10;
@@ -151,7 +160,8 @@ struct TickInputs {
   ControlTick tick = 0;  // of this call; from 1, increasing
   Instant observed;      // when the newest robot state was read, same clock; Instant::min(): never
   bool robot_finite = true;            // every proprioception value of it is finite
-  std::span<const float> position;     // its first three channels, m; needed only with a box
+  std::span<const float> position;     // its proprioception, in the units of RobotSpec; needed only
+                                       // where there are limits of position, or a leader arm
   std::span<const AuthorityAct> acts;  // since the last tick, oldest first
   const SentJog* jog = nullptr;        // newest that arrived since the last tick; null: none
   // Presses of STOP since boot, counted by whoever receives them, beside the queue of acts: a count
@@ -160,9 +170,16 @@ struct TickInputs {
   const Action* proposed = nullptr;  // the policy's action for this tick, in every state; null:
                                      // the chunk has ended, or was flushed
   Instant proposed_from;             // ActionChunk::observed of its chunk
-  bool weights_failed = false;       // the weights in use did not pass their check, or wait for
-                                     // the rollback asked for; having no weights is no failure
-  double misalignment = 0;           // leader arm: largest joint distance, rad; jog: 0
+  // Of the cameras that matter, the one whose newest frame is oldest: when it was captured (min():
+  // none came yet; max(): no camera matters), and its name.
+  Instant oldest_frame = Instant::max();
+  std::string_view oldest_camera = {};
+  // The robot does what reset() asked of it: nothing else moves it, its state may be old, and the
+  // timers of TAKEOVER and HANDBACK wait; for at most `reset_longest`.
+  bool resetting = false;
+  std::string_view reset_failed = {};  // the reset ended on this tick, badly: why; empty: no
+  bool weights_failed = false;         // the weights in use did not pass their check, or wait for
+                                       // the rollback asked for; having no weights is no failure
 };
 
 // ---- the decision -----------------------------------------------------------------------------
@@ -226,6 +243,7 @@ struct Decision {
   bool flush_policy =
       false;  // drop the chunk and the inference under way, reset the policy's state
   bool roll_back_weights = false;  // the policy proposed values that are not finite
+  bool reset_failed = false;       // the reset was given up, or ended badly
   bool stop_latched = false;       // keep the latch file equal to this, off the step thread
   Lease lease;
   // Set on the tick that leaves HUMAN: how its span ended.
@@ -256,6 +274,8 @@ class Authority {
   Authority(const AuthorityConfig& config, Limits limits, const AuthorityBoot& boot);
 
   void begin(const TickInputs& in);
+  void watch_reset(const TickInputs& in);
+  void watch_cameras(const TickInputs& in);
   // Moves along the table's row for the present state, if it has one, and says whether it did.
   bool fire(Trigger trigger, const Actor& by, const TickInputs& in);
   void record(const Actor& by, Payload payload);
@@ -263,6 +283,7 @@ class Authority {
 
   void handle(const AuthorityAct& act, const TickInputs& in);
   Status take_over(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
+  std::string frozen(const TickInputs& in) const;  // for people
   Status release(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status hand_back(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status reset_stop(const AuthorityAct& act, const TickInputs& in);
@@ -275,6 +296,7 @@ class Authority {
   void judge_command(const TickInputs& in);
   void drop(CommandRefusal why) { ++refused_[static_cast<std::size_t>(why)]; }
   std::optional<Instant> time_of(ControlTick tick) const;
+  bool aligned(const TickInputs& in) const;
   void run_timers(const TickInputs& in);
   void bend(const TickInputs& in);
   bool too_many_clamped(bool clamped);
@@ -299,12 +321,17 @@ class Authority {
   std::vector<Issued> issued_;  // ring by tick number, long enough for FRESH
   std::uint64_t stops_seen_ = 0;
   bool stopped_now_ = false;
+  std::optional<Instant> reset_began_;   // the one that is under way
+  Instant reset_over_ = Instant::min();  // newest tick of a reset that was not too long
+  bool camera_stale_ = false;
+  bool still_ = false;  // nothing has been seen since: no motion
   std::optional<Trigger> fault_now_;
 
   bool driving_ = false;        // an accepted command with the dead-man held, in this epoch
   std::uint64_t sequence_ = 0;  // of the epoch's newest command
   Action command_;
-  Instant command_time_;  // of the control tick it echoes
+  std::vector<float> leader_;  // joints of whoever made it
+  Instant command_time_;       // of the control tick it echoes
   ControlTick last_fresh_tick_ = 0;
   std::vector<Instant> not_finite_;  // arrival of the newest such commands, oldest first
 

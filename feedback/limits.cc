@@ -81,34 +81,68 @@ Result<Limits> Limits::make(const LimitsConfig& config, const ActionSpec& spec,
     }
     for (std::size_t i = 0; i < 3; ++i) {
       const auto& [lower, upper] = *config.workspace;
-      if (!std::isfinite(lower[i]) || !std::isfinite(upper[i]) || !(lower[i] < upper[i])) {
-        return invalid_argument("limits: workspace axis " + std::to_string(i) +
-                                " must have finite walls with lower below upper");
-      }
-      const Channel& channel = spec.channels[i];
-      if (!(std::isfinite(channel.lower) && std::isfinite(channel.upper) && channel.lower < 0 &&
-            channel.upper > 0)) {
-        return invalid_argument("limits: with a workspace box, action channel '" + channel.name +
-                                "' must have a rate below 0 as lower and above 0 as upper");
-      }
-      limits.forwards_[i] = channel.upper * period;
-      limits.backwards_[i] = -channel.lower * period;
+      const PositionLimit side{.channel = i, .lower = lower[i], .upper = upper[i]};
+      NUDGE_TRY(limits.add_walls(i, side, spec, period)
+                    .with_context("workspace axis " + std::to_string(i)));
     }
-    limits.workspace_ = config.workspace;
+  }
+  if (!config.positions.empty() && config.positions.size() != size) {
+    return invalid_argument("limits: positions has " + std::to_string(config.positions.size()) +
+                            " entries; the robot has " + std::to_string(size) +
+                            " action channels: give one for each, or none");
+  }
+  const std::size_t box = limits.walls_.size();
+  for (std::size_t i = 0; i < config.positions.size(); ++i) {
+    if (!config.positions[i]) continue;
+    NUDGE_TRY(limits.add_walls(i, *config.positions[i], spec, period).with_context("positions"));
+  }
+  if (!config.positions.empty() && limits.walls_.size() == box) {
+    return invalid_argument(
+        "limits: positions limits nothing: no proprioception channel has the name of an action "
+        "channel and the unit whose rate it is");
   }
   return limits;
 }
 
+Status Limits::add_walls(std::size_t i, const PositionLimit& limit, const ActionSpec& spec,
+                         double period) {
+  const Channel& channel = spec.channels[i];
+  if (!std::isfinite(limit.lower) || !std::isfinite(limit.upper) || !(limit.lower < limit.upper)) {
+    return invalid_argument("limits: action channel '" + channel.name +
+                            "' must have finite walls with lower below upper");
+  }
+  if (!(std::isfinite(channel.lower) && std::isfinite(channel.upper) && channel.lower < 0 &&
+        channel.upper > 0)) {
+    return invalid_argument("limits: with walls, action channel '" + channel.name +
+                            "' must have a rate below 0 as lower and above 0 as upper");
+  }
+  walls_.push_back({.action = i,
+                    .at = limit,
+                    .forwards = channel.upper * period,
+                    .backwards = -channel.lower * period});
+  return {};
+}
+
+bool Limits::sees(std::span<const float> position) const {
+  return std::all_of(walls_.begin(), walls_.end(), [&](const Walls& walls) {
+    return walls.at.channel < position.size() && std::isfinite(position[walls.at.channel]);
+  });
+}
+
 bool Limits::usable(std::span<const float> requested, std::span<const float> position) const {
-  if (requested.size() != size() || !all_finite(requested)) return false;
-  return !workspace_ || (position.size() >= 3 && all_finite(position.first(3)));
+  return requested.size() == size() && all_finite(requested) && sees(position);
 }
 
 std::pair<double, double> Limits::wall(std::size_t i, std::span<const float> position) const {
-  if (!workspace_ || i >= 3) return {-kFree, kFree};
-  const double to_upper = std::max(0.0, workspace_->upper[i] - double{position[i]});
-  const double to_lower = std::max(0.0, double{position[i]} - workspace_->lower[i]);
-  return {-to_lower / backwards_[i], to_upper / forwards_[i]};
+  double low = -kFree;
+  double high = kFree;
+  for (const Walls& walls : walls_) {
+    if (walls.action != i) continue;
+    const double at = position[walls.at.channel];
+    low = std::max(low, -std::max(0.0, at - walls.at.lower) / walls.backwards);
+    high = std::min(high, std::max(0.0, walls.at.upper - at) / walls.forwards);
+  }
+  return {low, high};
 }
 
 double Limits::approach(double room, double brake) {

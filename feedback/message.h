@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "nudge/event.h"
 #include "nudge/types.h"
@@ -24,6 +25,9 @@ struct JogCommand {
   ControlTick echoed_tick = 0;  // newest control tick the sender had seen when it made this
   bool dead_man = false;        // held at that moment
   Action action;                // normalised rates, [ActionSpec::size()]
+  // A leader arm's own joints when it made this, in the units and the order of the robot's joints
+  // (AuthorityConfig::joints); empty: relative jog, which is always aligned.
+  std::vector<float> leader = {};
 };
 
 struct Release {};     // gives the lease up; the robot holds

@@ -18,6 +18,9 @@ class Backbone {
 
   virtual std::size_t feature_size() const = 0;  // 1..kMaxFeatures
 
+  // Names of the cameras that encode() looks at.
+  virtual std::vector<std::string> cameras() const { return {}; }
+
   // Hex SHA-256 of everything that decides what encode() returns. Keys the recorded features.
   virtual const std::string& hash() const = 0;
 

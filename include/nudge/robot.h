@@ -1,9 +1,9 @@
 // The robot, as Nudge needs it: the one interface a robot engineer implements. The shape follows
 // the gymnasium API (reset, observe, step), split so that control can run faster than the policy.
 //
-// Threads: reset(), observe() and apply() are called by one thread, the step thread. hold() and
-// estop() may be called from any thread at any time, also while apply() is running, and must not
-// block for longer than a control tick.
+// Threads: reset(), resetting(), observe() and apply() are called by one thread, the step thread.
+// hold() and estop() may be called from any thread at any time, also while apply() or reset() is
+// running, and must not block for longer than a control tick.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,18 @@ class Robot {
   virtual const RobotSpec& spec() const = 0;
 
   // Prepares a new episode. `seed` fixes every random choice of a simulation; a real robot ignores
-  // it. kUnavailable when the robot does not answer.
+  // it. kUnavailable when the robot does not answer. Blocks for no longer than a control tick: a
+  // robot that needs more time begins here, and resetting() says when it is done.
   virtual Status reset(std::uint64_t seed) = 0;
+
+  // True from a reset() that takes its time until that reset has ended, well or badly. Meanwhile
+  // observe() may return the last state again, however old; nothing is applied, and hold() is
+  // called only when somebody wants the robot to stand still: a reset that moves the robot stops
+  // moving then, and ends with an error. A reset that lasts longer than the daemon's
+  // authority.reset_s is given up and held.
+  virtual bool resetting() { return false; }
+  // How the last reset() ended, once resetting() is false; the message is shown to people.
+  virtual Status reset_result() { return {}; }
 
   // The newest state. kUnavailable when the robot does not answer; the daemon then holds.
   virtual Result<Observation> observe() = 0;

@@ -186,10 +186,19 @@ CheckResult check_gnuplot() {
           "apt-get install gnuplot-nox"};
 }
 
-CheckResult check_driver() {
-  return {CheckState::kOk, "the robot must stop by itself when this process is stopped",
-          "a driver inside this process cannot: use the robot's own or its driver's timeout; the "
-          "simulated kitchen needs none"};
+CheckResult check_driver(RobotDriver driver) {
+  if (driver == RobotDriver::kRemote) {
+    return {CheckState::kOk,
+            "a remote robot: its client holds when this daemon is silent; nothing here stops the "
+            "robot when the client's own process is stopped",
+            "give the robot's controller a command timeout or a hardware watchdog; see "
+            "docs/how-to/wire-a-real-stop.md"};
+  }
+  return {CheckState::kOk,
+          "a driver inside this process cannot stop a robot once the process is stopped or killed; "
+          "the simulated kitchen needs no stopping",
+          "give a real robot a timeout in its controller or its hardware; see "
+          "docs/how-to/wire-a-real-stop.md"};
 }
 
 }  // namespace
@@ -198,6 +207,7 @@ std::vector<Check> standard_checks(const Config& config) {
   const std::string dir = config.state.dir;
   const std::int64_t bytes = config.log.segment_bytes + config.log.wal_limit_bytes;
   const bool cameras = config.sim.cameras;
+  const RobotDriver driver = config.robot.driver;
   return {
       {"config", [config] { return check_settings(config); }},
       {"blas", check_blas},
@@ -207,7 +217,7 @@ std::vector<Check> standard_checks(const Config& config) {
       {"clock", check_clock},
       {"real-time", check_real_time},
       {"gnuplot", check_gnuplot},
-      {"driver", check_driver},
+      {"driver", [driver] { return check_driver(driver); }},
   };
 }
 

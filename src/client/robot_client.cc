@@ -298,7 +298,7 @@ struct RobotClient::Impl {
   // reset() may take as long as a robot needs. Meanwhile a helper thread reads: who stops the robot
   // must be heard, and what else arrives is stale by then. The socket changes hands with the
   // helper's start and end.
-  void do_reset() {
+  void do_reset(const std::atomic<bool>& stop) {
     const RobotReset asked = *std::exchange(reset_asked, std::nullopt);
     std::atomic<bool> done{false};
     std::thread helper([&] {
@@ -308,7 +308,13 @@ struct RobotClient::Impl {
         dealer.wait(kLongestNap);
       }
     });
-    const Status status = robot.reset(asked.seed);
+    Status status = robot.reset(asked.seed);
+    while (status.ok() && robot.resetting() && !stop.load(std::memory_order_acquire)) {
+      std::this_thread::sleep_for(std::min(period, kLongestNap));
+    }
+    if (status.ok()) {
+      status = robot.resetting() ? aborted("the client was stopped") : robot.reset_result();
+    }
     done.store(true, std::memory_order_release);
     helper.join();
     heard = now();
@@ -334,7 +340,7 @@ struct RobotClient::Impl {
       do_reset_estop();
       apply_newest();
       if (reset_asked) {
-        do_reset();
+        do_reset(stop);
         next_tick = steady_now();
       }
       Instant at = steady_now();

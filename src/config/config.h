@@ -32,6 +32,7 @@ struct Config {
     RobotDriver driver = RobotDriver::kKitchen;  // of `nudge run`
     std::int64_t episode_steps = 100;            // policy steps until an episode ends by time
     std::int64_t abandon_s = 60;                 // an episode that stands still this long is over
+    std::string cameras_that_matter = "policy";  // or all, none, or names with commas between
   } robot;
 
   // Channel lists hold one value for each channel, or one value that is meant for all of them.
@@ -41,17 +42,21 @@ struct Config {
     double slack = 0.5;                        // overshoot cut without counting as clamped, 1
     std::vector<double> workspace_lower = {};  // tool x, y, z in m, robot base; empty: none
     std::vector<double> workspace_upper = {};
+    bool position_bounds = false;          // keep to the bounds that the robot declares
     std::int64_t clamps_to_hold = 10;      // more clamped ticks than this in the window: HOLD
     std::int64_t clamp_window_ticks = 50;  // control ticks
   } limits;
 
   struct Authority {
-    std::int64_t fresh_ms = 200;     // age at which a command is stale
-    std::int64_t lease_ms = 500;     // a lease not renewed for this long is lost
-    double reacquire_s = 5.0;        // until a lost lease is free for others
-    double takeover_s = 10.0;        // TAKEOVER not completed by then: HOLD
-    double handback_s = 2.0;         // HANDBACK not completed by then: HOLD
-    std::int64_t watchdog_ms = 200;  // gap of the control loop that means FAULT_HOLD
+    std::int64_t fresh_ms = 200;         // age at which a command is stale
+    std::int64_t lease_ms = 500;         // a lease not renewed for this long is lost
+    double reacquire_s = 5.0;            // until a lost lease is free for others
+    double takeover_s = 10.0;            // TAKEOVER not completed by then: HOLD
+    double handback_s = 2.0;             // HANDBACK not completed by then: HOLD
+    double align = 0.1;                  // rad (m), a leader arm begins to drive within
+    std::int64_t camera_fresh_ms = 500;  // age at which a camera that matters is frozen
+    double reset_s = 30.0;               // a robot's reset not completed by then: HOLD
+    std::int64_t watchdog_ms = 200;      // gap of the control loop that means FAULT_HOLD
   } authority;
 
   struct Policy {

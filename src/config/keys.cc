@@ -34,6 +34,13 @@ std::vector<Key> make_keys() {
        "An episode in which the robot has stood still for this long is over (`nudge run`).",
        kOurs},
 
+      {KEY(robot, cameras_that_matter),
+       "",
+       {},
+       "Cameras without which the policy may not drive: policy (those it looks at), all, none, or "
+       "names with commas between.",
+       "what the policy does not look at cannot mislead it"},
+
       {KEY(limits, max_rate),
        "1",
        {0.001, 1, 1, 64},
@@ -64,6 +71,15 @@ std::vector<Key> make_keys() {
        {-100, 100, 0, 3},
        "Upper corner of that box; empty: no box.",
        "unknown for a robot we have not seen"},
+      {KEY(limits, position_bounds),
+       "",
+       {},
+       "Keep the robot within the bounds that it declares: those of each proprioception channel "
+       "that "
+       "has the name of an action channel, and whose rate that is (rad and rad/s). For arms that "
+       "are "
+       "driven by their joints.",
+       "many robots declare a scale, not a limit"},
       {KEY(limits, clamps_to_hold),
        "control ticks",
        {1, 1023},
@@ -100,6 +116,22 @@ std::vector<Key> make_keys() {
        "s",
        {0.1, 2},
        "A hand-back that is not complete by then ends in HOLD.",
+       kOurs},
+      {KEY(authority, align),
+       "rad or m",
+       {0.001, 1},
+       "A leader arm begins to drive when each of its joints is within this of the robot's.",
+       kSafety},
+      {KEY(authority, camera_fresh_ms),
+       "ms",
+       {20, 10'000},
+       "A camera that matters and has shown nothing new for longer is frozen: the policy is not "
+       "handed the robot, and holds if it drives.",
+       "five frames of a camera at 10 Hz"},
+      {KEY(authority, reset_s),
+       "s",
+       {0.1, 60},
+       "A robot's reset at the start of an episode that is not complete by then is given up: HOLD.",
        kOurs},
       {KEY(authority, watchdog_ms),
        "ms",

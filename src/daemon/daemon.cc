@@ -124,8 +124,14 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   AuthorityBoot authority;
   authority.last_epoch = p.log->next_lease_epoch() - 1;
   authority.stop_latched = *stopped || latch->latched();
-  Result<std::unique_ptr<Controller>> controller =
-      Controller::make(robot, controller_options(config, spec, authority));
+  ControllerOptions control = controller_options(config, spec, authority);
+  std::vector<std::string> absent;
+  control.cameras = cameras_that_matter(config, spec, (*backbone)->cameras(), absent);
+  for (const std::string& camera : absent) {
+    tell(LogLevel::kWarn, "robot",
+         "camera '" + camera + "' of robot.cameras_that_matter is none of the robot's");
+  }
+  Result<std::unique_ptr<Controller>> controller = Controller::make(robot, control);
   if (!controller.ok()) return controller.status();
 
   Result<std::unique_ptr<Rollout>> rollout =

@@ -18,7 +18,8 @@ struct Snapshot {
   ControlTick tick = 0;
 
   AuthorityState state = AuthorityState::kHold;
-  std::string cause = "boot";  // of the last change of state: a stable word, see authority.h
+  std::string cause = "boot";  // of the last change of state: a stable word, see authority.h;
+                               // "resetting": somebody is to drive, and waits for the reset
   std::string fault;           // for people; empty: none
   Lease lease;
   ControlSource source = ControlSource::kHold;

@@ -24,11 +24,6 @@ Duration thread_cpu_time() {
   return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
 }
 
-bool stands(AuthorityState state) {
-  return state == AuthorityState::kHold || state == AuthorityState::kFaultHold ||
-         state == AuthorityState::kEstop;
-}
-
 }  // namespace
 
 StepThread::StepThread(Robot& robot, std::unique_ptr<Controller> controller, Links& links,
@@ -135,24 +130,38 @@ void StepThread::tick(Instant now, Instant due) {
     acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
   }
 
+  ask_about_reset();
   if (failed_weights_ != 0 && links_.loaded != failed_weights_) failed_weights_ = 0;
   ControlInputs inputs;
   inputs.acts = acts_;
   inputs.jog = jog_ ? &*jog_ : nullptr;
   inputs.stop_presses = links_.stop_presses;
   inputs.weights_failed = failed_weights_ != 0;
+  inputs.resetting = resetting_;
+  inputs.reset_failed = reset_failed_;
   inputs.clock = options_.clock;
   const TickOutcome outcome = controller_->tick(now, options_.wall(), inputs);
   const Decision& decision = *outcome.decision;
   if (decision.roll_back_weights) failed_weights_ = controller_->player().version();
   if (decision.flush_policy) asked_ = false;
 
+  if (decision.reset_failed) {
+    reset_trouble_ = reset_failed_.empty() ? "its reset took too long" : reset_failed_;
+    reset_failed_.clear();
+    reset_pending_ = resetting_ = false;
+  }
+  if (resetting_) reset_seen_ = now;
+  if (reset_pending_ && !resetting_ && controller_->observation().time >= reset_seen_) {
+    reset_pending_ = false;
+    episode_begun_ = now;
+    controller_->begin_episode(episode_, now);
+  }
   count(outcome);
   // Only once the authority has let somebody drive: a reset may move the robot.
   if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
   if (!stands(decision.state)) moved_ = now;
   // What was observed before a reset says nothing about the scene after it.
-  if (!report.begun) ask_inference(now, outcome);
+  if (!report.begun && !reset_pending_) ask_inference(now, outcome);
   publish(now, outcome);
 
   const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
@@ -173,15 +182,27 @@ void StepThread::tick(Instant now, Instant due) {
   }
 }
 
+void StepThread::ask_about_reset() {
+  if (!resetting_ || robot_.resetting()) return;
+  resetting_ = false;
+  if (const Status ended = robot_.reset_result(); !ended.ok()) {
+    reset_failed_ = "the reset failed: " + ended.message();
+  }
+}
+
 void StepThread::begin_episode(Instant now, StepReport& report) {
   episode_ = options_.next_episode++;
   episode_begun_ = moved_ = now;
   autonomous_ = takeovers_ = steps_ = 0;
   human_ = {};
   const std::uint64_t seed = Random::derive(options_.seed, episode_);
-  // A robot that cannot reset says so in its next observation, or by its silence.
-  (void)robot_.reset(seed);
-  controller_->begin_episode(episode_, now);
+  reset_trouble_.clear();
+  const Status begun = robot_.reset(seed);
+  if (!begun.ok()) reset_failed_ = "the reset failed: " + begun.message();
+  resetting_ = begun.ok() && robot_.resetting();
+  reset_pending_ = resetting_ || !begun.ok();
+  reset_seen_ = now;
+  controller_->begin_episode(reset_pending_ ? 0 : episode_, now);
   asked_ = false;
   report.begun = {.episode = episode_, .seed = seed, .instruction = options_.instruction};
 }
@@ -199,14 +220,17 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason) {
   this->report(std::move(report));
   last_success_ = reason == EpisodeEnd::kTaskDone;
   episode_ = 0;
+  reset_pending_ = resetting_ = false;
   controller_->begin_episode(0, now);
   asked_ = false;
 }
 
 std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decision& decision) {
   if (episode_ == 0) return std::nullopt;
+  // Nobody knows what the scene looks like: the next start asks for another reset.
+  if (decision.reset_failed) return EpisodeEnd::kAborted;
   // At once: what a policy does after that, nobody has shown it.
-  if (controller_->observation().success) return EpisodeEnd::kTaskDone;
+  if (!reset_pending_ && controller_->observation().success) return EpisodeEnd::kTaskDone;
   if (autonomous_ >= options_.episode_steps && decision.state == AuthorityState::kAuto) {
     return EpisodeEnd::kTimeLimit;
   }
@@ -232,7 +256,10 @@ void StepThread::count(const TickOutcome& outcome) {
   }
   state_ = decision.state;
   links_.state = state_;
-  robot_trouble_ = outcome.robot.ok() ? "" : outcome.robot.message();
+  robot_trouble_ = outcome.robot.ok() ? reset_trouble_ : outcome.robot.message();
+  if (robot_trouble_.empty() && !outcome.frozen.empty() && !resetting_) {
+    robot_trouble_ = "camera '" + std::string(outcome.frozen) + "' shows nothing new";
+  }
 }
 
 void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
@@ -315,7 +342,7 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.wall = options_.wall();
   snapshot.tick = controller_->control_tick();
   snapshot.state = decision.state;
-  snapshot.cause = cause_;
+  snapshot.cause = reset_pending_ && !stands(decision.state) ? "resetting" : cause_;
   snapshot.fault = fault_;
   snapshot.lease = decision.lease;
   snapshot.source = decision.source;

@@ -50,6 +50,7 @@ class StepThread {
   void run();
   void begin_episode(Instant now, StepReport& report);
   void end_episode(Instant now, EpisodeEnd reason);
+  void ask_about_reset();
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);
   void ask_inference(Instant now, const TickOutcome& outcome);
   void count(const TickOutcome& outcome);
@@ -77,6 +78,13 @@ class StepThread {
   std::uint32_t autonomous_ = 0, takeovers_ = 0, steps_ = 0;
   Duration human_{};
   bool hold_at_next_tick_ = false;
+  // The robot resets for the episode that runs, or has done so and not been seen since: no policy
+  // step has begun.
+  bool reset_pending_ = false;
+  bool resetting_ = false;     // the robot says so, as of this tick
+  Instant reset_seen_{};       // newest tick of that
+  std::string reset_failed_;   // since the last tick: why; empty: no
+  std::string reset_trouble_;  // of the newest reset; empty: none
 
   bool asked_ = false;  // a chunk is being computed
   Instant asked_at_{};

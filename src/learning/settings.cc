@@ -1,5 +1,6 @@
 #include "src/learning/settings.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "policy/weights.h"
@@ -120,6 +121,18 @@ ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot) 
   return options;
 }
 
+std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot) {
+  std::vector<std::optional<std::size_t>> measured(robot.action.size());
+  const std::vector<Channel>& seen = robot.observation.proprioception;
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    const Channel& action = robot.action.channels[i];
+    for (std::size_t j = 0; j < seen.size() && !measured[i]; ++j) {
+      if (seen[j].name == action.name && seen[j].unit + "/s" == action.unit) measured[i] = j;
+    }
+  }
+  return measured;
+}
+
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   AuthorityConfig options;
   options.robot = robot.id;
@@ -129,7 +142,13 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   options.reacquire = from_seconds(config.authority.reacquire_s);
   options.takeover_timeout = from_seconds(config.authority.takeover_s);
   options.handback_timeout = from_seconds(config.authority.handback_s);
+  options.camera_fresh = std::chrono::milliseconds(config.authority.camera_fresh_ms);
+  options.reset_longest = from_seconds(config.authority.reset_s);
   options.watchdog = std::chrono::milliseconds(config.authority.watchdog_ms);
+  options.align = config.authority.align;
+  for (const std::optional<std::size_t>& channel : measured_channels(robot)) {
+    if (channel) options.joints.push_back(*channel);
+  }
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
   options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);
   return options;
@@ -148,7 +167,43 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
     }
     options.workspace = box;
   }
+  if (config.limits.position_bounds) {
+    for (const std::optional<std::size_t>& channel : measured_channels(robot)) {
+      std::optional<PositionLimit>& limit = options.positions.emplace_back();
+      if (!channel) continue;
+      const Channel& bounds = robot.observation.proprioception[*channel];
+      limit = {.channel = *channel, .lower = bounds.lower, .upper = bounds.upper};
+    }
+  }
   return options;
+}
+
+std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,
+                                             const std::vector<std::string>& of_policy,
+                                             std::vector<std::string>& unknown) {
+  std::vector<std::string> wanted;
+  std::string_view rest = config.robot.cameras_that_matter;
+  if (rest == "policy") {
+    wanted = of_policy;
+  } else if (rest == "all") {
+    for (const CameraSpec& camera : robot.observation.cameras) wanted.push_back(camera.name);
+  } else if (rest != "none") {
+    while (!rest.empty()) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      std::string_view name = rest.substr(0, comma);
+      while (name.starts_with(' ')) name.remove_prefix(1);
+      while (name.ends_with(' ')) name.remove_suffix(1);
+      if (!name.empty()) wanted.emplace_back(name);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  }
+  std::vector<std::string> cameras;
+  for (std::string& name : wanted) {
+    const bool there = std::ranges::any_of(
+        robot.observation.cameras, [&](const CameraSpec& camera) { return camera.name == name; });
+    (there ? cameras : unknown).push_back(std::move(name));
+  }
+  return cameras;
 }
 
 ControllerOptions controller_options(const Config& config, const RobotSpec& robot,

@@ -1,7 +1,9 @@
 // From the configuration to each part's own options. The one place that knows both sides.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "feedback/authority.h"
 #include "policy/backbone.h"
@@ -39,8 +41,16 @@ GateOptions gate_options(const Config& config);
 RoundPlannerOptions round_planner_options(const Config& config);
 ProbationOptions probation_options(const Config& config);
 ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
+// For each action channel, the proprioception channel of the same name whose rate it is ("rad" and
+// "rad/s"); none: it has none.
+std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot);
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+// Names, out of those of the robot. What the configuration names and the robot lacks goes into
+// `unknown`: a simulation without its cameras is no reason to stand still.
+std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,
+                                             const std::vector<std::string>& of_policy,
+                                             std::vector<std::string>& unknown);
 ControllerOptions controller_options(const Config& config, const RobotSpec& robot,
                                      const AuthorityBoot& boot);  // of the three above
 

@@ -1,5 +1,6 @@
 #include "src/loop/controller.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace nudge {
@@ -20,6 +21,11 @@ Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
 
 }  // namespace
 
+bool stands(AuthorityState state) {
+  return state == AuthorityState::kHold || state == AuthorityState::kFaultHold ||
+         state == AuthorityState::kEstop;
+}
+
 bool is_finite(const Observation& observation) {
   return all_finite(observation.proprioception) && all_finite(observation.object_state);
 }
@@ -37,7 +43,23 @@ Result<std::unique_ptr<Controller>> Controller::make(Robot& robot,
 }
 
 Controller::Controller(Robot& robot, const ControllerOptions& options, Authority authority)
-    : robot_(robot), authority_(std::move(authority)), player_(options.player) {}
+    : robot_(robot),
+      authority_(std::move(authority)),
+      camera_fresh_(options.authority.camera_fresh),
+      player_(options.player) {
+  for (const std::string& name : options.cameras) cameras_.push_back({.name = name});
+}
+
+void Controller::watch_cameras(Instant now) {
+  for (Watched& camera : cameras_) {
+    for (const Image& image : observation_.images) {
+      // A frame that is given again, or whose clock is ahead, makes nothing younger.
+      if (image.camera != camera.name || image.captured == camera.captured) continue;
+      camera.captured = image.captured;
+      camera.newest = std::min(image.captured, now);
+    }
+  }
+}
 
 void Controller::begin_episode(EpisodeId episode, Instant now) {
   episode_ = episode;
@@ -54,6 +76,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   if (observed.ok()) {
     observation_ = *std::move(observed);
     observed_ = true;
+    watch_cameras(now);
   } else {
     outcome.robot = observed.status();  // the last state grows old, and the authority sees it
   }
@@ -66,12 +89,19 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
     in.observed = now;
   }
   in.robot_finite = is_finite(observation_);
-  const std::size_t position_size = std::min<std::size_t>(3, observation_.proprioception.size());
-  in.position = std::span(observation_.proprioception).first(position_size);
+  in.position = observation_.proprioception;
+  const auto oldest = std::ranges::min_element(cameras_, {}, &Watched::newest);
+  if (oldest != cameras_.end()) {
+    in.oldest_frame = oldest->newest;
+    in.oldest_camera = oldest->name;
+    if (oldest->newest < now - camera_fresh_) outcome.frozen = oldest->name;
+  }
   in.acts = inputs.acts;
   in.jog = inputs.jog;
   in.stop_presses = inputs.stop_presses;
   in.weights_failed = inputs.weights_failed;
+  in.resetting = inputs.resetting;
+  in.reset_failed = inputs.reset_failed;
   const bool has_proposal = !player_.exhausted(now);
   if (has_proposal) {
     proposed_ = player_.at(now);
@@ -104,7 +134,10 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
       if (!applied.ok() && outcome.robot.ok()) outcome.robot = std::move(applied);
       break;
     }
-    case Motion::kHold: robot_.hold(); break;
+    case Motion::kHold:
+      // A hold ends a reset, so the robot is told once, by whatever makes it stand.
+      if (!inputs.resetting || (decision.state != state_ && stands(decision.state))) robot_.hold();
+      break;
     case Motion::kEstop:
       robot_.estop();
       estopped_ = true;
@@ -114,6 +147,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
     outcome.played = player_.version();
   }
   if (decision.flush_policy) player_.flush(now);
+  state_ = decision.state;
   outcome.decision = &decision;
   return outcome;
 }

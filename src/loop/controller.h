@@ -6,6 +6,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "feedback/authority.h"
 #include "nudge/event.h"
@@ -19,7 +22,11 @@ struct ControllerOptions {
   LimitsConfig limits;
   ChunkPlayerOptions player;
   AuthorityBoot boot;
+  std::vector<std::string> cameras = {};  // that matter: frozen ones keep the policy from driving
 };
+
+// Nobody drives, and nobody is about to: HOLD, FAULT_HOLD or ESTOP.
+bool stands(AuthorityState state);
 
 // Every number of proprioception and object state is finite.
 bool is_finite(const Observation& observation);
@@ -30,6 +37,8 @@ struct ControlInputs {
   const SentJog* jog = nullptr;        // newest; null: none
   std::uint64_t stop_presses = 0;      // since boot
   bool weights_failed = false;         // see TickInputs
+  bool resetting = false;              // likewise
+  std::string_view reset_failed = {};  // likewise
   // The robot's steady clock, where it runs on during a tick: a state that was read after `now`,
   // because the thread was held up in between, is not from the future. Null: time stands still.
   Instant (*clock)() = nullptr;
@@ -41,6 +50,8 @@ struct TickOutcome {
                                  // images and span
   bool step_begun = false;       // observation() is the first of a new policy step
   WeightsVersion played = 0;     // whose action the robot got; 0: not the policy's
+  std::string_view frozen;       // name of a camera that matters and has frozen; empty: none. Valid
+                                 // as long as the controller
   Status robot;                  // of observe() and apply(); the authority has dealt with it
 };
 
@@ -82,11 +93,22 @@ class Controller {
     std::vector<double> requested, executed;
   };
 
+  // A camera that matters.
+  struct Watched {
+    std::string name;
+    Instant captured = Instant::min();  // as its newest frame says
+    Instant newest = Instant::min();    // the same, but not from the future
+  };
+  void watch_cameras(Instant now);
+
   Robot& robot_;
   Authority authority_;
+  Duration camera_fresh_;
+  std::vector<Watched> cameras_;
   ChunkPlayer player_;
   Observation observation_;
-  bool observed_ = false;  // at least once since boot
+  bool observed_ = false;                         // at least once since boot
+  AuthorityState state_ = AuthorityState::kHold;  // of the tick before
   bool estopped_ = false;  // the robot was told to refuse motion, and not yet to allow it
   EpisodeId episode_ = 0;
   ControlTick tick_ = 0;

@@ -55,11 +55,12 @@ Code code_of_wire(std::uint16_t number) {
   return number < kCodes.size() ? kCodes[number] : Code::kInternal;
 }
 
-WireWriter::WireWriter(WireBytes& out, WireType type, std::uint32_t session) : out_(out) {
+WireWriter::WireWriter(WireBytes& out, WireType type, std::uint32_t session, std::uint8_t minor)
+    : out_(out) {
   out_.clear();
   for (const std::byte byte : kMagic) out_.push_back(byte);
   u8(kWireMajor);
-  u8(kWireMinor);
+  u8(minor);
   u16(static_cast<std::uint16_t>(type));
   u32(0);  // the length, known at the end
   u32(session);

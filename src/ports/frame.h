@@ -16,7 +16,9 @@
 namespace nudge {
 
 inline constexpr std::uint8_t kWireMajor = 1;
-inline constexpr std::uint8_t kWireMinor = 0;
+// The newest minor version that is understood. A frame is written with the lowest one that has all
+// its fields, so that an older reader refuses nothing it could read.
+inline constexpr std::uint8_t kWireMinor = 1;
 inline constexpr std::size_t kWireHeader = 16;         // bytes
 inline constexpr std::size_t kMaxHello = 16u << 10;    // bytes of its JSON
 inline constexpr int kMaxHelloDepth = 8;               // of its JSON
@@ -87,7 +89,7 @@ using WireBytes = std::vector<std::byte>;
 // Writes one frame into a buffer that keeps its memory from message to message.
 class WireWriter {
  public:
-  WireWriter(WireBytes& out, WireType type, std::uint32_t session);
+  WireWriter(WireBytes& out, WireType type, std::uint32_t session, std::uint8_t minor = 0);
   ~WireWriter();  // puts the length into the header
   WireWriter(const WireWriter&) = delete;
   WireWriter& operator=(const WireWriter&) = delete;
@@ -116,6 +118,7 @@ class WireReader {
   static Result<WireReader> open(std::span<const std::byte> frame);
 
   std::uint8_t major() const { return major_; }
+  std::uint8_t minor() const { return minor_; }
   std::uint16_t type() const { return type_; }
   std::uint32_t session() const { return session_; }
   std::size_t left() const { return body_.size(); }

@@ -20,7 +20,8 @@ Status RemoteRobot::reset(std::uint64_t seed) {
   reset_session_ = session;
   reset_result_ = {};
   ++reset_request_;
-  link_->reset_wanted.put({session, reset_request_, seed});
+  link_->reset_wanted.put(
+      {session, reset_request_, seed, link_->holds.load(std::memory_order_acquire)});
   link_->wake();
   return {};
 }

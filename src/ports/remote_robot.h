@@ -22,9 +22,9 @@ class RemoteRobot final : public Robot {
   // kUnavailable: not connected.
   Status reset(std::uint64_t seed) override;
   // True from reset() until the robot answered or was lost. Step thread.
-  bool resetting();
+  bool resetting() override;
   // How the last reset ended; ok while one is under way. Step thread.
-  const Status& reset_result() const { return reset_result_; }
+  Status reset_result() override { return reset_result_; }
 
   // The newest observation; its time is mapped to this process's clock, see ClockMap. The images
   // are the newest frame of each camera, as JPEG, copied on each call. kUnavailable: not

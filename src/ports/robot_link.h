@@ -58,6 +58,7 @@ struct RobotLink {
     std::uint32_t session = 0;
     std::uint32_t request = 0;
     std::uint64_t seed = 0;
+    std::uint64_t after_hold = 0;  // `holds` when reset() was called: only later ones end it
   };
   Latest<Moving> moving;
   Latest<ResetWanted> reset_wanted;

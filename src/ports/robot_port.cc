@@ -256,6 +256,19 @@ struct RobotPort::Impl {
 
   // ---- to the robot ----------------------------------------------------------------------------
 
+  // Sends a hold for those called so far, `holds` of them, unless that was done. False: the robot
+  // has gone.
+  bool send_hold(std::uint64_t holds) {
+    if (holds == session->sent_holds && !session->owes_hold) return true;
+    const bool sent = send(RobotHold{});
+    if (!session) return false;
+    if (sent) {
+      session->sent_holds = holds;
+      session->owes_hold = false;
+    }
+    return true;
+  }
+
   // Sends what the other threads have asked for since. What does not fit into the queue now is
   // tried again by housekeeping, but for actions: those would be stale.
   void flush() {
@@ -276,6 +289,8 @@ struct RobotPort::Impl {
       }
     }
     if (auto wanted = link->reset_wanted.try_take(); wanted && wanted->session == session->number) {
+      // A hold that was called before the reset must not arrive after it, and end it.
+      if (!send_hold(wanted->after_hold)) return;
       if (send(RobotReset{wanted->request, wanted->seed})) {
         session->resetting = wanted->request;
         session->heard = steady_now();
@@ -284,14 +299,7 @@ struct RobotPort::Impl {
       }
       if (!session) return;
     }
-    if (holds != session->sent_holds || session->owes_hold) {
-      const bool sent = send(RobotHold{});
-      if (!session) return;
-      if (sent) {
-        session->sent_holds = holds;
-        session->owes_hold = false;
-      }
-    }
+    if (!send_hold(holds)) return;
     if (!moving || moving->session != session->number) return;
     const Duration left = std::min(moving->deadline - steady_now(), kLongestDeadline);
     if (moving->after_hold != holds || RobotLink::latched(stops) || left <= Duration::zero()) {

@@ -207,7 +207,7 @@ HttpResponse SupervisorPort::ready() const {
     add("the step loop has stalled " + std::to_string(age / std::chrono::milliseconds(1)) +
         " ms ago");
   }
-  if (!now.robot_trouble.empty()) add("the robot does not answer: " + now.robot_trouble);
+  if (!now.robot_trouble.empty()) add("robot trouble: " + now.robot_trouble);
   if (!desk_.recording()) add("the log is not recording");
   if (!why.empty()) return problem(503, to_string(Code::kUnavailable), why);
   return plain("OK\n");

@@ -598,6 +598,12 @@ std::string_view why_text(AuthorityState state, std::string_view cause) {
        "Motion was cut at the robot's limits too often. Move it away from the limit by "
        "hand-driving, "
        "then press Start."},
+      {kHold, "reset_failed",
+       "The robot could not reset its scene. Look at it and at the robot, then press Start to try "
+       "again."},
+      {kHold, "camera_stale",
+       "A camera shows nothing new, and the policy would drive blind. Check the camera, then press "
+       "Start; or drive."},
       {kHold, "preempted", "Somebody with a higher role took over. Wait for them, or ask them."},
       {kHold, "released", "The driver let go. Press Start, or drive on."},
       {kHold, "hand_back_asked", "The driver gives the robot back; the policy looks again."},
@@ -613,6 +619,10 @@ std::string_view why_text(AuthorityState state, std::string_view cause) {
        "then press Start again."},
       {kTakeover, "takeover_asked",
        "The robot waits for the driver. Hold the dead-man and move to drive."},
+      {kTakeover, "resetting", "The robot resets its scene; then it waits for the driver."},
+      {kHandback, "resetting", "The robot resets its scene; then the policy looks at it."},
+      {kHuman, "resetting", "The robot resets its scene; then the driver goes on."},
+      {kAuto, "resetting", "The robot resets its scene; then the policy goes on."},
       {kHuman, "driving", "A person drives. Release to hold, or hand back to the policy."},
       {kHandback, "hand_back_asked", "The policy looks at the scene before it moves."},
       {kAuto, "policy_ready", "The policy drives. Take over whenever it goes wrong."},

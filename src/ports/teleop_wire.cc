@@ -73,6 +73,12 @@ JogCommand jog_of(WireReader& in) {
   in.require(count > 0 && count <= kMaxActionChannels, "a jog's size is out of range");
   m.dead_man = dead_man == 1;
   m.action = in.floats(count);
+  if (in.minor() >= 1) {
+    const std::size_t joints = in.u16();
+    in.require(joints <= kMaxActionChannels, "a leader arm has too many joints");
+    in.require(in.u16() == 0, "a reserved field is not 0");
+    m.leader = in.floats(joints);
+  }
   return m;
 }
 
@@ -223,7 +229,12 @@ Status encode(const TeleopMessage& message, std::uint32_t session, WireBytes& ou
             if (m.action.empty() || m.action.size() > kMaxActionChannels) {
               return invalid_argument("a jog has " + std::to_string(m.action.size()) + " values");
             }
-            WireWriter w(out, WireType::kTeleopJog, session);
+            if (m.leader.size() > kMaxActionChannels) {
+              return invalid_argument("a leader arm has " + std::to_string(m.leader.size()) +
+                                      " joints");
+            }
+            const bool leads = !m.leader.empty();
+            WireWriter w(out, WireType::kTeleopJog, session, leads ? 1 : 0);
             w.short_text(m.robot, kLongestName);
             w.u64(m.epoch);
             w.u64(m.sequence);
@@ -232,6 +243,11 @@ Status encode(const TeleopMessage& message, std::uint32_t session, WireBytes& ou
             w.u8(0);
             w.u16(static_cast<std::uint16_t>(m.action.size()));
             w.floats(m.action);
+            if (leads) {
+              w.u16(static_cast<std::uint16_t>(m.leader.size()));
+              w.u16(0);
+              w.floats(m.leader);
+            }
             return Status();
           },
           [&](const TeleopFeedback& m) {

@@ -63,7 +63,17 @@ TEST_F(Doctor, FailsOnAWrongConfiguration) {
 
 TEST_F(Doctor, SaysThatADriverInThisProcessCannotSurviveIt) {
   const auto check = result_of(run_checks(standard_checks(config_)), "driver");
-  EXPECT_NE(check.result.advice.find("timeout"), std::string::npos);
+  EXPECT_NE(check.result.detail.find("a driver inside this process cannot stop a robot"),
+            std::string::npos);
+  EXPECT_NE(check.result.advice.find("a timeout in its controller or its hardware"),
+            std::string::npos);
+}
+
+TEST_F(Doctor, SaysThatARemoteRobotNeedsATimeoutOfItsOwnAsWell) {
+  config_.robot.driver = RobotDriver::kRemote;
+  const auto check = result_of(run_checks(standard_checks(config_)), "driver");
+  EXPECT_NE(check.result.detail.find("its client holds"), std::string::npos);
+  EXPECT_NE(check.result.advice.find("hardware watchdog"), std::string::npos);
 }
 
 TEST(DoctorReport, IsReadableForPeopleAndForPrograms) {

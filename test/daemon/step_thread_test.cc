@@ -18,10 +18,12 @@ class StepThreadTest : public ::testing::Test {
  protected:
   void SetUp() override { make({}); }
 
-  void make(StepThreadOptions options) {
+  void make(StepThreadOptions options, std::vector<std::string> cameras = {}) {
     ControllerOptions controller;
+    controller.cameras = std::move(cameras);
     controller.authority.robot = robot_.spec().id;
     controller.authority.control_period = kTick;
+    controller.authority.joints = {0};
     controller.limits.max_step = {2.0, 2.0};
     controller.player.policy_period = robot_.spec().policy_period;
     controller.player.horizon = 8;
@@ -182,6 +184,47 @@ TEST_F(StepThreadTest, AsksForAChunkAsSoonAsOtherWeightsAreLoaded) {
   EXPECT_EQ(snapshot_.playing, 4u);
 }
 
+TEST_F(StepThreadTest, StopDuringASwapStopsAndTheNewWeightsWaitForAHandBack) {
+  start_policy();
+  tick(10);
+  infer_ = false;
+  links_->loaded = 4;  // its first chunk is asked for in the tick of the STOP
+  ++links_->stop_presses;
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold);
+  const std::size_t applied = robot_.applied.size();
+  infer_ = true;
+  tick(50);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(robot_.applied.size(), applied) << "a chunk that arrives moves nothing";
+  act(ResetStop{});
+  tick(20);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(robot_.applied.size(), applied);
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.playing, 4u);
+}
+
+TEST_F(StepThreadTest, ATakeoverDuringASwapCutsThePolicyWhicheverVersionIsDue) {
+  start_policy();
+  tick(10);
+  infer_ = false;
+  links_->loaded = 4;
+  act(TakeoverRequest{});
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold);
+  infer_ = true;
+  tick(50);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_EQ(snapshot_.source, ControlSource::kHold)
+      << "the new version is shown, and moves nothing";
+  EXPECT_EQ(snapshot_.playing, 4u);
+}
+
 TEST_F(StepThreadTest, AFlushOfTheGateDropsTheChunkThatPlays) {
   start_policy();
   infer_ = false;
@@ -238,6 +281,184 @@ TEST_F(StepThreadTest, ARobotThatPeopleResetHoldsAtTheEndOfEachEpisode) {
   tick(4);
   EXPECT_EQ(begun().size(), 2u);
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadTest, ALeaderArmDrivesOnceItIsWhereTheRobotIs) {
+  robot_.position = 0.5f;
+  act(TakeoverRequest{});
+  tick();
+  ASSERT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  std::uint64_t sequence = 0;
+  const auto lead = [&](float joint) {
+    SentJog sent{.actor = kAnna, .command = {}};
+    sent.command = {.robot = "fake",
+                    .epoch = snapshot_.lease.epoch,
+                    .sequence = ++sequence,
+                    .echoed_tick = snapshot_.tick,
+                    .dead_man = true,
+                    .action = {0.1f, 0},
+                    .leader = {joint}};
+    links_->jog.put(std::move(sent));
+    tick();
+  };
+  for (int i = 0; i < 50; ++i) lead(0.8f);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  EXPECT_TRUE(robot_.applied.empty());
+  lead(0.55f);
+  lead(0.55f);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHuman);
+}
+
+// ---- cameras that matter -----------------------------------------------------------------------
+
+TEST_F(StepThreadTest, AFrozenCameraThatMattersKeepsThePolicyFromDrivingAndIsNamed) {
+  make({}, {"front", "wrist"});
+  const auto film = [&] {
+    robot_.images.resize(2);
+    robot_.images[0].camera = "front";
+    robot_.images[1].camera = "wrist";
+    robot_.images[0].captured = robot_.images[1].captured = robot_.now;
+  };
+  tick();
+  EXPECT_EQ(snapshot_.robot_trouble, "camera 'front' shows nothing new") << "none came yet";
+  film();
+  start_policy();
+  for (int i = 0; i < 20; ++i) {
+    film();
+    tick();
+  }
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.robot_trouble, "");
+  // Frames go on arriving, but one camera's are always the same.
+  for (int i = 0; i < 30; ++i) {
+    const Instant frozen = robot_.images[1].captured;
+    film();
+    robot_.images[1].captured = frozen;
+    tick();
+  }
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "camera_stale");
+  EXPECT_EQ(snapshot_.robot_trouble, "camera 'wrist' shows nothing new");
+}
+
+TEST_F(StepThreadTest, ACameraWhoseClockIsAheadIsFrozenAsSoonAsAnyOther) {
+  make({}, {"front"});
+  robot_.images.resize(1);
+  robot_.images[0].camera = "front";
+  robot_.images[0].captured = robot_.now + std::chrono::hours(1);
+  start_policy();
+  tick(30);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "camera_stale");
+}
+
+TEST_F(StepThreadTest, ACameraThatDoesNotMatterMayFreeze) {
+  robot_.images.resize(1);
+  robot_.images[0].camera = "front";
+  start_policy();
+  tick(30);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+// ---- a robot that takes its time to reset
+// --------------------------------------------------------
+
+TEST_F(StepThreadTest, ALongResetIsWaitedForAndTheEpisodesStepsBeginAfterIt) {
+  robot_.slow_reset = true;
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(1000);  // 20 s
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHandback);
+  EXPECT_EQ(snapshot_.cause, "resetting");
+  ASSERT_EQ(begun().size(), 1u);
+  EXPECT_TRUE(begun_.empty());
+  EXPECT_TRUE(robot_.applied.empty());
+  robot_.busy = false;
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.episode, 7u);
+  EXPECT_LT(snapshot_.episode_length, 10 * kTick) << "the reset is not part of it";
+  ASSERT_FALSE(begun_.empty());
+  EXPECT_EQ(begun_.front(), 0u);
+  EXPECT_FALSE(robot_.applied.empty());
+  EXPECT_EQ(robot_.resets, 1);
+}
+
+TEST_F(StepThreadTest, AResetIsNotEndedByTheHoldsOfEachTick) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick();
+  const int before = robot_.holds;
+  tick(100);
+  EXPECT_EQ(robot_.holds, before);
+  act(Hold{});
+  tick(10);
+  EXPECT_EQ(robot_.holds, before + 1) << "but by somebody's";
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+}
+
+TEST_F(StepThreadTest, AResetThatFailsEndsItsEpisodeInHoldAndSaysWhy) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick(100);
+  robot_.busy = false;
+  robot_.reset_ended = unavailable("the gripper is stuck");
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "reset_failed");
+  EXPECT_EQ(snapshot_.robot_trouble, "the reset failed: the gripper is stuck");
+  ASSERT_EQ(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kAborted);
+  EXPECT_EQ(ended()[0].steps, 0u);
+
+  // The next start tries again.
+  robot_.slow_reset = false;
+  robot_.reset_ended = {};
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(robot_.resets, 2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.robot_trouble, "");
+}
+
+TEST_F(StepThreadTest, ARobotThatRefusesToResetIsNotDriven) {
+  robot_.reset_answer = unavailable("the robot is not connected");
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "reset_failed");
+  EXPECT_EQ(ended().size(), 1u);
+  EXPECT_TRUE(robot_.applied.empty());
+}
+
+TEST_F(StepThreadTest, AResetThatNeverEndsIsGivenUpAndTheRobotHolds) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick();
+  const int before = robot_.holds;
+  tick(31 * 50);
+  EXPECT_EQ(ended().size(), 1u);
+  EXPECT_GT(robot_.holds, before);
+  EXPECT_NE(snapshot_.robot_trouble.find("too long"), std::string::npos);
+  // It still shows nothing new, and nothing excuses that any longer.
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold);
+}
+
+TEST_F(StepThreadTest, StopReachesARobotThatResets) {
+  robot_.slow_reset = true;
+  act(HandBack{});
+  tick(50);
+  ++links_->stop_presses;
+  tick();
+  EXPECT_GE(robot_.estops, 1);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  robot_.busy = false;
+  robot_.reset_ended = aborted("stopped");
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_EQ(ended().size(), 1u);
 }
 
 TEST_F(StepThreadTest, StopReachesTheRobotWithinATick) {

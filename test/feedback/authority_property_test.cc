@@ -20,6 +20,13 @@ const std::array<Actor, 6> kPeople = {kAnna,      kBen,     kEva,
 // Channel 3 tells who made a command: nobody's wish may pass for another's.
 float mark(std::size_t who) { return 0.1f + 0.1f * static_cast<float>(who); }
 
+// Leader arms are compared by their height.
+AuthorityConfig jointed_config() {
+  AuthorityConfig config = usual_config();
+  config.joints = {2};
+  return config;
+}
+
 LimitsConfig boxed_limits() {
   LimitsConfig limits;
   limits.workspace = WorkspaceBox{{-0.2, -0.2, 0.0}, {0.2, 0.2, 0.3}};
@@ -28,7 +35,7 @@ LimitsConfig boxed_limits() {
 
 // What the world did in one tick, kept apart from the machine's own memory.
 struct World {
-  explicit World(std::uint64_t seed) : random(seed), rig(usual_config(), {}, boxed_limits()) {
+  explicit World(std::uint64_t seed) : random(seed), rig(jointed_config(), {}, boxed_limits()) {
     rig.position = {0, 0, 0.1f};
     rig.proposing = true;
   }
@@ -70,6 +77,12 @@ struct World {
     if (link_up && chance(0.9)) {
       JogCommand& jog = rig.jog(kPeople[driver], wish());
       jog.action[3] = mark(driver);
+      // Some are leader arms, close to the robot or not.
+      if (driver % 2 == 1) {
+        jog.leader = {rig.position[2] + (chance(0.1) ? 0.2f : 0.0f)};
+        if (chance(rare)) jog.leader[0] = kNan;
+        if (chance(rare)) jog.leader.push_back(0);
+      }
       jog.dead_man = thumb;
       jog.echoed_tick -= std::min<ControlTick>(jog.echoed_tick, random.below(4));
       if (chance(rare)) jog.robot = "kitchen-2";
@@ -99,10 +112,25 @@ struct World {
     rig.in.robot_finite = !chance(rare / 4);
     rig.observed_age = from_seconds(chance(rare / 4) ? 0.3 : random.uniform(0, 0.05));
     rig.in.weights_failed = chance(rare / 4);
-    rig.in.misalignment = chance(0.1) ? 0.2 : 0.0;
+    reset_for_a_while(rare);
+    if (chance(0.006)) frozen_since = chance(0.25) ? std::optional(rig.now) : std::nullopt;
+    rig.in.oldest_frame = frozen_since.value_or(rig.now);
     if (chance(rare / 4)) rig.now += from_seconds(0.25);
     if (chance(rare / 8)) rig.now -= from_seconds(0.05);
     if (chance(rare / 8)) --rig.tick;
+  }
+
+  // A robot that resets shows its last state until it is done, and perhaps a little longer.
+  void reset_for_a_while(double rare) {
+    if (chance(0.002)) rig.in.resetting = chance(0.1);
+    rig.in.reset_failed = chance(rare / 4) ? "the gripper is stuck" : "";
+    if (rig.in.resetting) {
+      looks_back = static_cast<int>(random.below(8));
+      old_view = old_view.value_or(rig.now);
+    } else if (old_view && looks_back-- <= 0) {
+      old_view.reset();
+    }
+    if (old_view) rig.observed_age = rig.now - *old_view;
   }
 
   Action wish() {
@@ -119,6 +147,9 @@ struct World {
   bool thumb = true;
   bool broken_stick = false;
   bool policy_hangs = false;
+  std::optional<Instant> old_view;
+  int looks_back = 0;
+  std::optional<Instant> frozen_since;
   std::size_t driver = 0;
   std::vector<SentJog> queue;
   std::uint64_t ids = 0;
@@ -137,6 +168,10 @@ class Sentences {
     proposed_ = world.rig.proposing ? world.rig.proposal : Action{};
     position_ = world.rig.position;
     now_ = world.rig.now;
+    resetting_ = world.rig.in.resetting;
+    if (resetting_) reset_seen_ = now_;
+    observed_ = now_ - world.rig.observed_age;
+    frame_ = world.rig.in.oldest_frame;
   }
 
   void after(World& world) {
@@ -152,6 +187,8 @@ class Sentences {
     executed_is_finite_and_within_limits(d);
     the_log_tells_the_whole_story_along_the_table(d);
     stop_is_final(d);
+    the_policy_does_not_drive_blind(d);
+    nothing_moves_while_the_robot_resets_or_has_not_been_seen_since(d);
     nothing_resumes_by_itself(d);
     one_lease_at_most_and_epochs_only_grow(d);
     every_act_with_an_id_is_answered_once(d);
@@ -233,6 +270,25 @@ class Sentences {
       ASSERT_TRUE(has<ResetFault>([](const Actor& who) { return who.role == Role::kEngineer; }))
           << "only an engineer's reset ends a fault";
     }
+  }
+
+  void nothing_moves_while_the_robot_resets_or_has_not_been_seen_since(const Decision& d) {
+    if (!resetting_ && observed_ >= reset_seen_) return;
+    ASSERT_NE(d.motion, Motion::kApply);
+    ASSERT_EQ(d.source, ControlSource::kHold);
+    if (d.state == S::kAuto) {
+      ASSERT_EQ(from_, S::kAuto) << "no policy begins during a reset";
+    }
+    if (d.state == S::kHuman) {
+      ASSERT_EQ(from_, S::kHuman) << "nobody begins to drive during a reset";
+    }
+  }
+
+  void the_policy_does_not_drive_blind(const Decision& d) {
+    if (frame_ >= now_ - std::chrono::milliseconds(500)) return;
+    if (d.state != S::kAuto) return;
+    ASSERT_EQ(from_, S::kAuto) << "nobody hands back to a frozen camera";
+    ASSERT_LE(now_ - reset_seen_, std::chrono::milliseconds(500)) << "but just after a reset";
   }
 
   void nothing_resumes_by_itself(const Decision& d) {
@@ -327,9 +383,19 @@ class Sentences {
           d.lease.holder && sent_.actor.name == d.lease.holder->name && c.epoch == d.lease.epoch &&
           c.robot == "kitchen-1" && c.dead_man && echoed != ticks_.end() &&
           now_ - echoed->second < std::chrono::milliseconds(200) && c.action.size() == 4 &&
+          (c.leader.empty() || (c.leader.size() == 1 && std::isfinite(c.leader[0]))) &&
           std::all_of(c.action.begin(), c.action.end(), [](float v) { return std::isfinite(v); });
       if (counts) candidates_.push_back({c, echoed->second});
       if (candidates_.size() > 64) candidates_.erase(candidates_.begin());
+    }
+    if (d.state == S::kHuman && from_ == S::kTakeover) {
+      const auto aligned = [&](const Candidate& candidate) {
+        const std::vector<float>& leader = candidate.command.leader;
+        return candidate.command.epoch == d.lease.epoch &&
+               (leader.empty() || std::abs(leader[0] - position_[2]) <= 0.1f + 1e-6f);
+      };
+      ASSERT_TRUE(std::any_of(candidates_.begin(), candidates_.end(), aligned))
+          << "a leader arm begins to drive only where the robot is";
     }
     if (d.source != ControlSource::kHuman) return;
     ++human_ticks_;
@@ -366,6 +432,9 @@ class Sentences {
   Instant now_;
   Instant nudged_;
   bool handed_back_ = false;
+  bool resetting_ = false;
+  Instant reset_seen_ = Instant::min();
+  Instant observed_, frame_;
   Action last_executed_{0, 0, 0, 0};
   std::map<ControlTick, Instant> ticks_;
   std::vector<Candidate> candidates_;

@@ -77,14 +77,16 @@ class Rig {
     acts.push_back({std::move(id), who, std::move(body)});
   }
   // A well-formed command of the lease in force, echoing the newest issued tick.
-  JogCommand& jog(const Actor& who, Action action = {0.5f, 0, 0, 0}) {
+  JogCommand& jog(const Actor& who, Action action = {0.5f, 0, 0, 0},
+                  std::vector<float> leader = {}) {
     sent.actor = who;
     sent.command = {.robot = "kitchen-1",
                     .epoch = authority.lease().epoch,
                     .sequence = ++sequence,
                     .echoed_tick = tick,
                     .dead_man = true,
-                    .action = std::move(action)};
+                    .action = std::move(action),
+                    .leader = std::move(leader)};
     jogged = true;
     return sent.command;
   }

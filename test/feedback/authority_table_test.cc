@@ -92,6 +92,33 @@ std::vector<Stimulus> stimuli() {
        [](Rig& rig) { rig.steps(12); },
        {H, T, H, B, A, F, E},
        "command_stale"},
+      {"the robot's reset fails",
+       [](Rig& rig) {
+         rig.in.reset_failed = "the gripper is stuck";
+         rig.step();
+       },
+       {H, H, H, H, H, F, E},
+       "reset_failed"},
+      {"a camera that matters freezes for 2 s",
+       [](Rig& rig) {
+         for (int i = 0; i < 102; ++i) {
+           rig.in.oldest_frame = rig.now - std::chrono::milliseconds(501);
+           if (rig.state() == U) rig.jog(kAnna);
+           rig.step();
+         }
+       },
+       {H, T, U, H, H, F, E},
+       "camera_stale"},
+      {"the robot resets for 20 s and shows no new state",
+       [](Rig& rig) {
+         rig.in.resetting = true;
+         for (int i = 0; i < 1000; ++i) {
+           rig.observed_age += kPeriod;
+           rig.step();
+         }
+       },
+       {H, T, H, B, A, F, E},
+       ""},
       {"nothing but time, 10 s", [](Rig& rig) { rig.steps(501); }, {H, H, H, H, A, F, E}, ""},
       {"three commands with NaN",
        [](Rig& rig) {

@@ -202,16 +202,258 @@ TEST(Authority, FirstHumanMotionComesWithin300MillisecondsOfTheRequest) {
 }
 
 TEST(Authority, ALeaderArmDrivesOnlyOnceAligned) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0, 2};
+  const Action still{0, 0, 0, 0};
+  for (const std::vector<float>& apart :
+       {std::vector<float>{0.5f, -0.3f}, {0.612f, -0.3f}, {0.5f, -0.501f}, {-0.5f, 0.3f}}) {
+    Rig rig(config);
+    rig.position = {0.5f, 9, -0.3f};
+    rig.reach(S::kTakeover);
+    rig.jog(kAnna, still, apart);
+    rig.step();
+    const bool aligned = apart == std::vector<float>{0.5f, -0.3f};
+    EXPECT_EQ(rig.state(), aligned ? S::kHuman : S::kTakeover) << apart[0] << " " << apart[1];
+    rig.jog(kAnna, still, {0.41f, -0.39f});
+    EXPECT_EQ(rig.step().state, S::kHuman) << "and at once when it is";
+    rig.jog(kAnna, still, {3, 3});
+    EXPECT_EQ(rig.step().state, S::kHuman) << "then the arm leads";
+  }
+}
+
+TEST(Authority, ALeaderArmThatNeverAlignsEndsInHold) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  while (rig.state() == S::kTakeover) {
+    rig.jog(kAnna, {0, 0, 0, 0}, {0.2f});
+    rig.step();
+  }
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "takeover_timeout");
+}
+
+TEST(Authority, AlignmentIsJudgedByTheNewestCommandAlsoBetweenTwo) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0.2f});
+  rig.step();
+  rig.step();  // no new command: the arm is where it was
+  EXPECT_EQ(rig.state(), S::kTakeover);
+  rig.position[0] = 0.15f;
+  EXPECT_EQ(rig.step().state, S::kHuman);
+}
+
+TEST(Authority, RefusesALeaderArmWhoseJointsAreNotTheRobotsOrNotFinite) {
+  AuthorityConfig config = usual_config();
+  config.joints = {0, 1};
+  Rig rig(config);
+  rig.reach(S::kTakeover);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0.0f});
+  rig.step();
+  rig.jog(kAnna, {0, 0, 0, 0}, {0, 0, 0});
+  rig.step();
+  EXPECT_EQ(rig.refused(CommandRefusal::kWrongSize), 2u);
+  rig.jog(kAnna, {0, 0, 0, 0}, {0, kNan});
+  rig.step();
+  EXPECT_EQ(rig.refused(CommandRefusal::kNotFinite), 1u);
+  EXPECT_EQ(rig.state(), S::kTakeover);
+  Rig jointless;
+  jointless.reach(S::kTakeover);
+  jointless.jog(kAnna, {0, 0, 0, 0}, {0.0f});
+  EXPECT_EQ(jointless.step().state, S::kTakeover) << "what cannot be compared is not aligned";
+}
+
+// ---- cameras that matter ----------------------------------------------------------------------
+
+TEST(Authority, AFrozenCameraRefusesTheHandBackByName) {
+  for (const S from : {S::kHold, S::kTakeover, S::kHuman}) {
+    Rig rig;
+    rig.reach(from);
+    rig.in.oldest_camera = "wrist";
+    for (const Instant frame : {rig.now - milliseconds(501), Instant::min()}) {
+      rig.in.oldest_frame = frame;
+      rig.act(kAnna, HandBack{}, "back");
+      if (from == S::kHuman) rig.jog(kAnna);
+      rig.step();
+      EXPECT_EQ(rig.state(), from);
+      ASSERT_EQ(rig.decision->answers.size(), 1u);
+      EXPECT_EQ(rig.decision->answers[0].status.code(), Code::kFailedPrecondition);
+      EXPECT_NE(rig.decision->answers[0].status.message().find("'wrist'"), std::string::npos);
+    }
+    rig.in.oldest_frame = rig.now - milliseconds(500);
+    rig.act(kAnna, HandBack{}, "again");
+    rig.step();
+    EXPECT_EQ(rig.state(), S::kHandback);
+  }
+}
+
+TEST(Authority, ACameraThatFreezesDuringAHandBackIsWaitedForTwoSeconds) {
+  Rig waits, gives_up;
+  for (Rig* rig : {&waits, &gives_up}) {
+    rig->reach(S::kHandback);
+    rig->proposing = true;
+    rig->in.oldest_frame = rig->now - milliseconds(501);
+    rig->steps(50);
+    ASSERT_EQ(rig->state(), S::kHandback);
+  }
+  waits.in.oldest_frame = waits.now;
+  EXPECT_EQ(waits.step().state, S::kAuto);
+  while (gives_up.state() == S::kHandback) gives_up.step();
+  EXPECT_EQ(gives_up.state(), S::kHold);
+  EXPECT_EQ(gives_up.cause(), "camera_stale");
+}
+
+TEST(Authority, ACameraThatFreezesWhileThePolicyDrivesEndsInHoldAndIsNamedInTheLog) {
+  Rig rig;
+  rig.in.oldest_camera = "front";
+  rig.reach(S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  for (int i = 0; i <= 25; ++i) ASSERT_EQ(rig.step().state, S::kAuto) << i;
+  EXPECT_EQ(rig.step().state, S::kHold);
+  EXPECT_EQ(rig.cause(), "camera_stale");
+  const AuthorityRecord* record = rig.find<Fault>();
+  ASSERT_NE(record, nullptr);
+  EXPECT_NE(std::get<Fault>(record->payload).detail.find("'front'"), std::string::npos);
+}
+
+TEST(Authority, APersonMayDriveThoughACameraHasFrozen) {
+  Rig rig;
+  rig.in.oldest_frame = Instant::min();
+  rig.reach(S::kHuman);
+}
+
+TEST(Authority, ACameraMayRestWhileTheRobotResets) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  rig.in.resetting = true;
+  rig.steps(100);
+  rig.in.resetting = false;
+  rig.steps(20);
+  EXPECT_EQ(rig.state(), S::kAuto);
+  rig.in.oldest_frame = rig.now;
+  rig.steps(20);
+  EXPECT_EQ(rig.state(), S::kAuto);
+}
+
+// ---- the robot resets -------------------------------------------------------------------------
+
+// A tick of a robot that is busy with its reset and shows its last state.
+const Decision& resetting_tick(Rig& rig) {
+  rig.in.resetting = true;
+  rig.observed_age += kPeriod;
+  return rig.step();
+}
+
+TEST(Authority, ALongResetIsNoStaleRobotAndThePolicyStartsAfterIt) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  rig.proposing = true;  // from before the reset
+  rig.proposed_from = rig.now;
+  for (int i = 0; i < 1000; ++i) {
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kHandback) << i;
+    ASSERT_EQ(rig.decision->motion, Motion::kHold);
+  }
+  rig.in.resetting = false;
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHandback) << "nothing has been seen since";
+  rig.observed_age = {};
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHandback) << "what was planned before the reset does not count";
+  rig.proposed_from.reset();
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kAuto);
+}
+
+TEST(Authority, NobodyDrivesDuringAResetAndTheTakeoverWaitsForIt) {
   Rig rig;
   rig.reach(S::kTakeover);
-  for (const double apart : {0.101, std::nan(""), -0.2}) {
-    rig.in.misalignment = apart;
+  for (int i = 0; i < 1000; ++i) {
     rig.jog(kAnna);
-    EXPECT_EQ(rig.step().state, S::kTakeover) << apart;
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kTakeover) << i;
+    ASSERT_EQ(rig.decision->motion, Motion::kHold);
   }
-  rig.in.misalignment = 0.1;
+  rig.in.resetting = false;
+  rig.observed_age = {};
   rig.jog(kAnna);
   EXPECT_EQ(rig.step().state, S::kHuman);
+}
+
+TEST(Authority, ARobotThatShowsNothingAfterItsResetIsStale) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  for (int i = 0; i < 100; ++i) resetting_tick(rig);
+  rig.in.resetting = false;
+  for (int i = 0; i < 10; ++i) {
+    rig.observed_age += kPeriod;
+    EXPECT_EQ(rig.step().state, S::kHandback) << i;
+  }
+  rig.observed_age += kPeriod;
+  EXPECT_EQ(rig.step().state, S::kFaultHold);
+  EXPECT_EQ(rig.cause(), "robot_stale");
+}
+
+TEST(Authority, AResetThatTakesTooLongEndsInHold) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  const Instant begun = rig.now;
+  while (rig.now - begun < std::chrono::seconds(30)) {
+    resetting_tick(rig);
+    ASSERT_EQ(rig.state(), S::kHandback);
+    ASSERT_FALSE(rig.decision->reset_failed);
+  }
+  resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "reset_failed");
+  EXPECT_TRUE(rig.decision->reset_failed);
+  // It protects nobody any longer.
+  for (int i = 0; i < 11 && rig.state() == S::kHold; ++i) resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kFaultHold);
+  EXPECT_EQ(rig.cause(), "robot_stale");
+}
+
+TEST(Authority, AResetThatFailedSaysWhyInTheLog) {
+  Rig rig;
+  rig.reach(S::kHandback);
+  rig.in.reset_failed = "the gripper is stuck";
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kHold);
+  const AuthorityRecord* record = rig.find<Fault>();
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(std::get<Fault>(record->payload).code, "reset_failed");
+  EXPECT_EQ(std::get<Fault>(record->payload).detail, "the gripper is stuck");
+}
+
+TEST(Authority, StopHoldAndFaultsActDuringAResetAsEver) {
+  for (const S from : {S::kTakeover, S::kHandback, S::kAuto}) {
+    Rig stop, hold, fault;
+    for (Rig* rig : {&stop, &hold, &fault}) {
+      rig->reach(from);
+      for (int i = 0; i < 50; ++i) resetting_tick(*rig);
+      ASSERT_EQ(rig->state(), from);
+    }
+    stop.act(kViewerVic, Stop{});
+    EXPECT_EQ(resetting_tick(stop).motion, Motion::kEstop);
+    EXPECT_EQ(stop.state(), S::kEstop);
+    hold.act(kViewerVic, Hold{});
+    EXPECT_EQ(resetting_tick(hold).state, S::kHold);
+    fault.in.robot_finite = false;
+    EXPECT_EQ(resetting_tick(fault).state, S::kFaultHold);
+  }
+}
+
+TEST(Authority, ADriverWhoseCommandsStopDuringAResetIsStale) {
+  Rig rig;
+  rig.reach(S::kHuman);
+  for (int i = 0; i < 12 && rig.state() == S::kHuman; ++i) resetting_tick(rig);
+  EXPECT_EQ(rig.state(), S::kHold);
+  EXPECT_EQ(rig.cause(), "command_stale");
 }
 
 TEST(Authority, GivesUpTheTakeoverAfterTenSecondsAndNotBefore) {
@@ -681,6 +923,28 @@ TEST(Authority, HandBackIgnoresAProposalInTheTickOfTheActItself) {
   rig.reach(S::kHold);
   rig.act(kAnna, HandBack{});
   EXPECT_EQ(rig.step().state, S::kHandback);
+}
+
+TEST(Authority, HandBackWaitsUntilTheRobotStandsSoThatThePolicyStartsFromZero) {
+  Rig rig;
+  rig.reach(S::kHuman);
+  for (int i = 0; i < 20; ++i) {
+    rig.jog(kAnna, {1, 0, 0, 0});
+    rig.step();
+  }
+  ASSERT_EQ(rig.decision->executed[0], 1.0f);
+  rig.proposing = true;
+  rig.act(kAnna, HandBack{});
+  float last = rig.step().executed[0];
+  ASSERT_GT(last, 0.0f);
+  int ticks = 0;
+  while (rig.state() == S::kHandback && ++ticks < 10) {
+    const float before = last;
+    last = rig.step().executed[0];
+    ASSERT_TRUE(rig.state() == S::kHandback || before == 0.0f) << before;
+  }
+  EXPECT_EQ(rig.state(), S::kAuto);
+  EXPECT_GE(ticks, 3);
 }
 
 TEST(Authority, HandBackWaitsForAFirstStepWithinLimits) {

@@ -206,6 +206,83 @@ TEST(Limits, StartsFromZeroAfterForget) {
   EXPECT_NEAR(executed[0], 0.1, 1e-6);
 }
 
+// ---- single positions --------------------------------------------------------------------------
+
+// Channel 3 moves what is measured in proprioception channel 5.
+LimitsConfig jointed(double lower, double upper) {
+  LimitsConfig config;
+  config.positions.resize(4);
+  config.positions[3] = PositionLimit{.channel = 5, .lower = lower, .upper = upper};
+  return config;
+}
+
+TEST(Limits, KeepsAJointWithinItsBoundsAndBrakesInTime) {
+  Limits limits = made(jointed(-0.5, 0.8));
+  Action executed;
+  std::vector<float> position(6, 0.0f);
+  for (const float wish : {1.0f, -1.0f}) {
+    float last = 0;
+    for (int i = 0; i < 200; ++i) {
+      limits.apply(Action{0, 0, 0, wish}, position, executed);
+      EXPECT_LE(std::abs(executed[3] - last), 0.3f + 1e-4f) << "no jolt at the bound";
+      last = executed[3];
+      position[5] += executed[3] * 2.0f * 0.02f;  // 2 per second at full rate
+      ASSERT_LE(position[5], 0.8f + 1e-5f);
+      ASSERT_GE(position[5], -0.5f - 1e-5f);
+    }
+    EXPECT_NEAR(position[5], wish > 0 ? 0.8f : -0.5f, 1e-3f);
+    EXPECT_FALSE(limits.permits(Action{0, 0, 0, wish}, position));
+    EXPECT_TRUE(limits.permits(Action{0, 0, 0, -wish}, position));
+    EXPECT_TRUE(limits.permits(Action{1, 1, 1, 0}, position)) << "others are free";
+  }
+}
+
+TEST(Limits, LetsAJointBackInFromBeyondItsBounds) {
+  Limits limits = made(jointed(-0.5, 0.8));
+  std::vector<float> position(6, 0.0f);
+  position[5] = 1.5f;
+  EXPECT_FALSE(limits.permits(Action{0, 0, 0, 0.5f}, position));
+  EXPECT_TRUE(limits.permits(Action{0, 0, 0, -0.5f}, position));
+}
+
+TEST(Limits, RefusesToMoveAJointThatItCannotSee) {
+  Limits limits = made(jointed(-0.5, 0.8));
+  Action executed;
+  std::vector<float> position(6, 0.0f);
+  EXPECT_FALSE(limits.apply(Action{0, 0, 0, 1}, position, executed).refused);
+  for (const float bad : {kNan, kInf}) {
+    position[5] = bad;
+    EXPECT_FALSE(limits.sees(position));
+    EXPECT_TRUE(limits.apply(Action{0, 0, 0, 1}, position, executed).refused);
+    EXPECT_EQ(executed, (Action{0, 0, 0, 0}));
+  }
+  EXPECT_FALSE(limits.sees(kMiddle));
+}
+
+TEST(Limits, AJointsBoundsAndTheBoxHoldTogether) {
+  LimitsConfig config = boxed();
+  config.positions.resize(4);
+  config.positions[0] = PositionLimit{.channel = 0, .lower = -0.1, .upper = 1};
+  Limits limits = made(config);
+  EXPECT_FALSE(limits.permits(Action{-1, 0, 0, 0}, std::vector<float>{-0.1f, 0, 0.1f}));
+  EXPECT_FALSE(limits.permits(Action{1, 0, 0, 0}, std::vector<float>{0.3f, 0, 0.1f}));
+  EXPECT_TRUE(limits.permits(Action{1, 0, 0, 0}, std::vector<float>{0.2f, 0, 0.1f}));
+}
+
+TEST(Limits, NamesThePositionThatIsWrong) {
+  const auto message = [](const LimitsConfig& config) {
+    return Limits::make(config, four_channels(), kPeriod).status().message();
+  };
+  EXPECT_NE(message(jointed(1, 1)).find("'gripper'"), std::string::npos);
+  EXPECT_NE(message(jointed(0, kInf)).find("'gripper'"), std::string::npos);
+  LimitsConfig config;
+  config.positions.resize(2);
+  EXPECT_NE(message(config).find("positions has 2 entries"), std::string::npos);
+  config.positions.resize(4);
+  EXPECT_NE(message(config).find("limits nothing"), std::string::npos)
+      << "asked for, and not given";
+}
+
 TEST(Limits, NamesTheFieldThatIsWrong) {
   const auto message = [](auto change) {
     LimitsConfig config = boxed();

@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr char kMagic[] = "NUDG";
   for (std::size_t i = 0; i < 4; ++i) frame[i] = static_cast<std::byte>(kMagic[i]);
   frame[4] = std::byte{nudge::kWireMajor};
-  frame[5] = std::byte{nudge::kWireMinor};
+  frame[5] &= std::byte{nudge::kWireMinor};  // any that is understood
   for (std::size_t i = 0; i < 4; ++i) {
     frame[8 + i] = static_cast<std::byte>((size - nudge::kWireHeader) >> (8 * i));
   }

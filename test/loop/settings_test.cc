@@ -190,5 +190,49 @@ TEST_F(SettingsTest, WhatReachesTheMathematicsIsInTheTrainingHash) {
   EXPECT_NE(training_config_hash(config_), before);
 }
 
+TEST_F(SettingsTest, CamerasThatMatterAreOfThePolicyAllNoneOrNamed) {
+  robot_.observation.cameras = {{"front", 64, 64}, {"wrist", 64, 64}};
+  std::vector<std::string> unknown;
+  const auto matter = [&](const std::string& value) {
+    config_.robot.cameras_that_matter = value;
+    return cameras_that_matter(config_, robot_, {"wrist"}, unknown);
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(matter("policy"), Names({"wrist"}));
+  EXPECT_EQ(matter("all"), Names({"front", "wrist"}));
+  EXPECT_EQ(matter("none"), Names());
+  EXPECT_EQ(matter("wrist, front"), Names({"wrist", "front"}));
+  EXPECT_TRUE(unknown.empty());
+  EXPECT_EQ(matter("front,gripper"), Names({"front"}));
+  EXPECT_EQ(unknown, Names({"gripper"}));
+}
+
+TEST_F(SettingsTest, CamerasThatARobotLacksDoNotMatter) {
+  config_.robot.cameras_that_matter = "front";
+  std::vector<std::string> unknown;
+  EXPECT_TRUE(cameras_that_matter(config_, robot_, {}, unknown).empty());
+}
+
+TEST_F(SettingsTest, AMeasuredChannelHasTheNameAndTheUnitOfTheActionsIntegral) {
+  const auto measured = measured_channels(robot_);
+  ASSERT_EQ(measured.size(), 4u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(measured[i], i);
+  EXPECT_EQ(measured[3], std::nullopt) << "the gripper's rate and its opening have two names";
+  robot_.action.channels[1].unit = "rad/s";
+  EXPECT_EQ(measured_channels(robot_)[1], std::nullopt);
+}
+
+TEST_F(SettingsTest, DeclaredBoundsAreKeptOnlyWhenAskedFor) {
+  EXPECT_TRUE(limits_config(config_, robot_).positions.empty());
+  config_.limits.position_bounds = true;
+  const LimitsConfig made = limits_config(config_, robot_);
+  ASSERT_EQ(made.positions.size(), 4u);
+  ASSERT_TRUE(made.positions[2]);
+  EXPECT_EQ(made.positions[2]->channel, 2u);
+  EXPECT_EQ(made.positions[2]->upper, robot_.observation.proprioception[2].upper);
+  EXPECT_FALSE(made.positions[3]);
+  EXPECT_TRUE(Limits::make(made, robot_.action, robot_.control_period).ok());
+}
+
 }  // namespace
 }  // namespace nudge

@@ -235,6 +235,27 @@ TEST_F(RobotPortTest, AResetIsAnsweredWhenTheRobotIsDone) {
             std::vector<std::uint64_t>{77});
 }
 
+TEST_F(RobotPortTest, ARobotWhoseResetDoesNotBlockIsWaitedForAndItsFailureTold) {
+  open();
+  RobotProcess process(number);
+  process.robot.slow = true;
+  process.robot.read([&] {
+    process.robot.reset_ended = failed_precondition("the gripper is stuck");
+    return 0;
+  });
+  const auto robot = remote();
+  ASSERT_TRUE(robot->reset(1).ok());
+  ASSERT_TRUE(process.robot.wait([&] { return !process.robot.resets.empty(); }));
+  const Instant begun = steady_now();
+  while (steady_now() - begun < milliseconds(100)) ASSERT_TRUE(robot->resetting());
+  robot->estop();
+  EXPECT_TRUE(process.robot.wait([&] { return process.robot.stopped; })) << "heard meanwhile";
+  process.robot.slow = false;
+  EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
+  EXPECT_EQ(robot->reset_result().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(robot->reset_result().message(), "the gripper is stuck");
+}
+
 TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
   const Duration silence = milliseconds(300);
   open({.silence = silence});
@@ -257,6 +278,33 @@ TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
   ASSERT_TRUE(eventually([&] { return steady_now() - begun > 2 * silence; }));
   EXPECT_TRUE(robot->resetting());
   finish = true;
+  EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
+}
+
+TEST_F(RobotPortTest, AHoldOfBeforeAResetArrivesBeforeItAndALaterOneEndsIt) {
+  open();
+  RobotProcess process(number);
+  std::atomic<bool> inside{false};
+  std::atomic<int> held_before{-1};
+  process.robot.read([&] {
+    process.robot.on_reset = [&] {
+      held_before = process.robot.read([&] { return process.robot.holds; });
+      inside = true;
+      // Until somebody wants the robot to stand still.
+      process.robot.wait([&] { return process.robot.holds > held_before; });
+    };
+    return 0;
+  });
+  const auto robot = remote();
+  for (int i = 0; i < 3; ++i) robot->hold();
+  ASSERT_TRUE(robot->reset(1).ok());
+  ASSERT_TRUE(eventually([&] { return inside.load(); }));
+  const Instant begun = steady_now();
+  while (steady_now() - begun < milliseconds(200)) {
+    ASSERT_TRUE(robot->resetting()) << "a hold of before the reset has ended it";
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  robot->hold();
   EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
 }
 

@@ -197,7 +197,7 @@ TEST_F(TeleopPortTest, StatesComeAsOftenAsWasAsked) {
 TEST_F(TeleopPortTest, JogsReachTheDeskAsTheyAreUnderTheNameOfTheConnection) {
   open();
   const auto client = connect();
-  ASSERT_TRUE(client->send_jog({"arm", 4, 17, 99, true, {0.5f, -0.5f}}).ok());
+  ASSERT_TRUE(client->send_jog({"arm", 4, 17, 99, true, {0.5f, -0.5f}, {0.25f, -1}}).ok());
   ASSERT_TRUE(eventually([&] { return messages() == 1; }));
   const FeedbackMessage message = host.on_loop([&] { return desk.messages[0]; });
   EXPECT_EQ(message.actor, (Actor{"leader#t1", Role::kSupervisor}));
@@ -208,6 +208,7 @@ TEST_F(TeleopPortTest, JogsReachTheDeskAsTheyAreUnderTheNameOfTheConnection) {
   EXPECT_EQ(jog.echoed_tick, 99u);
   EXPECT_TRUE(jog.dead_man);
   EXPECT_EQ(jog.action, (Action{0.5f, -0.5f}));
+  EXPECT_EQ(jog.leader, (std::vector<float>{0.25f, -1})) << "the joints of a leader arm";
 }
 
 TEST_F(TeleopPortTest, FeedbackIsAnsweredByAnAckWithItsId) {

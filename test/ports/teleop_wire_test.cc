@@ -73,12 +73,19 @@ WireBytes bytes_of(const Message& message, std::uint32_t session = 0x01020304) {
   return out;
 }
 
+JogCommand sample_leader_jog() {
+  JogCommand jog = sample_jog();
+  jog.leader = {0.25f, -1.5f};
+  return jog;
+}
+
 std::vector<std::pair<std::string, WireBytes>> samples() {
   using M = TeleopMessage;
   using R = TeleopReply;
   return {
       {"hello", bytes_of(M(sample_hello()), 0)},
       {"jog", bytes_of(M(sample_jog()))},
+      {"leader-jog", bytes_of(M(sample_leader_jog()))},
       {"feedback", bytes_of(M(TeleopFeedback{R"({"type": "takeover", "id": "id-1"})"}))},
       {"alive", bytes_of(M(TeleopAlive{}))},
       {"bye", bytes_of(M(TeleopBye{}))},
@@ -94,6 +101,31 @@ TEST(TeleopWire, BytesAreThoseOfTheGoldenFiles) {
     const std::string now = test::hex_dump(bytes);
     EXPECT_EQ(test::golden("ports/teleop-" + name + ".hex", now), now) << name;
   }
+}
+
+TEST(TeleopWire, OnlyALeaderArmsJogNeedsTheNewerMinorVersion) {
+  const WireBytes plain = bytes_of(TeleopMessage(sample_jog()));
+  const WireBytes leader = bytes_of(TeleopMessage(sample_leader_jog()));
+  EXPECT_EQ(plain[5], std::byte{0});
+  EXPECT_EQ(leader[5], std::byte{1});
+  const auto read = decode_teleop_message(leader);
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(std::get<JogCommand>(read->message).leader, sample_leader_jog().leader);
+  EXPECT_EQ(std::get<JogCommand>(read->message).action, sample_jog().action);
+  // The older one with the newer one's fields is refused, and so is the reverse.
+  WireBytes wrong = leader;
+  wrong[5] = std::byte{0};
+  EXPECT_FALSE(decode_teleop_message(wrong).ok());
+  wrong = plain;
+  wrong[5] = std::byte{1};
+  EXPECT_FALSE(decode_teleop_message(wrong).ok());
+}
+
+TEST(TeleopWire, ALeaderArmMayNotHaveMoreJointsThanAnActionHasChannels) {
+  JogCommand jog = sample_jog();
+  jog.leader.assign(65, 0.0f);
+  WireBytes out;
+  EXPECT_EQ(encode(TeleopMessage(jog), 1, out).code(), Code::kInvalidArgument);
 }
 
 TEST(TeleopWire, MessagesReadAsTheyWereWritten) {

@@ -20,13 +20,22 @@ class FakeRobot : public Robot {
   }
 
   const RobotSpec& spec() const override { return spec_; }
-  Status reset(std::uint64_t) override { return {}; }
+  Status reset(std::uint64_t) override {
+    ++resets;
+    busy = slow_reset;
+    return reset_answer;
+  }
+  bool resetting() override { return busy; }
+  Status reset_result() override { return reset_ended; }
   Result<Observation> observe() override {
     if (silent) return unavailable("the fake robot does not answer");
     Observation observation;
-    observation.time = now;
+    // One that resets has nothing new to show.
+    if (!busy) seen = now;
+    observation.time = seen;
     observation.proprioception = {position};
     observation.object_state = {0.5f};
+    observation.images = images;
     return observation;
   }
   Status apply(const Action& action, Instant) override {
@@ -43,6 +52,12 @@ class FakeRobot : public Robot {
   Instant now{std::chrono::seconds(1)};  // the time its state is read at
   float position = 0;
   bool silent = false;  // stops answering
+  std::vector<Image> images;
+  bool slow_reset = false;  // a reset lasts until the test clears `busy`
+  bool busy = false;
+  Status reset_answer, reset_ended;
+  int resets = 0;
+  Instant seen{};
   std::vector<Action> applied;
   std::atomic<int> holds{0};
   std::atomic<int> estops{0};

@@ -37,6 +37,11 @@ class RecordingRobot final : public Robot {
     note([&] { resets.push_back(seed); });
     return {};
   }
+  bool resetting() override { return slow; }
+  Status reset_result() override {
+    const std::lock_guard lock(mutex_);
+    return reset_ended;
+  }
   Result<Observation> observe() override {
     if (broken) return unavailable("the arm is unplugged");
     Observation observation;
@@ -92,9 +97,11 @@ class RecordingRobot final : public Robot {
   std::atomic<float> x{0};
   std::atomic<bool> success{false};
   std::atomic<bool> broken{false};
+  std::atomic<bool> slow{false};  // a reset is under way
   std::atomic<Duration> clock_offset{Duration::zero()};
 
   // Under the lock.
+  Status reset_ended;
   std::function<void()> on_reset;  // called by reset() without it
   std::vector<std::uint8_t> jpeg;
   std::vector<std::uint64_t> resets;

@@ -1,0 +1,250 @@
+#include "src/daemon/front_desk.h"
+
+#include <gtest/gtest.h>
+
+#include "test/support/fake_robot.h"
+
+namespace nudge {
+namespace {
+
+const Actor kAnna = {.name = "anna#1", .role = Role::kSupervisor};
+const Actor kBen = {.name = "ben#2", .role = Role::kSupervisor};
+const Actor kEva = {.name = "eva#3", .role = Role::kEngineer};
+const Actor kVic = {.name = "vic#4", .role = Role::kViewer};
+
+// The desk on a loop that the test runs, with the other threads played by the test.
+class FrontDeskTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    DeskInfo info;
+    info.robot = robot_.spec();
+    info.program = "nudge test";
+    info.boot = "boot-1";
+    info.fresh = std::chrono::milliseconds(200);
+    auto desk = FrontDesk::make(robot_, links_, loop_, std::move(info), History{}, 0, 0);
+    ASSERT_TRUE(desk.ok()) << desk.status().message();
+    desk_ = *std::move(desk);
+    desk_->start();
+  }
+
+  // Lets the desk look at its links.
+  void look() {
+    const auto end = loop_.after(std::chrono::milliseconds(15), [this] { loop_.stop(); });
+    loop_.run();
+  }
+  void show(AuthorityState state, std::optional<Actor> holder = {}, LeaseEpoch epoch = 0) {
+    Snapshot snapshot;
+    snapshot.tick = ++tick_;
+    snapshot.state = state;
+    snapshot.lease = {.epoch = epoch, .holder = std::move(holder)};
+    links_.snapshot.put(std::move(snapshot));
+    look();
+  }
+  void notice(WriterNotice notice) {
+    ASSERT_TRUE(links_.notices.try_push(std::move(notice)));
+    desk_->wake();
+    look();
+  }
+
+  template <typename Body>
+  void submit(const Actor& who, const std::string& id, Body body) {
+    desk_->submit(FeedbackMessage{.id = id, .actor = who, .body = std::move(body)},
+                  [this](const Ack& ack) { acks_.push_back(ack); });
+  }
+  template <typename Body>
+  void operate(const Actor& who, const std::string& id, Body body) {
+    desk_->submit(OperatorMessage{.id = id, .body = std::move(body)}, who,
+                  [this](const Ack& ack) { acks_.push_back(ack); });
+  }
+  std::vector<AuthorityAct> acts() {
+    std::vector<AuthorityAct> taken;
+    links_.acts.try_take_all(taken);
+    return taken;
+  }
+  JogCommand jog(LeaseEpoch epoch) {
+    JogCommand command;
+    command.robot = robot_.spec().id;
+    command.epoch = epoch;
+    command.sequence = ++sequence_;
+    command.echoed_tick = tick_;
+    command.dead_man = true;
+    command.action = {0.1f, 0.2f};
+    return command;
+  }
+
+  FakeRobot robot_;
+  Links links_;
+  EventLoop loop_;
+  std::unique_ptr<FrontDesk> desk_;
+  std::vector<Ack> acks_;
+  ControlTick tick_ = 0;
+  std::uint64_t sequence_ = 0;
+};
+
+TEST_F(FrontDeskTest, StopReachesTheRobotAtOnceWhoeverPressesIt) {
+  submit(kVic, "s1", Stop{});
+  EXPECT_EQ(robot_.estops, 1) << "before anybody looks at a queue";
+  EXPECT_EQ(links_.stop_presses, 1u);
+  submit(kVic, "s1", Stop{});
+  EXPECT_EQ(robot_.estops, 2) << "a repeated id stops again";
+  EXPECT_EQ(links_.stop_presses, 2u);
+}
+
+TEST_F(FrontDeskTest, StopReachesTheRobotThoughTheQueueOfActsIsFull) {
+  for (int i = 0; i < 256; ++i) {
+    ASSERT_TRUE(links_.acts.try_push({.id = "", .actor = kAnna, .body = Release{}}));
+  }
+  submit(kVic, "s1", Stop{});
+  EXPECT_EQ(robot_.estops, 1);
+  EXPECT_EQ(links_.stop_presses, 1u);
+}
+
+TEST_F(FrontDeskTest, ATakeoverIsAcknowledgedOnlyWhenItIsOnDisk) {
+  submit(kAnna, "t1", TakeoverRequest{});
+  ASSERT_EQ(acts().size(), 1u);
+  ActAnswer granted{.id = "t1", .status = {}, .epoch = 4, .holder = "", .logged = true};
+  notice({.answers = {granted}, .durable = {}, .not_stored = {}, .events = {}});
+  EXPECT_TRUE(acks_.empty()) << "granted, and not yet on disk";
+  notice({.answers = {}, .durable = {"t1"}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_TRUE(acks_[0].status.ok());
+  EXPECT_EQ(acks_[0].epoch, 4u);
+}
+
+TEST_F(FrontDeskTest, TheSecondToAskIsToldWhoIsBusy) {
+  show(AuthorityState::kHuman, kAnna, 4);
+  submit(kBen, "t2", TakeoverRequest{});
+  ASSERT_EQ(acts().size(), 1u) << "the authority decides, not the desk";
+  ActAnswer busy{.id = "t2",
+                 .status = failed_precondition("busy: anna#1 has the lease"),
+                 .epoch = 0,
+                 .holder = "anna#1",
+                 .logged = false};
+  notice({.answers = {busy}, .durable = {}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kFailedPrecondition);
+  EXPECT_EQ(acks_[0].holder, "anna#1");
+}
+
+TEST_F(FrontDeskTest, OnlyTheHoldersCommandsOfTheEpochInForceReachTheStepThread) {
+  show(AuthorityState::kHuman, kAnna, 4);
+  submit(kAnna, "", jog(3));
+  EXPECT_FALSE(links_.jog.try_take()) << "an old epoch";
+  submit(kAnna, "", jog(5));
+  EXPECT_FALSE(links_.jog.try_take()) << "an epoch that was never granted";
+  submit(kBen, "", jog(4));
+  EXPECT_FALSE(links_.jog.try_take()) << "somebody else, who knows the epoch";
+  submit(kAnna, "", jog(4));
+  const auto taken = links_.jog.try_take();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->actor, kAnna);
+  EXPECT_EQ(taken->command.epoch, 4u);
+  // The lease changed hands, and the former holder has not noticed.
+  show(AuthorityState::kHuman, kBen, 5);
+  submit(kAnna, "", jog(4));
+  EXPECT_FALSE(links_.jog.try_take());
+  EXPECT_TRUE(acks_.empty()) << "nobody waits for the answer to a jog";
+}
+
+TEST_F(FrontDeskTest, OfManyCommandsTheNewestWinsAndNoneQueues) {
+  show(AuthorityState::kHuman, kAnna, 4);
+  for (int i = 0; i < 1000; ++i) submit(kAnna, "", jog(4));
+  const auto taken = links_.jog.try_take();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->command.sequence, 1000u);
+  EXPECT_FALSE(links_.jog.try_take());
+}
+
+TEST_F(FrontDeskTest, AMessageSentTwiceActsOnceAndIsAnsweredTwice) {
+  submit(kAnna, "t1", TakeoverRequest{});
+  submit(kAnna, "t1", TakeoverRequest{});
+  EXPECT_EQ(acts().size(), 1u);
+  ActAnswer granted{.id = "t1", .status = {}, .epoch = 4, .holder = "", .logged = true};
+  notice({.answers = {granted}, .durable = {"t1"}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 2u);
+  submit(kAnna, "t1", TakeoverRequest{});
+  EXPECT_TRUE(acts().empty());
+  ASSERT_EQ(acks_.size(), 3u);
+  EXPECT_EQ(acks_[0], acks_[1]);
+  EXPECT_EQ(acks_[1], acks_[2]);
+}
+
+TEST_F(FrontDeskTest, AStepThreadThatTakesNothingIsSaidSo) {
+  for (int i = 0; i < 256; ++i) {
+    ASSERT_TRUE(links_.acts.try_push({.id = "", .actor = kAnna, .body = Release{}}));
+  }
+  submit(kAnna, "t1", TakeoverRequest{});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kUnavailable);
+  // And may be tried again under the same id.
+  acts();
+  submit(kAnna, "t1", TakeoverRequest{});
+  EXPECT_EQ(acts().size(), 1u);
+}
+
+TEST_F(FrontDeskTest, WhatTheLogCouldNotTakeIsRefusedAndMayBeSentAgain) {
+  const auto words = WordsMessage{.text = "well done", .meant = WordsUse::kComment};
+  submit(kAnna, "w1", words);
+  notice({.answers = {},
+          .durable = {},
+          .not_stored = {{"w1", resource_exhausted("the disk is full")}},
+          .events = {}});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kResourceExhausted);
+  submit(kAnna, "w1", words);
+  notice({.answers = {}, .durable = {"w1"}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 2u);
+  EXPECT_TRUE(acks_[1].status.ok());
+}
+
+TEST_F(FrontDeskTest, AViewerMayStopAndSayStopAndNothingElse) {
+  submit(kVic, "t1", TakeoverRequest{});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kPermissionDenied);
+  EXPECT_TRUE(acts().empty());
+  submit(kVic, "h1", Hold{});
+  const auto held = acts();
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Hold>(held[0].body));
+}
+
+TEST_F(FrontDeskTest, EngineersDecideAboutWeightsAndSupervisorsMayRollBack) {
+  operate(kAnna, "p1", PromoteWeights{.version = 1});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kPermissionDenied);
+  operate(kVic, "r0", RollBackWeights{});
+  EXPECT_EQ(acks_.back().status.code(), Code::kPermissionDenied);
+  operate(kAnna, "r1", RollBackWeights{});
+  operate(kEva, "p2", PromoteWeights{.version = 2});
+  std::vector<GateItem> items;
+  links_.gate.try_take_all(items);
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(std::get<WeightsAct>(items[0]).actor, kAnna);
+
+  // Done is acknowledged when it is on disk, refused at once.
+  ASSERT_TRUE(links_.gate_answers.try_push({.id = "r1", .status = {}}));
+  ASSERT_TRUE(links_.gate_answers.try_push({.id = "p2", .status = not_found("no version 2")}));
+  look();
+  ASSERT_EQ(acks_.size(), 3u);
+  EXPECT_EQ(acks_[2].id, "p2");
+  EXPECT_EQ(acks_[2].status.code(), Code::kNotFound);
+  notice({.answers = {}, .durable = {"r1"}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 4u);
+  EXPECT_EQ(acks_[3].id, "r1");
+  EXPECT_TRUE(acks_[3].status.ok());
+}
+
+TEST_F(FrontDeskTest, NotRecordingIsShown) {
+  WriterStatus full;
+  full.recording = false;
+  full.trouble = "the disk is full";
+  links_.writer_status.put(full);
+  look();
+  EXPECT_FALSE(desk_->recording());
+  links_.writer_status.put(WriterStatus{});
+  look();
+  EXPECT_TRUE(desk_->recording());
+}
+
+}  // namespace
+}  // namespace nudge

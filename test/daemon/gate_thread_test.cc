@@ -1,0 +1,227 @@
+#include "src/daemon/gate_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "test/support/altered_weights.h"
+#include "test/support/learning_log.h"
+#include "test/support/loop_thread.h"
+#include "test/support/temp_folder.h"
+
+namespace nudge {
+namespace {
+
+using test::eventually;
+
+const Actor kEva = {.name = "eva", .role = Role::kEngineer};
+WallTime no_wall() { return WallTime{}; }
+
+// The thread itself, with a real gate, real weights and a real log; the test is the writer, and
+// decides when something becomes durable.
+class GateThreadTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    use_one_torch_thread();
+    log_.emplace(folder_ / "log");
+    log_->demonstrations();
+    log_->begin();
+    log_->steps(20, ControlSource::kPolicy);
+    log_->end();
+    log_->commit();
+    RolloutOptions options;
+    options.folder = folder_ / "weights";
+    options.robot = "small";
+    options.gate = gate_options(config_);
+    options.head = head_spec(config_, test::small_shape());
+    options.backbone_hash = test::small_shape().backbone_hash;
+    auto rollout = Rollout::open(options);
+    ASSERT_TRUE(rollout.ok()) << rollout.status().message();
+    const auto tell = [](LogLevel, std::string_view, const std::string&) {};
+    gate_ = std::make_unique<GateThread>(*std::move(rollout), links_, no_wall, tell);
+    auto succession = std::make_unique<Succession>(
+        posix_files(), gate_->rollout(), dataset_options(config_, test::small_shape()),
+        round_planner_options(config_), probation_options(config_), gate_->record(), tell);
+    const auto items = log_->log().feed(1, 100'000);
+    ASSERT_TRUE(items.ok()) << items.status().message();
+    for (const FeedItem& item : *items) ASSERT_TRUE(succession->fold(item).ok());
+    fed_ = log_->log().durable();
+    base_ = test::base_weights(succession->dataset(), config_);
+    const auto installed = succession->install(base_, kEva, 1, WallTime{});
+    ASSERT_TRUE(installed.ok()) << installed.status().message();
+    gate_->set_succession(std::move(succession));
+  }
+  void TearDown() override { gate_->stop(); }
+
+  // What the gate has sent to the writer since.
+  template <typename Body>
+  const Body* wanted() {
+    std::vector<WriterItem> items;
+    links_.writer.try_take_all(items);
+    for (WriterItem& item : items) {
+      wanted_.push_back(std::move(std::get<RecordWanted>(item)));
+      ids_.push_back(wanted_.back().id);
+    }
+    for (const RecordWanted& record : wanted_) {
+      if (const auto* body = std::get_if<Body>(&record.payload)) return body;
+    }
+    return nullptr;
+  }
+  // The writer's part: what was sent becomes durable, and comes back.
+  void make_durable() {
+    (void)wanted<Booted>();
+    for (RecordWanted& record : wanted_) log_->append(std::move(record.payload), kEva);
+    wanted_.clear();
+    log_->commit();
+    auto items = log_->log().feed(fed_ + 1, 1000);
+    ASSERT_TRUE(items.ok());
+    fed_ = log_->log().durable();
+    ASSERT_TRUE(links_.gate.push_reserved(GateItem(FeedBatch{*std::move(items)})));
+  }
+  bool handed_over(WeightsVersion version) {
+    return eventually([&] {
+      (void)links_.heads.try_take();
+      return links_.heads.current() != nullptr && links_.heads.current()->version == version;
+    });
+  }
+  // Long enough for the thread to have gone round several times.
+  bool nothing_is_handed_over() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return links_.heads.try_take() == nullptr;
+  }
+  void run_with_base() {
+    gate_->start();
+    make_durable();
+    ASSERT_TRUE(handed_over(1));
+  }
+  void offer(std::vector<std::byte> weights) {
+    CandidateMessage candidate;
+    candidate.base = 1;
+    candidate.prefix = fed_;
+    candidate.weights = Frame(weights.begin(), weights.end());
+    ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(candidate))));
+  }
+  void act(const std::string& id, decltype(OperatorMessage::body) body) {
+    WeightsAct wanted;
+    wanted.message.id = id;
+    wanted.message.body = body;
+    wanted.actor = kEva;
+    ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(wanted))));
+  }
+  std::vector<std::byte> child() const {
+    const auto parent = *Weights::parse(base_);
+    return test::altered_weights(*parent, test::child_lineage(*parent),
+                                 [&](test::Tensors& tensors) {
+                                   tensors.at(test::output_layer(*parent) + ".bias")[0] += 0.001f;
+                                 });
+  }
+  std::optional<GateAnswer> answer_to(const std::string& id) {
+    std::optional<GateAnswer> found;
+    (void)eventually([&] {
+      std::vector<GateAnswer> answers;
+      links_.gate_answers.try_take_all(answers);
+      for (GateAnswer& answer : answers) {
+        if (answer.id == id) found = std::move(answer);
+      }
+      return found.has_value();
+    });
+    return found;
+  }
+
+  test::TempFolder folder_;
+  Config config_ = test::small_config();
+  std::optional<test::LearningLog> log_;
+  Links links_;
+  std::unique_ptr<GateThread> gate_;
+  std::vector<std::byte> base_;
+  Sequence fed_ = 0;
+  std::vector<RecordWanted> wanted_;
+  std::vector<std::string> ids_;
+};
+
+TEST_F(GateThreadTest, WeightsRunOnlyOnceTheirAcceptanceIsDurable) {
+  gate_->start();
+  EXPECT_TRUE(nothing_is_handed_over());
+  make_durable();
+  EXPECT_TRUE(handed_over(1));
+}
+
+TEST_F(GateThreadTest, WeightsWaitWhileAPersonDrives) {
+  for (const AuthorityState state : {AuthorityState::kTakeover, AuthorityState::kHuman}) {
+    links_.state = state;
+    if (state == AuthorityState::kTakeover) {
+      gate_->start();
+      make_durable();
+    }
+    EXPECT_TRUE(nothing_is_handed_over());
+  }
+  links_.state = AuthorityState::kHold;
+  EXPECT_TRUE(handed_over(1));
+}
+
+TEST_F(GateThreadTest, AGoodCandidateIsAcceptedAndRunsAndABrokenOneIsRefusedWithAReason) {
+  run_with_base();
+  offer(std::vector<std::byte>(100, std::byte{'x'}));
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsRejected>() != nullptr; }));
+  EXPECT_FALSE(wanted<WeightsRejected>()->reason.empty());
+  make_durable();
+  EXPECT_TRUE(nothing_is_handed_over());
+  offer(child());
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsAccepted>() != nullptr; }));
+  EXPECT_EQ(wanted<WeightsAccepted>()->version, 2u);
+  make_durable();
+  EXPECT_TRUE(handed_over(2));
+}
+
+TEST_F(GateThreadTest, AnActThatCannotBeDoneIsAnsweredWithWhyAndRecordsNothing) {
+  run_with_base();
+  act("p1", PromoteWeights{.version = 99});
+  const auto answer = answer_to("p1");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status.code(), Code::kNotFound);
+  EXPECT_EQ(wanted<WeightsPromoted>(), nullptr);
+}
+
+TEST_F(GateThreadTest, ARollbackByHandFlushesTheChunkAndIsRecordedUnderItsId) {
+  run_with_base();
+  offer(child());
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsAccepted>() != nullptr; }));
+  make_durable();
+  ASSERT_TRUE(handed_over(2));
+  TickNews news;
+  news.played = 2;
+  ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(news))));
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsLive>() != nullptr; }));
+  make_durable();
+  const std::uint64_t flushes = links_.flushes;
+  act("r1", RollBackWeights{});
+  const auto answer = answer_to("r1");
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->status.ok()) << answer->status.message();
+  EXPECT_TRUE(handed_over(1));
+  EXPECT_EQ(links_.flushes, flushes + 1);
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsRolledBack>() != nullptr; }));
+  EXPECT_EQ(wanted<WeightsRolledBack>()->to, 1u);
+  EXPECT_NE(std::ranges::find(ids_, "r1"), ids_.end());
+}
+
+TEST_F(GateThreadTest, ActionsThatAreNotFiniteRollTheVersionBack) {
+  run_with_base();
+  offer(child());
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsAccepted>() != nullptr; }));
+  make_durable();
+  ASSERT_TRUE(handed_over(2));
+  TickNews played;
+  played.played = 2;
+  ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(played))));
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsLive>() != nullptr; }));
+  make_durable();
+  TickNews bad;
+  bad.non_finite = true;
+  ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(bad))));
+  EXPECT_TRUE(handed_over(1));
+  EXPECT_TRUE(eventually([&] { return wanted<WeightsRolledBack>() != nullptr; }));
+}
+
+}  // namespace
+}  // namespace nudge

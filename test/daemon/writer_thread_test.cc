@@ -1,0 +1,412 @@
+#include "src/daemon/writer_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "replay/dataset.h"
+#include "src/daemon/step_thread.h"
+#include "test/support/fake_robot.h"
+#include "test/support/faulty_files.h"
+#include "test/support/temp_folder.h"
+
+namespace nudge {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(20);
+const Actor kAnna = {.name = "anna", .role = Role::kSupervisor};
+const Actor kSelf = {.name = "nudge", .role = Role::kScript};
+
+std::atomic<Instant> fake_now{Instant(std::chrono::seconds(1))};  // one test runs the thread
+Instant fake_clock() { return fake_now; }
+WallTime fake_wall() { return WallTime(fake_clock().time_since_epoch()); }
+
+// The step thread's and the writer's own functions, called by the test, with a real log on a real
+// disk between them; only the robot, inference and, where a test says so, the disk are made up.
+class WriterThreadTest : public ::testing::Test {
+ protected:
+  WriterThreadTest() : files_(posix_files()) {}
+
+  void SetUp() override {
+    fake_now = Instant(std::chrono::seconds(1));
+    LogOptions options;
+    options.dir = folder_ / "log";
+    options.boot = "boot-1";
+    options.ballast_bytes = 4096;
+    auto log = Log::open(files_, options);
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    log_ = *std::move(log);
+
+    ControllerOptions control;
+    control.authority.robot = robot_.spec().id;
+    control.authority.control_period = kTick;
+    control.limits.max_step = {2.0, 2.0};
+    control.player.policy_period = robot_.spec().policy_period;
+    control.player.horizon = 8;
+    control.player.action_size = 2;
+    auto controller = Controller::make(robot_, control);
+    ASSERT_TRUE(controller.ok()) << controller.status().message();
+    StepThreadOptions step;
+    step.clock = fake_clock;
+    step.wall = fake_wall;
+    step.instruction = "lift";
+    step.episode_steps = 100'000;
+    step_ = std::make_unique<StepThread>(robot_, *std::move(controller), links_, step);
+
+    auto latch = StopLatch::open(latch_path());
+    ASSERT_TRUE(latch.ok()) << latch.status().message();
+    WriterThreadOptions writer;
+    writer.clock = fake_clock;
+    writer.wall = fake_wall;
+    writer.boot = "boot-1";
+    writer.self = kSelf;
+    writer.segment.feature_size = 1;
+    writer.segment.proprioception_size = 1;
+    writer.segment.action_size = 2;
+    writer_ = std::make_unique<WriterThread>(
+        *log_, *std::move(latch), nullptr, links_, writer,
+        [this](LogLevel, std::string_view, const std::string& text) { told_.push_back(text); },
+        [] {});
+    links_.loaded = 3;
+  }
+
+  std::string latch_path() const { return folder_ / "stop.latch"; }
+
+  // One control tick, the inference that it asks for, and, unless it stalls, a turn of the writer.
+  void tick(int count = 1) {
+    for (int i = 0; i < count; ++i) {
+      robot_.now += kTick;
+      fake_now = robot_.now;
+      step_->tick(robot_.now, robot_.now);
+      if (std::optional<Snapshot> snapshot = links_.snapshot.try_take()) {
+        snapshot_ = *std::move(snapshot);
+      }
+      infer();
+      if (!writer_stalls_) turn();
+    }
+  }
+  void infer() {
+    std::vector<InferenceRequest> requests;
+    links_.requests.try_take_all(requests);
+    for (InferenceRequest& request : requests) {
+      if (request.step && features_come_) {
+        StepFeatures features{
+            .episode = request.episode, .step = *request.step, .features = {0.25f}, .images = {}};
+        (void)links_.writer.push_reserved(WriterItem(std::move(features)));
+      }
+      if (!request.chunk) continue;
+      ActionChunk chunk;
+      chunk.horizon = 8;
+      chunk.action_size = 2;
+      chunk.version = 3;
+      chunk.observed = request.observation.time;
+      chunk.actions.assign(16, 0.5f);
+      links_.chunks.put({.chunk = std::move(chunk)});
+    }
+  }
+  void turn() {
+    writer_->turn(Duration::zero());
+    if (std::optional<WriterStatus> status = links_.writer_status.try_take()) {
+      status_ = *std::move(status);
+    }
+    std::vector<WriterNotice> notices;
+    links_.notices.try_take_all(notices);
+    for (WriterNotice& notice : notices) {
+      for (ActAnswer& answer : notice.answers) answers_.push_back(std::move(answer));
+      for (std::string& id : notice.durable) durable_.push_back(std::move(id));
+      for (auto& refused : notice.not_stored) not_stored_.push_back(std::move(refused));
+      for (Event& event : notice.events) events_.push_back(std::move(event));
+    }
+  }
+
+  void act(const std::string& id, decltype(AuthorityAct::body) body) {
+    ASSERT_TRUE(links_.acts.try_push({.id = id, .actor = kAnna, .body = std::move(body)}));
+  }
+  void jog() {
+    SentJog sent{.actor = kAnna, .command = {}};
+    sent.command.robot = robot_.spec().id;
+    sent.command.epoch = snapshot_.lease.epoch;
+    sent.command.sequence = ++sequence_;
+    sent.command.echoed_tick = snapshot_.tick;
+    sent.command.dead_man = true;
+    sent.command.action = {0.3f, -0.3f};
+    links_.jog.put(std::move(sent));
+    tick();
+  }
+  void start_policy() {
+    act("start", HandBack{});
+    tick(4);
+    ASSERT_EQ(snapshot_.state, AuthorityState::kAuto);
+  }
+  void take_over() {
+    act("take", TakeoverRequest{});
+    tick();
+    for (int i = 0; i < 10 && snapshot_.state != AuthorityState::kHuman; ++i) jog();
+    ASSERT_EQ(snapshot_.state, AuthorityState::kHuman);
+  }
+  void fill_disk() { files_.plan({.at = 1, .for_good = true, .no_space = true}); }
+  void free_disk() { files_.plan({}); }
+  bool acknowledged(const std::string& id) const {
+    return std::ranges::find(durable_, id) != durable_.end();
+  }
+  bool told(const std::string& part) const {
+    return std::ranges::any_of(
+        told_, [&](const std::string& text) { return text.find(part) != std::string::npos; });
+  }
+  template <typename Body>
+  std::vector<Body> recorded() const {
+    std::vector<Body> found;
+    for (const Event& event : events_) {
+      if (const auto* body = std::get_if<Body>(&event.payload)) found.push_back(*body);
+    }
+    return found;
+  }
+  // Everything durable, as the learner sees it.
+  Dataset dataset() {
+    Dataset dataset(posix_files(), {.feature_size = 1,
+                                    .proprioception_size = 1,
+                                    .action_size = 2,
+                                    .backbone_hash = {},
+                                    .excluded_supervisors = {}});
+    while (dataset.prefix() < log_->durable()) {
+      const auto items = log_->feed(dataset.prefix() + 1, 1000);
+      EXPECT_TRUE(items.ok()) << items.status().message();
+      if (!items.ok() || items->empty()) break;
+      for (const FeedItem& item : *items) EXPECT_TRUE(dataset.apply(item).ok());
+    }
+    return dataset;
+  }
+  std::size_t corrections() {
+    return dataset().counts().trainable[static_cast<std::size_t>(SampleClass::kCorrection)];
+  }
+
+  test::TempFolder folder_;
+  test::FaultyFiles files_;
+  FakeRobot robot_;
+  Links links_;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<StepThread> step_;
+  std::unique_ptr<WriterThread> writer_;
+  Snapshot snapshot_;
+  WriterStatus status_;
+  std::vector<std::string> told_, durable_;
+  std::vector<ActAnswer> answers_;
+  std::vector<std::pair<std::string, Status>> not_stored_;
+  std::vector<Event> events_;
+  std::uint64_t sequence_ = 0;
+  bool features_come_ = true;
+  bool writer_stalls_ = false;
+};
+
+// ---- spans -------------------------------------------------------------------------------------
+
+TEST_F(WriterThreadTest, ASpanThatALostLinkCutTeachesNothingAfterItsLastFreshCommand) {
+  start_policy();
+  tick(20);
+  take_over();
+  for (int i = 0; i < 30; ++i) jog();
+  const std::uint32_t last_fresh = snapshot_.policy_step;
+  // Silence. The robot follows the last command until that is stale.
+  const Instant silent = robot_.now;
+  while (snapshot_.state == AuthorityState::kHuman) tick();
+  EXPECT_LE(robot_.now - silent, std::chrono::milliseconds(200) + 2 * kTick);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "command_stale");
+  EXPECT_GT(snapshot_.policy_step, last_fresh) << "nothing was cut off";
+  tick(30);
+
+  ASSERT_EQ(recorded<SpanClosed>().size(), 1u);
+  const SpanOpened opened = recorded<SpanOpened>().front();
+  const SpanClosed closed = recorded<SpanClosed>().front();
+  EXPECT_EQ(closed.reason, SpanEnd::kLinkLost);
+  EXPECT_EQ(closed.last_step, last_fresh);
+  EXPECT_EQ(corrections(), last_fresh - opened.first_step + 1);
+}
+
+TEST_F(WriterThreadTest, ASpanThatEndsWithAnActTeachesAllOfIt) {
+  start_policy();
+  take_over();
+  for (int i = 0; i < 30; ++i) jog();
+  act("back", HandBack{});
+  tick(30);
+  ASSERT_EQ(recorded<SpanClosed>().size(), 1u);
+  const SpanClosed closed = recorded<SpanClosed>().front();
+  EXPECT_EQ(closed.reason, SpanEnd::kReleased);
+  EXPECT_TRUE(closed.complete);
+  EXPECT_EQ(corrections(), closed.last_step - recorded<SpanOpened>().front().first_step + 1);
+}
+
+TEST_F(WriterThreadTest, HumanStepsThatAFullQueueLostLeaveTheirSpanIncomplete) {
+  start_policy();
+  take_over();
+  writer_stalls_ = true;
+  for (int i = 0; i < 100'000 && snapshot_.lost_steps < 5; ++i) jog();
+  ASSERT_GE(snapshot_.lost_steps, 5u) << "the queue never filled";
+  ASSERT_EQ(snapshot_.state, AuthorityState::kHuman) << "the person goes on driving";
+  writer_stalls_ = false;
+  for (int i = 0; i < 20; ++i) jog();
+  act("back", Release{});
+  tick(40);
+  ASSERT_EQ(recorded<SpanClosed>().size(), 1u);
+  EXPECT_FALSE(recorded<SpanClosed>().front().complete);
+  const auto lost = recorded<StepsLost>();
+  ASSERT_FALSE(lost.empty());
+  EXPECT_TRUE(std::ranges::any_of(lost, [](const StepsLost& some) { return some.human; }));
+  std::uint64_t count = 0;
+  for (const StepsLost& some : lost) count += some.count;
+  EXPECT_GE(count, snapshot_.lost_steps);
+}
+
+TEST_F(WriterThreadTest, HumanStepsWhoseFeaturesNeverComeAreLostAndTold) {
+  start_policy();
+  take_over();
+  for (int i = 0; i < 10; ++i) jog();
+  features_come_ = false;
+  for (int i = 0; i < 20; ++i) jog();
+  features_come_ = true;
+  for (int i = 0; i < 20; ++i) jog();
+  act("back", Release{});
+  tick(50);
+  ASSERT_EQ(recorded<SpanClosed>().size(), 1u);
+  EXPECT_FALSE(recorded<SpanClosed>().front().complete);
+  ASSERT_FALSE(recorded<StepsLost>().empty());
+  EXPECT_TRUE(recorded<StepsLost>().front().human);
+}
+
+// ---- acknowledgements --------------------------------------------------------------------------
+
+TEST_F(WriterThreadTest, AnActIsAcknowledgedOnlyOnceItIsOnDisk) {
+  start_policy();
+  EXPECT_TRUE(acknowledged("start"));
+  tick(20);
+  fill_disk();
+  take_over();
+  for (int i = 0; i < 20; ++i) jog();
+  EXPECT_FALSE(acknowledged("take"));
+  EXPECT_FALSE(log_->event("take").ok());
+  EXPECT_TRUE(recorded<SpanOpened>().empty()) << "nobody is told what a crash could take back";
+  free_disk();
+  for (int i = 0; i < 20; ++i) jog();
+  EXPECT_TRUE(acknowledged("take"));
+  EXPECT_TRUE(log_->event("take").ok());
+  EXPECT_EQ(std::ranges::count(durable_, "take"), 1);
+}
+
+TEST_F(WriterThreadTest, AFullDiskIsToldAndPeopleKeepControl) {
+  start_policy();
+  tick(20);
+  EXPECT_TRUE(status_.recording);
+  fill_disk();
+  take_over();
+  for (int i = 0; i < 20; ++i) jog();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHuman);
+  EXPECT_FALSE(status_.recording);
+  EXPECT_FALSE(status_.trouble.empty());
+  EXPECT_TRUE(told("NOT RECORDING"));
+  const auto messages = told_.size();
+  for (int i = 0; i < 100; ++i) jog();
+  EXPECT_EQ(told_.size(), messages) << "it is said once, not at each try";
+
+  // STOP reaches the robot, and its latch the disk, though nothing else does.
+  ++links_.stop_presses;
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+  EXPECT_GE(robot_.estops, 1);
+  const auto latch = StopLatch::open(latch_path());
+  ASSERT_TRUE(latch.ok());
+  EXPECT_TRUE(latch->latched());
+
+  free_disk();
+  tick(40);
+  EXPECT_TRUE(status_.recording);
+  EXPECT_TRUE(told("recording again"));
+  EXPECT_FALSE(recorded<SpanClosed>().front().complete) << "steps were lost meanwhile";
+}
+
+TEST_F(WriterThreadTest, AnEpisodeThatTheDiskHasNoRoomForRunsUnrecordedAndTheNextIsRecorded) {
+  fill_disk();
+  start_policy();
+  tick(40);
+  EXPECT_FALSE(status_.recording);
+  EXPECT_TRUE(told("this episode is not recorded"));
+  free_disk();
+  act("hold", Hold{});
+  tick(60 * 50 + 10);  // abandoned
+  EXPECT_EQ(snapshot_.episode, 0u);
+  act("again", HandBack{});
+  tick(40);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_TRUE(status_.recording);
+  ASSERT_EQ(recorded<EpisodeStarted>().size(), 1u);
+  EXPECT_EQ(log_->open_episode(), 2u);
+}
+
+TEST_F(WriterThreadTest, FeedbackIsAcknowledgedWhenDurableAndRefusedWhenTheLogRefusesIt) {
+  const auto say = [&](std::string id, Payload payload) {
+    FeedbackRecord record{.id = std::move(id),
+                          .actor = kAnna,
+                          .episode = 0,
+                          .policy_step = 0,
+                          .payload = std::move(payload)};
+    ASSERT_TRUE(links_.writer.push_reserved(WriterItem(std::move(record))));
+  };
+  say("words", Words{.text = "well done", .use = WordsUse::kComment, .understood_as = "comment"});
+  say(std::string(200, 'x'), Words{.text = "an id out of bounds", .understood_as = ""});
+  turn();
+  EXPECT_TRUE(acknowledged("words"));
+  ASSERT_EQ(not_stored_.size(), 1u);
+  EXPECT_EQ(not_stored_[0].first, std::string(200, 'x'));
+  EXPECT_EQ(not_stored_[0].second.code(), Code::kInvalidArgument);
+  ASSERT_EQ(recorded<Words>().size(), 1u);
+}
+
+TEST_F(WriterThreadTest, WhatIsDurableReachesTheGateInOrderAndWithoutAGap) {
+  start_policy();
+  take_over();
+  for (int i = 0; i < 40; ++i) jog();
+  act("back", Release{});
+  tick(40);
+  std::vector<GateItem> items;
+  links_.gate.try_take_all(items);
+  Sequence next = 1;
+  bool takeover = false;
+  for (const GateItem& item : items) {
+    if (const auto* news = std::get_if<TickNews>(&item)) takeover = takeover || news->takeover;
+    const auto* batch = std::get_if<FeedBatch>(&item);
+    if (batch == nullptr) continue;
+    for (const FeedItem& one : batch->items) {
+      EXPECT_EQ(first_sequence(one), next);
+      next = last_sequence(one) + 1;
+    }
+  }
+  EXPECT_EQ(next, log_->durable() + 1);
+  EXPECT_TRUE(takeover);
+}
+
+TEST_F(WriterThreadTest, TheLatchFollowsStopAndItsReset) {
+  start_policy();
+  ++links_.stop_presses;
+  tick(2);
+  EXPECT_TRUE(StopLatch::open(latch_path())->latched());
+  act("reset", ResetStop{});
+  tick(2);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_FALSE(StopLatch::open(latch_path())->latched());
+}
+
+TEST_F(WriterThreadTest, StopCommitsWhatWaitsAndAcknowledgesNothingTwice) {
+  start_policy();
+  tick(20);
+  writer_->start();
+  act("take", TakeoverRequest{});
+  writer_stalls_ = true;  // its own thread turns now
+  tick();
+  links_.writer.close();
+  writer_->stop();
+  EXPECT_TRUE(log_->event("take").ok());
+  EXPECT_EQ(log_->stats().appended, log_->durable());
+}
+
+}  // namespace
+}  // namespace nudge
