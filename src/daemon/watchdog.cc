@@ -26,8 +26,8 @@ void Watchdog::stop() {
 }
 
 void Watchdog::run() {
-  // Four looks per limit: a stall is seen at most a quarter late.
-  const Duration pause = limit_ / 4;
+  // Twenty looks per limit: a stall is seen at most a twentieth late.
+  const Duration pause = limit_ / 20;
   while (!stop_) {
     std::this_thread::sleep_for(pause);
     const Instant newest{Duration(heartbeat_.load(std::memory_order_relaxed))};
