@@ -210,7 +210,11 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
   if (!(options.home_jitter >= 0 && options.home_jitter <= 0.05)) {
     return invalid_argument("kitchen: home_jitter must be from 0 to 0.05 m");
   }
-  mju_user_warning = ignore_warning;
+  // Once: kitchens are made by several threads, and MuJoCo's handler is one for all.
+  [[maybe_unused]] static const bool quiet = [] {
+    mju_user_warning = ignore_warning;
+    return true;
+  }();
   std::unique_ptr<KitchenRobot> robot(new KitchenRobot());
   Impl& s = *robot->impl_;
   s.options = options;
