@@ -4,7 +4,8 @@
 // tick, and how late it woke up beside it, as wake-ups say more about a virtual machine than about
 // the program.
 //
-// NUDGE_BENCH_SECONDS (3 by default) is the length of each run.
+// NUDGE_BENCH_SECONDS (3 by default) is the length of each run, NUDGE_BENCH_FIFO the SCHED_FIFO
+// priority of the step thread (0: the ordinary scheduler).
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -65,7 +66,9 @@ double micros(nudge::Duration duration) { return 1e6 * seconds(duration); }
 // range(0): swaps per second.
 void control_at_1_khz(benchmark::State& state) {
   const char* length = std::getenv("NUDGE_BENCH_SECONDS");
+  const char* fifo = std::getenv("NUDGE_BENCH_FIFO");
   nudge::Config config;
+  config.daemon.fifo_priority = fifo != nullptr ? std::strtol(fifo, nullptr, 10) : 0;
   config.limits.clamps_to_hold = 1023;  // untrained heads overshoot
   config.limits.clamp_window_ticks = 1024;
   PointRobot robot;
