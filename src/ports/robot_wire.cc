@@ -259,11 +259,11 @@ struct ToBytes {
     return {};
   }
   Status operator()(const RobotHold&) const {
-    WireWriter(out, WireType::kRobotHold, session);
+    const WireWriter whole(out, WireType::kRobotHold, session);  // the header is all of it
     return {};
   }
   Status operator()(const RobotEstop&) const {
-    WireWriter(out, WireType::kRobotEstop, session);
+    const WireWriter whole(out, WireType::kRobotEstop, session);  // the header is all of it
     return {};
   }
   Status operator()(const RobotResetEstop& m) const {
