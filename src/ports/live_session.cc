@@ -10,7 +10,9 @@
 #include <map>
 #include <utility>
 
+#include "src/loop/clock.h"
 #include "src/ports/http_rules.h"
+#include "src/ports/token_bucket.h"
 
 namespace nudge {
 namespace {
@@ -20,29 +22,10 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using asio::ip::tcp;
 using boost::system::error_code;
-using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxReasonBytes = 120;
 // Waiting text costs its own bytes and this, so that a million empty messages are not free.
 constexpr std::size_t kTextOverhead = sizeof(std::string);
-
-// Lets `per_second` messages through in a second, in any rhythm.
-class TokenBucket {
- public:
-  explicit TokenBucket(double per_second) : per_second_(per_second), tokens_(per_second) {}
-  bool take() {
-    const SteadyClock::time_point now = SteadyClock::now();
-    tokens_ = std::min(per_second_, tokens_ + seconds(now - filled_) * per_second_);
-    filled_ = now;
-    if (tokens_ < 1) return false;
-    tokens_ -= 1;
-    return true;
-  }
-
- private:
-  double per_second_, tokens_;
-  SteadyClock::time_point filled_ = SteadyClock::now();
-};
 
 // Beast allows one read, one write and one close at a time, of which each may wait for the others.
 // A read is always under way, since it is what answers pings and sees the peer go; writes are made
@@ -56,7 +39,7 @@ class BeastLiveSession final : public LiveSession,
         actor_(std::move(actor)),
         stream_(std::move(socket)),
         timer_(stream_.get_executor()),
-        bucket_(core.options.messages_per_second) {}
+        bucket_(core.options.messages_per_second, steady_now()) {}
 
   void start(const LiveUpgrade& upgrade) {
     websocket::stream_base::timeout timeout{};
@@ -78,7 +61,7 @@ class BeastLiveSession final : public LiveSession,
     stream_.auto_fragment(false);
     // Pings cost an answer each, so they count as messages. Inside a read nothing may be closed.
     stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) {
-      if (state_ != State::kOpen || bucket_.take() || flooded_) return;
+      if (state_ != State::kOpen || bucket_.take(steady_now()) || flooded_) return;
       flooded_ = true;
       core_->loop.post([self = shared_from_this()] { self->close_for_rate(); });
     });
@@ -175,7 +158,7 @@ class BeastLiveSession final : public LiveSession,
       ++core_->counters.closed_bad;
       return close(1003, "the daemon takes text messages only");
     }
-    if (!bucket_.take() && !is_exempt(text)) return close_for_rate();
+    if (!bucket_.take(steady_now()) && !is_exempt(text)) return close_for_rate();
     ++core_->counters.messages;
     read();
     try {

@@ -335,8 +335,11 @@ Result<std::unique_ptr<RobotPort>> RobotPort::listen(EventLoop& loop,
   std::unique_ptr<RobotPort> port(new RobotPort());
   port->impl_ = std::make_unique<Impl>(loop, options);
   Impl& impl = *port->impl_;
-  const RouterOptions socket{
-      .address = options.address, .port = options.port, .max_message = options.max_message};
+  const RouterOptions socket{.address = options.address,
+                             .port = options.port,
+                             .setting = "ports.robot",
+                             .max_message = options.max_message,
+                             .frames_per_second = options.frames_per_second};
   Result<std::unique_ptr<Router>> router = Router::listen(
       loop, socket, [&impl](const std::string& peer, std::span<const std::byte> message) {
         impl.receive(peer, message);
@@ -371,7 +374,8 @@ void RobotPort::on_frame(std::function<void(std::size_t, const Image&)> callback
 
 RobotPortCounters RobotPort::counters() const {
   RobotPortCounters counters = impl_->counters;
-  counters.bad_messages += impl_->router->malformed();
+  counters.socket = impl_->router->counters();
+  counters.bad_messages += counters.socket.malformed;
   return counters;
 }
 

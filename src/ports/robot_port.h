@@ -1,5 +1,5 @@
-// The daemon's end of the connection to a robot in another process: a ZeroMQ ROUTER, loopback only,
-// one robot at a time. docs/reference/robot-protocol.md specifies what it speaks.
+// The daemon's end of the connection to a robot in another process: a ZeroMQ ROUTER to it, loopback
+// only, one robot at a time. docs/reference/robot-protocol.md specifies what it speaks.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "src/ports/event_loop.h"
 #include "src/ports/remote_robot.h"
 #include "src/ports/robot_wire.h"
+#include "src/ports/router.h"
 
 namespace nudge {
 
@@ -23,6 +24,9 @@ struct RobotPortOptions {
   std::optional<RobotSpec> expected{};     // only a robot with this spec is welcome; none: the
                                            // first one that comes decides
   std::size_t max_message = kMaxRobotMessage;
+  // Of one connection, as a token bucket of one second; beyond, it is closed. A robot sends an
+  // observation at each control tick, of which there may be 1,000 a second.
+  double frames_per_second = 5000;
   // A robot that sends nothing for this long is gone, and another one may come. It sends at every
   // control tick, at least every 20 ms.
   Duration silence = std::chrono::milliseconds(500);
@@ -42,6 +46,7 @@ struct RobotPortCounters {
   std::uint64_t unsent = 0;        // the robot does not read
   std::uint64_t clock_jumps = 0;
   std::uint64_t lost = 0;  // robots that went silent
+  RouterCounters socket;
 };
 
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.

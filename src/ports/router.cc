@@ -1,82 +1,296 @@
 #include "src/ports/router.h"
 
-#include <zmq.hpp>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+#include <deque>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "src/loop/clock.h"
+#include "src/ports/tcp_listener.h"
+#include "src/ports/token_bucket.h"
+#include "src/ports/zmtp.h"
 
 namespace nudge {
 namespace {
 
-// A stopped peer (SIGSTOP, a pulled cable) is noticed after a second; a connection that never says
-// a ZeroMQ greeting after two.
-constexpr int kHeartbeatMs = 250;
-constexpr int kHeartbeatTimeoutMs = 1000;
-constexpr int kHandshakeMs = 2000;
-constexpr int kBacklog = 64;
+namespace asio = boost::asio;
+using Stream = asio::posix::stream_descriptor;
+
+constexpr int kGreetingBeats = 8;
+constexpr int kSilentBeats = 4;
 // What waits in the kernel is as stale as what waits here, and cannot be taken back.
-constexpr int kSendBuffer = 32 * 1024;
-// Messages taken in one go: a peer that floods us must not keep the loop from its other work.
-constexpr int kBatch = 64;
-// Whatever happens to the edges of the descriptor, no message waits longer than this.
-constexpr Duration kSweep = std::chrono::milliseconds(20);
+constexpr int kSendBuffer = 32 << 10;
+// More than a second of any robot's state; a peer that is ahead of us waits.
+constexpr int kReceiveBuffer = 128 << 10;
+// Read in one go: a peer that floods us must not keep the loop from its other work.
+constexpr std::size_t kReadBytes = 64u << 10;
+constexpr std::size_t kLeastUnfinished = 4u << 20;
 
 }  // namespace
 
 struct Router::Impl {
-  zmq::context_t context{1};
-  zmq::socket_t socket{context, zmq::socket_type::router};
-  EventLoop* loop = nullptr;
-  Receive receive;
-  std::uint16_t port = 0;
-  std::uint64_t malformed = 0;
-  bool again_posted = false;
-  std::string peer;  // memory used again
-  // Guards what was posted against a router that has gone.
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-  std::shared_ptr<void> watch, sweep;  // last: gone before the socket
+  struct Connection;
+  using Owned = std::shared_ptr<Connection>;
 
-  // ZeroMQ's descriptor tells of changes, not of messages: it must be read until nothing is left,
-  // and looked at again after every send.
-  void drain() {
-    try {
-      for (int i = 0; i < kBatch; ++i) {
-        if (!take_one()) return;
-      }
-    } catch (const zmq::error_t&) {
-      ++malformed;
+  Impl(EventLoop& on, const RouterOptions& with, Receive to)
+      : loop(on), options(with), receive(std::move(to)), scratch(kReadBytes) {
+    if (options.max_unfinished == 0) {
+      options.max_unfinished = std::max(4 * options.max_message, kLeastUnfinished);
     }
-    again();
   }
-  void again() {
-    if (again_posted) return;
-    again_posted = true;
-    loop->post([this, weak = std::weak_ptr<bool>(alive)] {
-      if (weak.expired()) return;
-      again_posted = false;
-      drain();
-    });
+  ~Impl() {
+    while (!connections.empty()) drop(*connections.begin()->second);
   }
-  bool take_one() {
-    zmq::message_t from;
-    if (!socket.recv(from, zmq::recv_flags::dontwait)) return false;
-    int parts = 0;
-    zmq::message_t body;
-    bool more = from.more();
-    while (more) {
-      zmq::message_t part;
-      if (!socket.recv(part, zmq::recv_flags::dontwait)) break;
-      more = part.more();
-      if (++parts == 1) body = std::move(part);
-    }
-    if (parts != 1 || body.size() == 0) {
-      ++malformed;
-      return true;
-    }
-    peer.assign(from.data<char>(), from.size());
-    receive(peer, {body.data<std::byte>(), body.size()});
-    return true;
+
+  void admit(Descriptor peer);
+  bool make_room();
+  void beat();
+  void drop(Connection& connection);
+  void cut(Connection& connection, std::uint64_t& counter) {
+    ++counter;
+    drop(connection);
   }
+  void bound_unfinished();
+
+  EventLoop& loop;
+  RouterOptions options;
+  Receive receive;
+  RouterCounters counters;
+  std::vector<std::byte> scratch;  // what was read last, of anybody
+  std::uint64_t last_number = 0;
+  std::unordered_map<std::string, Owned> connections;  // by name
+  std::size_t unfinished = 0;                          // bytes, of all
+  std::shared_ptr<void> beating;
+  std::unique_ptr<TcpListener> listener;
 };
 
-Router::Router() : impl_(std::make_unique<Impl>()) {}
+// Completions hold it; it acts for as long as the router knows it.
+struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
+  Connection(Impl& impl, std::string named, Descriptor peer)
+      : router(&impl),
+        name(std::move(named)),
+        stream(impl.loop.context(), peer.release()),
+        reader(impl.options.max_message),
+        bucket(impl.options.frames_per_second, steady_now()),
+        heard(steady_now()) {}
+
+  // ---- from the peer ---------------------------------------------------------------------------
+
+  void await_read() {
+    stream.async_wait(Stream::wait_read,
+                      [self = shared_from_this()](const boost::system::error_code& error) {
+                        if (self->router == nullptr) return;
+                        if (error) return self->router->drop(*self);
+                        self->read();
+                      });
+  }
+
+  void read() {
+    std::vector<std::byte>& scratch = router->scratch;
+    const auto got = ::recv(stream.native_handle(), scratch.data(), scratch.size(), 0);
+    if (got == 0) return router->drop(*this);
+    if (got < 0) {
+      if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return router->drop(*this);
+      return await_read();
+    }
+    silent_beats = 0;
+    const Instant now = steady_now();
+    std::span<const std::byte> bytes(scratch.data(), static_cast<std::size_t>(got));
+    bool completed = false;
+    while (true) {
+      const Result<std::optional<ZmtpPiece>> piece = reader.next(bytes);
+      if (!piece.ok()) return router->cut(*this, router->counters.cut_bad);
+      if (!*piece) break;
+      completed = true;
+      if (!bucket.take(now)) return router->cut(*this, router->counters.cut_rate);
+      take(**piece, now);
+      if (router == nullptr) return;  // its owner sent something, and found it gone
+    }
+    const std::size_t holds = reader.held();
+    if (held == 0 || completed) unfinished_since = now;
+    router->unfinished += holds - held;
+    held = holds;
+    router->bound_unfinished();
+    if (router != nullptr) await_read();
+  }
+
+  void take(const ZmtpPiece& piece, Instant now) {
+    switch (piece.kind) {
+      case ZmtpPiece::Kind::kReady: ready = true; return;
+      case ZmtpPiece::Kind::kMessage:
+        spoke = true;
+        heard = now;
+        if (piece.body.empty()) break;
+        router->receive(name, piece.body);
+        return;
+      case ZmtpPiece::Kind::kParts: break;
+      case ZmtpPiece::Kind::kPing:
+        pong_owed = true;
+        pong_context.assign(piece.body.begin(), piece.body.end());
+        write();
+        return;
+      case ZmtpPiece::Kind::kNothing: return;
+    }
+    ++router->counters.malformed;
+  }
+
+  // ---- to the peer -----------------------------------------------------------------------------
+
+  Sent send(std::span<const std::byte> message) {
+    if (waiting.size() + (message_under_way ? 1 : 0) >= router->options.send_queue) {
+      return Sent::kFull;
+    }
+    append_zmtp_message(waiting.emplace_back(), message);
+    write();
+    return router != nullptr ? Sent::kYes : Sent::kGone;
+  }
+
+  void ping() {
+    ping_owed = true;
+    write();
+  }
+
+  // Whole frames only go out one after the other. A peer that does not read is owed one PONG and
+  // one PING, however many it has asked for.
+  bool next_frame() {
+    outgoing.clear();
+    sent = 0;
+    message_under_way = false;
+    if (pong_owed) {
+      append_zmtp_pong(outgoing, pong_context);
+      pong_owed = false;
+    } else if (ping_owed) {
+      append_zmtp_ping(outgoing);
+      ping_owed = false;
+    } else if (!waiting.empty()) {
+      outgoing.swap(waiting.front());
+      waiting.pop_front();
+      message_under_way = true;
+    }
+    return !outgoing.empty();
+  }
+
+  void write() {
+    if (awaits_write) return;
+    while (sent < outgoing.size() || next_frame()) {
+      const auto gone = ::send(stream.native_handle(), outgoing.data() + sent,
+                               outgoing.size() - sent, MSG_NOSIGNAL);
+      if (gone >= 0) {
+        sent += static_cast<std::size_t>(gone);
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return await_write();
+      } else if (errno != EINTR) {
+        return router->drop(*this);
+      }
+    }
+  }
+
+  void await_write() {
+    awaits_write = true;
+    stream.async_wait(Stream::wait_write,
+                      [self = shared_from_this()](const boost::system::error_code& error) {
+                        if (self->router == nullptr) return;
+                        self->awaits_write = false;
+                        if (error) return self->router->drop(*self);
+                        self->write();
+                      });
+  }
+
+  Impl* router;  // null: it has ended
+  std::string name;
+  Stream stream;
+  ZmtpReader reader;
+  TokenBucket bucket;
+  bool ready = false, spoke = false;
+  Instant heard;  // its last message, or when it came
+  int beats = 0, silent_beats = 0;
+  std::size_t held = 0;  // of the router's `unfinished`
+  Instant unfinished_since;
+
+  std::vector<std::byte> outgoing;  // under way; `sent` bytes of it are the kernel's
+  std::size_t sent = 0;
+  bool message_under_way = false, awaits_write = false;
+  bool pong_owed = false, ping_owed = false;
+  std::vector<std::byte> pong_context;
+  std::deque<std::vector<std::byte>> waiting;  // messages as frames
+};
+
+void Router::Impl::admit(Descriptor peer) {
+  if (connections.size() >= options.max_connections && !make_room()) {
+    ++counters.refused;
+    return;
+  }
+  ++counters.accepted;
+  const auto connection =
+      std::make_shared<Connection>(*this, std::to_string(++last_number), std::move(peer));
+  connections.emplace(connection->name, connection);
+  // A socket that is new takes this at once.
+  const auto greeting = zmtp_greeting();
+  connection->outgoing.assign(greeting.begin(), greeting.end());
+  append_zmtp_ready(connection->outgoing);
+  connection->write();
+  if (connection->router != nullptr) connection->await_read();
+}
+
+bool Router::Impl::make_room() {
+  Connection* found = nullptr;
+  const Instant now = steady_now();
+  for (const auto& [name, connection] : connections) {
+    if (connection->spoke && now - connection->heard < options.spare) continue;
+    if (found == nullptr ||
+        std::pair(connection->spoke, connection->heard) < std::pair(found->spoke, found->heard)) {
+      found = connection.get();
+    }
+  }
+  if (found == nullptr) return false;
+  cut(*found, counters.evicted);
+  return true;
+}
+
+void Router::Impl::beat() {
+  std::vector<Owned> all;  // sending may end some
+  for (const auto& [name, connection] : connections) all.push_back(connection);
+  for (const Owned& connection : all) {
+    if (connection->router == nullptr) continue;
+    ++connection->beats;
+    if (connection->ready ? ++connection->silent_beats > kSilentBeats
+                          : connection->beats > kGreetingBeats) {
+      cut(*connection, counters.cut_silent);
+    } else if (connection->ready) {
+      connection->ping();
+    }
+  }
+}
+
+void Router::Impl::drop(Connection& connection) {
+  connection.router = nullptr;
+  unfinished -= std::exchange(connection.held, 0);
+  boost::system::error_code ignored;
+  connection.stream.close(ignored);
+  connections.erase(std::string(connection.name));  // perhaps the last that owns it
+}
+
+void Router::Impl::bound_unfinished() {
+  while (unfinished > options.max_unfinished) {
+    Connection* slowest = nullptr;
+    for (const auto& [name, connection] : connections) {
+      if (connection->held == 0) continue;
+      if (slowest == nullptr || connection->unfinished_since < slowest->unfinished_since) {
+        slowest = connection.get();
+      }
+    }
+    if (slowest == nullptr) return;
+    cut(*slowest, counters.cut_slow);
+  }
+}
+
+Router::Router() = default;
 Router::~Router() = default;
 
 Result<std::unique_ptr<Router>> Router::listen(EventLoop& loop, const RouterOptions& options,
@@ -86,60 +300,37 @@ Result<std::unique_ptr<Router>> Router::listen(EventLoop& loop, const RouterOpti
                             "': only 127.0.0.1 and ::1 are open until connections are encrypted "
                             "and authenticated (CURVE comes with the security step)");
   }
-  const bool v6 = options.address == "::1";
-  const std::string host = v6 ? "[::1]" : options.address;
-  try {
-    std::unique_ptr<Router> router(new Router());
-    Impl& impl = *router->impl_;
-    zmq::socket_t& socket = impl.socket;
-    socket.set(zmq::sockopt::linger, 0);
-    socket.set(zmq::sockopt::sndhwm, options.send_queue);
-    socket.set(zmq::sockopt::rcvhwm, options.receive_queue);
-    socket.set(zmq::sockopt::sndbuf, kSendBuffer);
-    socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.max_message));
-    socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
-    socket.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
-    socket.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
-    socket.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
-    socket.set(zmq::sockopt::backlog, kBacklog);
-    socket.set(zmq::sockopt::ipv6, v6);
-    // Tells who is gone. No hand-over: a peer that claims another's routing id is turned away.
-    socket.set(zmq::sockopt::router_mandatory, true);
-    socket.bind("tcp://" + host + ":" +
-                (options.port == 0 ? std::string("*") : std::to_string(options.port)));
-    const std::string endpoint = socket.get(zmq::sockopt::last_endpoint);
-    impl.port =
-        static_cast<std::uint16_t>(std::stoul(endpoint.substr(endpoint.find_last_of(':') + 1)));
-    impl.loop = &loop;
-    impl.receive = std::move(receive);
-    impl.watch = loop.when_readable(socket.get(zmq::sockopt::fd), [&impl] { impl.drain(); });
-    impl.sweep = loop.every(kSweep, [&impl] { impl.drain(); });
-    return router;
-  } catch (const zmq::error_t& error) {
-    return unavailable("cannot listen on " + host + ":" + std::to_string(options.port) + ": " +
-                       error.what() + "; is another daemon running?");
-  }
+  std::unique_ptr<Router> router(new Router());
+  router->impl_ = std::make_unique<Impl>(loop, options, std::move(receive));
+  Impl& impl = *router->impl_;
+  const TcpListenerOptions socket{.address = options.address,
+                                  .port = options.port,
+                                  .setting = options.setting,
+                                  .send_bytes = kSendBuffer,
+                                  .receive_bytes = kReceiveBuffer};
+  Result<std::unique_ptr<TcpListener>> listener =
+      TcpListener::listen(loop, socket, [&impl](Descriptor peer) { impl.admit(std::move(peer)); });
+  if (!listener.ok()) return listener.status();
+  impl.listener = *std::move(listener);
+  impl.beating = loop.every(options.beat, [&impl] { impl.beat(); });
+  return router;
 }
 
-std::uint16_t Router::port() const { return impl_->port; }
-std::uint64_t Router::malformed() const { return impl_->malformed; }
+std::uint16_t Router::port() const { return impl_->listener->port(); }
+
+RouterCounters Router::counters() const {
+  RouterCounters counters = impl_->counters;
+  counters.open = impl_->connections.size();
+  counters.unfinished = impl_->unfinished;
+  return counters;
+}
 
 Router::Sent Router::send(const std::string& peer, std::span<const std::byte> message) {
-  Sent sent = Sent::kGone;
-  try {
-    zmq::socket_t& socket = impl_->socket;
-    if (!socket.send(zmq::buffer(peer), zmq::send_flags::sndmore | zmq::send_flags::dontwait)) {
-      sent = Sent::kFull;
-    } else {
-      // The pipe has been chosen: the rest of the message goes the same way.
-      socket.send(zmq::buffer(message.data(), message.size()), zmq::send_flags::dontwait);
-      sent = Sent::kYes;
-    }
-  } catch (const zmq::error_t&) {
-    sent = Sent::kGone;  // EHOSTUNREACH
-  }
-  impl_->again();
-  return sent;
+  const auto found = impl_->connections.find(peer);
+  if (found == impl_->connections.end()) return Sent::kGone;
+  // It may end meanwhile, and with it what the map holds.
+  const Impl::Owned connection = found->second;
+  return connection->send(message);
 }
 
 }  // namespace nudge

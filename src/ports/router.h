@@ -1,5 +1,10 @@
-// A ZeroMQ ROUTER socket on the io thread's loop: small queues, heartbeats, bounded messages,
-// loopback only. What messages mean is its owner's.
+// The daemon's side of a ZeroMQ port, on the io thread's loop: DEALERs connect to it as to a
+// ROUTER, loopback only, and everything that one of them can cost is bounded. What messages mean is
+// its owner's.
+//
+// Not libzmq's ROUTER, which aborts the process when a peer breaks off while its receive queue is
+// full (zeromq/libzmq issue 4364). Here is no receive queue: a message is handed on when it is
+// complete, and the kernel slows down whoever is faster.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +22,35 @@ namespace nudge {
 struct RouterOptions {
   std::string address = "127.0.0.1";  // 127.0.0.1 or ::1
   std::uint16_t port = 0;             // 0: any that is free
-  std::size_t max_message = 0;        // bytes; the peer is cut off by whatever is longer
-  int send_queue = 2;                 // messages per peer; what finds it full is not sent
-  // Messages per peer. More than a peer sends in a second, after which a silent connection is given
-  // up: libzmq 4.3 aborts the process when a connection breaks while its queue is full, and a
-  // heartbeat is due then (zeromq/libzmq issue 4364).
-  int receive_queue = 128;
+  std::string setting{};              // that names the port, for messages: "ports.robot"
+  std::size_t max_message = 0;        // bytes; whoever announces a longer one is cut off
+  // Of one peer, all kinds, heartbeats too, as a bucket of one second; beyond: cut off.
+  double frames_per_second = 5000;
+  std::size_t send_queue = 2;  // messages per peer; what finds it full is not sent
+  // Beyond, a new one takes the place of one that never sent a message, the oldest first, or has
+  // sent none for `spare`; where there is none, the new one is closed.
+  std::size_t max_connections = 128;
+  Duration spare = std::chrono::seconds(2);
+  // Bytes of messages above 64 KiB that have not arrived as a whole, of all peers; beyond, whoever
+  // has taken longest over theirs is cut off. 0: four of the longest, and at least 4 MiB.
+  std::size_t max_unfinished = 0;
+  // A peer is asked for a sign of life at each beat. Cut off is who has not finished its greeting
+  // within eight beats, and then who has said nothing for four. Beats are counted, not time: a
+  // process that was stopped itself does not take its peers for silent.
+  Duration beat = std::chrono::milliseconds(250);
+};
+
+struct RouterCounters {
+  std::uint64_t accepted = 0;    // connections
+  std::uint64_t open = 0;        // now
+  std::uint64_t unfinished = 0;  // bytes now; see RouterOptions::max_unfinished
+  std::uint64_t malformed = 0;   // messages of more than one part, or empty: not ours, dropped
+  std::uint64_t refused = 0;     // no room for them
+  std::uint64_t evicted = 0;     // made room for others
+  std::uint64_t cut_bad = 0;     // broke ZMTP, or a frame was too long
+  std::uint64_t cut_rate = 0;    // more frames than allowed
+  std::uint64_t cut_silent = 0;  // no greeting, or no sign of life
+  std::uint64_t cut_slow = 0;    // held the room for unfinished messages
 };
 
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.
@@ -35,15 +63,15 @@ class Router {
   // kInvalidArgument: not a loopback address; kUnavailable: the port is taken.
   static Result<std::unique_ptr<Router>> listen(EventLoop& loop, const RouterOptions& options,
                                                 Receive receive);
-  ~Router();
+  ~Router();  // closes all connections
 
   std::uint16_t port() const;
 
   enum class Sent { kYes, kFull, kGone };
+  // kYes: the kernel has it, or it waits in the queue.
   Sent send(const std::string& peer, std::span<const std::byte> message);
 
-  // Of more than one part, or empty: not ours, dropped.
-  std::uint64_t malformed() const;
+  RouterCounters counters() const;
 
  private:
   Router();

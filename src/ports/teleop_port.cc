@@ -8,6 +8,7 @@
 
 #include "src/loop/clock.h"
 #include "src/ports/router.h"
+#include "src/ports/token_bucket.h"
 
 namespace nudge {
 namespace {
@@ -17,23 +18,6 @@ constexpr std::size_t kLongestActor = 64;  // as the broker allows
 constexpr std::size_t kRemembered = 64;
 // Strangers are told to say hello at most this often, all together.
 constexpr Duration kBetweenReminders = std::chrono::milliseconds(20);
-
-// As many messages as flow in per second, with a second's worth at once.
-class TokenBucket {
- public:
-  TokenBucket(double per_second, Instant now) : rate_(per_second), level_(per_second), at_(now) {}
-  bool take(Instant now) {
-    level_ = std::min(rate_, level_ + rate_ * seconds(now - at_));
-    at_ = now;
-    if (level_ < 1) return false;
-    level_ -= 1;
-    return true;
-  }
-
- private:
-  double rate_, level_;
-  Instant at_;
-};
 
 // May be the text of a STOP, judged by its bytes: a token costs nothing, and only what passes here
 // is parsed beyond the rate.
@@ -362,8 +346,9 @@ Result<std::unique_ptr<TeleopPort>> TeleopPort::listen(EventLoop& loop,
   Impl& impl = *port->impl_;
   const RouterOptions socket{.address = options.address,
                              .port = options.port,
+                             .setting = "ports.teleop",
                              .max_message = kMaxTeleopMessage,
-                             .receive_queue = 1024};
+                             .frames_per_second = 2 * options.messages_per_second};
   Result<std::unique_ptr<Router>> router = Router::listen(
       loop, socket, [&impl](const std::string& route, std::span<const std::byte> message) {
         impl.receive(route, message);
@@ -382,7 +367,8 @@ std::uint16_t TeleopPort::port() const { return impl_->router->port(); }
 TeleopPortCounters TeleopPort::counters() const {
   TeleopPortCounters counters = impl_->counters;
   counters.peers = impl_->peers.size();
-  counters.bad_messages += impl_->router->malformed();
+  counters.socket = impl_->router->counters();
+  counters.bad_messages += counters.socket.malformed;
   return counters;
 }
 

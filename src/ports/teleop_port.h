@@ -1,6 +1,6 @@
-// Where leader arms, gamepads and programs that drive like people do connect: a ZeroMQ ROUTER,
-// loopback only. docs/reference/teleop-protocol.md specifies what it speaks. What a message may do
-// is the broker's to judge; this port knows tokens, bounds and sessions.
+// Where leader arms, gamepads and programs that drive like people do connect: a ZeroMQ ROUTER to
+// them, loopback only. docs/reference/teleop-protocol.md specifies what it speaks. What a message
+// may do is the broker's to judge; this port knows tokens, bounds and sessions.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "nudge/types.h"
 #include "src/ports/desk.h"
 #include "src/ports/event_loop.h"
+#include "src/ports/router.h"
 #include "src/ports/teleop_wire.h"
 
 namespace nudge {
@@ -22,9 +23,11 @@ struct TeleopPortOptions {
   std::string address = "127.0.0.1";        // only loopback is accepted; 127.0.0.1 or ::1
   std::uint16_t port = kDefaultTeleopPort;  // 0: any that is free
   std::size_t max_peers = 16;
-  double messages_per_second = 500;            // of one peer, as a token bucket of one second
-  double hellos_per_second = 50;               // of all together
-  Duration silence = std::chrono::seconds(2);  // a peer that sends nothing is gone
+  // Of one peer, as a token bucket of one second; beyond, its session ends. Whoever sends frames
+  // twice as fast is cut off, session or not.
+  double messages_per_second = 500;
+  double hellos_per_second = 50;                          // of all together
+  Duration silence = std::chrono::seconds(2);             // a peer that sends nothing is gone
   Duration state_period = std::chrono::milliseconds(20);  // of a peer that asked for no other
   std::size_t max_acks = 256;  // waiting for one peer; more: it does not read
 };
@@ -39,6 +42,7 @@ struct TeleopPortCounters {
   std::uint64_t states = 0;              // sent
   std::uint64_t unsent_states = 0;       // the peer did not read the ones before
   std::uint64_t ended_rate = 0, ended_slow = 0, ended_silent = 0;
+  RouterCounters socket;
 };
 
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.

@@ -33,6 +33,34 @@ class RawTcp {
   void send(const std::string& bytes) {
     [[maybe_unused]] const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
+  // As much as the kernel takes at once.
+  void send_some(const std::string& bytes) {
+    [[maybe_unused]] const auto sent =
+        ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  // Breaks off without a word: what was not read on the other side is lost.
+  void reset() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    ::close(fd_);
+    fd_ = -1;
+  }
+  // What the other side says up to and with `text`; empty: that did not come.
+  std::string receive_until(const std::string& text,
+                            std::chrono::milliseconds patience = std::chrono::seconds(10)) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    std::string heard;
+    while (std::chrono::steady_clock::now() < end) {
+      pollfd item{fd_, POLLIN, 0};
+      if (::poll(&item, 1, 10) <= 0) continue;
+      char bytes[4096];
+      const auto got = ::recv(fd_, bytes, sizeof bytes, 0);
+      if (got <= 0) return "";
+      heard.append(bytes, static_cast<std::size_t>(got));
+      if (heard.find(text) != std::string::npos) return heard;
+    }
+    return "";
+  }
   // Whether the other side closes within `patience`; what it says until then is passed over.
   bool closed_within(std::chrono::milliseconds patience) {
     const auto end = std::chrono::steady_clock::now() + patience;

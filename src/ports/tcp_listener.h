@@ -1,0 +1,47 @@
+// A TCP socket that listens on loopback, on the io thread's loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "nudge/status.h"
+#include "src/ports/descriptor.h"
+#include "src/ports/event_loop.h"
+
+namespace nudge {
+
+struct TcpListenerOptions {
+  std::string address = "127.0.0.1";  // only loopback is accepted: 127.0.0.0/8 or ::1
+  std::uint16_t port = 0;             // 0: any that is free
+  std::string setting{};              // that names the port, for messages: "ports.http"
+  // Of the kernel, for each connection.
+  int send_bytes = 0, receive_bytes = 0;
+};
+
+// Lives on the loop's thread; create and destroy it there, or while the loop does not run.
+class TcpListener {
+ public:
+  // A connection: not blocking, closed in child processes, without Nagle's delay. Must not destroy
+  // the listener.
+  using Accept = std::function<void(Descriptor peer)>;
+
+  // kUnavailable: the port is taken; the message says what to try. kInvalidArgument: not a loopback
+  // address.
+  static Result<std::unique_ptr<TcpListener>> listen(EventLoop& loop,
+                                                     const TcpListenerOptions& options,
+                                                     Accept accept);
+  ~TcpListener();
+
+  std::uint16_t port() const;
+  // Descriptors or memory ran out; tried again in 100 ms.
+  std::uint64_t errors() const;
+
+ private:
+  TcpListener();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nudge
