@@ -231,11 +231,11 @@ struct TeleopPort::Impl {
       }
       if (!in_time && !std::holds_alternative<Stop>(feedback->body)) return;
       ++counters.feedback;
-      desk.submit(*std::move(feedback), reply);
+      desk.submit(std::move(*feedback), reply);
     } else if (auto* act = std::get_if<OperatorMessage>(&*parsed)) {
       if (!in_time) return;
       ++counters.feedback;
-      desk.submit(*std::move(act), peer.actor, reply);
+      desk.submit(std::move(*act), peer.actor, reply);
     } else {
       ++counters.bad_messages;  // of cameras and pings: the supervisor's port has those
     }
