@@ -45,6 +45,7 @@ class RemoteRobotTest : public ::testing::Test {
     control.authority.robot = robot_.spec().id;
     control.authority.control_period = robot_.spec().control_period;
     control.authority.watchdog = seconds(2);  // nor is it a fault of the loop
+    control.authority.fresh = control.authority.lease = milliseconds(500);  // or of the robot
     control.player.policy_period = robot_.spec().policy_period;
     control.player.horizon = 8;
     control.player.action_size = 2;

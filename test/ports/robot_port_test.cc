@@ -269,8 +269,11 @@ TEST_F(RobotPortTest, AnEstopIsHeardWhileTheRobotResets) {
     return 0;
   });
   const auto robot = remote();
-  ASSERT_TRUE(robot->reset(1).ok());
-  ASSERT_TRUE(eventually([&] { return inside.load(); }));
+  // A machine that is too busy for the session loses the reset with it.
+  ASSERT_TRUE(eventually([&] {
+    if (!robot->resetting()) (void)robot->reset(1);
+    return inside.load();
+  }));
   robot->estop();
   EXPECT_TRUE(process.robot.wait([&] { return process.robot.stopped; }));
   // Longer than `silence`, and not given up.
