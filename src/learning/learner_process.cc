@@ -60,6 +60,7 @@ Status LearnerProcess::spawn(Instant now) {
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(kNotStarted);
+    ::setpgid(0, 0);  // a terminal's Ctrl-C is the daemon's to hear, which then ends the learner
     if (::nice(options_.nice) == -1 && errno != 0)
       errno = 0;  // running at normal niceness is no error
     if (!options_.log_file.empty()) {

@@ -27,12 +27,21 @@ class GlContext {
   virtual void release() = 0;
 };
 
+// LibTorch 2.6 of Debian 13 has an LLVM inside and shows some of its symbols to the whole process;
+// Mesa's own LLVM would take them for its own, and crash. So GL libraries look among themselves
+// first. Sanitizers do not allow it.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kOpenLibrary = RTLD_NOW | RTLD_LOCAL;
+#else
+constexpr int kOpenLibrary = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+#endif
+
 class Library {
  public:
   explicit Library(std::initializer_list<const char*> names) {
     for (const char* name : names) {
       name_ = name;
-      if ((handle_ = dlopen(name, RTLD_NOW | RTLD_LOCAL)) != nullptr) break;
+      if ((handle_ = dlopen(name, kOpenLibrary)) != nullptr) break;
     }
     // Never closed: Mesa does not survive it.
   }
@@ -77,7 +86,7 @@ class EglContext final : public GlContext {
   static constexpr unsigned kSurfaceless = 0x31DD;  // EGL_PLATFORM_SURFACELESS_MESA
   static constexpr std::int32_t kNone = 0x3038;
 
-  EglContext() : egl_({"libEGL.so.1", "libEGL.so"}) {}
+  EglContext() : mesa_({"libEGL_mesa.so.0"}), egl_({"libEGL.so.1", "libEGL.so"}) {}
 
   std::string start() {
     if (!egl_) return "no libEGL.so.1";
@@ -113,6 +122,7 @@ class EglContext final : public GlContext {
     return "";
   }
 
+  Library mesa_;  // libEGL would open it by itself, but not so that it looks among its own first
   Library egl_;
   unsigned (*destroy_context_)(Handle, Handle) = nullptr;
   unsigned (*make_current_)(Handle, Handle, Handle, Handle) = nullptr;
