@@ -161,7 +161,8 @@ void StepThread::tick(Instant now, Instant due) {
   if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
   if (!stands(decision.state)) moved_ = now;
   // What was observed before a reset says nothing about the scene after it.
-  if (!report.begun && !reset_pending_) ask_inference(now, outcome);
+  const bool begun = report.begun.has_value();
+  if (!begun && !reset_pending_) ask_inference(now, outcome);
   publish(now, outcome);
 
   const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
@@ -176,6 +177,7 @@ void StepThread::tick(Instant now, Instant due) {
     report.played = outcome.played;
     this->report(std::move(report));
   }
+  if (begun) return;  // nor whether it is over
   if (const std::optional<EpisodeEnd> over = episode_is_over(now, decision)) {
     end_episode(now, *over);
     hold_at_next_tick_ = !options_.continuous;

@@ -126,6 +126,20 @@ TEST_F(StepThreadTest, TheFirstActThatMovesTheRobotBeginsAnEpisode) {
   EXPECT_EQ(snapshot_.episode, 7u);
 }
 
+TEST_F(StepThreadTest, ASuccessEndsTheEpisodeAtOnceAndTheNextOneLastsUntilItsOwn) {
+  start_policy();
+  tick(3);
+  robot_.success = true;
+  tick();
+  ASSERT_EQ(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kTaskDone);
+  // The tick that begins the next episode still sees the block in the air.
+  tick(20);
+  EXPECT_EQ(begun().size(), 2u);
+  EXPECT_EQ(ended().size(), 1u) << "what was seen before the reset has ended the next episode";
+  EXPECT_GT(snapshot_.policy_step, 0u);
+}
+
 TEST_F(StepThreadTest, NobodyResetsARobotThatIsStopped) {
   ++links_->stop_presses;
   tick();

@@ -22,6 +22,7 @@ class FakeRobot : public Robot {
   const RobotSpec& spec() const override { return spec_; }
   Status reset(std::uint64_t) override {
     ++resets;
+    success = false;
     busy = slow_reset;
     return reset_answer;
   }
@@ -36,6 +37,7 @@ class FakeRobot : public Robot {
     observation.proprioception = {position};
     observation.object_state = {0.5f};
     observation.images = images;
+    observation.success = success;
     return observation;
   }
   Status apply(const Action& action, Instant) override {
@@ -51,7 +53,8 @@ class FakeRobot : public Robot {
 
   Instant now{std::chrono::seconds(1)};  // the time its state is read at
   float position = 0;
-  bool silent = false;  // stops answering
+  bool silent = false;   // stops answering
+  bool success = false;  // until the next reset
   std::vector<Image> images;
   bool slow_reset = false;  // a reset lasts until the test clears `busy`
   bool busy = false;
