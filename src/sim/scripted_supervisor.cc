@@ -49,6 +49,8 @@ Supervision ScriptedSupervisor::step(const Observation& observation, bool human_
   if (!started_) {
     started_ = true;
     first_ = last_ = now;
+    // Control that comes along from the episode before is the policy's again: it has had no chance.
+    returning_ = human_is_driving;
     watch_from(now, value);
   }
   if (human_is_driving) driven_ += now - last_;

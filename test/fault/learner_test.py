@@ -62,7 +62,7 @@ class Learner(Case):
 
     def test_killed_again_and_again_it_is_started_again_and_the_demo_ends_well(self):
         moments = random.Random(SEED)
-        episodes = KILLS + 6
+        episodes = 3 * KILLS + 6
         demo = self.demo(episodes, "--set", "learner.restart_max_s=0.2")
         killed = []
         while len(killed) < KILLS and demo.poll() is None:

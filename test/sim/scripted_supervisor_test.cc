@@ -113,6 +113,13 @@ TEST(ScriptedSupervisor, HandsBackOnceThereIsProgressUntilThePolicyDrives) {
   EXPECT_EQ(supervisor.driven(), milliseconds(1400));
 }
 
+TEST(ScriptedSupervisor, HandsBackTheControlThatANewEpisodeBeginsWith) {
+  ScriptedSupervisor supervisor;
+  supervisor.begin(2);
+  EXPECT_EQ(supervisor.step(above({}, 0.2), true).act, SupervisorAct::kHandBack);
+  EXPECT_EQ(supervisor.step(above(milliseconds(100), 0.2), false).act, SupervisorAct::kNothing);
+}
+
 TEST(ScriptedSupervisor, WatchesAfreshAfterHandingBack) {
   ScriptedSupervisor supervisor;
   Duration t = until_takeover(supervisor, {}, 0.2) + milliseconds(100);
@@ -128,6 +135,7 @@ TEST(ScriptedSupervisor, ChangesItsJogOnlyOncePerPolicyStep) {
   ScriptedSupervisor supervisor(options);
   Observation o = above({}, 0.2);
   o.object_state[kBlockX] += 0.15f;
+  (void)supervisor.step(o, false);
   const Action first = supervisor.step(o, true).jog;
   for (int tick = 1; tick < 5; ++tick) {
     o.time += milliseconds(20);
@@ -150,7 +158,8 @@ TEST(ScriptedSupervisor, LabelsSuccessOnceWhenTheTaskIsDone) {
 
 TEST(ScriptedSupervisor, LabelsFailureAtTheLimitOfTimeAlsoWhileItDrives) {
   ScriptedSupervisor supervisor;
-  (void)supervisor.step(above({}, 0.2), true);
+  (void)supervisor.step(above({}, 0.2), false);
+  (void)supervisor.step(above(milliseconds(100), 0.2), true);
   EXPECT_EQ(supervisor.step(above(milliseconds(9900), 0.2), true).act, SupervisorAct::kJog);
   const Supervision says = supervisor.step(above(milliseconds(10000), 0.2), true);
   EXPECT_EQ(says.act, SupervisorAct::kLabel);
