@@ -33,13 +33,14 @@ class HangingRobot final : public FakeRobot {
     return FakeRobot::observe();
   }
   void hold() override {
-    if (hanging && held_at == Instant{}) held_at = steady_now();
+    std::int64_t nobody = 0;
+    if (hanging) held_at.compare_exchange_strong(nobody, steady_now().time_since_epoch().count());
     FakeRobot::hold();
   }
 
   std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
-  Instant held_at{};  // by the watchdog, during the newest stall; read when `hanging` is over
+  std::atomic<std::int64_t> held_at{0};  // when, during the newest stall, ns; 0: nobody has
 };
 
 class StalledStepTest : public ::testing::Test {
@@ -122,14 +123,15 @@ TEST_F(StalledStepTest, TheRobotHoldsWhileItLastsAndNothingGoesOnByItselfAfterwa
     serve_until([&] { return snapshot_.state == AuthorityState::kAuto; });
     const Instant phase = steady_now() + from_seconds(random.uniform() * 0.2);
     serve_until([&] { return steady_now() >= phase; });
-    robot_.held_at = {};
+    robot_.held_at = 0;
     robot_.hang = true;
     serve_until([&] { return robot_.hanging.load(); });
     const Instant newest{Duration(links_.heartbeat.load())};
     serve_until([&] { return !robot_.hanging; });
-    ASSERT_NE(robot_.held_at, Instant{}) << "nobody held the robot";
-    EXPECT_GE(robot_.held_at - newest, kLimit);
-    until_hold.add(robot_.held_at - newest);
+    ASSERT_NE(robot_.held_at, 0) << "nobody held the robot";
+    const Duration until = Duration(robot_.held_at.load()) - newest.time_since_epoch();
+    EXPECT_GE(until, kLimit);
+    until_hold.add(until);
 
     serve_until([&] { return snapshot_.state == AuthorityState::kFaultHold; });
     EXPECT_EQ(snapshot_.cause, "loop_gap");
