@@ -9,6 +9,7 @@
 #include "src/ports/robot_port.h"
 #include "test/support/loop_thread.h"
 #include "test/support/recording_robot.h"
+#include "test/support/small_policy.h"
 
 namespace nudge {
 namespace {
@@ -41,14 +42,9 @@ class RemoteRobotTest : public ::testing::Test {
     remote_ = *remote;
     ASSERT_TRUE(eventually([&] { return remote_->observe().ok(); }));
 
-    ControllerOptions control;
-    control.authority.robot = robot_.spec().id;
-    control.authority.control_period = robot_.spec().control_period;
+    ControllerOptions control = test::small_controller(robot_.spec());
     control.authority.watchdog = seconds(2);  // nor is it a fault of the loop
     control.authority.fresh = control.authority.lease = milliseconds(500);  // or of the robot
-    control.player.policy_period = robot_.spec().policy_period;
-    control.player.horizon = 8;
-    control.player.action_size = 2;
     auto controller = Controller::make(*remote_, control);
     ASSERT_TRUE(controller.ok()) << controller.status().message();
     StepThreadOptions step;
@@ -75,13 +71,7 @@ class RemoteRobotTest : public ::testing::Test {
       links_.requests.try_take_all(requests);
       for (const InferenceRequest& request : requests) {
         if (!request.chunk) continue;
-        ActionChunk chunk;
-        chunk.horizon = 8;
-        chunk.action_size = 2;
-        chunk.version = 3;
-        chunk.observed = request.observation.time;
-        chunk.actions.assign(16, 0.5f);
-        links_.chunks.put({.chunk = std::move(chunk)});
+        links_.chunks.put({.chunk = test::steady_chunk(request.observation.time, 3, 0.5f)});
       }
       std::vector<WriterItem> items;
       links_.writer.try_take_all(items);

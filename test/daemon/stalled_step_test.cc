@@ -12,6 +12,7 @@
 #include "src/daemon/watchdog.h"
 #include "src/loop/clock.h"
 #include "test/support/fake_robot.h"
+#include "test/support/small_policy.h"
 
 namespace nudge {
 namespace {
@@ -48,13 +49,8 @@ class StalledStepTest : public ::testing::Test {
   StalledStepTest() : watchdog_(robot_, links_.heartbeat, steady_now, kLimit, [](Duration) {}) {}
 
   void SetUp() override {
-    ControllerOptions controller;
-    controller.authority.robot = robot_.spec().id;
-    controller.authority.control_period = robot_.spec().control_period;
+    ControllerOptions controller = test::small_controller(robot_.spec());
     controller.authority.watchdog = kLimit;
-    controller.player.policy_period = robot_.spec().policy_period;
-    controller.player.horizon = 8;
-    controller.player.action_size = 2;
     auto made = Controller::make(robot_, controller);
     ASSERT_TRUE(made.ok()) << made.status().message();
     StepThreadOptions options;
@@ -88,13 +84,7 @@ class StalledStepTest : public ::testing::Test {
     links_.requests.try_take_all(requests);
     for (const InferenceRequest& request : requests) {
       if (!request.chunk) continue;
-      ActionChunk chunk;
-      chunk.horizon = 8;
-      chunk.action_size = 2;
-      chunk.version = 1;
-      chunk.observed = request.observation.time;
-      chunk.actions.assign(16, 0.1f);
-      links_.chunks.put({.chunk = std::move(chunk)});
+      links_.chunks.put({.chunk = test::steady_chunk(request.observation.time, 1, 0.1f)});
     }
     std::vector<WriterItem> items;
     links_.writer.try_take_all(items);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "test/support/fake_robot.h"
+#include "test/support/small_policy.h"
 
 namespace nudge {
 namespace {
@@ -19,15 +20,10 @@ class StepThreadTest : public ::testing::Test {
   void SetUp() override { make({}); }
 
   void make(StepThreadOptions options, std::vector<std::string> cameras = {}) {
-    ControllerOptions controller;
+    ControllerOptions controller = test::small_controller(robot_.spec());
     controller.cameras = std::move(cameras);
-    controller.authority.robot = robot_.spec().id;
-    controller.authority.control_period = kTick;
     controller.authority.joints = {0};
     controller.limits.max_step = {2.0, 2.0};
-    controller.player.policy_period = robot_.spec().policy_period;
-    controller.player.horizon = 8;
-    controller.player.action_size = 2;
     auto made = Controller::make(robot_, controller);
     ASSERT_TRUE(made.ok()) << made.status().message();
     options.clock = no_clock;
@@ -62,13 +58,8 @@ class StepThreadTest : public ::testing::Test {
     for (InferenceRequest& request : requests) {
       if (request.step) begun_.push_back(*request.step);
       if (!request.chunk) continue;
-      ActionChunk chunk;
-      chunk.horizon = 8;
-      chunk.action_size = 2;
-      chunk.version = links_->loaded;
-      chunk.observed = request.observation.time;
-      chunk.actions.assign(16, 0.5f);
-      links_->chunks.put({.chunk = std::move(chunk)});
+      links_->chunks.put(
+          {.chunk = test::steady_chunk(request.observation.time, links_->loaded, 0.5f)});
     }
   }
 

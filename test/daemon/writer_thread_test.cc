@@ -9,6 +9,7 @@
 #include "src/daemon/step_thread.h"
 #include "test/support/fake_robot.h"
 #include "test/support/faulty_files.h"
+#include "test/support/small_policy.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
@@ -38,13 +39,8 @@ class WriterThreadTest : public ::testing::Test {
     ASSERT_TRUE(log.ok()) << log.status().message();
     log_ = *std::move(log);
 
-    ControllerOptions control;
-    control.authority.robot = robot_.spec().id;
-    control.authority.control_period = kTick;
+    ControllerOptions control = test::small_controller(robot_.spec());
     control.limits.max_step = {2.0, 2.0};
-    control.player.policy_period = robot_.spec().policy_period;
-    control.player.horizon = 8;
-    control.player.action_size = 2;
     auto controller = Controller::make(robot_, control);
     ASSERT_TRUE(controller.ok()) << controller.status().message();
     StepThreadOptions step;
@@ -96,13 +92,7 @@ class WriterThreadTest : public ::testing::Test {
         (void)links_.writer.push_reserved(WriterItem(std::move(features)));
       }
       if (!request.chunk) continue;
-      ActionChunk chunk;
-      chunk.horizon = 8;
-      chunk.action_size = 2;
-      chunk.version = 3;
-      chunk.observed = request.observation.time;
-      chunk.actions.assign(16, 0.5f);
-      links_.chunks.put({.chunk = std::move(chunk)});
+      links_.chunks.put({.chunk = test::steady_chunk(request.observation.time, 3, 0.5f)});
     }
   }
   void turn() {

@@ -7,6 +7,7 @@
 #include "src/loop/controller.h"
 #include "test/support/fake_robot.h"
 #include "test/support/faulty_files.h"
+#include "test/support/small_policy.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
@@ -24,13 +25,8 @@ class RecorderTest : public ::testing::Test {
 
   void SetUp() override {
     open_log(/*max_pending_step_bytes=*/64u << 20);
-    ControllerOptions options;
-    options.authority.robot = robot_.spec().id;
-    options.authority.control_period = kTick;
+    ControllerOptions options = test::small_controller(robot_.spec());
     options.limits.max_step = {2.0, 2.0};
-    options.player.policy_period = robot_.spec().policy_period;
-    options.player.horizon = 8;
-    options.player.action_size = 2;
     auto controller = Controller::make(robot_, options);
     ASSERT_TRUE(controller.ok()) << controller.status().message();
     controller_ = *std::move(controller);
