@@ -18,7 +18,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import abuse  # noqa: E402
+from program import free_port  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAUSE = 0.5  # s between messages
@@ -47,12 +47,6 @@ def cpu_by_thread(pid):
             continue  # it ended while we looked
         spent[name] = spent.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / TICK
     return spent
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def memory_mib(pid):

@@ -1,6 +1,5 @@
 """What careless and hostile clients do to the supervisor's port, all at once, until told to stop."""
 
-import base64
 import http.client
 import os
 import resource
@@ -9,33 +8,21 @@ import struct
 import threading
 import time
 
+import websocket
+
 HALF_OPEN = 1000
 SILENT_VIEWERS = 8
 PAUSE = 0.05  # s between two rounds
 
 
-def websocket(port, token, timeout=30):
-    """A socket whose handshake as a live connection is done."""
-    peer = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-    key = base64.b64encode(os.urandom(16)).decode()
-    peer.sendall((f"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-                  f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                  f"Sec-WebSocket-Protocol: nudge.v1, nudge.token.{token}\r\n\r\n").encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        more = peer.recv(1)
-        if not more:
-            raise ConnectionError(f"no handshake: {answer[:200]}")
-        answer += more
-    if b" 101 " not in answer.split(b"\r\n", 1)[0]:
-        peer.close()
-        raise ConnectionError(f"no handshake: {answer[:200]}")
-    return peer
+def live_connection(port, token):
+    """A live connection whose handshake is done."""
+    return websocket.WebSocket(port, "/api/v1/live", ["nudge.v1", f"nudge.token.{token}"])
 
 
-def frame(length, opcode=1):
-    """The header of a client's frame that promises `length` bytes."""
-    return struct.pack(">BBQ", 0x80 | opcode, 0x80 | 127, length) + b"\0\0\0\0"
+def promise_of(length):
+    """The header of a client's frame with so many bytes, without any of them."""
+    return struct.pack(">BBQ", 0x80 | websocket.TEXT, 0x80 | 127, length) + b"\0\0\0\0"
 
 
 class Abuse:
@@ -72,7 +59,7 @@ class Abuse:
                     break
             try:
                 if len(viewers) < SILENT_VIEWERS:
-                    viewers.append(websocket(self.port, self.token))
+                    viewers.append(live_connection(self.port, self.token).socket)
                 deeds[self.rounds % len(deeds)]()
             except OSError:  # cut off, as it should be
                 self.refused += 1
@@ -104,13 +91,16 @@ class Abuse:
         connection.close()
 
     def huge_frame(self):
-        with websocket(self.port, self.token, timeout=5) as peer:
-            peer.sendall(frame(1 << 30))
+        with live_connection(self.port, self.token).socket as peer:
+            peer.settimeout(5)
+            peer.sendall(promise_of(1 << 30))
             for _ in range(20):
                 peer.sendall(b"x" * 60_000)
 
     def deep_message(self):
-        with websocket(self.port, self.token, timeout=5) as peer:
-            peer.sendall(frame(60_000) + b"[" * 60_000)
-            while peer.recv(65536):
-                pass
+        peer = live_connection(self.port, self.token)
+        with peer.socket:
+            peer.send("[" * 60_000)
+            for _ in range(500):
+                peer.receive()  # until the daemon closes
+                time.sleep(0.01)

@@ -14,7 +14,7 @@ import unittest
 
 import abuse
 import program
-from program import Case, end, environment, events, nudge, wait_until
+from program import Case, end, environment, events, free_port, nudge, wait_until
 
 prepared = program.Prepared()
 # A busy machine stalls threads for longer than a robot may be left alone; what is tested here is not
@@ -245,12 +245,6 @@ class Restarts(LiveCase):
         self.check_whole(daemon.state)
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 class RemoteRobot(LiveCase):
     """The kitchen in a process of its own, on the other side of the robot port."""
 
@@ -356,7 +350,7 @@ class BadInput(LiveCase):
 
 
     def test_abuse_takes_no_memory_and_the_supervisor_is_still_served(self):
-        daemon = self.daemon(None, "--set", "sim.cameras=true")
+        daemon = self.daemon(None, "--set", "sim.cameras=true", *UNLIMITED)
         daemon.send("hand_back")
         daemon.wait_for("AUTO")
         before = memory_mib(daemon.process.pid)
@@ -369,7 +363,8 @@ class BadInput(LiveCase):
         self.assertGreater(abused.refused, 0)
         grown = 512 if os.environ.get("NUDGE_SANITIZE") else 64
         self.assertLess(memory_mib(daemon.process.pid) - before, grown)
-        self.assertIn(daemon.status()["state"], ("AUTO", "HANDBACK"))
+        status = daemon.status()
+        self.assertIn(status["state"], ("AUTO", "HANDBACK"), status["why"])
         self.assertEqual(daemon.stop(), 0)
 
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,12 @@ def wait_until(condition, what, patience=60):
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience} s in vain for: {what}")
         time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def end(process):

@@ -15,7 +15,8 @@ import time
 import chaos
 import live_test
 import program
-from live_test import LiveCase, free_port
+from live_test import LiveCase
+from program import free_port
 from people import steady_ns
 from program import end, wait_until
 from watch import FRESH, LATEST_TICK, TICK, TIMES, Place, distribution, say, stop_process

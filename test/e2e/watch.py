@@ -10,7 +10,7 @@ import sys
 import threading
 
 import live_test
-from live_test import free_port
+from program import free_port
 from people import Person, steady_ns
 from program import LONG, events, wait_until
 
