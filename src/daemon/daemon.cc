@@ -117,7 +117,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   if (!access.ok()) return access.status();
   p.access.emplace(*std::move(access));
 
-  Result<StopLatch> latch = StopLatch::open(run_folder + "/stop.latch");
+  Result<StopLatch> latch = StopLatch::open(posix_files(), run_folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
   const Result<bool> stopped = stop_is_latched(*p.log);
   if (!stopped.ok()) return stopped.status();
