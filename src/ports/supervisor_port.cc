@@ -226,6 +226,7 @@ HttpResponse SupervisorPort::metrics() const {
       .snapshot_age = time - now.now,
       .wrong_jogs = wrong_jogs_,
       .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
+      .ports = options_.port_metrics ? options_.port_metrics() : PortMetrics{},
       .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
   };
   HttpResponse response = plain(encode_metrics(view));

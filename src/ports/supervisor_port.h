@@ -35,7 +35,8 @@ class LiveSink {
 struct SupervisorPortOptions {
   std::span<const WebFile> page;  // "index.html" is also had as "/"; must outlive the port
   std::function<Instant()> now;   // robot's steady clock; needed
-  std::function<LogMetrics()> log_metrics;  // for /metrics; none: zeros
+  std::function<LogMetrics()> log_metrics;    // for /metrics; none: zeros
+  std::function<PortMetrics()> port_metrics;  // likewise; none: no such ports
 
   // Beyond this age of the newest snapshot the step loop has stalled, and the daemon is not ready.
   Duration stalled = std::chrono::seconds(1);

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "src/ports/openapi.h"
 #include "test/support/fake_desk.h"
@@ -62,6 +63,7 @@ class SupervisorPortTest : public testing::Test {
     options.page = kFiles;
     options.now = [this] { return now_; };
     options.log_metrics = [] { return LogMetrics{.durable = 812, .commits = 90}; };
+    options.port_metrics = [this] { return port_metrics_; };
     return options;
   }
 
@@ -106,6 +108,7 @@ class SupervisorPortTest : public testing::Test {
 
   test::FakeDesk desk_;
   Instant now_;
+  PortMetrics port_metrics_;
   Sent sent_;
   SupervisorPort port_;
   std::shared_ptr<HttpResponse> answer_;  // of the newest request
@@ -660,10 +663,82 @@ TEST_F(SupervisorPortTest, NamesACameraThatDoesNotExist) {
 
 // ---- metrics ------------------------------------------------------------------------------------
 
+// Every counter has a value of its own, so that none can be shown in the place of another.
+RouterCounters sample_socket(std::uint64_t first) {
+  return {.accepted = first,
+          .open = first + 1,
+          .unfinished = first + 2,
+          .malformed = first + 3,
+          .refused = first + 4,
+          .evicted = first + 5,
+          .cut_bad = first + 6,
+          .cut_rate = first + 7,
+          .cut_silent = first + 8,
+          .cut_slow = first + 9};
+}
+
+PortMetrics sample_port_metrics() {
+  return {.robot = RobotPortCounters{.sessions = 101,
+                                     .refused_hellos = 102,
+                                     .bad_messages = 103 + 123,  // with those of its socket
+                                     .wrong_sizes = 104,
+                                     .foreign = 105,
+                                     .observations = 106,
+                                     .actions = 107,
+                                     .late_actions = 108,
+                                     .unsent = 109,
+                                     .clock_jumps = 110,
+                                     .lost = 111,
+                                     .socket = sample_socket(120)},
+          .teleop = TeleopPortCounters{.sessions = 201,
+                                       .peers = 202,
+                                       .refused_hellos = 203,
+                                       .bad_messages = 204 + 223,
+                                       .foreign = 205,
+                                       .jogs = 206,
+                                       .feedback = 207,
+                                       .states = 208,
+                                       .unsent_states = 209,
+                                       .ended_rate = 210,
+                                       .ended_slow = 211,
+                                       .ended_silent = 212,
+                                       .socket = sample_socket(220)}};
+}
+
 TEST_F(SupervisorPortTest, ShowsMetricsInThePrometheusFormat) {
+  port_metrics_ = sample_port_metrics();
   const HttpResponse metrics = get("/metrics");
   EXPECT_EQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_EQ(metrics.body, test::golden("ports/metrics.txt", metrics.body));
+}
+
+TEST_F(SupervisorPortTest, ShowsEachCounterOfTheOtherPortsOnce) {
+  port_metrics_ = sample_port_metrics();
+  const std::string body = get("/metrics").body;
+  std::map<std::string, int> seen;
+  std::istringstream lines(body);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("nudge_port_")) ++seen[line.substr(line.rfind(' ') + 1)];
+  }
+  const auto check = [&](int first, int last) {
+    for (int count = first; count <= last; ++count) {
+      EXPECT_EQ(seen[std::to_string(count)], 1) << count;
+      seen.erase(std::to_string(count));
+    }
+  };
+  check(101, 111);
+  check(120, 129);
+  check(201, 212);
+  check(220, 229);
+  EXPECT_TRUE(seen.empty()) << seen.begin()->first;
+}
+
+TEST_F(SupervisorPortTest, APortThatIsNotThereHasNoValues) {
+  EXPECT_EQ(get("/metrics").body.find("nudge_port_"), std::string::npos);
+  port_metrics_.teleop.emplace().sessions = 3;
+  const std::string body = get("/metrics").body;
+  EXPECT_NE(body.find("nudge_port_sessions_total{port=\"teleop\"} 3"), std::string::npos);
+  EXPECT_EQ(body.find("port=\"robot\""), std::string::npos);
 }
 
 }  // namespace
