@@ -509,6 +509,93 @@ TEST_F(SupervisorPortTest, LetsEachRoleDoWhatTheDocumentSays) {
   }
 }
 
+TEST_F(SupervisorPortTest, AsksTheHolderToPassTheLeaseOn) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kEngineer};
+  open(1, Role::kEngineer);
+  open(2);
+  open(3);
+  for (const ConnectionId connection : {1, 2, 3}) news(connection);
+  port_.on_text(2, R"({"type":"ask_to_drive","id":"a-1"})");
+  const auto answer = news(2);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0]["type"], "ack");
+  EXPECT_EQ(answer[0]["id"], "a-1");
+  EXPECT_EQ(answer[0]["ok"], true);
+  EXPECT_EQ(answer[0]["holder"], "anna#1");
+  const auto told = news(1);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], json({{"type", "asked_to_drive"},
+                           {"by", {{"name", "anna#2"}, {"role", "supervisor"}}}}));
+  EXPECT_TRUE(news(3).empty());  // nobody else's business
+  EXPECT_TRUE(desk_.replies.empty()) << "nothing else changes";
+}
+
+TEST_F(SupervisorPortTest, RefusesToAskWhereNobodyCanPassTheLeaseOn) {
+  open(1);
+  open(2);
+  news(1);
+  news(2);
+  const auto ask = [&] {
+    port_.on_text(2, R"({"type":"ask_to_drive","id":"a-1"})");
+    const auto answer = news(2);
+    return answer.size() == 1 ? answer[0] : json();
+  };
+  auto& holder = desk_.snapshot_now.lease.holder;
+  holder.reset();
+  EXPECT_EQ(ask()["code"], "failed_precondition");
+  holder = Actor{"anna#2", Role::kSupervisor};
+  EXPECT_EQ(ask()["message"], "you have the lease");
+  holder = Actor{"leader#t4", Role::kSupervisor};
+  const json device = ask();
+  EXPECT_EQ(device["code"], "failed_precondition");
+  EXPECT_EQ(device["message"].get<std::string>().find("a device cannot be asked"), 0u);
+  EXPECT_EQ(device["holder"], "leader#t4");
+  holder = Actor{"anna#9", Role::kSupervisor};
+  EXPECT_EQ(ask()["code"], "unavailable");
+  // None of these counts as having asked; a name that only looks like a device's is asked.
+  port_.on_open(7, {"x#t4#7", Role::kSupervisor});
+  news(7);
+  holder = Actor{"x#t4#7", Role::kSupervisor};
+  EXPECT_EQ(ask()["ok"], true);
+  EXPECT_EQ(news(7).size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, AsksAtMostOnceASecondOfEachWhoAsks) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kSupervisor};
+  for (const ConnectionId connection : {1, 2, 3}) open(connection);
+  for (const ConnectionId connection : {1, 2, 3}) news(connection);
+  const auto ask = [&](ConnectionId connection) {
+    port_.on_text(connection, R"({"type":"ask_to_drive","id":"a-1"})");
+    return news(connection).at(0)["code"].get<std::string>();
+  };
+  EXPECT_EQ(ask(2), "ok");
+  now_ += milliseconds(999);
+  EXPECT_EQ(ask(2), "resource_exhausted");
+  EXPECT_EQ(ask(3), "ok");
+  now_ += milliseconds(1);
+  EXPECT_EQ(ask(2), "ok");
+  EXPECT_EQ(news(1).size(), 3u);
+}
+
+TEST_F(SupervisorPortTest, OnlySupervisorsAndEngineersAskToDriveAndOnlyLive) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kSupervisor};
+  open(1);
+  news(1);
+  const std::string ask = R"({"type":"ask_to_drive","id":"a-1"})";
+  const Role roles[] = {Role::kScript, Role::kViewer, Role::kSupervisor, Role::kEngineer};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const ConnectionId connection = 2 + i;
+    open(connection, roles[i]);
+    news(connection);
+    port_.on_text(connection, ask);
+    const auto answer = news(connection);
+    ASSERT_EQ(answer.size(), 1u);
+    EXPECT_EQ(answer[0]["code"], i < 2 ? "permission_denied" : "ok") << "role " << i;
+    EXPECT_EQ(news(1).size(), i < 2 ? 0u : 1u);
+    EXPECT_EQ(request("POST", "/api/v1/feedback", roles[i], ask).status, 400);
+  }
+}
+
 TEST_F(SupervisorPortTest, SaysWhoActedOnWeights) {
   open(1, Role::kEngineer);
   port_.on_text(1, R"({"type":"promote","id":"p-1","version":4})");
