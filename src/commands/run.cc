@@ -98,6 +98,7 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
   options.state_folder = *state;
   options.instruction = remote ? "" : kKitchenInstruction;
   options.continuous = !remote;
+  options.robot_port = driven->port.get();
   if (learn) options.program = program.self_path;
   options.notice = [&](LogLevel level, std::string_view component, const std::string& message) {
     (*logger)->log(level, component, message);

@@ -524,6 +524,11 @@ void check_rules(const Config& c, Report&& report) {
            "reacquire_s = " + number_text(c.authority.reacquire_s) +
                " s is less than authority.lease_ms = " + text(c.authority.lease_ms));
   }
+  if (c.authority.camera_same_ms != 0 && c.authority.camera_same_ms < c.authority.camera_fresh_ms) {
+    report("authority.camera_same_ms", "camera_same_ms = " + text(c.authority.camera_same_ms) +
+                                           " must be 0, or at least authority.camera_fresh_ms = " +
+                                           text(c.authority.camera_fresh_ms));
+  }
   if (c.limits.workspace_lower.size() != c.limits.workspace_upper.size() ||
       (!c.limits.workspace_lower.empty() && c.limits.workspace_lower.size() != 3)) {
     report("limits.workspace_lower",

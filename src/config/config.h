@@ -55,6 +55,7 @@ struct Config {
     double handback_s = 2.0;             // HANDBACK not completed by then: HOLD
     double align = 0.1;                  // rad (m), a leader arm begins to drive within
     std::int64_t camera_fresh_ms = 500;  // age at which a camera that matters is frozen
+    std::int64_t camera_same_ms = 0;     // time in which its picture must change; 0: not compared
     double reset_s = 30.0;               // a robot's reset not completed by then: HOLD
     std::int64_t watchdog_ms = 200;      // gap of the control loop that means FAULT_HOLD
   } authority;

@@ -128,6 +128,14 @@ std::vector<Key> make_keys() {
        "A camera that matters and has shown nothing new for longer is frozen: the policy is not "
        "handed the robot, and holds if it drives.",
        "five frames of a camera at 10 Hz"},
+      {KEY(authority, camera_same_ms),
+       "ms",
+       {0, 60'000},
+       "A camera that matters and has shown the same picture, byte for byte, for longer is frozen "
+       "as well, however new its frames say they are; at least camera_fresh_ms. 0: pictures are "
+       "not compared. Set it, say to 1000, for real cameras, whose pictures are never without "
+       "noise.",
+       "simulated cameras show a scene at rest without noise"},
       {KEY(authority, reset_s),
        "s",
        {0.1, 60},

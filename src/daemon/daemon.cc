@@ -14,6 +14,7 @@
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
+#include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
 #include "src/ports/teleop_port.h"
 
@@ -216,6 +217,12 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   supervisors.page = web_files();
   supervisors.now = steady_now;
   supervisors.log_metrics = [desk = p.desk.get()] { return log_metrics(desk->writer()); };
+  supervisors.port_metrics = [parts = &p] {
+    PortMetrics metrics;
+    if (parts->options.robot_port) metrics.robot = parts->options.robot_port->counters();
+    if (parts->teleop) metrics.teleop = parts->teleop->counters();
+    return metrics;
+  };
   HttpServerOptions http;
   http.port = static_cast<std::uint16_t>(config.ports.http);
   Result<std::unique_ptr<SupervisorServer>> server =

@@ -15,6 +15,8 @@
 
 namespace nudge {
 
+class RobotPort;
+
 struct DaemonOptions {
   Config config;
   std::string state_folder;  // made when missing
@@ -25,6 +27,8 @@ struct DaemonOptions {
   std::function<void(LogLevel level, std::string_view component, const std::string& message)>
       notice;
   DeskListener* listener = nullptr;  // told on the io thread, beside the ports; outlives the daemon
+  // Where the robot is connected, for /metrics; outlives the daemon. Null: it is in this process.
+  const RobotPort* robot_port = nullptr;
 };
 
 // start() and stop() belong to one thread.

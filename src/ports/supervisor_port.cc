@@ -56,7 +56,14 @@ bool is_jog(const ClientMessage& message) { return is<JogCommand>(message); }
 std::string id_of(const ClientMessage& message) {
   if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) return feedback->id;
   if (const auto* act = std::get_if<OperatorMessage>(&message)) return act->id;
+  if (const auto* ask = std::get_if<AskToDrive>(&message)) return ask->id;
   return {};
+}
+
+// The teleop port numbers its peers "#t2", this one its connections "#2"; the number comes last.
+bool is_device(std::string_view name) {
+  const std::size_t number = name.rfind('#');
+  return number != std::string_view::npos && name.substr(number + 1).starts_with('t');
 }
 
 void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
@@ -226,6 +233,7 @@ HttpResponse SupervisorPort::metrics() const {
       .snapshot_age = time - now.now,
       .wrong_jogs = wrong_jogs_,
       .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
+      .ports = options_.port_metrics ? options_.port_metrics() : PortMetrics{},
       .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
   };
   HttpResponse response = plain(encode_metrics(view));
@@ -285,8 +293,9 @@ std::string SupervisorPort::status(bool mine) const {
 Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
   // Whoever sees danger may stop the robot.
   if (is<Stop>(message) || is<Hold>(message)) return {};
-  const bool looks = !std::holds_alternative<FeedbackMessage>(message) &&
-                     !std::holds_alternative<OperatorMessage>(message);
+  const bool looks = std::holds_alternative<FramesWanted>(message) ||
+                     std::holds_alternative<FrameSeen>(message) ||
+                     std::holds_alternative<Ping>(message);
   if (looks) return {};
   if (role == Role::kScript) {
     return permission_denied("a program may only look here; it drives through the teleop port");
@@ -383,7 +392,44 @@ void SupervisorPort::take(ConnectionId connection, Viewer& viewer, ClientMessage
     offer(connection, viewer, seen->camera);
   } else if (const auto* ping = std::get_if<Ping>(&message)) {
     sink_->send(connection, encode_pong(*ping, options_.now()));
+  } else if (const auto* ask = std::get_if<AskToDrive>(&message)) {
+    sink_->send(connection, encode_ack(ask_to_drive(viewer, *ask)));
   }
+}
+
+// Only tells the holder: what passes the lease on is their release, and the asker's takeover then.
+Ack SupervisorPort::ask_to_drive(Viewer& viewer, const AskToDrive& ask) {
+  const auto& holder = desk_.snapshot().lease.holder;
+  if (!holder) {
+    return ack_of(ask.id, failed_precondition("nobody has the lease: take over"));
+  }
+  Ack ack = ack_of(ask.id, {});
+  ack.holder = holder->name;
+  if (holder->name == viewer.actor.name) {
+    ack.status = failed_precondition("you have the lease");
+    return ack;
+  }
+  if (is_device(holder->name)) {
+    ack.status = failed_precondition("a device cannot be asked: '" + holder->name +
+                                     "' has the lease; speak to whoever drives it");
+    return ack;
+  }
+  const Instant now = options_.now();
+  if (viewer.asked && now - *viewer.asked < options_.between_asks) {
+    ack.status = resource_exhausted("'" + holder->name + "' has just been asked; wait a moment");
+    return ack;
+  }
+  bool told = false;
+  for (const auto& [connection, other] : viewers_) {
+    if (other.actor.name != holder->name) continue;
+    told = sink_->send(connection, encode_asked_to_drive(viewer.actor)) || told;
+  }
+  if (!told) {
+    ack.status = unavailable("'" + holder->name + "' has no live connection now, and is not told");
+    return ack;
+  }
+  viewer.asked = now;
+  return ack;
 }
 
 void SupervisorPort::want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted) {

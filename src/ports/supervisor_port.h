@@ -35,7 +35,8 @@ class LiveSink {
 struct SupervisorPortOptions {
   std::span<const WebFile> page;  // "index.html" is also had as "/"; must outlive the port
   std::function<Instant()> now;   // robot's steady clock; needed
-  std::function<LogMetrics()> log_metrics;  // for /metrics; none: zeros
+  std::function<LogMetrics()> log_metrics;    // for /metrics; none: zeros
+  std::function<PortMetrics()> port_metrics;  // likewise; none: no such ports
 
   // Beyond this age of the newest snapshot the step loop has stalled, and the daemon is not ready.
   Duration stalled = std::chrono::seconds(1);
@@ -43,6 +44,8 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
+  // Of one connection, between two requests to drive that reach the holder.
+  Duration between_asks = std::chrono::seconds(1);
 };
 
 // One path and method of the REST surface.
@@ -88,9 +91,10 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   };
   struct Viewer {
     Actor actor;
-    std::vector<View> cameras;  // as in RobotSpec
-    double stops = 0;           // allowance left
-    Instant stops_at;           // when that was so
+    std::vector<View> cameras;     // as in RobotSpec
+    double stops = 0;              // allowance left
+    Instant stops_at;              // when that was so
+    std::optional<Instant> asked;  // the holder to pass the lease on
   };
 
   // Whether a role may send a message at all; what remains is for the broker and the desk.
@@ -107,6 +111,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   bool stop_allowed(Viewer& viewer);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
   void take(ConnectionId connection, Viewer& viewer, ClientMessage message);
+  Ack ask_to_drive(Viewer& viewer, const AskToDrive& ask);
   void want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted);
   void offer(ConnectionId connection, Viewer& viewer, std::size_t camera);
   void send_all(const std::string& text);

@@ -239,14 +239,16 @@ Result<ClientMessage> read_message(const nlohmann::json& object, const Actor& ac
   const bool needs_id = type != "jog" && type != "stop";
   FeedbackMessage feedback;
   OperatorMessage act;
+  const bool asks = type == "ask_to_drive";
   const bool known = read_feedback(type, fields, feedback.body);
-  if (!known && !read_operator(type, fields, act)) {
+  if (!known && !asks && !read_operator(type, fields, act)) {
     return invalid_argument("there is no message of the type '" + type + "'");
   }
   NUDGE_TRY(fields.status().with_context(type));
   if (needs_id && id.empty()) {
     return invalid_argument(type + ": id must be 1 to 64 of A-Z a-z 0-9 _ . : - and unique");
   }
+  if (asks) return ClientMessage(AskToDrive{std::move(id)});
   if (!known) {
     act.id = std::move(id);
     return ClientMessage(std::move(act));
@@ -453,6 +455,10 @@ std::string encode_pong(const Ping& ping, Instant now) {
   return text_of({{"type", "pong"},
                   {"sent", ping.sent},
                   {"daemon_ms", rounded(1e3 * seconds(now.time_since_epoch()))}});
+}
+
+std::string encode_asked_to_drive(const Actor& by) {
+  return text_of({{"type", "asked_to_drive"}, {"by", actor_json(by)}});
 }
 
 std::string encode_problem(const Status& why) {

@@ -34,6 +34,10 @@ struct FrameSeen {
 struct Ping {
   double sent = 0;  // the client's own clock, echoed
 };
+// Asks whoever has the lease to pass it on. Changes nothing, and is not logged.
+struct AskToDrive {
+  std::string id;  // as FeedbackMessage::id
+};
 // Weights and learning: acts of an engineer.
 struct PromoteWeights {
   WeightsVersion version = 0;
@@ -44,7 +48,8 @@ struct OperatorMessage {
   std::string id;  // as FeedbackMessage::id
   std::variant<PromoteWeights, RollBackWeights, ResumeLearning> body;
 };
-using ClientMessage = std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping>;
+using ClientMessage =
+    std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping, AskToDrive>;
 
 // What is known of a message that was refused, for whoever answers it.
 struct RefusedMessage {
@@ -74,6 +79,8 @@ int json_depth(std::string_view text, int limit);
 
 std::string encode_ack(const Ack& ack);
 std::string encode_pong(const Ping& ping, Instant now);
+// To the holder of the lease: `by` would like to drive.
+std::string encode_asked_to_drive(const Actor& by);
 // What could not be understood, to a message without an id.
 std::string encode_problem(const Status& why);
 

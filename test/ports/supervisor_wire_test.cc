@@ -96,6 +96,7 @@ TEST(SupervisorWire, ReadsEveryMessageOfTheDocument) {
             (std::vector<std::string>{"front", "wrist"}));
   EXPECT_EQ(other<FrameSeen>(R"({"type":"frame_seen","camera":1,"sequence":8})").sequence, 8u);
   EXPECT_EQ(other<Ping>(R"({"type":"ping","sent":12.5})").sent, 12.5);
+  EXPECT_EQ(other<AskToDrive>(R"({"type":"ask_to_drive","id":"a-1"})").id, "a-1");
 }
 
 TEST(SupervisorWire, IgnoresFieldsThatItDoesNotKnow) {
@@ -189,6 +190,7 @@ TEST(SupervisorWire, BoundsLists) {
   };
   EXPECT_EQ(feedback<JogCommand>(jog(zeros)).action.size(), 64u);
   refusal(jog(zeros + ",0"));
+  refusal(R"({"type":"ask_to_drive"})");
   refusal(R"({"type":"frames","cameras":"front"})");
   refusal(R"({"type":"frames","cameras":[1]})");
   std::string cameras = "\"c\"";
@@ -293,6 +295,8 @@ TEST(SupervisorWire, WritesAcksPongsAndProblems) {
   EXPECT_EQ(busy, golden("ports/ack-busy.json", busy));
   const std::string pong = encode_pong({12.5}, Instant(std::chrono::microseconds(8'123'400)));
   EXPECT_EQ(pong, golden("ports/pong.json", pong));
+  const std::string asked = encode_asked_to_drive({"phone#4", Role::kSupervisor});
+  EXPECT_EQ(asked, golden("ports/asked-to-drive.json", asked));
   const std::string problem = encode_problem(invalid_argument("the message is not valid JSON"));
   EXPECT_EQ(problem, golden("ports/problem.json", problem));
 }
