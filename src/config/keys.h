@@ -14,7 +14,7 @@ namespace nudge::config {
 using Accessor = std::variant<bool& (*)(Config&), std::int64_t& (*)(Config&), double& (*)(Config&),
                               std::string& (*)(Config&), std::vector<double>& (*)(Config&),
                               PolicyHead& (*)(Config&), LogLevel& (*)(Config&),
-                              LogFormat& (*)(Config&), RobotDriver& (*)(Config&)>;
+                              LogFormat& (*)(Config&), RobotDriver& (*)(Config&), TlsUse& (*)(Config&)>;
 
 // Both ends included; of each element of a list. Not used by text, truth values and choices.
 struct Range {
@@ -46,5 +46,6 @@ const std::vector<std::string_view>& choices(PolicyHead*);
 const std::vector<std::string_view>& choices(LogLevel*);
 const std::vector<std::string_view>& choices(LogFormat*);
 const std::vector<std::string_view>& choices(RobotDriver*);
+const std::vector<std::string_view>& choices(TlsUse*);
 
 }  // namespace nudge::config
