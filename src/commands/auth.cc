@@ -153,7 +153,8 @@ int pair(const Program& program, const std::string& state, const std::string& ro
     return fail(unavailable(
         "a device is paired with a daemon that runs; start 'nudge run --listen 0.0.0.0' first"));
   }
-  const Result<Json> made = keys->ask("POST", "/api/v1/pairing-codes", Json({{"role", role}}).dump());
+  const Result<Json> made =
+      keys->ask("POST", "/api/v1/pairing-codes", Json({{"role", role}}).dump());
   if (!made.ok()) return fail(made.status());
   if (program.json) {
     std::printf("%s\n", made->dump(2).c_str());
@@ -203,7 +204,8 @@ void add_auth_command(Program& program) {
   CLI::App* ls = command->add_subcommand("list", "Every device that is paired");
   ls->callback(
       [&program, state] { program.run = [&program, state] { return list(program, *state); }; });
-  CLI::App* add = command->add_subcommand("pair", "A code for one more device, of a running daemon");
+  CLI::App* add =
+      command->add_subcommand("pair", "A code for one more device, of a running daemon");
   add->add_option("--role", *role, "viewer, supervisor or engineer")
       ->capture_default_str()
       ->check(CLI::IsMember({"viewer", "supervisor", "engineer"}));

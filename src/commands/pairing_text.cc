@@ -18,8 +18,10 @@ std::string pairing_text(const PairingOffer& offer, bool coloured) {
           ", within 10 minutes. Scan the picture, or open\n";
   for (const std::string& url : offer.urls) text += "  " + url + "\n";
   if (!offer.fingerprint.empty()) {
-    text += "The browser warns until this robot's authority is installed. SHA-256 of its certificate:\n  " +
-            offer.fingerprint + "\n";
+    text +=
+        "The browser warns until this robot's authority is installed. SHA-256 of its "
+        "certificate:\n  " +
+        offer.fingerprint + "\n";
   }
   return text;
 }

@@ -26,9 +26,9 @@ using config::Range;
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
 template <typename T>
-inline constexpr bool kIsChoice = std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> ||
-                                  std::is_same_v<T, LogFormat> || std::is_same_v<T, RobotDriver> ||
-                                  std::is_same_v<T, TlsUse>;
+inline constexpr bool kIsChoice =
+    std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> || std::is_same_v<T, LogFormat> ||
+    std::is_same_v<T, RobotDriver> || std::is_same_v<T, TlsUse>;
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>

@@ -417,13 +417,15 @@ std::vector<Key> make_keys() {
       {KEY(ports, names),
        "",
        {},
-       "Addresses and DNS names that the page is served under besides the machine's own, with commas "
+       "Addresses and DNS names that the page is served under besides the machine's own, with "
+       "commas "
        "between; none.",
        kOurs},
       {KEY(ports, certificate),
        "",
        {},
-       "PEM file with the certificate to show and those that vouch for it; own: the daemon makes one.",
+       "PEM file with the certificate to show and those that vouch for it; own: the daemon makes "
+       "one.",
        "works without an authority of the house"},
       {KEY(ports, key),
        "",
@@ -519,7 +521,8 @@ const std::vector<Section>& sections() {
       {"weights", "The versions of the action head."},
       {"sim", "The simulated kitchen."},
       {"daemon", "`nudge run`: the daemon beside a robot."},
-      {"ports", "Where it can be reached: on this machine only, but for the page where it is told to."},
+      {"ports",
+       "Where it can be reached: on this machine only, but for the page where it is told to."},
       {"demo", "`nudge demo`: a scripted supervisor teaches in the simulated kitchen."},
       {"logging", "The program's own lines, on standard error."},
   };

@@ -143,8 +143,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   if (!entrance.ok()) return entrance.status();
   p.entrance = *std::move(entrance);
   if (p.entrance.certificate.new_authority) {
-    tell(LogLevel::kInfo, "tls",
-         "made a new certificate authority; devices that have an older one installed need this one");
+    tell(
+        LogLevel::kInfo, "tls",
+        "made a new certificate authority; devices that have an older one installed need this one");
   }
   Result<Devices> devices = load_devices(**folder, spec.id);
   if (!devices.ok()) return devices.status();
@@ -254,8 +255,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   device_desk.save = [keeper = p.keeper.get()](std::string text, std::function<void(Status)> done) {
     keeper->save(kDevicesFile, std::move(text), std::move(done));
   };
-  device_desk.notice = [tell](LogLevel level, const std::string& message) {
-    tell(level, "devices", message);
+  device_desk.notice = [tell](const std::string& message, bool trouble) {
+    tell(trouble ? LogLevel::kWarn : LogLevel::kInfo, "devices", message);
   };
   p.devices = std::make_unique<DeviceDesk>(std::move(device_desk), *std::move(devices));
   SupervisorPortOptions supervisors;

@@ -85,10 +85,11 @@ Result<Entrance> open_entrance(const Config& config, Folder& folder, WallTime no
     return entrance;
   }
   if (config.ports.tls == TlsUse::kOff) {
-    return invalid_argument("ports.address = \"" + entrance.address +
-                            "\" needs TLS, and ports.tls is \"off\": tokens and the robot's control "
-                            "would cross the network in clear; set ports.tls to \"auto\", or keep "
-                            "to 127.0.0.1");
+    return invalid_argument(
+        "ports.address = \"" + entrance.address +
+        "\" needs TLS, and ports.tls is \"off\": tokens and the robot's control "
+        "would cross the network in clear; set ports.tls to \"auto\", or keep "
+        "to 127.0.0.1");
   }
   // What people have named is what they want to see first.
   for (const std::string& name : *configured) add(entrance.names, name);

@@ -21,9 +21,9 @@ inline constexpr const char* kEntranceFile = "entrance.json";
 bool wants_tls(const Config& config);
 
 struct Entrance {
-  std::string address;             // bound
-  std::vector<std::string> names;  // served besides loopback: addresses and DNS names, best first
-  Certificate certificate;         // of `tls`
+  std::string address;              // bound
+  std::vector<std::string> names;   // served besides loopback: addresses and DNS names, best first
+  Certificate certificate;          // of `tls`
   std::shared_ptr<TlsContext> tls;  // null: in clear
 
   // "https://192.168.1.5:8080", the one to tell a tablet first. On loopback that of loopback.

@@ -22,9 +22,9 @@ class Keeper {
   void start();
   void stop();  // when what was given is on disk
 
-  // Replaces the file, in the order of the calls; of texts for one file that wait, only the newest is
-  // written. `done` is called on the loop's thread. kResourceExhausted: too many wait; else errors of
-  // Folder.
+  // Replaces the file, in the order of the calls; of texts for one file that wait, only the newest
+  // is written. `done` is called on the loop's thread. kResourceExhausted: too many wait; else
+  // errors of Folder.
   void save(std::string name, std::string text, std::function<void(Status)> done);
 
  private:

@@ -86,8 +86,7 @@ bool is_dns_name(std::string_view text) {
     const std::size_t dot = text.find('.');
     const std::string_view label = text.substr(0, dot);
     const bool fits = !label.empty() && label.size() <= 63 && label.front() != '-' &&
-                      label.back() != '-' &&
-                      std::all_of(label.begin(), label.end(), [](char c) {
+                      label.back() != '-' && std::all_of(label.begin(), label.end(), [](char c) {
                         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
                       });
     if (!fits) return false;

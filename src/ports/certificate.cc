@@ -196,10 +196,9 @@ Result<Pair> make(const Wanted& wanted, const Pair* issuer, WallTime now) {
       X509_set_version(certificate, 2) == 1 &&
       X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, house, -1, -1, 0) == 1 &&
       X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, common, -1, -1, 0) == 1 &&
-      X509_set_issuer_name(certificate,
-                           issuer == nullptr ? subject
-                                             : X509_get_subject_name(issuer->certificate.get())) ==
-          1 &&
+      X509_set_issuer_name(
+          certificate,
+          issuer == nullptr ? subject : X509_get_subject_name(issuer->certificate.get())) == 1 &&
       X509_time_adj_ex(X509_getm_notBefore(certificate), -kBackdatedDays, 0, &today) != nullptr &&
       X509_time_adj_ex(X509_getm_notAfter(certificate), static_cast<int>(wanted.days), 0, &today) !=
           nullptr &&

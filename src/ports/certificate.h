@@ -1,8 +1,8 @@
 // What the daemon shows of itself over TLS: a certificate of its own small authority, made on the
 // first start, or one that people have brought.
 //
-// The authority may vouch for this machine's names and for addresses, and for no other name: whoever
-// steals its key gets no certificate for other sites that a tablet would believe.
+// The authority may vouch for this machine's names and for addresses, and for no other name:
+// whoever steals its key gets no certificate for other sites that a tablet would believe.
 #pragma once
 
 #include <span>
@@ -32,10 +32,10 @@ struct Certificate {
 };
 
 // The certificate of the machine for `names` (addresses or DNS names), from `folder`, the state
-// folder's run/. Makes the authority (ten years) and the certificate (thirteen months) when they are
-// missing; another certificate when one of the names is not in it or it ends within a month; another
-// authority when it ends within a month or may not vouch for one of the names. Files have mode 0600.
-// kPermissionDenied: others may look into a file; kDataLoss: a file is no such thing;
+// folder's run/. Makes the authority (ten years) and the certificate (thirteen months) when they
+// are missing; another certificate when one of the names is not in it or it ends within a month;
+// another authority when it ends within a month or may not vouch for one of the names. Files have
+// mode 0600. kPermissionDenied: others may look into a file; kDataLoss: a file is no such thing;
 // kInvalidArgument: a name is neither address nor DNS name.
 Result<Certificate> own_certificate(Folder& folder, const std::vector<std::string>& names,
                                     WallTime now);

@@ -19,12 +19,9 @@ constexpr int kRetryAfterSeconds = 60;
 constexpr std::string_view kDevicesPath = "/api/v1/devices/", kRevoke = "/revoke";
 
 constexpr Route kRoutes[] = {
-    {"GET", "/authority.crt", false},
-    {"POST", "/api/v1/pair", false},
-    {"POST", "/api/v1/token", false},
-    {"GET", "/api/v1/devices"},
-    {"POST", "/api/v1/devices/{id}/revoke"},
-    {"POST", "/api/v1/pairing-codes"},
+    {"GET", "/authority.crt", false},        {"POST", "/api/v1/pair", false},
+    {"POST", "/api/v1/token", false},        {"GET", "/api/v1/devices"},
+    {"POST", "/api/v1/devices/{id}/revoke"}, {"POST", "/api/v1/pairing-codes"},
 };
 
 std::int64_t milliseconds(WallTime time) {
@@ -73,9 +70,7 @@ Json grant_json(const Grant& grant) {
           {"expires_ms", milliseconds(grant.expires)}};
 }
 
-std::string described(const Device& device) {
-  return "'" + device.name + "' (" + device.id + ")";
-}
+std::string described(const Device& device) { return "'" + device.name + "' (" + device.id + ")"; }
 
 }  // namespace
 
@@ -132,10 +127,11 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
   const Result<Role> role = codes_.redeem(*code, request.peer, options_.now());
   if (!role.ok()) {
     const bool too_many = role.status().code() == Code::kResourceExhausted;
-    tell(LogLevel::kWarn, "a wrong pairing code came from " + request.peer +
-                              (too_many ? "; no more are looked at for now" : ""));
-    HttpResponse refused = problem(too_many ? 429 : 403, to_string(role.status().code()),
-                                   role.status().message());
+    tell("a wrong pairing code came from " + request.peer +
+             (too_many ? "; no more are looked at for now" : ""),
+         true);
+    HttpResponse refused =
+        problem(too_many ? 429 : 403, to_string(role.status().code()), role.status().message());
     if (too_many) refused.retry_after_s = kRetryAfterSeconds;
     return respond(std::move(refused));
   }
@@ -152,8 +148,8 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
       return respond(problem(507, to_string(saved.code()),
                              "the device cannot be remembered: " + saved.message()));
     }
-    (*self)->tell(LogLevel::kInfo, described(grant.device) + " was paired from " + peer + " as " +
-                                       std::string(to_string(grant.device.role)));
+    (*self)->tell(described(grant.device) + " was paired from " + peer + " as " +
+                  std::string(to_string(grant.device.role)));
     respond(answer_with(grant_json(grant)));
   });
 }
@@ -164,9 +160,10 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
   if (!secret) return respond(bad(R"(send {"refresh": "..."})"));
   Devices::Refreshed refreshed = devices_.refresh(*secret, options_.wall());
   if (refreshed.revoked) {
-    tell(LogLevel::kWarn, "device " + *refreshed.revoked + " is revoked: from " + request.peer +
-                              " came a refresh that had been used before, so that somebody has a "
-                              "copy; pair it again");
+    tell(
+        "device " + *refreshed.revoked + " is revoked: from " + request.peer +
+            " came a refresh that had been used before, so that somebody has a copy; pair it again",
+        true);
     gone(*refreshed.revoked, "revoked");
   } else if (!refreshed.grant) {
     return respond(problem(401, "unauthenticated", "this device is not paired; pair it again"));
@@ -174,10 +171,10 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
   options_.save(devices_.encode(), [self = self_, grant = std::move(refreshed.grant),
                                     respond = std::move(respond)](const Status& saved) {
     if (*self == nullptr) return;
-    // A tablet in use is not sent away for the disk's sake: at worst it has to be paired again after
-    // a restart.
+    // A tablet in use is not sent away for the disk's sake: at worst it has to be paired again
+    // after a restart.
     if (!saved.ok()) {
-      (*self)->tell(LogLevel::kError, "what devices may cannot be stored: " + saved.message());
+      (*self)->tell("what devices may cannot be stored: " + saved.message(), true);
     }
     if (grant) return respond(answer_with(grant_json(*grant)));
     respond(problem(401, "unauthenticated", "this device was revoked; pair it again"));
@@ -188,13 +185,13 @@ void DeviceDesk::revoke(const std::string& id, HttpHandler::Respond respond) {
   if (!devices_.revoke(id)) {
     return respond(problem(404, to_string(Code::kNotFound), "there is no device " + id));
   }
-  tell(LogLevel::kInfo, "device " + id + " was revoked");
+  tell("device " + id + " was revoked");
   gone(id, "revoked");
   options_.save(devices_.encode(), [id, respond = std::move(respond)](const Status& saved) {
     if (saved.ok()) return respond(answer_with({{"id", id}, {"revoked", true}}));
-    respond(problem(507, to_string(saved.code()),
-                    "the device is revoked, but after a restart it may be back: " +
-                        saved.message()));
+    respond(
+        problem(507, to_string(saved.code()),
+                "the device is revoked, but after a restart it may be back: " + saved.message()));
   });
 }
 
@@ -258,7 +255,7 @@ void DeviceDesk::expire() {
   const std::vector<std::string> old = devices_.expire(options_.wall());
   if (old.empty()) return;
   for (const std::string& device : old) {
-    tell(LogLevel::kInfo, "device " + device + " was not used for long and is forgotten");
+    tell("device " + device + " was not used for long and is forgotten");
     gone(device, "expired");
   }
   options_.save(devices_.encode(), [](const Status&) {});
@@ -268,8 +265,8 @@ void DeviceDesk::gone(const std::string& device, std::string_view reason) {
   if (on_gone) on_gone(device, reason);
 }
 
-void DeviceDesk::tell(LogLevel level, const std::string& message) const {
-  if (options_.notice) options_.notice(level, message);
+void DeviceDesk::tell(const std::string& message, bool trouble) const {
+  if (options_.notice) options_.notice(message, trouble);
 }
 
 }  // namespace nudge

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include "src/config/config.h"
 #include "src/ports/devices.h"
 #include "src/ports/http_server.h"
 #include "src/ports/pairing_codes.h"
@@ -46,8 +45,9 @@ struct DeviceDeskOptions {
   std::function<WallTime()> wall;  // needed
   // Brings the text to disk, and says on the loop's thread how that went.
   std::function<void(std::string text, std::function<void(Status)> done)> save;
-  // Told what people should know; no secret is in it. May be empty.
-  std::function<void(LogLevel level, const std::string& message)> notice;
+  // Told what people should know; no secret is in it. `trouble`: somebody should look. May be
+  // empty.
+  std::function<void(const std::string& message, bool trouble)> notice;
 };
 
 // Lives on the loop's thread.
@@ -59,8 +59,8 @@ class DeviceDesk {
   DeviceDesk& operator=(const DeviceDesk&) = delete;
 
   static std::span<const Route> routes();
-  // Answers a request whose path is one of the routes, whose method is the route's, and whose caller
-  // has a token where one is needed.
+  // Answers a request whose path is one of the routes, whose method is the route's, and whose
+  // caller has a token where one is needed.
   void handle(const HttpRequest& request, HttpHandler::Respond respond);
 
   void serve_at(ServedAt served) { served_ = std::move(served); }
@@ -82,7 +82,7 @@ class DeviceDesk {
   HttpResponse list() const;
   HttpResponse authority() const;
   void gone(const std::string& device, std::string_view reason);
-  void tell(LogLevel level, const std::string& message) const;
+  void tell(const std::string& message, bool trouble = false) const;
 
   DeviceDeskOptions options_;
   Devices devices_;

@@ -55,7 +55,9 @@ bool same(const Digest& a, const Digest& b) {
   return sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch() / std::chrono::milliseconds(1); }
+std::int64_t milliseconds(WallTime time) {
+  return time.time_since_epoch() / std::chrono::milliseconds(1);
+}
 
 // Far beyond any clock, and far from where the arithmetic of nanoseconds ends.
 constexpr std::int64_t kLastMillisecond = 4'000'000'000'000;
@@ -135,7 +137,8 @@ std::string Devices::encode() const {
   for (const Entry& entry : entries_) {
     Json tokens = Json::array();
     for (const Token& token : entry.tokens) {
-      tokens.push_back({{"hash", hex_of(token.digest)}, {"expires_ms", milliseconds(token.expires)}});
+      tokens.push_back(
+          {{"hash", hex_of(token.digest)}, {"expires_ms", milliseconds(token.expires)}});
     }
     rows.push_back({{"id", entry.device.id},
                     {"name", entry.device.name},

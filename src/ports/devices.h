@@ -1,5 +1,5 @@
-// The devices that people have paired: who they are, which tokens they have, and the file that keeps
-// them over restarts. Of a secret only its hash is kept, in memory and on disk.
+// The devices that people have paired: who they are, which tokens they have, and the file that
+// keeps them over restarts. Of a secret only its hash is kept, in memory and on disk.
 //
 // A device has a token for requests, which ends after 15 minutes, and a refresh that buys the next
 // pair of both and is used up by that. A refresh that is used a second time has been copied: the
@@ -29,7 +29,7 @@ struct Device {
   std::string id;    // "d-" and 16 hexadecimal digits
   std::string name;  // 1 to 64 printable bytes, as its person called it
   Role role = Role::kSupervisor;
-  std::string robot;  // that it was paired with
+  std::string robot;          // that it was paired with
   WallTime paired{}, seen{};  // seen: its newest refresh
 };
 
@@ -52,7 +52,8 @@ class Devices {
 
   // `robot`: only its devices are let in; those of others stay in the file.
   explicit Devices(std::string robot) : robot_(std::move(robot)) {}
-  // What encode() has written. kDataLoss when it is no such text; kUnimplemented: of a newer version.
+  // What encode() has written. kDataLoss when it is no such text; kUnimplemented: of a newer
+  // version.
   static Result<Devices> decode(std::string_view text, std::string robot);
   std::string encode() const;
 

@@ -119,13 +119,14 @@ Result<HttpAnswer> call(const LocalDoor& door, const HttpCall& request, Duration
   if (!socket.ok()) return socket.status();
   Line line(*std::move(socket), door);
   NUDGE_TRY(line.open());
-  std::string text = request.method + " " + request.path + " HTTP/1.1\r\nHost: " +
-                     in_url(door.address) + ":" + std::to_string(door.port) +
-                     "\r\nConnection: close\r\n";
+  std::string text = request.method + " " + request.path +
+                     " HTTP/1.1\r\nHost: " + in_url(door.address) + ":" +
+                     std::to_string(door.port) + "\r\nConnection: close\r\n";
   if (!request.token.empty()) text += "Authorization: Bearer " + request.token + "\r\n";
   if (request.method != "GET") {
-    text += "Content-Type: application/json\r\nContent-Length: " +
-            std::to_string(request.body.size()) + "\r\n";
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(request.body.size()) +
+        "\r\n";
   }
   if (!line.send(text + "\r\n" + request.body)) return unavailable("the daemon went away");
 

@@ -33,8 +33,8 @@ struct HttpResponse {
   std::string body;
   std::string etag;  // quoted; empty: none. The server answers a matching If-None-Match with 304.
   std::string cache_control = "no-store";
-  std::string allow;     // of 405: "GET, HEAD"
-  std::string location;  // of a redirection; empty: none
+  std::string allow;      // of 405: "GET, HEAD"
+  std::string location;   // of a redirection; empty: none
   int retry_after_s = 0;  // of 429; 0: not said
 };
 

@@ -12,12 +12,11 @@
 
 namespace nudge {
 
-// Values of `Host` that name this server, in lower case: 127.0.0.1, localhost, [::1], the address it
-// is bound to and `names` (addresses or DNS names), with the port; with the scheme's own port (80,
-// 443) also without it.
+// Values of `Host` that name this server, in lower case: 127.0.0.1, localhost, [::1], the address
+// it is bound to and `names` (addresses or DNS names), with the port; with the scheme's own port
+// (80, 443) also without it.
 std::vector<std::string> served_hosts(const std::string& address, std::uint16_t port,
-                                      std::span<const std::string> names = {},
-                                      bool secure = false);
+                                      std::span<const std::string> names = {}, bool secure = false);
 bool is_served_host(std::span<const std::string> hosts, std::string_view host);
 // "http://" ("https://" when `secure`) and a served host. What a browser sends for a foreign or an
 // opaque origin is neither.

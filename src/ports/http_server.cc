@@ -135,8 +135,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop,
       TcpListener::listen(loop, socket, [&impl](Descriptor peer) { impl.admit(std::move(peer)); });
   if (!listener.ok()) return listener.status();
   impl.listener = *std::move(listener);
-  impl.core.hosts = served_hosts(options.address, impl.listener->port(), options.names,
-                                 options.tls != nullptr);
+  impl.core.hosts =
+      served_hosts(options.address, impl.listener->port(), options.names, options.tls != nullptr);
   return server;
 }
 

@@ -58,10 +58,10 @@ struct HttpServerOptions {
   std::size_t max_connections = 256;         // of both kinds; beyond, see HttpServer
   std::size_t max_live = 32;                 // beyond, see HttpServer
   double messages_per_second = 200;  // of one live connection, pings too; a bucket of one second
-  Duration request_timeout = std::chrono::seconds(10);  // from connecting to a whole request
-  Duration answer_timeout = std::chrono::seconds(10);   // from a whole request to its answer
-  Duration idle_timeout = std::chrono::seconds(30);     // of keep-alive, and of a peer that takes
-                                                        // no answer
+  Duration request_timeout = std::chrono::seconds(10);   // from connecting to a whole request
+  Duration answer_timeout = std::chrono::seconds(10);    // from a whole request to its answer
+  Duration idle_timeout = std::chrono::seconds(30);      // of keep-alive, and of a peer that takes
+                                                         // no answer
   Duration handshake_timeout = std::chrono::seconds(5);  // of TLS, from connecting on
   double handshakes_per_second = 100;  // of all; each costs a signature. Beyond: closed unheard
   Duration live_timeout = std::chrono::seconds(6);  // a live peer that is silent for half of it is
@@ -90,8 +90,8 @@ struct HttpCounters {
 // people out. Where all are live or at work, the new one is answered with 503 and closed.
 //
 // With `max_live` live ones, a new one takes the place of the one that has been silent longest, if
-// that is longer than a ping should take; else a supervisor or an engineer takes that of a viewer or
-// a script. Else it is answered with 503.
+// that is longer than a ping should take; else a supervisor or an engineer takes that of a viewer
+// or a script. Else it is answered with 503.
 class HttpServer {
  public:
   // Who a token belongs to; none: nobody. Compares in constant time.

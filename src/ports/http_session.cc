@@ -284,7 +284,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   void reject(int status, std::string_view code, std::string_view detail) {
     ++core_->counters.rejected_requests;
     error_code ignored;
-    stream_.socket().cancel(ignored);  // a read may be under way; its completion finds another phase
+    stream_.socket().cancel(
+        ignored);  // a read may be under way; its completion finds another phase
     keep_alive_ = false;
     answer(problem(status, code, detail));
   }

@@ -1,6 +1,6 @@
-// A connected TCP socket, with or without TLS, as one stream for Asio and Beast: so that sessions are
-// compiled once and read the same either way. Inside src/ports/http_session.cc and live_session.*
-// only.
+// A connected TCP socket, with or without TLS, as one stream for Asio and Beast: so that sessions
+// are compiled once and read the same either way. Inside src/ports/http_session.cc and
+// live_session.* only.
 #pragma once
 
 #include <boost/asio/buffer.hpp>

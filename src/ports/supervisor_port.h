@@ -58,7 +58,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // Before the first call of HttpHandler's functions; must outlive the port's use.
   void attach(LiveSink& sink) { sink_ = &sink; }
 
-  // Everything that is served besides the page's files, the live connection and DeviceDesk's routes.
+  // Everything that is served besides the page's files, the live connection and DeviceDesk's
+  // routes.
   static std::span<const Route> routes();
   // HttpServer's Exempt: a short text that may be a STOP. What only looks like one is bounded by
   // `stops_per_second` of each connection.

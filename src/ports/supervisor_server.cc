@@ -42,13 +42,11 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
   all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
   all->sink_ = std::make_unique<Sink>();
   all->port_->attach(*all->sink_);
-  const auto who_is = [&access,
-                       devices](std::string_view token) -> std::optional<Caller> {
+  const auto who_is = [&access, devices](std::string_view token) -> std::optional<Caller> {
     if (std::optional<Actor> actor = access.who_is(token)) return Caller{*std::move(actor), ""};
     return devices != nullptr ? devices->who_is(token) : std::nullopt;
   };
-  auto server =
-      HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *all->port_);
+  auto server = HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *all->port_);
   if (!server.ok()) return server.status();
   all->server_ = *std::move(server);
   all->sink_->set(*all->server_);

@@ -79,7 +79,7 @@ std::string encode_pong(const Ping& ping, Instant now);
 std::string encode_problem(const Status& why);
 
 // `secure`: over TLS. A device that was paired is named by its id.
-std::string encode_hello(const DeskInfo& info, const Caller& you, bool secure);
+std::string encode_hello(const DeskInfo& info, const Caller& you, bool secure = false);
 std::string encode_robot(const RobotSpec& robot);  // the `robot` of hello
 
 // Everything that a status shows; the referents must outlive the call.

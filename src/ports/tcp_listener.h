@@ -1,5 +1,5 @@
-// A TCP socket that listens, on the io thread's loop. On loopback alone, unless its owner protects what
-// goes over it.
+// A TCP socket that listens, on the io thread's loop. On loopback alone, unless its owner protects
+// what goes over it.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace nudge {
 struct TcpListenerOptions {
   std::string address = "127.0.0.1";
   bool beyond_loopback = false;  // else only 127.0.0.0/8 and ::1 are accepted
-  std::uint16_t port = 0;             // 0: any that is free
-  std::string setting{};              // that names the port, for messages: "ports.http"
+  std::uint16_t port = 0;        // 0: any that is free
+  std::string setting{};         // that names the port, for messages: "ports.http"
   // Of the kernel, for each connection.
   int send_bytes = 0, receive_bytes = 0;
 };

@@ -11,7 +11,8 @@ TEST(Addresses, TellsLoopbackFromTheRest) {
   for (const char* text : {"127.0.0.1", "127.9.9.9", "::1"}) {
     EXPECT_TRUE(is_loopback_address(text)) << text;
   }
-  for (const char* text : {"0.0.0.0", "192.168.1.5", "::", "fe80::1", "128.0.0.1", "localhost", ""}) {
+  for (const char* text :
+       {"0.0.0.0", "192.168.1.5", "::", "fe80::1", "128.0.0.1", "localhost", ""}) {
     EXPECT_FALSE(is_loopback_address(text)) << text;
   }
   EXPECT_TRUE(is_any_address("0.0.0.0"));

@@ -89,8 +89,8 @@ TEST_F(DevicesTest, RevokesAtOnceWhenTheNextRefreshHasBeenUsedToo) {
 
 TEST_F(DevicesTest, RevokesNobodyForARefreshThatNeverWas) {
   const Grant grant = paired();
-  for (const std::string& refresh : {std::string(), std::string(grant.refresh.size(), 'a'),
-                                     grant.refresh + "a", grant.token}) {
+  for (const std::string& refresh :
+       {std::string(), std::string(grant.refresh.size(), 'a'), grant.refresh + "a", grant.token}) {
     const Devices::Refreshed refused = devices_.refresh(refresh, now_);
     EXPECT_FALSE(refused.grant);
     EXPECT_FALSE(refused.revoked);
