@@ -251,6 +251,11 @@ std::optional<Caller> DeviceDesk::who_is(std::string_view token) const {
   return devices_.who_is(token, options_.wall());
 }
 
+bool DeviceDesk::knows(const std::string& device) const {
+  const std::vector<Device> all = devices_.list();
+  return std::any_of(all.begin(), all.end(), [&](const Device& d) { return d.id == device; });
+}
+
 void DeviceDesk::expire() {
   const std::vector<std::string> old = devices_.expire(options_.wall());
   if (old.empty()) return;

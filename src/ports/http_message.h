@@ -13,7 +13,7 @@ namespace nudge {
 // Whose token it is.
 struct Caller {
   Actor actor;
-  std::string device;  // that was paired; empty: one of the tokens of the machine
+  std::string device{};  // that was paired; empty: one of the tokens of the machine
 };
 
 struct HttpRequest {

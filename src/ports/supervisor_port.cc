@@ -347,6 +347,11 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   viewer.stops = options_.stops_per_second;
   viewer.stops_at = options_.now();
   viewers_[connection] = std::move(viewer);
+  // It may have been sent away while the connection was being made.
+  if (!caller.device.empty() && options_.devices != nullptr &&
+      !options_.devices->knows(caller.device)) {
+    return sink_->close(connection, kAccessEnded, "revoked");
+  }
   sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history()));

