@@ -8,12 +8,14 @@
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
+#include "src/daemon/keeper.h"
 #include "src/daemon/step_thread.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
+#include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
 #include "src/ports/teleop_port.h"
@@ -24,6 +26,21 @@ namespace {
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
+
+constexpr Duration kEntrancePeriod = std::chrono::minutes(1);
+
+Result<Devices> load_devices(Folder& folder, const std::string& robot) {
+  const Result<std::string> text = read_private(folder, kDevicesFile, Devices::kMaxFile);
+  if (text.status().code() == Code::kNotFound) return Devices(robot);
+  if (!text.ok()) return text.status().with_context("devices");
+  return Devices::decode(*text, robot);
+}
+
+ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
+  return {.urls = entrance.urls(port),
+          .fingerprint = entrance.certificate.fingerprint,
+          .authority_der = entrance.certificate.authority_der};
+}
 
 Status fold_log(Log& log, Succession& succession, History& history, SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
@@ -61,6 +78,12 @@ struct Daemon::Parts {
   EventLoop* loop = nullptr;
   Links links;
   std::optional<Access> access;
+  std::unique_ptr<Folder> run_folder;  // of the thread that starts and stops the daemon
+  Entrance entrance;
+  Instant entrance_seen{};
+  std::unique_ptr<Keeper> keeper;
+  std::unique_ptr<DeviceDesk> devices;
+  std::optional<PairingOffer> first_offer;
   std::unique_ptr<Log> log;
   std::unique_ptr<GateThread> gate;
   std::unique_ptr<WriterThread> writer;
@@ -117,6 +140,20 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<Access> access = Access::load_or_create(**folder);
   if (!access.ok()) return access.status();
   p.access.emplace(*std::move(access));
+  Result<Entrance> entrance = open_entrance(config, **folder, wall);
+  if (!entrance.ok()) return entrance.status();
+  p.entrance = *std::move(entrance);
+  if (p.entrance.certificate.new_authority) {
+    tell(
+        LogLevel::kInfo, "tls",
+        "made a new certificate authority; devices that have an older one installed need this one");
+  }
+  Result<Devices> devices = load_devices(**folder, spec.id);
+  if (!devices.ok()) return devices.status();
+  p.run_folder = *std::move(folder);
+  Result<std::unique_ptr<Folder>> kept = open_folder(run_folder);
+  if (!kept.ok()) return kept.status();
+  p.keeper = std::make_unique<Keeper>(*std::move(kept), loop);
 
   Result<StopLatch> latch = StopLatch::open(posix_files(), run_folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
@@ -213,6 +250,16 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                  " ms; the robot was told to hold");
       });
 
+  DeviceDeskOptions device_desk;
+  device_desk.now = steady_now;
+  device_desk.wall = wall_now;
+  device_desk.save = [keeper = p.keeper.get()](std::string text, std::function<void(Status)> done) {
+    keeper->save(kDevicesFile, std::move(text), std::move(done));
+  };
+  device_desk.notice = [tell](const std::string& message, bool trouble) {
+    tell(trouble ? LogLevel::kWarn : LogLevel::kInfo, "devices", message);
+  };
+  p.devices = std::make_unique<DeviceDesk>(std::move(device_desk), *std::move(devices));
   SupervisorPortOptions supervisors;
   supervisors.page = web_files();
   supervisors.now = steady_now;
@@ -223,12 +270,20 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
     if (parts->teleop) metrics.teleop = parts->teleop->counters();
     return metrics;
   };
+  supervisors.devices = p.devices.get();
   HttpServerOptions http;
+  http.address = p.entrance.address;
   http.port = static_cast<std::uint16_t>(config.ports.http);
+  http.tls = p.entrance.tls;
+  http.names = p.entrance.names;
   Result<std::unique_ptr<SupervisorServer>> server =
       SupervisorServer::listen(loop, http, std::move(supervisors), *p.access, *p.desk);
   if (!server.ok()) return server.status();
   p.supervisors = *std::move(server);
+  const std::uint16_t port = p.supervisors->port();
+  p.devices->serve_at(served_at(p.entrance, port));
+  if (p.entrance.tls) p.first_offer = p.devices->offer(Role::kSupervisor);
+  NUDGE_TRY(write_local_door(*p.run_folder, p.entrance, port));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
   Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(
@@ -252,9 +307,39 @@ Status Daemon::start() {
   if (!priority.ok()) p.tell(LogLevel::kWarn, "step", priority.message());
   p.watchdog->start();
   p.desk->start();
+  p.keeper->start();
   p.io = std::thread([&p] { p.loop->run(); });
   pthread_setname_np(p.io.native_handle(), "nudge-io");
   return {};
+}
+
+void Daemon::tend() {
+  Parts& p = *parts_;
+  const Instant now = steady_now();
+  if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
+  p.entrance_seen = now;
+  Result<Entrance> newest = open_entrance(p.options.config, *p.run_folder, wall_now());
+  if (!newest.ok()) {
+    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + newest.status().message());
+    return;
+  }
+  if (newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
+      newest->names == p.entrance.names) {
+    return;
+  }
+  p.entrance = *std::move(newest);
+  const std::uint16_t port = http_port();
+  if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
+    p.tell(LogLevel::kWarn, "tls", told.message());
+  }
+  p.tell(LogLevel::kInfo, "tls",
+         "the machine's addresses or the certificate have changed; the page is at " +
+             p.entrance.urls(port).front() + ", SHA-256 " + p.entrance.certificate.fingerprint);
+  p.loop->post([&p, tls = p.entrance.tls, names = p.entrance.names,
+                served = served_at(p.entrance, port)]() mutable {
+    p.supervisors->renew(std::move(tls), names);
+    p.devices->serve_at(std::move(served));
+  });
 }
 
 void Daemon::stop() {
@@ -270,6 +355,7 @@ void Daemon::stop() {
   (void)flushed.get_future().wait_for(std::chrono::seconds(1));
   p.loop->stop();
   if (p.io.joinable()) p.io.join();
+  p.keeper->stop();
   p.desk->stop();
   p.inference->stop();
   p.gate->stop();
@@ -279,6 +365,8 @@ void Daemon::stop() {
 
 const Desk& Daemon::desk() const { return *parts_->desk; }
 const Access& Daemon::access() const { return *parts_->access; }
+const Entrance& Daemon::entrance() const { return parts_->entrance; }
+const std::optional<PairingOffer>& Daemon::first_offer() const { return parts_->first_offer; }
 bool Daemon::stalled() const { return parts_->watchdog->stalled(); }
 std::uint16_t Daemon::http_port() const { return parts_->supervisors->port(); }
 std::uint16_t Daemon::teleop_port() const { return parts_->teleop->port(); }

@@ -9,8 +9,10 @@
 
 #include "nudge/robot.h"
 #include "src/config/config.h"
+#include "src/daemon/entrance.h"
 #include "src/ports/access.h"
 #include "src/ports/desk.h"
+#include "src/ports/device_desk.h"
 #include "src/ports/event_loop.h"
 
 namespace nudge {
@@ -41,11 +43,17 @@ class Daemon {
   ~Daemon();
 
   Status start();
+  // Looks once a minute whether the machine's addresses or the certificate's days have changed, and
+  // renews what is shown. Between start() and stop(); reads and writes small files.
+  void tend();
   void stop();  // the robot holds; what was acknowledged and what was seen is on disk
 
   const Desk& desk() const;  // io thread
   bool stalled() const;      // the step thread; any thread
   const Access& access() const;
+  const Entrance& entrance() const;
+  // A code for the first device, as of open(); none: the page is served in clear.
+  const std::optional<PairingOffer>& first_offer() const;
   std::uint16_t http_port() const;
   std::uint16_t teleop_port() const;
 

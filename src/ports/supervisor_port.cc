@@ -16,8 +16,10 @@ namespace {
 
 constexpr std::size_t kMaxStopText = 256;  // a STOP with the longest id is half of it
 constexpr std::uint16_t kPolicyViolation = 1008;
+constexpr std::uint16_t kAccessEnded = 4401;  // as HTTP's 401
 constexpr std::uint16_t kFrameVersion = 1;
 constexpr std::size_t kFrameHeader = 24;
+constexpr Duration kDevicesPeriod = std::chrono::milliseconds(500);
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
 constexpr Route kRoutes[] = {
@@ -26,6 +28,12 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
     {"POST", "/api/v1/feedback"},
 };
+
+bool is_of_devices(std::string_view path) {
+  const std::span<const Route> all = DeviceDesk::routes();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Route& route) { return matches(route.path, path); });
+}
 
 HttpResponse json(std::string body, int status = 200) {
   HttpResponse response;
@@ -127,9 +135,24 @@ SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
     : options_(std::move(options)),
       desk_(desk),
       sequences_(desk.info().robot.observation.cameras.size()),
-      self_(std::make_shared<SupervisorPort*>(this)) {}
+      self_(std::make_shared<SupervisorPort*>(this)) {
+  if (options_.devices == nullptr) return;
+  options_.devices->on_gone = [this](const std::string& device, std::string_view reason) {
+    end_device(device, reason);
+  };
+  options_.devices->connected = [this](const std::string& device) {
+    return static_cast<std::size_t>(
+        std::count_if(viewers_.begin(), viewers_.end(),
+                      [&](const auto& viewer) { return viewer.second.device == device; }));
+  };
+}
 
-SupervisorPort::~SupervisorPort() { *self_ = nullptr; }
+SupervisorPort::~SupervisorPort() {
+  *self_ = nullptr;
+  if (options_.devices == nullptr) return;
+  options_.devices->on_gone = nullptr;
+  options_.devices->connected = nullptr;
+}
 
 std::span<const Route> SupervisorPort::routes() { return kRoutes; }
 
@@ -140,26 +163,37 @@ bool SupervisorPort::may_be_stop(std::string_view text) {
 // ---- REST ---------------------------------------------------------------------------------------
 
 bool SupervisorPort::is_public(std::string_view path) const {
-  return file(path) != nullptr ||
-         std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                     [&](const Route& route) { return route.path == path && !route.needs_token; });
+  const Route* const found = route(path);
+  return file(path) != nullptr || (found != nullptr && !found->needs_token);
+}
+
+const Route* SupervisorPort::route(std::string_view path) const {
+  const auto find = [path](std::span<const Route> all) -> const Route* {
+    const auto at =
+        std::find_if(all.begin(), all.end(), [&](const Route& r) { return matches(r.path, path); });
+    return at == all.end() ? nullptr : &*at;
+  };
+  const Route* const found = find(kRoutes);
+  return found != nullptr || options_.devices == nullptr ? found : find(DeviceDesk::routes());
 }
 
 void SupervisorPort::handle(HttpRequest request, Respond respond) {
-  const bool served = std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                                  [&](const Route& r) { return r.path == request.path; });
-  if (file(request.path) == nullptr && !served) {
+  const Route* const found = route(request.path);
+  if (file(request.path) == nullptr && found == nullptr) {
     return respond(problem(404, to_string(Code::kNotFound), "there is nothing at " + request.path));
   }
   if (!is_public(request.path) && !request.actor) {
     return respond(problem(401, "unauthenticated", "this needs a token"));
   }
-  const std::string_view wanted = request.path == "/api/v1/feedback" ? "POST" : "GET";
+  const std::string_view wanted = found != nullptr ? found->method : "GET";
   if (request.method != wanted) {
     HttpResponse wrong = problem(405, to_string(Code::kInvalidArgument),
                                  request.path + " is had by " + std::string(wanted));
     wrong.allow = wanted == "GET" ? "GET, HEAD" : "POST";
     return respond(std::move(wrong));
+  }
+  if (found != nullptr && is_of_devices(request.path)) {
+    return options_.devices->handle(request, std::move(respond));
   }
   if (wanted == "POST") return take_feedback(request, std::move(respond));
   respond(answer(request));
@@ -314,16 +348,28 @@ Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
   return {};
 }
 
-void SupervisorPort::on_open(ConnectionId connection, const Actor& actor) {
+void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   Viewer viewer;
-  viewer.actor = actor;
+  viewer.actor = caller.actor;
+  viewer.device = caller.device;
   viewer.cameras.resize(sequences_.size());
   viewer.stops = options_.stops_per_second;
   viewer.stops_at = options_.now();
   viewers_[connection] = std::move(viewer);
-  sink_->send(connection, encode_hello(desk_.info(), actor));
+  // It may have been sent away while the connection was being made.
+  if (!caller.device.empty() && options_.devices != nullptr &&
+      !options_.devices->knows(caller.device)) {
+    return sink_->close(connection, kAccessEnded, "revoked");
+  }
+  sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history()));
+}
+
+void SupervisorPort::end_device(const std::string& device, std::string_view reason) {
+  for (const auto& [connection, viewer] : viewers_) {
+    if (viewer.device == device) sink_->close(connection, kAccessEnded, reason);
+  }
 }
 
 void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
@@ -484,6 +530,10 @@ void SupervisorPort::on_events(std::span<const Event> events) {
 }
 
 void SupervisorPort::on_status() {
+  if (options_.devices != nullptr && options_.now() - devices_seen_ >= kDevicesPeriod) {
+    devices_seen_ = options_.now();
+    options_.devices->expire();
+  }
   // The long lists are sent at this pace at most, however fast labels come in.
   if (std::exchange(curves_changed_, false) && !viewers_.empty()) {
     send_all(encode_curves(desk_.history()));

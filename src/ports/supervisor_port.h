@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "src/ports/desk.h"
+#include "src/ports/device_desk.h"
 #include "src/ports/http_server.h"
 #include "src/ports/metrics.h"
 #include "src/ports/web_files.h"
@@ -37,6 +38,8 @@ struct SupervisorPortOptions {
   std::function<Instant()> now;   // robot's steady clock; needed
   std::function<LogMetrics()> log_metrics;    // for /metrics; none: zeros
   std::function<PortMetrics()> port_metrics;  // likewise; none: no such ports
+  DeviceDesk* devices = nullptr;  // its routes are served too; outlives the port. Null: none are
+  bool secure = false;            // the server speaks TLS
 
   // Beyond this age of the newest snapshot the step loop has stalled, and the daemon is not ready.
   Duration stalled = std::chrono::seconds(1);
@@ -46,12 +49,6 @@ struct SupervisorPortOptions {
   double stops_per_second = 20;
   // Of one connection, between two requests to drive that reach the holder.
   Duration between_asks = std::chrono::seconds(1);
-};
-
-// One path and method of the REST surface.
-struct Route {
-  std::string_view method, path;
-  bool needs_token = true;
 };
 
 // Lives on the loop's thread.
@@ -64,7 +61,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // Before the first call of HttpHandler's functions; must outlive the port's use.
   void attach(LiveSink& sink) { sink_ = &sink; }
 
-  // Everything that is served besides the page's files and the live connection.
+  // Everything that is served besides the page's files, the live connection and DeviceDesk's
+  // routes.
   static std::span<const Route> routes();
   // HttpServer's Exempt: a short text that may be a STOP. What only looks like one is bounded by
   // `stops_per_second` of each connection.
@@ -73,7 +71,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // HttpHandler.
   bool is_public(std::string_view path) const override;
   void handle(HttpRequest request, Respond respond) override;
-  void on_open(ConnectionId connection, const Actor& actor) override;
+  void on_open(ConnectionId connection, const Caller& caller) override;
   void on_text(ConnectionId connection, const std::string& text) override;
   void on_close(ConnectionId connection) override;
 
@@ -91,6 +89,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   };
   struct Viewer {
     Actor actor;
+    std::string device;            // that was paired; empty: none
     std::vector<View> cameras;     // as in RobotSpec
     double stops = 0;              // allowance left
     Instant stops_at;              // when that was so
@@ -101,6 +100,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   static Status may_send(Role role, const ClientMessage& message);
 
   const WebFile* file(std::string_view path) const;
+  const Route* route(std::string_view path) const;
+  void end_device(const std::string& device, std::string_view reason);
   HttpResponse answer(const HttpRequest& request);
   HttpResponse ready() const;
   HttpResponse metrics() const;
@@ -124,6 +125,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
   bool curves_changed_ = false, weights_changed_ = false;
   std::uint64_t wrong_jogs_ = 0;
+  Instant devices_seen_{};  // when those that are too old were looked for
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;
 };

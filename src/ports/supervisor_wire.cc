@@ -11,6 +11,7 @@
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
+#include "src/ports/http_message.h"
 
 namespace nudge {
 namespace {
@@ -466,14 +467,17 @@ std::string encode_problem(const Status& why) {
       {{"type", "problem"}, {"code", to_string(why.code())}, {"message", why.message()}});
 }
 
-std::string encode_hello(const DeskInfo& info, const Actor& you) {
+std::string encode_hello(const DeskInfo& info, const Caller& caller, bool secure) {
+  Json you = actor_json(caller.actor);
+  if (!caller.device.empty()) you["device"] = caller.device;
   return text_of({{"type", "hello"},
                   {"protocol", kSupervisorProtocol},
                   {"program", info.program},
                   {"boot", info.boot},
-                  {"you", actor_json(you)},
+                  {"you", std::move(you)},
                   {"robot", robot_json(info.robot)},
-                  {"fresh_ms", rounded(1e3 * seconds(info.fresh))}});
+                  {"fresh_ms", rounded(1e3 * seconds(info.fresh))},
+                  {"secure", secure}});
 }
 
 std::string encode_robot(const RobotSpec& robot) { return text_of(robot_json(robot)); }

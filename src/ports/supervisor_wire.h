@@ -16,6 +16,7 @@
 namespace nudge {
 
 class History;
+struct Caller;
 struct DeskInfo;
 struct LearningStatus;
 
@@ -84,7 +85,8 @@ std::string encode_asked_to_drive(const Actor& by);
 // What could not be understood, to a message without an id.
 std::string encode_problem(const Status& why);
 
-std::string encode_hello(const DeskInfo& info, const Actor& you);
+// `secure`: over TLS. A device that was paired is named by its id.
+std::string encode_hello(const DeskInfo& info, const Caller& you, bool secure = false);
 std::string encode_robot(const RobotSpec& robot);  // the `robot` of hello
 
 // Everything that a status shows; the referents must outlive the call.

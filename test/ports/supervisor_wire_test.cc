@@ -10,6 +10,7 @@
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
+#include "src/ports/http_message.h"
 #include "test/support/golden.h"
 #include "test/support/port_samples.h"
 
@@ -242,8 +243,13 @@ TEST(SupervisorWire, CountsDepthOutsideOfTextsOnly) {
 // ---- from the daemon ----------------------------------------------------------------------------
 
 TEST(SupervisorWire, WritesHelloAsTheDocumentShowsIt) {
-  const std::string text = encode_hello(test::sample_desk_info(), {"tablet#3", Role::kEngineer});
+  const std::string text = encode_hello(
+      test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, "d-0123456789abcdef"}, true);
   EXPECT_EQ(text, golden("ports/hello.json", text));
+  const std::string plain =
+      encode_hello(test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, ""});
+  EXPECT_EQ(plain.find("\"device\""), std::string::npos);
+  EXPECT_NE(plain.find("\"secure\":false"), std::string::npos);
 }
 
 TEST(SupervisorWire, WritesStatusAsTheDocumentShowsIt) {
