@@ -33,7 +33,6 @@ const visitor = await Visitor.open(browser, daemon, { script: fakePad });
 const { page } = visitor;
 await visitor.ready();
 
-const moves = () => until("the robot moves", () => robot.moves(), undefined, visitor);
 async function holds() {
   await until("the robot holds", () => robot.holds(), undefined, visitor);
   await visitor.says("PAUSED");
@@ -46,19 +45,21 @@ async function staysHeld() {
   }
 }
 const pad = (what, ...values) => page.evaluate(([name, given]) => window.pad[name](...given), [what, values]);
-async function padDrives() {
+const padDrives = () => visitor.drive(robot, async () => {
   await pad("button", 5, true);
-  await visitor.says("YOU DRIVE");
   await pad("axes", 1, 0, 0, 0);
-  await moves();
-}
+}, () => pad("button", 5, false));
 async function thumbDrives() {
   const [x, y] = await visitor.centre('[data-hand="plane"] .zone');
-  await visitor.touch("touchStart", [[x, y, 1]]);
-  await visitor.says("YOU DRIVE");
-  await visitor.touch("touchMove", [[x + 60, y, 1]]);
-  await moves();
+  await visitor.drive(robot, async () => {
+    await visitor.touch("touchStart", [[x, y, 1]]);
+    await visitor.touch("touchMove", [[x + 60, y, 1]]);
+  }, () => visitor.touch("touchEnd", []));
   return [x, y];
+}
+async function keyDrives(key, moving) {
+  await visitor.letGo();
+  await visitor.drive(robot, () => page.keyboard.down(key), () => page.keyboard.up(key), moving);
 }
 
 await runTests({
@@ -70,8 +71,8 @@ await runTests({
   },
   "a touch alone moves nothing: the stick's centre is where the thumb lands": async () => {
     const box = await page.locator('[data-hand="plane"] .zone').boundingBox();
-    await visitor.touch("touchStart", [[box.x + 12, box.y + 12, 1]]);
-    await visitor.says("YOU DRIVE");
+    await visitor.drive(robot, () => visitor.touch("touchStart", [[box.x + 12, box.y + 12, 1]]),
+      () => visitor.touch("touchEnd", []), async () => (await robot.status()).source === "human");
     await wait(300);
     assert.ok((await robot.status()).executed.every((value) => Math.abs(value) < 0.01));
     await visitor.touch("touchEnd", []);
@@ -95,11 +96,11 @@ await runTests({
   },
   "a pointer whose capture is lost holds": async () => {
     const [x, y] = await visitor.centre('[data-hand="plane"] .zone');
-    await page.mouse.move(x, y);
-    await page.mouse.down();
-    await visitor.says("YOU DRIVE");
-    await page.mouse.move(x + 60, y, { steps: 4 });
-    await moves();
+    await visitor.drive(robot, async () => {
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      await page.mouse.move(x + 60, y, { steps: 4 });
+    }, () => page.mouse.up());
     await page.locator('[data-hand="plane"] .zone').evaluate((zone) => {
       for (let id = 0; id < 20; id += 1) if (zone.hasPointerCapture(id)) zone.releasePointerCapture(id);
     });
@@ -108,10 +109,7 @@ await runTests({
     await page.mouse.up();
   },
   "a window that loses the focus holds, with a key still down": async () => {
-    await visitor.letGo();
-    await page.keyboard.down("ArrowUp");
-    await visitor.says("YOU DRIVE");
-    await moves();
+    await keyDrives("ArrowUp");
     await page.evaluate(() => window.dispatchEvent(new Event("blur")));
     await holds();
     await staysHeld();
@@ -132,10 +130,7 @@ await runTests({
     await visitor.touch("touchEnd", []);
   },
   "a page that the browser freezes while it drives holds": async () => {
-    await visitor.letGo();
-    await page.keyboard.down("ArrowLeft");
-    await visitor.says("YOU DRIVE");
-    await moves();
+    await keyDrives("ArrowLeft");
     await visitor.devtools.send("Page.setWebLifecycleState", { state: "frozen" });
     await until("the robot holds", () => robot.holds());
     await visitor.devtools.send("Page.setWebLifecycleState", { state: "active" });
@@ -182,10 +177,9 @@ await runTests({
   "the gripper opens for as long as its button is held, also by Enter": async () => {
     const open = page.getByRole("button", { name: "Open", exact: true });
     await open.focus();
-    await page.keyboard.down("Enter");
-    await visitor.says("YOU DRIVE");
     const names = (await robot.get("/api/v1/robot")).action.map((each) => each.name);
-    await until("the gripper is asked to open", async () => ((await robot.status()).requested[names.indexOf("gripper")] ?? 0) > 0.5);
+    await visitor.drive(robot, () => page.keyboard.down("Enter"), () => page.keyboard.up("Enter"),
+      async () => ((await robot.status()).requested[names.indexOf("gripper")] ?? 0) > 0.5);
     await page.keyboard.up("Enter");
     await holds();
     await visitor.letGo();
@@ -193,11 +187,10 @@ await runTests({
   "keys drive slower when the speed is set down": async () => {
     await visitor.letGo();
     for (let press = 0; press < 10; press += 1) await page.keyboard.press("[");
-    await page.keyboard.down("ArrowUp");
-    await visitor.says("YOU DRIVE");
-    await until("a slow request", async () => {
+    await keyDrives("ArrowUp", async () => {
       const largest = Math.max(...(await robot.status()).requested.map(Math.abs), 0);
-      return largest > 0.05 && largest < 0.2;
+      assert.ok(largest < 0.2, `asked for ${largest}`);
+      return largest > 0.05;
     });
     await page.keyboard.up("ArrowUp");
     await holds();
@@ -229,7 +222,10 @@ await runTests({
   "the browser had nothing to complain of": async () => {
     await visitor.calm();
   },
-}, { failed: () => visitor.rest(robot) });
+}, { before: () => robot.settle(), failed: async () => {
+  await pad("unplug");
+  await visitor.rest(robot);
+} });
 
 await browser.close();
 await daemon.end();

@@ -14,9 +14,7 @@ const network = (more) => visitor.devtools.send("Network.emulateNetworkCondition
   { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1, ...more });
 async function drive(key) {
   await visitor.letGo();
-  await page.keyboard.down(key);
-  await visitor.says("YOU DRIVE");
-  await until("the robot moves", () => robot.moves(), undefined, visitor);
+  await visitor.drive(robot, () => page.keyboard.down(key), () => page.keyboard.up(key));
 }
 async function staysHeld() {
   for (let look = 0; look < 8; look += 1) {

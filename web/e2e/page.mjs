@@ -22,7 +22,7 @@ if (shots) mkdirSync(shots, { recursive: true });
 export const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Timers of the daemon that a computer which is busy with other work needs.
-const patient = ["authority.watchdog_ms=800", "ports.teleop=0", "learner.nice=0", "sim.cameras=true"];
+const patient = ["authority.watchdog_ms=800", "authority.fresh_ms=500", "ports.teleop=0", "learner.nice=0", "sim.cameras=true"];
 
 export class Daemon {
   static async start(port = 0) {
@@ -189,6 +189,25 @@ export class Visitor {
     for (const key of ["ArrowUp", "ArrowLeft", "Space", "KeyR"]) await this.page.keyboard.up(key).catch(() => undefined);
     await this.touch("touchCancel", []).catch(() => undefined);
     await robot.send("hold");
+  }
+
+  // Drives until the robot moves. A browser that gets no turn for longer than commands are fresh loses
+  // control, as it must: then the hands are lifted and it is tried again.
+  async drive(robot, press, lift, moving = () => robot.moves()) {
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      await press();
+      const end = Date.now() + 6000 * patience;
+      const begun = Date.now() + 1500;
+      while (Date.now() < end) {
+        if (await moving()) return;
+        if (Date.now() > begun && (await robot.status()).state === "HOLD") break;
+        await wait(30);
+      }
+      console.log(`    control was lost before the robot moved (${(await robot.status()).why}); trying again`);
+      await lift();
+      await robot.settle();
+    }
+    assert.fail(`the robot does not move; the page says "${await this.word()}"`);
   }
 
   close() {

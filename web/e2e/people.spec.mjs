@@ -45,9 +45,7 @@ await runTests({
   "an observer sees who drives, and is told so when it tries": async () => {
     await anna.page.bringToFront();
     await anna.letGo();
-    await anna.page.keyboard.down("ArrowUp");
-    await anna.says("YOU DRIVE");
-    await until("the robot moves", () => robot.moves());
+    await anna.drive(robot, () => anna.page.keyboard.down("ArrowUp"), () => anna.page.keyboard.up("ArrowUp"));
     await ben.says("HUMAN");
     assert.match(await ben.page.locator(".state p").innerText(), /drives/);
     await ben.page.locator('[data-hand="plane"] .zone').dispatchEvent("pointerdown", { pointerId: 9, pointerType: "touch", isPrimary: true });
@@ -74,9 +72,7 @@ await runTests({
     await anna.page.keyboard.up("ArrowUp");
     await ben.page.bringToFront();
     await ben.letGo();
-    await ben.page.keyboard.down("ArrowLeft");
-    await ben.says("YOU DRIVE");
-    await until("the robot moves", () => robot.moves());
+    await ben.drive(robot, () => ben.page.keyboard.down("ArrowLeft"), () => ben.page.keyboard.up("ArrowLeft"));
     await anna.says("HUMAN");
     await ben.page.keyboard.up("ArrowLeft");
     await until("the robot holds", () => robot.holds());
@@ -84,8 +80,7 @@ await runTests({
     await until("the lease is free", async () => (await robot.status()).lease.holder === null);
   },
   "anybody's STOP stops whoever drives": async () => {
-    await ben.page.keyboard.down("ArrowUp");
-    await ben.says("YOU DRIVE");
+    await ben.drive(robot, () => ben.page.keyboard.down("ArrowUp"), () => ben.page.keyboard.up("ArrowUp"));
     await anna.page.locator(".stop").dispatchEvent("pointerdown", { button: 0, pointerType: "mouse" });
     await until("STOP is in force", async () => (await robot.status()).state === "ESTOP", 2000);
     await ben.page.keyboard.up("ArrowUp");
