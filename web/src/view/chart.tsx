@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { isDark, onTheme } from "../state/theme";
 
 export interface Curve {
   x: number[];
@@ -18,18 +19,14 @@ interface Props {
   top: (highest: number) => number;
 }
 
-const isDark = matchMedia("(prefers-color-scheme: dark)");
-
 export function Chart(props: Props): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>();
-  const [dark, setDark] = useState(isDark.matches);
+  const [dark, setDark] = useState(isDark());
   const band = props.curve.low !== undefined;
 
   useEffect(() => {
-    const change = (): void => setDark(isDark.matches);
-    isDark.addEventListener("change", change);
-    return () => isDark.removeEventListener("change", change);
+    return onTheme(() => setDark(isDark()));
   }, []);
 
   useEffect(() => {

@@ -1,7 +1,7 @@
 // Text from the daemon into messages. A field that is missing or of the wrong type gets a value that
 // claims nothing: an unknown state reads as HOLD with nobody in control, never as motion.
 import type {
-  Actor, Camera, Channel, DaemonMessage, EpisodeRow, LabelValue, RobotState, Role, WeightsVersion,
+  Actor, Camera, Channel, DaemonMessage, EpisodeRow, LabelValue, Plea, RobotState, Role, WeightsVersion,
 } from "./messages";
 
 type Fields = Record<string, unknown>;
@@ -30,6 +30,14 @@ const label = (value: unknown): LabelValue => oneOf(value, labels, "none");
 function actor(value: unknown): Actor {
   const it = fields(value);
   return { name: text(it["name"]), role: role(it["role"]) };
+}
+
+// Undefined: nobody is asked for.
+function plea(value: unknown): Plea | undefined {
+  const it = fields(value);
+  const id = number(it["id"]);
+  if (id === 0) return undefined;
+  return { id, why: text(it["why"]), score: number(it["score"]), sinceS: number(it["since_s"]) };
 }
 
 function channel(value: unknown): Channel {
@@ -78,7 +86,7 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
       const robot = fields(it["robot"]);
       return {
         type: "hello", protocol: number(it["protocol"]), program: text(it["program"]),
-        boot: text(it["boot"]), you: actor(it["you"]), freshMs: number(it["fresh_ms"]) || 200,
+        boot: text(it["boot"]), you: actor(it["you"]), secure: flag(it["secure"]), freshMs: number(it["fresh_ms"]) || 200,
         robot: {
           id: text(robot["id"]), controlPeriodMs: number(robot["control_period_ms"]),
           policyPeriodMs: number(robot["policy_period_ms"]),
@@ -123,6 +131,9 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
         recording: flag(it["recording"]), robotAgeMs: number(it["robot_age_ms"]),
         robotTrouble: text(it["robot_trouble"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
         lostSteps: number(it["lost_steps"]), viewers: number(it["viewers"]),
+        help: plea(it["help"]),
+        uncertainty: typeof it["uncertainty"] === "number" ? it["uncertainty"] : undefined,
+        speed: typeof it["speed"] === "number" ? it["speed"] : 1,
       };
     }
     case "event":
@@ -152,6 +163,8 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
         message: text(it["message"]), echo: text(it["echo"]), epoch: number(it["epoch"]),
         holder: text(it["holder"]),
       };
+    case "asked_to_drive":
+      return { type: "asked_to_drive", by: actor(it["by"]) };
     case "pong":
       return { type: "pong", sent: number(it["sent"]), daemonMs: number(it["daemon_ms"]) };
     default:
