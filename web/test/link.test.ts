@@ -7,7 +7,7 @@ import { StopLatch } from "../src/link/stop_latch";
 import { isToken, takeToken, tokenFromHash } from "../src/link/token";
 import type { Ack } from "../src/wire/messages";
 
-const ack = (id: string): Ack => ({ type: "ack", id, ok: true, code: "ok", message: "", echo: "", epoch: 0, holder: "" });
+const ack = (id: string): Ack => ({ type: "ack", id, ok: true, code: "ok", message: "", echo: "", epoch: 0, holder: "", words: undefined });
 
 test("the token moves from the address into the tab", () => {
   const stored = new Map<string, string>();

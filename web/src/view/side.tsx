@@ -10,7 +10,7 @@ import { WordsPanel } from "./words_panel";
 export const tabs = ["drive", "progress", "words", "weights", "episodes", "activity"] as const;
 export type Tab = (typeof tabs)[number];
 const names: Record<Tab, string> = {
-  drive: "Drive", progress: "Progress", words: "Words", weights: "Weights", episodes: "Episodes",
+  drive: "Drive", progress: "Learning", words: "Words", weights: "Weights", episodes: "Episodes",
   activity: "Log",
 };
 
