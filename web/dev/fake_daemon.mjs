@@ -346,6 +346,8 @@ const server = createServer(async (request, response) => {
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");
     if (role === undefined) return response.writeHead(401).end("{}");
+    if (url.pathname === "/api/v1/episodes") return response.end(JSON.stringify({ episodes: rows }));
+    if (url.pathname === "/api/v1/weights") return response.end(JSON.stringify(weights()));
     if (url.pathname === "/api/v1/robot") return response.end(JSON.stringify(robot));
     const frame = /^\/api\/v1\/episodes\/(\d+)\/frames\/(\w+)\/(\d+)$/.exec(url.pathname);
     const one = frame ?? /^\/api\/v1\/episodes\/(\d+)$/.exec(url.pathname);

@@ -42,6 +42,7 @@ const panels = {
       await wait(150);
     }
     await page.locator(".undo").last().click();
+    await page.evaluate(() => document.querySelector(".panel-box")?.scrollTo(0, 0));
     await wait(300);
   },
   learning: async (page) => page.click("#tab-progress"),

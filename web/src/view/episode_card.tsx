@@ -25,7 +25,11 @@ export function EpisodeCard(): JSX.Element {
       <div class="episode-line">
         <h2>{now.id === 0 ? "No episode" : `Episode ${now.id}`}</h2>
         <span class="digits">{now.seconds.toFixed(1)} s</span>
-        <span title="Version of the weights that act">weights v{now.playing || "–"}</span>
+        <span title="Version of the weights that act">v{now.playing || "–"}</span>
+        <select aria-label="Seconds that Undo takes back" title="Seconds that Undo takes back" value={String(now.undoSeconds)}
+          onChange={(event) => session.setUndoSeconds(Number(event.currentTarget.value))}>
+          {undoChoices.map((each) => <option key={each} value={String(each)}>undo {each} s</option>)}
+        </select>
       </div>
       <button type="button" class="strip-button" disabled={now.id === 0} title="Open the timeline of this episode"
         aria-label="Open the timeline of this episode" onClick={() => session.open(now.id)}>
@@ -46,10 +50,6 @@ export function EpisodeCard(): JSX.Element {
         <button type="button" class="button" disabled={!now.able} aria-keyshortcuts="U"
           title={`The last ${now.undoSeconds} s are never learned from`}
           onClick={() => session.undo(now.undoSeconds)}><Back />Undo {now.undoSeconds} s <kbd>U</kbd></button>
-        <select aria-label="Seconds that Undo takes back" title="Seconds that Undo takes back" value={String(now.undoSeconds)}
-          onChange={(event) => session.setUndoSeconds(Number(event.currentTarget.value))}>
-          {undoChoices.map((each) => <option key={each} value={String(each)}>{each} s</option>)}
-        </select>
       </div>
     </section>
   );

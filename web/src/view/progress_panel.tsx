@@ -19,8 +19,8 @@ function Figure(props: {
 }): JSX.Element {
   return (
     <figure class="figure">
-      <figcaption><b>{props.title}</b> <small>{props.about}</small></figcaption>
-      <p><b class="digits">{props.value}</b>{props.more !== undefined && <small class="digits">{props.more}</small>}</p>
+      <figcaption><b>{props.title}</b><small>{props.about}</small></figcaption>
+      <p><b class="digits">{props.value}</b><small class="digits">{props.more ?? ""}</small></p>
       <Chart label={`${props.title} ${props.about}: now ${props.value}${props.more ? `, ${props.more}` : ""}`} unit={props.unit}
         digits={props.digits} named={props.named ?? "episode"} curve={props.curve} range={props.range} />
     </figure>
@@ -86,20 +86,20 @@ export function ProgressPanel(): JSX.Element {
   const lastLoss = learning?.rounds.reduce<number | undefined>((_found, round) => round.loss ?? _found, undefined);
   const rounds = (learning?.rounds ?? []).slice(-12).reverse();
   return (
-    <div class="panel insight">
+    <div class="panel insight" data-roomy={room}>
       <div class="insight-head">
         <Learner />
         <button type="button" class="button roomy" aria-pressed={room} onClick={() => setRoom(!room)}
           aria-label="More room for the curves" title="More room for the curves">{room ? <Less /> : <More />}</button>
       </div>
       <div class="figures">
-        <Figure title="Success" about={`of the last ${rate?.of ?? 0} labelled`} value={labelled ? percent(rate.successes / rate.of) : "–"}
-          {...(labelled && { more: `95 %: ${percent(rate.low)} to ${percent(rate.high)}` })} curve={shown.success} unit=" %" digits={0} range={() => [0, 100]} />
+        <Figure title="Success" about={`last ${rate?.of ?? 0} labelled`} value={labelled ? percent(rate.successes / rate.of) : "–"}
+          {...(labelled && { more: `${percent(rate.low)} to ${percent(rate.high)}` })} curve={shown.success} unit=" %" digits={0} range={() => [0, 100]} />
         <Figure title="Takeovers" about="per 100 steps" value={newest(trend.takeovers, "", 2)} curve={shown.takeovers} unit="" digits={2} range={fromZero(1)} />
         <Figure title="A takeover lasts" about="on average" value={newest(trend.length, " s", 1)} curve={shown.length} unit=" s" digits={1} range={fromZero(1)} />
         <Figure title="First takeover after" about="on average" value={newest(trend.firstAfter, " s", 1)} curve={shown.first} unit=" s" digits={1} range={fromZero(1)} />
         <Figure title="By hand" about="for an episode" value={newest(trend.human, " s", 1)} curve={shown.human} unit=" s" digits={1} range={fromZero(1)} />
-        <Figure title="Loss" about="of each round; rings are quick ones" value={lastLoss === undefined ? "–" : lastLoss.toPrecision(2)} curve={loss} unit="" digits={4} named="round" range={fromZero(0.001)} />
+        <Figure title="Loss" about="of a round; ○ quick" value={lastLoss === undefined ? "–" : lastLoss.toPrecision(2)} curve={loss} unit="" digits={4} named="round" range={fromZero(0.001)} />
       </div>
       {learning !== undefined && (
         <div class="dataset">

@@ -40,7 +40,7 @@ export function Tabs(props: { tab: Tab; onTab: (tab: Tab) => void }): JSX.Elemen
 
 export function Panel(props: { tab: Tab }): JSX.Element {
   return (
-    <div class="panel-box" id="panel" role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={-1}>
+    <div class="panel-box" id="panel" key={props.tab} role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={-1}>
       {props.tab === "progress" && <ProgressPanel />}
       {props.tab === "words" && <WordsPanel active={props.tab === "words"} />}
       {props.tab === "weights" && <WeightsPanel />}

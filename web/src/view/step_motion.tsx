@@ -6,7 +6,6 @@ interface Props {
   channels: readonly Channel[];
   wanted: readonly number[] | undefined; // normalised
   done: readonly number[] | undefined;
-  clamped: boolean;
 }
 
 const bounded = (value: number): number => Math.min(1, Math.max(-1, value));
@@ -48,7 +47,7 @@ export function StepMotion(props: Props): JSX.Element {
             const done = props.done?.[index];
             return (
               <tr key={channel.name}>
-                <th scope="row">{channel.name.replaceAll("_", " ")} <small>{channel.unit}</small></th>
+                <th scope="row" title={channel.unit}>{channel.name.replaceAll("_", " ")} <small>{channel.unit}</small></th>
                 <td class="bars" aria-hidden="true">
                   {wanted !== undefined && <Bar kind="wanted" value={wanted} />}
                   {done !== undefined && <Bar kind="done" value={done} />}
@@ -60,7 +59,6 @@ export function StepMotion(props: Props): JSX.Element {
           })}
         </tbody>
       </table>
-      <p class="clamp" data-on={props.clamped}>{props.clamped ? "Cut by the limits" : ""}</p>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // An episode as a strip: who was in control, what happened, and what of it is learned from. Moved along
 // with a pointer, a finger or the keyboard; the mark between recovery and correction can be dragged.
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runsOf, splitStep, useWords } from "../state/timeline";
 import type { EpisodeRecord, Moment, MomentKind, Span, Use } from "../state/timeline";
@@ -28,6 +28,7 @@ interface Props {
   able: boolean;
   onStep: (step: number) => void;
   onSplit: (span: Span, step: number) => void;
+  children?: ComponentChildren; // below, on the same scale
 }
 
 function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x: number) => number; onSplit: (step: number) => void }): JSX.Element {
@@ -111,7 +112,7 @@ export function Strip(props: Props): JSX.Element {
       <div class="marks" aria-hidden="true">
         {props.moments.map((moment, index) => (
           <span key={index} class="mark-at" data-kind={moment.kind} title={moment.text}
-            style={{ left: percentOf(moment.step + 0.5, steps) }}><MomentIcon kind={moment.kind} /></span>
+            style={{ left: `clamp(12px, ${percentOf(moment.step + 0.5, steps)}, calc(100% - 12px))` }}><MomentIcon kind={moment.kind} /></span>
         ))}
       </div>
       <div class="scrub" role="slider" tabIndex={0} aria-label="Step of the episode" aria-valuemin={0}
@@ -132,6 +133,7 @@ export function Strip(props: Props): JSX.Element {
             onSplit={(to) => props.onSplit(span, to)} />
         ))}
       </div>
+      {props.children}
       <span class="playhead" style={{ left: percentOf(step + 0.5, steps) }} aria-hidden="true" />
     </div>
   );

@@ -129,6 +129,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
     setPlaying(false);
   }, [props.id, props.at]);
   useEffect(() => back.current?.focus(), []);
+  useEffect(() => back.current?.closest(".panel-box")?.scrollTo(0, 0), [props.id]);
 
   const steps = record?.who.length ?? 0;
   const live = record?.ended === false;
@@ -198,7 +199,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
   return (
     <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}>
       <header class="timeline-head">
-        <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><Earlier />All</button>
+        <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><Earlier /><span class="word">All</span></button>
         <div class="about">
           <h2>Episode {props.id} <span class="outcome" data-outcome={record?.outcome}>{record === undefined ? "" : live ? "under way" : outcomeWords[record.outcome]}</span></h2>
           <p>
@@ -214,7 +215,6 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
           <button type="button" class="button" aria-label="The episode after" disabled={props.later === undefined}
             onClick={() => props.later !== undefined && session.open(props.later)}><Later /></button>
         </div>
-        <Labels value={record?.outcome ?? "none"} able={able && record !== undefined} of="The episode" onLabel={(value) => relabel(value)} />
       </header>
       {trouble !== "" && <p class="trouble" role="alert">{trouble}</p>}
       {record !== undefined && steps === 0 && <p class="trouble">No step of this episode has been recorded.</p>}
@@ -230,33 +230,39 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
                   {" · "}<span class="digits">{(record.at[step] ?? 0).toFixed(1)} s</span> · v{record.weights[step] || "–"}
                   {here !== undefined && ` · ${shortName(here.actor.name)}`}
                 </span>
+                {record.clamped[step] && <em class="clamp">cut by the limits</em>}
               </p>
-              <StepMotion channels={channels ?? []} wanted={record.proposed[step]} done={record.executed[step]} clamped={record.clamped[step] ?? false} />
+              <StepMotion channels={channels ?? []} wanted={record.proposed[step]} done={record.executed[step]} />
             </div>
           </div>
-          <div class="transport" role="group" aria-label="Play">
-            <button type="button" class="button" aria-label="One step back" aria-keyshortcuts="," disabled={step === 0} onClick={() => go(step - 1)}><Earlier /></button>
-            <button type="button" class="button go play" aria-keyshortcuts="P" onClick={play}>
-              {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"} <kbd>P</kbd>
-            </button>
-            <button type="button" class="button" aria-label="One step on" aria-keyshortcuts="." disabled={step >= last} onClick={() => go(step + 1)}><Later /></button>
-            <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
-              onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
-            {live && (
-              <button type="button" class="button follow" aria-pressed={following} onClick={() => {
-                setPlaying(false);
-                setChosen(following ? last : undefined);
-              }}><i aria-hidden="true" />Live</button>
-            )}
+          <div class="below">
+            <div class="transport" role="group" aria-label="Play">
+              <button type="button" class="button" aria-label="One step back" aria-keyshortcuts="," disabled={step === 0} onClick={() => go(step - 1)}><Earlier /></button>
+              <button type="button" class="button go play" aria-keyshortcuts="P" onClick={play}>
+                {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"} <kbd>P</kbd>
+              </button>
+              <button type="button" class="button" aria-label="One step on" aria-keyshortcuts="." disabled={step >= last} onClick={() => go(step + 1)}><Later /></button>
+              <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
+                onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
+              {live && (
+                <button type="button" class="button follow" aria-pressed={following} onClick={() => {
+                  setPlaying(false);
+                  setChosen(following ? last : undefined);
+                }}><i aria-hidden="true" />Live</button>
+              )}
+            </div>
+            <Labels value={record.outcome} able={able} of="The episode" onLabel={(value) => relabel(value)} />
           </div>
-          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onSplit={split} />
-          <div class="motion-curve">
-            <Chart bare curve={motion} range={() => [-1.1, 1.1]} xRange={[-0.5, steps - 0.5]}
-              label={`${names[channel] ?? "Motion"} over the episode: what the policy wanted, dashed, and what was done`} />
-            <select aria-label="Which motion the curve shows" value={String(channel)} onChange={(event) => setChannel(Number(event.currentTarget.value))}>
-              {Array.from({ length: channelCount }, (_each, index) => <option key={index} value={String(index)}>{names[index] ?? `channel ${index + 1}`}</option>)}
-            </select>
-          </div>
+          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onSplit={split}>
+            <div class="motion-curve">
+              <Chart bare curve={motion} range={() => [-1.1, 1.1]} xRange={[-0.5, steps - 0.5]}
+                label={`${names[channel] ?? "Motion"} over the episode: what the policy wanted, dashed, and what was done`} />
+              <select aria-label="Which motion the curve shows" value={String(channel)} 
+                onPointerDown={(event) => event.stopPropagation()} onChange={(event) => setChannel(Number(event.currentTarget.value))}>
+                {Array.from({ length: channelCount }, (_each, index) => <option key={index} value={String(index)}>{names[index] ?? `channel ${index + 1}`}</option>)}
+              </select>
+            </div>
+          </Strip>
           <div class="keys"><ControlKey who={record.who} /><UseKey uses={uses} /></div>
           {record.spans.length > 0 && (
             <ol class="spans" aria-label="Corrections">

@@ -1,6 +1,6 @@
 // Versions of the weights: where each came from, what became of it, and the way back.
 import type { JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { gateWords } from "../state/gate_words";
 import { learnerWords } from "../state/learning_words";
 import { lineageOf } from "../state/lineage";
@@ -68,9 +68,18 @@ function Graph(props: { lineage: Lineage; rows: readonly WeightsVersion[]; live:
 }
 
 function Row(props: {
-  row: WeightsVersion; live: boolean; newestConfirmed: number; able: boolean; engineer: boolean; open: boolean; onOpen: () => void;
+  row: WeightsVersion; live: boolean; newestConfirmed: number; able: boolean; engineer: boolean; open: boolean;
+  onOpen: () => void; onHeight: (px: number) => void;
 }): JSX.Element {
   const session = useSession();
+  const more = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = more.current;
+    if (element === null) return undefined;
+    const watch = new ResizeObserver(() => props.onHeight(element.offsetHeight));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, [props.open]);
   const { row } = props;
   const confirmed = row.version === props.newestConfirmed;
   const taught = row.corrections;
@@ -79,16 +88,15 @@ function Row(props: {
       <button type="button" class="version-line" aria-expanded={props.open} onClick={props.onOpen}>
         <b class="digits">v{row.version}</b>
         <span class="from">
-          <span>{row.parent === 0 ? "first" : `from v${row.parent}`} · {isFull(row.kind) ? "thorough" : "quick"}
-            {row.acceptedMs > 0 && <span class="digits"> · {clock.format(row.acceptedMs)}</span>}</span>
-          <small>{fateOf(row, props.live, props.newestConfirmed)}{taught !== undefined && ` · ${taught.steps} corrected steps`}</small>
+          <span>{isFull(row.kind) ? "thorough" : "quick"}{row.acceptedMs > 0 && <span class="digits"> · {clock.format(row.acceptedMs)}</span>}</span>
+          <small>{row.parent === 0 ? "first" : `from v${row.parent}`} · {fateOf(row, props.live, props.newestConfirmed)}</small>
         </span>
         {props.live && <em class="tag live">live</em>}
         {confirmed && <em class="tag confirmed">confirmed</em>}
         <Later />
       </button>
       {props.open && (
-        <div class="version-more">
+        <div class="version-more" ref={more}>
           <ul>
             {taught !== undefined && (
               <li>Trained on {taught.steps} corrected steps of {taught.episodes} {taught.episodes === 1 ? "episode" : "episodes"}
@@ -124,7 +132,7 @@ export function WeightsPanel(): JSX.Element {
   const rows = weights?.versions ?? [];
   const lineage = useMemo(() => lineageOf(rows), [weights]);
   const back = weights !== undefined && weights.confirmed > 0 && weights.live !== weights.confirmed;
-  const openPx = 176; // of .version-more, which has this height
+  const [openPx, setOpenPx] = useState(0); // of what the open row says
 
   const rollBack = async (): Promise<void> => {
     const [from, to] = [weights?.live ?? 0, weights?.confirmed ?? 0];
@@ -159,7 +167,7 @@ export function WeightsPanel(): JSX.Element {
           {rows.map((row) => (
             <Row key={row.version} row={row} live={row.version === weights?.live} newestConfirmed={weights?.confirmed ?? 0}
               able={able} engineer={engineer} open={open === row.version}
-              onOpen={() => setOpen(open === row.version ? undefined : row.version)} />
+              onHeight={setOpenPx} onOpen={() => setOpen(open === row.version ? undefined : row.version)} />
           ))}
           {rows.length === 0 && <li class="nothing"><p>No versions yet.</p></li>}
         </ol>

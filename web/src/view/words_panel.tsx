@@ -40,7 +40,7 @@ function Said(props: { words: SaidWords; now: number; able: boolean; newest: boo
       <div class="what">
         <button type="button" class="again" title="Use these words again" onClick={props.onAgain}>
           <b>{words.text}</b>
-          <small>{words.who}</small>
+          {!words.mine && <small>{words.who}</small>}
         </button>
         <p class="echo">{understoodWords(words)}</p>
         {outcome.text !== "" && <p class="outcome">{outcome.text}</p>}
@@ -93,6 +93,15 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
   const here = new Set(words.map((each) => each.text));
   const earlier = (phrases?.last ?? []).filter((each) => !here.has(each)).slice(0, Math.max(0, 5 - words.length));
 
+  const said = (each: SaidWords): JSX.Element => (
+    <Said key={each.id} words={each} now={now} able={able} newest={each === words[0]}
+      onAgain={() => {
+        setText(each.text);
+        setMeant(each.meant);
+        field.current?.focus();
+      }} />
+  );
+
   return (
     <div class="panel words">
       <form onSubmit={(event) => {
@@ -115,29 +124,28 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
             <button key={each} type="button" class="button phrase" disabled={!able} onClick={() => say(each)}>{each}</button>
           ))}
         </div>
-        <div class="meant">
-          <div class="segmented" role="radiogroup" aria-label="What the words are">
-            {(["instruction", "comment"] as const).map((each) => (
-              <label key={each} class={meant === each ? "chosen" : ""}>
-                <input type="radio" name="meant" checked={meant === each} onChange={() => setMeant(each)} />
-                {each === "instruction" ? "To the robot" : "Comment"}
-              </label>
-            ))}
-          </div>
-          <p class="hint" role="status">
-            {bytes > mostBytes ? `Too long: ${bytes} of ${mostBytes} bytes` : trouble || speechless || "“Stop” makes the robot hold."}
-          </p>
-        </div>
       </form>
-      <ol class="said" aria-label="The last five" aria-live="polite">
-        {words.map((each, index) => (
-          <Said key={each.id} words={each} now={now} able={able} newest={index === 0}
-            onAgain={() => {
-              setText(each.text);
-              setMeant(each.meant);
-              field.current?.focus();
-            }} />
-        ))}
+      <ol class="said" aria-label="What was said last" aria-live="polite">
+        {words.slice(0, 1).map(said)}
+        {words.length === 0 && (
+          <li class="nothing"><Speech /><p><b>Nothing said yet.</b> {examples}</p></li>
+        )}
+      </ol>
+      <div class="meant">
+        <div class="segmented" role="radiogroup" aria-label="What the words are">
+          {(["instruction", "comment"] as const).map((each) => (
+            <label key={each} class={meant === each ? "chosen" : ""}>
+              <input type="radio" name="meant" checked={meant === each} onChange={() => setMeant(each)} />
+              {each === "instruction" ? "To the robot" : "Comment"}
+            </label>
+          ))}
+        </div>
+        <p class="hint" role="status">
+          {bytes > mostBytes ? `Too long: ${bytes} of ${mostBytes} bytes` : trouble || speechless || "“Stop” makes the robot hold."}
+        </p>
+      </div>
+      <ol class="said" aria-label="Said before">
+        {words.slice(1).map(said)}
         {earlier.map((each) => (
           <li key={`earlier ${each}`} data-state="earlier">
             <div class="what">
@@ -148,9 +156,6 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
             </div>
           </li>
         ))}
-        {words.length === 0 && earlier.length === 0 && (
-          <li class="nothing"><Speech /><p><b>Nothing said yet.</b> {examples}</p></li>
-        )}
       </ol>
     </div>
   );
