@@ -20,7 +20,7 @@ const Row = memo((props: { row: EpisodeRow; able: boolean }): JSX.Element => {
   const human = row.steps > 0 ? row.humanSteps / row.steps : 0;
   return (
     <li class="past" data-outcome={row.outcome}>
-      <button type="button" class="about" aria-label={`Open the timeline of episode ${row.id}`} onClick={() => session.open(row.id)}>
+      <button type="button" class="about" title="Open its timeline" onClick={() => session.open(row.id)}>
         <b>Episode <span class="digits">{row.id}</span> <span class="outcome" data-outcome={row.outcome}>{outcomeWords[row.outcome]}</span></b>
         <small>
           <span class="digits">{row.seconds.toFixed(1)} s</span> ·{" "}
