@@ -21,11 +21,48 @@ constexpr std::size_t kFrameHeader = 24;
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
 constexpr Route kRoutes[] = {
-    {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
-    {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
-    {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
+    {"GET", "/healthz", false},
+    {"GET", "/readyz", false},
+    {"GET", "/metrics"},
+    {"GET", "/version"},
+    {"GET", "/openapi.json"},
+    {"GET", "/api/v1/status"},
+    {"GET", "/api/v1/robot"},
+    {"GET", "/api/v1/episodes"},
+    {"GET", "/api/v1/episodes/{id}"},
+    {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
+    {"GET", "/api/v1/weights"},
     {"POST", "/api/v1/feedback"},
 };
+constexpr std::string_view kPast = "/api/v1/episodes/";
+
+// The parts of a path between slashes.
+std::vector<std::string_view> parts_of(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0; at != std::string_view::npos;) {
+    const std::size_t slash = path.find('/', at);
+    parts.push_back(path.substr(at, slash == std::string_view::npos ? slash : slash - at));
+    at = slash == std::string_view::npos ? slash : slash + 1;
+  }
+  return parts;
+}
+
+bool matches(std::string_view pattern, std::string_view path) {
+  if (pattern.find('{') == std::string_view::npos) return pattern == path;
+  const auto wanted = parts_of(pattern), given = parts_of(path);
+  return std::equal(wanted.begin(), wanted.end(), given.begin(), given.end(),
+                    [](std::string_view want, std::string_view have) {
+                      return want == have || (want.starts_with('{') && !have.empty());
+                    });
+}
+
+template <typename Number>
+std::optional<Number> whole(std::string_view text) {
+  Number number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
 
 HttpResponse json(std::string body, int status = 200) {
   HttpResponse response;
@@ -120,6 +157,8 @@ SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
     : options_(std::move(options)),
       desk_(desk),
       sequences_(desk.info().robot.observation.cameras.size()),
+      frames_(options_.frames_per_second, options_.now()),
+      past_episodes_(options_.past_episodes_per_second, options_.now()),
       self_(std::make_shared<SupervisorPort*>(this)) {}
 
 SupervisorPort::~SupervisorPort() { *self_ = nullptr; }
@@ -135,12 +174,12 @@ bool SupervisorPort::may_be_stop(std::string_view text) {
 bool SupervisorPort::is_public(std::string_view path) const {
   return file(path) != nullptr ||
          std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                     [&](const Route& route) { return route.path == path && !route.needs_token; });
+                     [&](const Route& r) { return !r.needs_token && matches(r.path, path); });
 }
 
 void SupervisorPort::handle(HttpRequest request, Respond respond) {
   const bool served = std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                                  [&](const Route& r) { return r.path == request.path; });
+                                  [&](const Route& r) { return matches(r.path, request.path); });
   if (file(request.path) == nullptr && !served) {
     return respond(problem(404, to_string(Code::kNotFound), "there is nothing at " + request.path));
   }
@@ -155,6 +194,7 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
     return respond(std::move(wrong));
   }
   if (wanted == "POST") return take_feedback(request, std::move(respond));
+  if (request.path.starts_with(kPast)) return read_past(request, std::move(respond));
   respond(answer(request));
 }
 
@@ -245,6 +285,42 @@ HttpResponse SupervisorPort::episodes(const HttpRequest& request) const {
     }
   }
   return json(encode_episodes(desk_.history(), most));
+}
+
+// "{id}" or "{id}/frames/{camera}/{step}"
+void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
+  const auto parts = parts_of(std::string_view(request.path).substr(kPast.size()));
+  const bool frame = parts.size() > 1;
+  const auto episode = whole<EpisodeId>(parts.front());
+  const auto step = whole<std::uint32_t>(parts.back());
+  if (!episode || (frame && !step)) {
+    return respond(
+        problem(404, to_string(Code::kNotFound), "episodes and steps are numbers, from 0 up"));
+  }
+  if (!(frame ? frames_ : past_episodes_).take(options_.now())) {
+    return respond(problem(429, to_string(Code::kResourceExhausted),
+                           "too much of the past is asked for at once; try again in a second"));
+  }
+  const auto reply = [frame, respond = std::move(respond)](Result<std::string> content) {
+    if (!content.ok()) {
+      const Status& why = content.status();
+      const bool busy = why.code() == Code::kResourceExhausted;
+      return respond(
+          problem(busy ? 429 : http_status_of(why), to_string(why.code()), why.message()));
+    }
+    HttpResponse response;
+    response.body = *std::move(content);
+    if (frame) {
+      response.content_type = "image/jpeg";
+      response.cache_control = "private, immutable, max-age=86400";  // a step never changes
+    }
+    respond(std::move(response));
+  };
+  if (frame) {
+    desk_.read_frame(*episode, std::string(parts[2]), *step, reply);
+  } else {
+    desk_.read_episode(*episode, reply);
+  }
 }
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {

@@ -16,6 +16,7 @@
 #include "src/ports/desk.h"
 #include "src/ports/http_server.h"
 #include "src/ports/metrics.h"
+#include "src/ports/token_bucket.h"
 #include "src/ports/web_files.h"
 
 namespace nudge {
@@ -43,9 +44,12 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
+  // What all people together may read of the past. Each frame is a read of the disk, each episode
+  // one of a whole segment.
+  double frames_per_second = 200, past_episodes_per_second = 20;
 };
 
-// One path and method of the REST surface.
+// One path and method of the REST surface. A part of the path in braces stands for any text.
 struct Route {
   std::string_view method, path;
   bool needs_token = true;
@@ -101,6 +105,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   HttpResponse ready() const;
   HttpResponse metrics() const;
   HttpResponse episodes(const HttpRequest& request) const;
+  void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;
 
@@ -119,6 +124,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
   bool curves_changed_ = false, weights_changed_ = false;
   std::uint64_t wrong_jogs_ = 0;
+  TokenBucket frames_, past_episodes_;
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;
 };
