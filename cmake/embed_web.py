@@ -10,6 +10,8 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
 }
 HEAD = """// Made by cmake/embed_web.py; do not edit.
 #include "src/ports/web_files.h"

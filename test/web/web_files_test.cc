@@ -28,6 +28,20 @@ TEST(WebFiles, ThePageAndItsPartsAreThere) {
   EXPECT_EQ(find("/page.js")->content_type, "text/javascript; charset=utf-8");
 }
 
+// What a browser asks for before it offers to install the page.
+TEST(WebFiles, ThePageCanBeInstalled) {
+  if (web_files().empty()) GTEST_SKIP() << "built with NUDGE_WITH_WEB=OFF";
+  ASSERT_NE(find("/page.webmanifest"), nullptr);
+  EXPECT_EQ(find("/page.webmanifest")->content_type, "application/manifest+json");
+  EXPECT_NE(text(*find("/index.html")).find("rel=\"manifest\""), std::string::npos);
+  const std::string manifest = text(*find("/page.webmanifest"));
+  for (const std::string_view path : {"/icon-192.png", "/icon-512.png", "/icon-maskable.png"}) {
+    ASSERT_NE(find(path), nullptr) << path;
+    EXPECT_EQ(find(path)->content_type, "image/png");
+    EXPECT_NE(manifest.find(path), std::string::npos) << path;
+  }
+}
+
 TEST(WebFiles, EveryFileHasAQuotedTagOfItsOwn) {
   std::set<std::string_view> tags;
   for (const WebFile& file : web_files()) {

@@ -1,6 +1,8 @@
 // The far side of the seam, for work on the page only: speaks docs/reference/supervisor-port.md with
-// a made-up robot. node dev/fake_daemon.mjs [PORT]; GET /dev/set?recording=0 and the like change what
-// it claims.
+// a made-up robot. node dev/fake_daemon.mjs [PORT] [ROBOT], ROBOT: kitchen, turning or joints. GET
+// /dev/set?recording=0 and the like change what it claims; holder=Anna lets somebody else drive,
+// asker=Ben asks whoever drives, help=why asks for a person, revoke=1 ends all access. The pairing code
+// is K7QF-2M9X.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { dirname, extname, join, normalize } from "node:path";
@@ -12,13 +14,20 @@ import { picture } from "./picture.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const port = Number(process.argv[2] ?? 8090);
 const roles = { view: "viewer", supervise: "supervisor", dev: "engineer" };
-const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".webmanifest": "application/manifest+json" };
 const csp = "default-src 'self'; img-src 'self' blob:; connect-src 'self'";
 
 const channel = (name, unit, bound) => ({ name, unit, lower: -bound, upper: bound });
+const tool = ["x", "y", "z"].map((axis) => channel(`tool_${axis}`, "m/s", 0.25));
+const actions = {
+  kitchen: [...tool, channel("gripper", "m/s", 0.2)],
+  turning: [...tool, ...["roll", "pitch", "yaw"].map((axis) => channel(`tool_${axis}`, "rad/s", 1)), channel("gripper", "m/s", 0.2)],
+  joints: [...["shoulder_pan", "shoulder_lift", "elbow", "wrist_flex", "wrist_roll"].map((name) => channel(name, "rad/s", 1)), channel("gripper", "m/s", 0.2)],
+};
+const kind = process.argv[3] ?? "kitchen";
 const robot = {
-  id: "kitchen", control_period_ms: 20, policy_period_ms: 100,
-  action: [channel("tool_x", "m/s", 0.25), channel("tool_y", "m/s", 0.25), channel("tool_z", "m/s", 0.25), channel("gripper", "m/s", 0.2)],
+  id: kind, control_period_ms: 20, policy_period_ms: 100,
+  action: actions[kind],
   proprioception: [channel("tool_x", "m", 0.6)],
   cameras: [{ name: "front", width: 256, height: 256 }, { name: "wrist", width: 256, height: 256 }],
 };
@@ -38,6 +47,7 @@ const world = {
   tick: 1000, state: "HOLD", why: "boot", since: 0, epoch: 3, holder: undefined, alive: 0, jog: undefined,
   proposed: [0, 0, 0, 0], executed: [0, 0, 0, 0], tool: { x: 0.4, y: 0, z: 0.25 }, open: 0.04,
   block: { x: 0.45, y: 0.1, z: 0.02 }, recording: true, learning: "idle", trouble: "", freeze: false, silent: false,
+  help: "", helpSince: 0, helpId: 0, speed: 1,
   episode: 61, started: 0, steps: 0, takeovers: 0, human: 0, instruction: "lift the red block", done: 0,
 };
 const versions = [];
@@ -130,6 +140,8 @@ function status(client) {
     weights: { playing: live, live, kind: "provisional", confirmed },
     learning: { state: world.learning, detail: world.learning === "paused" ? "Two versions in a row were rolled back." : "", round: world.learning === "training" ? "full" : "", done: world.done, total: world.learning === "training" ? 1000 : 0 },
     recording: world.recording, robot_age_ms: 3.1, robot_trouble: world.trouble, missed_ticks: 0, lost_steps: 0, refused_commands: 0, viewers: clients.size,
+    speed: world.speed, uncertainty: world.help ? 0.82 : 0.1,
+    help: world.help ? { id: world.helpId, why: world.help, reason: "disagreement", score: 0.82, since_s: (Date.now() - world.helpSince) / 1000 } : null,
   };
 }
 
@@ -154,10 +166,18 @@ function answer(client, message) {
         world.holder = client;
         world.jog = undefined;
         world.takeovers += 1;
+        world.help = "";
         go("TAKEOVER", "takeover_asked", client);
       }
       world.alive = Date.now();
       return ack({ epoch: world.epoch });
+    case "ask_to_drive":
+      if (world.holder === undefined) return no("failed_precondition", "nobody drives: take over");
+      if (world.holder.socket) say(world.holder, { type: "asked_to_drive", by: { name: client.name, role: client.role } });
+      return ack();
+    case "decline_help":
+      world.help = "";
+      return ack();
     case "release":
       if (world.holder !== client) return no("failed_precondition", "there is nothing to release");
       world.holder = undefined;
@@ -279,22 +299,23 @@ setInterval(() => {
   const t = now / 1000;
   const target = { x: 0.4 + 0.1 * Math.sin(t * 0.7), y: 0.16 * Math.sin(t * 0.9), z: 0.18 + 0.1 * Math.sin(t * 0.53) };
   const want = ["x", "y", "z"].map((axis) => Math.max(-1, Math.min(1, (target[axis] - world.tool[axis]) * 9)));
-  world.proposed = [...want, Math.sin(t) > 0 ? 0.6 : -0.6];
-  world.executed = [0, 0, 0, 0];
+  const others = robot.action.slice(3, -1).map((_channel, index) => 0.7 * Math.sin(t * (1 + index) + index));
+  world.proposed = [...want, ...others, Math.sin(t) > 0 ? 0.6 : -0.6];
+  world.executed = robot.action.map(() => 0);
   // Looser than the daemon's own timers: this one shares a computer with compilers.
-  if (world.state === "HUMAN" && now - world.alive > 1000) go("HOLD", "command_stale");
-  if (world.state === "HOLD" && world.holder !== undefined && now - world.alive > 2000) world.holder = undefined;
+  if (world.state === "HUMAN" && world.holder?.socket && now - world.alive > 1000) go("HOLD", "command_stale");
+  if (world.state === "HOLD" && world.holder?.socket && now - world.alive > 2000) world.holder = undefined;
   if (world.state === "TAKEOVER" && world.jog?.dead_man && now - world.since > 250) go("HUMAN", "driving", world.holder);
   if (world.state === "TAKEOVER" && now - world.since > 10000) go("HOLD", "takeover_timeout");
   if (world.state === "HANDBACK" && now - world.since > 600) go("AUTO", "policy_ready");
   if (world.state === "AUTO") world.executed = world.proposed;
   if (world.state === "HUMAN") {
-    world.executed = world.jog.action;
+    world.executed = world.jog?.action ?? world.proposed;
     world.human += 0.02;
   }
   ["x", "y", "z"].forEach((axis, index) => (world.tool[axis] += world.executed[index] * 0.25 * 0.02));
   world.tool.z = Math.max(0.02, Math.min(0.4, world.tool.z));
-  world.open = Math.max(0, Math.min(0.08, world.open + world.executed[3] * 0.004));
+  world.open = Math.max(0, Math.min(0.08, world.open + world.executed.at(-1) * 0.004));
   if ((world.state === "AUTO" || world.state === "HUMAN") && world.tick % 5 === 0) {
     world.steps += 1;
     noteStep();
@@ -340,8 +361,30 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://here");
   if (url.pathname === "/dev/set") {
     for (const [key, value] of url.searchParams) world[key] = /^[01]$/.test(value) ? value === "1" : value;
+    world.speed = Number(world.speed);
+    if (url.searchParams.get("help")) Object.assign(world, { helpId: world.helpId + 1, helpSince: Date.now() });
+    if (url.searchParams.has("holder")) {
+      world.holder = world.holder ? { name: `${world.holder}#9`, role: "supervisor" } : undefined;
+      world.jog = undefined;
+      world.state = world.holder ? "HUMAN" : "HOLD";
+    }
+    if (url.searchParams.has("asker") && world.holder?.socket) say(world.holder, { type: "asked_to_drive", by: { name: `${world.asker}#7`, role: "supervisor" } });
+    if (url.searchParams.has("revoke")) {
+      delete roles.paired;
+      clients.forEach((client) => client.socket.close(4401, "revoked"));
+    }
     if (url.searchParams.has("drop")) clients.forEach((client) => client.socket.terminate());
     return response.end("ok\n");
+  }
+  if (url.pathname === "/api/v1/pair" || url.pathname === "/api/v1/token") {
+    let body = "";
+    for await (const part of request) body += part;
+    const { code, refresh } = JSON.parse(body);
+    const good = code === "K7QF-2M9X" || (refresh !== undefined && roles.paired !== undefined);
+    if (!good) return response.writeHead(refresh === undefined ? 403 : 401, { "content-type": "application/problem+json" }).end("{}");
+    roles.paired = "supervisor";
+    return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({
+      token: "paired", refresh: `r${Math.random()}`, role: "supervisor", name: "tablet", robot: robot.id, expires_ms: Date.now() + 900_000 }));
   }
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");
@@ -381,7 +424,7 @@ server.on("upgrade", (request, socket, head) => {
     connections += 1;
     const name = `${new URL(request.url, "http://here").searchParams.get("name")}#${connections}`;
     const client = { socket: live_, name, role, wanted: [], flight: new Map() };
-    say(client, { type: "hello", protocol: 1, program: "nudge 0.1.0", boot: "boot-fake", you: { name, role }, robot, fresh_ms: 200 });
+    say(client, { type: "hello", protocol: 1, program: "nudge 0.1.0", boot: "boot-fake", you: { name, role, device: "d1" }, secure: false, robot, fresh_ms: 200 });
     say(client, curves());
     say(client, weights());
     say(client, learning(rows));

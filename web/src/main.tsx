@@ -2,38 +2,41 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import "./view/panels.css";
 import { render } from "preact";
-import { takeToken } from "./link/token";
-import { preference } from "./state/preferences";
+import { PassKeeper, codeFromHash } from "./link/pass";
+import { deviceName } from "./state/device_name";
 import { Session } from "./state/session";
+import { followTheme } from "./state/theme";
 import { App } from "./view/app";
 import { stayAwake } from "./view/awake";
 import { Door } from "./view/door";
 import { listenToKeys } from "./view/shortcuts";
 
-function deviceName(): string {
-  const chosen = preference("name");
-  if (chosen !== undefined && /^[\x21-\x7e][\x20-\x7e]{0,39}$/.test(chosen)) return chosen;
-  const touches = matchMedia("(pointer: coarse)").matches;
-  if (!touches) return "desktop";
-  return Math.min(screen.width, screen.height) < 600 ? "phone" : "tablet";
-}
-
-const place = document.getElementById("page");
-const token = takeToken({
-  hash: location.hash,
-  storage: sessionStorage,
-  cleanAddress: () => history.replaceState(null, "", location.pathname + location.search),
+followTheme();
+const pass = new PassKeeper({
+  tab: sessionStorage,
+  device: localStorage,
+  post: async (path, body) => {
+    const answer = await fetch(path, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    });
+    return { status: answer.status, body: await answer.json().catch(() => undefined) as unknown };
+  },
+  alone: async (work) => "locks" in navigator ? await navigator.locks.request("nudge.pass", work) : work(),
+  nowMs: () => Date.now(),
 });
+const code = codeFromHash(location.hash);
+const known = pass.take(location.hash, () => history.replaceState(null, "", location.pathname + location.search));
 // A new address pasted into this tab changes the fragment only, which loads nothing by itself.
 window.addEventListener("hashchange", () => location.reload());
 
+const place = document.getElementById("page");
 if (place !== null) {
-  if (token === undefined) {
-    render(<Door />, place);
+  if (!known || code !== undefined) {
+    render(<Door pass={pass} name={deviceName()} {...(code === undefined ? {} : { code })} />, place);
   } else {
-    const session = new Session({ base: location.origin, token, name: deviceName() });
+    const session = new Session({ base: location.origin, pass, name: deviceName() });
     listenToKeys(session);
     stayAwake();
-    render(<App session={session} />, place);
+    render(<App session={session} pass={pass} />, place);
   }
 }

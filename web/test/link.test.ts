@@ -4,24 +4,10 @@ import { BackOff } from "../src/link/back_off";
 import { Outbox } from "../src/link/outbox";
 import { RoundTrip } from "../src/link/round_trip";
 import { StopLatch } from "../src/link/stop_latch";
-import { isToken, takeToken, tokenFromHash } from "../src/link/token";
+import { isToken, tokenFromHash } from "../src/link/token";
 import type { Ack } from "../src/wire/messages";
 
 const ack = (id: string): Ack => ({ type: "ack", id, ok: true, code: "ok", message: "", echo: "", epoch: 0, holder: "", words: undefined });
-
-test("the token moves from the address into the tab", () => {
-  const stored = new Map<string, string>();
-  const storage = {
-    getItem: (key: string) => stored.get(key) ?? null,
-    setItem: (key: string, value: string) => void stored.set(key, value),
-  };
-  let cleaned = 0;
-  const cleanAddress = (): void => void (cleaned += 1);
-  assert.equal(takeToken({ hash: "#token=abc-123", storage, cleanAddress }), "abc-123");
-  assert.equal(cleaned, 1);
-  assert.equal(takeToken({ hash: "", storage, cleanAddress }), "abc-123");
-  assert.equal(takeToken({ hash: "#token=new", storage, cleanAddress }), "new");
-});
 
 test("what a subprotocol cannot carry is no token", () => {
   assert.equal(tokenFromHash("#token=a%20b"), undefined);

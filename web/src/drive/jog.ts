@@ -7,9 +7,15 @@ export interface Wish {
   away: number;
   up: number;
   open: number;
+  roll: number; // clockwise, as seen from behind the tool
+  tilt: number; // the tool's nose up
+  turn: number; // left, as seen from above
+  joints: Readonly<Record<string, number>>; // channels that have no name of their own here
 }
 
-export const noWish: Readonly<Wish> = { right: 0, away: 0, up: 0, open: 0 };
+export const noWish: Readonly<Wish> = {
+  right: 0, away: 0, up: 0, open: 0, roll: 0, tilt: 0, turn: 0, joints: {},
+};
 
 // Where the person looks from: at the robot's face, as a camera in front of it does, or over its
 // shoulder. The robot's x points forward from its foot, y to its left.
@@ -26,39 +32,93 @@ export function shape(value: number): number {
   return Math.sign(value) * (0.4 * beyond + 0.6 * beyond * beyond);
 }
 
-const gains: Record<string, (wish: Wish, view: number, speed: number) => number> = {
-  tool_x: (wish, view, speed) => -view * speed * wish.away,
-  tool_y: (wish, view, speed) => view * speed * wish.right,
-  tool_z: (wish, _view, speed) => speed * wish.up,
-  gripper: (wish) => wish.open,
+type Direction = Exclude<keyof Wish, "joints">;
+
+interface Meaning {
+  direction: Direction;
+  sign: (view: number) => number; // view: 1 facing, -1 behind
+  scaled: boolean; // by the speed that the person has set
+}
+
+const one = (): number => 1;
+const meanings: Record<string, Meaning> = {
+  tool_x: { direction: "away", sign: (view) => -view, scaled: true },
+  tool_y: { direction: "right", sign: (view) => view, scaled: true },
+  tool_z: { direction: "up", sign: one, scaled: true },
+  tool_roll: { direction: "roll", sign: one, scaled: true },
+  tool_pitch: { direction: "tilt", sign: () => -1, scaled: true }, // about y: positive dips the nose
+  tool_yaw: { direction: "turn", sign: one, scaled: true },
+  gripper: { direction: "open", sign: one, scaled: false },
 };
 
 const clamp = (value: number): number =>
   Number.isFinite(value) ? Math.max(-1, Math.min(1, value)) + 0 : 0;
 
-// One value per channel, each finite and in [-1, 1]; channels that the page does not know stay 0.
+// One value per channel, each finite and in [-1, 1].
 export function jogAction(
   channels: readonly Channel[], wish: Wish, speed: number, viewpoint: Viewpoint,
 ): number[] {
   const view = viewpoint === "facing" ? 1 : -1;
-  return channels.map((channel) => clamp(gains[channel.name]?.(wish, view, speed) ?? 0));
+  return channels.map(({ name }) => {
+    const meaning = meanings[name];
+    if (meaning === undefined) return clamp(speed * (wish.joints[name] ?? 0));
+    return clamp(meaning.sign(view) * (meaning.scaled ? speed : 1) * wish[meaning.direction]);
+  });
 }
 
-// The other way round, for drawing what the policy wanted and what was done. Undefined: the robot has
-// none of the channels, or there is no action.
+// The other way round, for drawing what the policy wanted and what was done. Undefined: there is no
+// action, or one of another robot.
 export function wishOf(
   channels: readonly Channel[], action: readonly number[], viewpoint: Viewpoint,
 ): Wish | undefined {
   if (action.length !== channels.length || action.length === 0) return undefined;
   const view = viewpoint === "facing" ? 1 : -1;
-  const value = (name: string): number =>
-    clamp(action[channels.findIndex((channel) => channel.name === name)] ?? 0);
+  const joints: Record<string, number> = {};
+  const wish: Wish = { ...noWish, joints };
+  channels.forEach(({ name }, index) => {
+    const value = clamp(action[index] ?? 0);
+    const meaning = meanings[name];
+    if (meaning === undefined) joints[name] = value;
+    else wish[meaning.direction] = clamp(meaning.sign(view) * value);
+  });
+  return wish;
+}
+
+// What there is to drive.
+export interface Controls {
+  plane: boolean; // tool_x or tool_y
+  lift: boolean; // tool_z
+  gripper: boolean;
+  roll: boolean;
+  tilt: boolean;
+  turn: boolean;
+  joints: readonly string[]; // every other channel, by name
+}
+
+export function controlsOf(channels: readonly Channel[]): Controls {
+  const names = new Set(channels.map((channel) => channel.name));
   return {
-    right: clamp(view * value("tool_y")), away: clamp(-view * value("tool_x")),
-    up: value("tool_z"), open: value("gripper"),
+    plane: names.has("tool_x") || names.has("tool_y"), lift: names.has("tool_z"),
+    gripper: names.has("gripper"), roll: names.has("tool_roll"), tilt: names.has("tool_pitch"),
+    turn: names.has("tool_yaw"),
+    joints: channels.map((channel) => channel.name).filter((name) => meanings[name] === undefined),
   };
 }
 
-export function isDrivable(channels: readonly Channel[]): boolean {
-  return channels.some((channel) => channel.name in gains);
+// A robot without a tool to move in space is driven joint by joint.
+export const byJoints = (controls: Controls): boolean =>
+  !controls.plane && !controls.lift && controls.joints.length > 0;
+
+export const isDrivable = (channels: readonly Channel[]): boolean => channels.length > 0;
+
+// Adds a part of a wish to another, in place.
+export function addWish(sum: Wish, part: Partial<Wish>, by: (value: number) => number = (value) => value): void {
+  for (const direction of ["right", "away", "up", "roll", "tilt", "turn"] as const) {
+    sum[direction] += by(part[direction] ?? 0);
+  }
+  sum.open += part.open ?? 0;
+  if (part.joints === undefined) return;
+  const joints: Record<string, number> = { ...sum.joints };
+  for (const [name, value] of Object.entries(part.joints)) joints[name] = (joints[name] ?? 0) + by(value);
+  sum.joints = joints;
 }

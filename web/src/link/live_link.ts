@@ -2,20 +2,21 @@
 import type { ClientMessage, DaemonMessage } from "../wire/messages";
 import { parseDaemonMessage } from "../wire/parse";
 import { BackOff } from "./back_off";
+import type { PassKeeper } from "./pass";
 import { RoundTrip } from "./round_trip";
 
 export interface LinkEvents {
   opened: () => void; // the daemon has said hello
   message: (message: DaemonMessage) => void;
   binary: (bytes: ArrayBuffer, at: number) => void;
-  lost: (detail: string, refused: boolean) => void;
+  lost: (detail: string, refused: boolean) => void; // refused: it is not tried again
   roundTrip: (ms: number | undefined, jitterMs: number) => void;
   silent: (silent: boolean) => void; // connected, but no status comes
 }
 
 export interface LinkOptions {
   base: string; // "http://127.0.0.1:8080"
-  token: string;
+  pass: PassKeeper;
   name: string;
 }
 
@@ -23,7 +24,10 @@ const pingMs = 250;
 const silentMs = 600; // a status comes every 50 ms
 const deadMs = 3000; // then the connection is given up
 const helloMs = 10_000; // or if no hello comes
+const renewCheckMs = 15_000;
+const takenOff = "This device is not on the list any more, or was away for too long. Pair it again.";
 
+const revokedCode = 4401;
 const closeReasons: Record<number, string> = {
   1008: "The daemon closed the link: this page broke one of its rules.",
   1009: "The daemon closed the link: a message was too long.",
@@ -44,6 +48,9 @@ export class LiveLink {
 
   constructor(private readonly options: LinkOptions, private readonly events: LinkEvents) {
     window.setInterval(() => this.#beat(), pingMs);
+    window.setInterval(() => {
+      if (options.pass.due) void options.pass.renew();
+    }, renewCheckMs);
     // A network that has come back is used at once.
     window.addEventListener("online", () => this.#reconnectNow());
     this.#connect();
@@ -65,7 +72,7 @@ export class LiveLink {
     const url = new URL("/api/v1/live", this.options.base);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("name", this.options.name);
-    const socket = new WebSocket(url, ["nudge.v1", `nudge.token.${this.options.token}`]);
+    const socket = new WebSocket(url, ["nudge.v1", `nudge.token.${this.options.pass.token}`]);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#heard = performance.now();
@@ -134,9 +141,32 @@ export class LiveLink {
     this.#silent = false;
     this.#roundTrip.reset();
     this.events.roundTrip(undefined, 0);
+    if (code === revokedCode) {
+      this.events.lost("The daemon ended this device's access.", false);
+      void this.#knockAgain();
+      return;
+    }
     this.events.lost(reason || closeReasons[code] || "", false);
     this.#retry = window.setTimeout(() => this.#connect(), this.#backOff.nextMs());
     if (!greeted) void this.#askWhy();
+  }
+
+  // The daemon does not take the token: perhaps it has expired.
+  async #knockAgain(): Promise<void> {
+    window.clearTimeout(this.#retry);
+    this.#retry = undefined;
+    const renewal = await this.options.pass.renew();
+    if (renewal === "refused") {
+      this.events.lost(takenOff, true);
+    } else if (this.#socket === undefined) {
+      this.#retry = window.setTimeout(() => this.#connect(), renewal === "renewed" ? 0 : this.#backOff.nextMs());
+    }
+  }
+
+  #giveUp(detail: string): void {
+    window.clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.events.lost(detail, true);
   }
 
   #reconnectNow(): void {
@@ -149,13 +179,14 @@ export class LiveLink {
   async #askWhy(): Promise<void> {
     try {
       const answer = await fetch(new URL("/api/v1/status", this.options.base), {
-        headers: { authorization: `Bearer ${this.options.token}` },
+        headers: { authorization: `Bearer ${this.options.pass.token}` },
         cache: "no-store",
       });
       if (answer.status === 401) {
-        this.events.lost("The daemon does not know this token.", true);
+        if (this.options.pass.renewable) void this.#knockAgain();
+        else this.#giveUp("The daemon does not know this token.");
       } else if (answer.status === 403) {
-        this.events.lost("The daemon does not serve this address.", true);
+        this.#giveUp("The daemon does not serve this address.");
       } else if (answer.status === 503) {
         this.events.lost("Too many people are connected.", false);
       }

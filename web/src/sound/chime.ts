@@ -8,7 +8,22 @@ interface Note {
   length: number; // s
 }
 
-const tunes: Record<Mood, Note[]> = {
+// What is heard beside the states: the robot asks for a person, a person asks to drive, control was
+// passed on, nothing is recorded any more.
+export type Call = "help" | "asked" | "passed" | "unrecorded";
+
+const tunes: Record<Mood | Call, Note[]> = {
+  help: [
+    { hertz: 880, at: 0, length: 0.12 }, { hertz: 1175, at: 0.16, length: 0.12 },
+    { hertz: 880, at: 0.32, length: 0.12 }, { hertz: 1175, at: 0.48, length: 0.24 },
+  ],
+  asked: [{ hertz: 988, at: 0, length: 0.1 }, { hertz: 988, at: 0.16, length: 0.18 }],
+  passed: [
+    { hertz: 523, at: 0, length: 0.08 }, { hertz: 659, at: 0.09, length: 0.08 },
+    { hertz: 784, at: 0.18, length: 0.16 },
+  ],
+  unrecorded: [{ hertz: 196, at: 0, length: 0.3 }, { hertz: 185, at: 0.34, length: 0.4 }],
+
   auto: [{ hertz: 523, at: 0, length: 0.09 }, { hertz: 784, at: 0.1, length: 0.16 }],
   hold: [{ hertz: 587, at: 0, length: 0.09 }, { hertz: 392, at: 0.1, length: 0.16 }],
   taking: [{ hertz: 659, at: 0, length: 0.07 }],
@@ -33,10 +48,10 @@ export class Chime {
     if (this.#context.state === "suspended") void this.#context.resume();
   }
 
-  play(mood: Mood): void {
+  play(tune: Mood | Call): void {
     const context = this.#context;
     if (this.muted || context === undefined || context.state !== "running") return;
-    for (const note of tunes[mood]) {
+    for (const note of tunes[tune]) {
       const start = context.currentTime + note.at;
       const tone = context.createOscillator();
       const volume = context.createGain();

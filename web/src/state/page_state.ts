@@ -33,6 +33,11 @@ export interface PageState {
   stopPending: boolean;
   stopTold: number; // counts presses, for the button's flash
   drive: { phase: DrivePhase; wish: Wish; hands: string };
+  pad: string; // the gamepad in use; empty: none
+  joint: number; // chosen, of a robot that is driven joint by joint
+  asker: string; // who asks this page's driver for control; empty: nobody
+  asking: boolean; // this page has asked whoever drives
+  declinedHelp: number; // the plea that this person does not answer; 0: none
   busy: string; // who drives, when a press was refused; empty: nobody
   speed: number; // 0.1 to 1
   viewpoint: Viewpoint;
@@ -44,5 +49,6 @@ export const firstState: PageState = {
   link: "connecting", linkDetail: "", hello: undefined, status: undefined, curves: undefined,
   weights: undefined, learning: undefined, phrases: undefined, strip: noStrip, opened: undefined, events: [], words: [], notices: [], roundTripMs: undefined, jitterMs: 0,
   stopPending: false, stopTold: 0, drive: { phase: "rest", wish: noWish, hands: "" }, busy: "",
+  pad: "", joint: 0, asker: "", asking: false, declinedHelp: 0,
   speed: 0.6, viewpoint: "facing", muted: false, undoSeconds: 3,
 };

@@ -13,7 +13,7 @@ export interface RobotWord {
 // The part of a name that a person chose: "tablet#3" is shown as "tablet".
 export const shortName = (name: string): string => name.replace(/#\d+$/, "") || name;
 
-export type LinkView = "connecting" | "open" | "lost" | "refused" | "no_token";
+export type LinkView = "connecting" | "open" | "lost" | "refused";
 
 export function robotWord(status: Status | undefined, link: LinkView): RobotWord {
   if (link === "connecting" && status === undefined) {

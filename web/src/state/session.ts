@@ -1,6 +1,8 @@
 // The page's part in the conversation: what people do becomes messages, what the daemon says becomes
 // the page's state.
 import { Driver } from "../drive/driver";
+import type { PadCommand } from "../drive/gamepad";
+import { byJoints, controlsOf } from "../drive/jog";
 import type { Viewpoint } from "../drive/jog";
 import { LiveLink } from "../link/live_link";
 import type { LinkOptions } from "../link/live_link";
@@ -11,7 +13,7 @@ import { Chime } from "../sound/chime";
 import { parseFrame } from "../wire/frame";
 import type { Frame } from "../wire/frame";
 import { MessageIds, sessionPrefix } from "../wire/message_id";
-import type { Ack, Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning } from "../wire/messages";
+import type { Ack, Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning, Status } from "../wire/messages";
 import { firstState } from "./page_state";
 import { followEpisode } from "./live_strip";
 import { preference, setPreference } from "./preferences";
@@ -26,6 +28,7 @@ type FrameHandler = (frame: Frame, at: number) => void;
 const keptEvents = 60;
 const noticeMs = 5000;
 export const undoChoices = [1, 2, 3, 5, 10] as const;
+const askedMs = 20_000; // then a question for control is forgotten
 
 export class Session {
   readonly store = new Store(firstState);
@@ -38,16 +41,24 @@ export class Session {
   #frames = new Map<number, FrameHandler>();
   #notices = 0;
   #mood: Mood | undefined;
+  #plea = 0;
+  #recording = true;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #askerAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: LinkOptions) {
     this.driver = new Driver({
       linked: () => this.#link.open,
+      mayDrive: () => ["supervisor", "engineer"].includes(this.store.value.hello?.you.role ?? ""),
       askForLease: () => this.#askForLease(),
       send: (jog) => this.#link.send(jog),
       newestTick: () => this.store.value.status?.tick ?? 0,
       channels: () => this.store.value.hello?.robot.action ?? [],
       speed: () => this.store.value.speed,
       viewpoint: () => this.store.value.viewpoint,
+      joint: () => controlsOf(this.store.value.hello?.robot.action ?? []).joints[this.store.value.joint],
+      padCommand: (command) => this.#padCommand(command),
+      padSeen: (pad) => this.store.set({ pad }),
       changed: () => this.#showDriving(),
     });
     this.#link = new LiveLink(options, {
@@ -100,6 +111,52 @@ export class Session {
   release(): void {
     this.driver.dropAll();
     void this.#act({ type: "release" });
+  }
+
+  // What B, the band's button and a gamepad's Start mean: Start, or hand back.
+  startIfHeld(): void {
+    const state = this.store.value.status?.state;
+    if (state === "HOLD" || state === "HUMAN" || state === "TAKEOVER") this.start();
+  }
+
+  askToDrive(): void {
+    const { holder } = this.store.value.status?.lease ?? {};
+    if (holder === undefined) return;
+    this.#askedAt = performance.now();
+    this.store.set({ asking: true });
+    this.#send(this.#identified({ type: "ask_to_drive" }), (outcome) => {
+      const ok = outcome.kind === "ack" && outcome.ack.ok;
+      if (!ok) this.store.set({ asking: false });
+      this.#tell(ok ? "good" : "bad", ok ? `${shortName(holder.name)} was asked`
+        : `The question did not reach ${shortName(holder.name)}. Ask in person.`);
+    });
+  }
+
+  // One tap of whoever drives: control goes back, and the one who asked takes it by a press of their own.
+  passControl(): void {
+    this.store.set({ asker: "" });
+    this.release();
+  }
+
+  keepControl(): void {
+    this.store.set({ asker: "" });
+  }
+
+  declineHelp(): void {
+    const help = this.store.value.status?.help?.id ?? 0;
+    if (help === 0) return;
+    this.store.set({ declinedHelp: help });
+    this.#act({ type: "decline_help", help });
+  }
+
+  // Of a robot that is driven joint by joint.
+  chooseJoint(by: number): void {
+    const controls = controlsOf(this.store.value.hello?.robot.action ?? []);
+    const { length } = controls.joints;
+    if (!byJoints(controls)) return;
+    // What a held key means must not change under the hand.
+    this.driver.dropAll();
+    this.store.set({ joint: (this.store.value.joint + by + length) % length });
   }
 
   resetStop(): void {
@@ -196,7 +253,7 @@ export class Session {
   // A request of the REST surface with this page's token.
   get(path: string, signal?: AbortSignal): Promise<Response> {
     return fetch(new URL(path, this.options.base), {
-      headers: { authorization: `Bearer ${this.options.token}` }, ...(signal && { signal }),
+      headers: { authorization: `Bearer ${this.options.pass.token}` }, ...(signal && { signal }),
     });
   }
 
@@ -225,7 +282,10 @@ export class Session {
   #receive(message: DaemonMessage): void {
     switch (message.type) {
       case "hello":
-        this.store.set({ hello: message, link: "open", linkDetail: "", status: undefined });
+        this.store.set({
+          hello: message, link: "open", linkDetail: "", status: undefined, asker: "", asking: false,
+          declinedHelp: 0,
+        });
         break;
       case "status":
         this.driver.deadMan.observe(message);
@@ -234,8 +294,15 @@ export class Session {
           strip: followEpisode(this.store.value.strip, message),
           busy: message.lease.holder === undefined || message.lease.mine ? "" : this.store.value.busy,
         });
+        this.#hearPeople(message);
         this.#showDriving();
         this.#ring();
+        break;
+      case "asked_to_drive":
+        this.#askerAt = performance.now();
+        this.store.set({ asker: shortName(message.by.name) });
+        this.chime.play("asked");
+        this.#buzz([60, 60, 60]);
         break;
       case "event":
         this.#note(message);
@@ -269,11 +336,49 @@ export class Session {
     this.driver.deadMan.linkLost();
     this.#outbox.linkLost();
     this.store.set({
+      ...(refused ? { hello: undefined } : {}),
       link: refused ? "refused" : this.store.value.hello === undefined ? "connecting" : "lost",
       linkDetail: detail || this.store.value.linkDetail, busy: "",
     });
     this.#showDriving();
     this.#ring();
+  }
+
+  // Questions between people, and those of the robot.
+  #hearPeople(status: Status): void {
+    const now = performance.now();
+    const { lease, help, recording } = status;
+    if (this.store.value.asker !== "" && (!lease.mine || now - this.#askerAt > askedMs)) {
+      this.store.set({ asker: "" });
+    }
+    if (this.store.value.asking) {
+      if (lease.holder === undefined) {
+        this.store.set({ asking: false });
+        this.#tell("good", "Control is free: hold a stick or a key to drive");
+        this.chime.play("passed");
+      } else if (lease.mine || now - this.#askedAt > askedMs) {
+        this.store.set({ asking: false });
+      }
+    }
+    if (help !== undefined && help.id !== this.#plea) {
+      this.#plea = help.id;
+      this.chime.play("help");
+      this.#buzz([120, 80, 120, 80, 240]);
+    }
+    if (this.#recording && !recording) this.chime.play("unrecorded");
+    this.#recording = recording;
+  }
+
+  #padCommand(command: PadCommand): void {
+    switch (command) {
+      case "stop": return this.stop();
+      case "start": return this.startIfHeld();
+      case "hold": return this.hold();
+      case "worked": return void this.label(0, "success");
+      case "failed": return void this.label(0, "failure");
+      case "previous": return this.chooseJoint(-1);
+      case "next": return this.chooseJoint(1);
+    }
   }
 
   #note(event: LogEvent): void {
@@ -359,7 +464,7 @@ export class Session {
     void fetch(new URL("/api/v1/feedback", this.options.base), {
       method: "POST",
       headers: {
-        authorization: `Bearer ${this.options.token}`, "content-type": "application/json",
+        authorization: `Bearer ${this.options.pass.token}`, "content-type": "application/json",
       },
       body: JSON.stringify({ type: "stop", id }),
       keepalive: true,
@@ -391,14 +496,22 @@ export class Session {
     }, noticeMs);
   }
 
+  // Browsers complain of buzzing before anybody has touched the page.
+  #buzz(pattern: number | number[]): void {
+    if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(pattern);
+  }
+
   // A change of state is heard and felt, and shows in the browser's tab.
   #ring(): void {
     const { mood, word } = robotWord(this.store.value.status, this.store.value.link);
     if (mood === this.#mood) return;
     document.title = `${word} · Nudge`;
+    // The edge of an installed page shows the state as well.
+    const ground = getComputedStyle(document.documentElement).getPropertyValue(`--${mood}`).trim();
+    document.querySelector("meta[name=theme-color]")?.setAttribute("content", ground);
     if (this.#mood !== undefined) {
       this.chime.play(mood);
-      if (mood !== "auto" && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(mood === "human" ? 25 : 70);
+      if (mood !== "auto") this.#buzz(mood === "human" ? 25 : 70);
     }
     this.#mood = mood;
   }

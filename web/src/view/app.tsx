@@ -1,6 +1,8 @@
 // The page: band, cameras, driving, panels, and STOP.
 import type { JSX } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
+import type { PassKeeper } from "../link/pass";
+import { deviceName } from "../state/device_name";
 import type { Session } from "../state/session";
 import { usePart } from "../state/store";
 import { Band } from "./band";
@@ -15,7 +17,7 @@ import type { Tab } from "./side";
 import { Stage } from "./stage";
 import { StopButton } from "./stop_button";
 
-export function App(props: { session: Session }): JSX.Element {
+export function App(props: { session: Session; pass: PassKeeper }): JSX.Element {
   const narrow = useNarrow();
   const [tab, setTab] = useState<Tab>(narrow ? "drive" : "progress");
   const [help, setHelp] = useState(false);
@@ -25,14 +27,14 @@ export function App(props: { session: Session }): JSX.Element {
   const drives = !narrow || shown === "drive";
   const refused = usePart(props.session.store, (state) =>
     state.link === "refused" && state.hello === undefined ? state.linkDetail : undefined);
-  if (refused !== undefined) return <Door why={refused} />;
+  if (refused !== undefined) return <Door why={refused} pass={props.pass} name={deviceName()} />;
   return (
     <Seat.Provider value={props.session}>
       <div class={`app ${narrow ? "narrow" : "wide"}`}>
         <Band onHelp={() => setHelp(!help)} />
         <StopButton />
-        <Stage />
-        {drives && <Deck />}
+        <Stage narrow={narrow} />
+        {drives && <Deck narrow={narrow} />}
         <div class="side">
           {(!narrow || shown !== "drive") && <EpisodeCard />}
           <Tabs tab={shown} onTab={setTab} />

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { FrameAge } from "../state/frame_age";
+import type { Place } from "../state/camera_layout";
 import type { Camera } from "../wire/messages";
 import { useSession } from "./seat";
 
@@ -11,6 +12,7 @@ interface Props {
   index: number;
   camera: Camera;
   large: boolean;
+  place: Place | undefined; // undefined: the stage is not measured yet
   onChoose: () => void;
 }
 
@@ -62,7 +64,8 @@ export function CameraView(props: Props): JSX.Element {
   }, [session, props.index]);
 
   return (
-    <button ref={box} type="button" class={`camera ${props.large ? "large" : ""}`} data-age="none"
+    <button ref={box} type="button" class={`camera ${props.large ? "large" : ""}`} data-age="none" hidden={props.place === undefined}
+      style={props.place === undefined ? {} : { ...props.place }}
       aria-label={`Camera ${props.camera.name}${props.large ? "" : ": make it large"}`}
       onClick={props.onChoose}>
       <canvas ref={canvas} width={props.camera.width || 1} height={props.camera.height || 1} />

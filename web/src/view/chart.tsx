@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { useTheme } from "./theme";
+import { isDark, onTheme } from "../state/theme";
 
 export interface Line {
   y: (number | null)[];
@@ -34,12 +34,14 @@ const inkOf = (style: CSSStyleDeclaration, name: string): string => style.getPro
 export function Chart(props: Props): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>();
-  const theme = useTheme();
+  const [theme, setTheme] = useState(isDark());
   const [under, setUnder] = useState("");
   const latest = useRef(props);
   latest.current = props;
   const band = props.curve.low !== undefined;
   const shape = props.curve.lines.map((line) => `${line.color} ${line.dash?.join(",") ?? ""} ${line.points ? "o" : ""}`).join(";");
+
+  useEffect(() => onTheme(() => setTheme(isDark())), []);
 
   useEffect(() => {
     const area = place.current;

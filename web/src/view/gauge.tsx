@@ -1,7 +1,7 @@
-// What the policy wanted beside what was done: a hollow arrow and a full one, in the directions in
-// which the person sees the robot.
+// What the policy wanted beside what was done, in a corner of the large picture: a hollow arrow and a
+// full one, in the directions in which the person sees the robot, and a bar for everything else.
 import type { JSX } from "preact";
-import { wishOf } from "../drive/jog";
+import { controlsOf, wishOf } from "../drive/jog";
 import type { Wish } from "../drive/jog";
 import { useShown } from "./seat";
 
@@ -12,11 +12,11 @@ function Arrow(props: { wish: Wish | undefined; kind: "wanted" | "done" }): JSX.
   const x = props.wish.right * reach;
   const y = -props.wish.away * reach;
   const length = Math.hypot(x, y);
-  if (length < 2) return <circle class={props.kind} r={props.kind === "wanted" ? 6 : 3.5} />;
-  const head = Math.min(11, length);
+  if (length < 2) return <circle class={props.kind} r={props.kind === "wanted" ? 7 : 4} />;
+  const head = Math.min(15, length);
   const back = 1 - head / length;
-  const sideX = (-y / length) * head * 0.62;
-  const sideY = (x / length) * head * 0.62;
+  const sideX = (-y / length) * head * 0.6;
+  const sideY = (x / length) * head * 0.6;
   const points = `${x},${y} ${x * back + sideX},${y * back + sideY} ${x * back - sideX},${y * back - sideY}`;
   return (
     <g class={props.kind}>
@@ -26,43 +26,67 @@ function Arrow(props: { wish: Wish | undefined; kind: "wanted" | "done" }): JSX.
   );
 }
 
-function Bar(props: {
-  at: number; label: [string, string]; wanted: number | undefined; done: number | undefined;
-}): JSX.Element {
-  const half = reach - 4;
-  const y = (value: number): number => Math.min(0, -value * half);
+interface BarOf {
+  above: string;
+  below: string;
+  value: (wish: Wish) => number;
+}
+
+function Bar(props: { at: number; bar: BarOf; wanted: Wish | undefined; done: Wish | undefined }): JSX.Element {
+  const half = reach - 6;
+  const { bar, wanted, done } = props;
+  const doneAt = done === undefined ? 0 : bar.value(done);
   return (
     <g transform={`translate(${props.at} 0)`}>
-      <rect class="track" x="-5" y={-half} width="10" height={2 * half} rx="5" />
-      {props.done !== undefined &&
-        <rect class="done" x="-3" y={y(props.done)} width="6" height={Math.abs(props.done) * half} rx="2" />}
-      {props.wanted !== undefined &&
-        <line class="wanted" x1="-9" x2="9" y1={-props.wanted * half} y2={-props.wanted * half} />}
-      <text y={-half - 5}>{props.label[0]}</text>
-      <text y={half + 12}>{props.label[1]}</text>
+      <rect class="track" x="-7" y={-half} width="14" height={2 * half} rx="7" />
+      <path class="middle" d="M-7 0H7" />
+      <rect class="done" x="-4" y={Math.min(0, -doneAt * half)} width="8" height={Math.abs(doneAt) * half} rx="3" />
+      {wanted !== undefined && <path class="wanted mark-at" d={`M-11 ${-bar.value(wanted) * half}H11`} />}
+      <text y={-half - 6}>{bar.above}</text>
+      <text y={half + 15}>{bar.below}</text>
     </g>
   );
 }
 
-export function Gauge(): JSX.Element {
-  const { channels, proposed, executed, viewpoint } = useShown((state) => ({
+export function Gauge(): JSX.Element | null {
+  const { channels, proposed, executed, viewpoint, mine, human } = useShown((state) => ({
     channels: state.hello?.robot.action ?? [], proposed: state.status?.proposed ?? [],
     executed: state.status?.executed ?? [], viewpoint: state.viewpoint,
+    mine: state.status?.lease.mine ?? false, human: state.status?.source === "human",
   }));
+  const controls = controlsOf(channels);
   const wanted = wishOf(channels, proposed, viewpoint);
   const done = wishOf(channels, executed, viewpoint);
+  const bars: BarOf[] = [];
+  if (controls.lift) bars.push({ above: "up", below: "down", value: (wish) => wish.up });
+  if (controls.turn) bars.push({ above: "left", below: "turn", value: (wish) => wish.turn });
+  if (controls.tilt) bars.push({ above: "up", below: "tilt", value: (wish) => wish.tilt });
+  if (controls.roll) bars.push({ above: "right", below: "roll", value: (wish) => wish.roll });
+  for (const name of controls.joints) {
+    bars.push({ above: "+", below: name.slice(-6), value: (wish) => wish.joints[name] ?? 0 });
+  }
+  if (controls.gripper) bars.push({ above: "open", below: "close", value: (wish) => wish.open });
+  if (channels.length === 0) return null;
+  const start = controls.plane ? 62 : -14;
+  const pitch = 40;
+  const right = start + pitch * bars.length + 4;
+  const left = controls.plane ? -60 : start;
   return (
     <figure class="gauge">
-      <svg viewBox="-60 -66 208 132" role="img"
+      <svg viewBox={`${left} -66 ${right - left} 132`} role="img"
         aria-label="Motion: what the policy wanted (hollow) and what was done (full)">
-        <circle class="plane" r="54" />
-        <path class="plane" d="M-54 0H54M0-54V54" />
-        <Arrow wish={wanted} kind="wanted" />
-        <Arrow wish={done} kind="done" />
-        <Bar at={82} label={["up", "down"]} wanted={wanted?.up} done={done?.up} />
-        <Bar at={123} label={["open", "close"]} wanted={wanted?.open} done={done?.open} />
+        {controls.plane && <circle class="plane" r="55" />}
+        {controls.plane && <path class="middle" d="M-55 0H55M0-55V55" />}
+        {controls.plane && <Arrow wish={done} kind="done" />}
+        {controls.plane && <Arrow wish={wanted} kind="wanted" />}
+        {bars.map((bar, index) => (
+          <Bar key={bar.below} at={start + pitch * (index + 0.5)} bar={bar} wanted={wanted} done={done} />
+        ))}
       </svg>
-      <figcaption><span class="key wanted" /> policy wanted <span class="key done" /> done</figcaption>
+      <figcaption>
+        <span><i class="key wanted" />{human ? "policy would" : "policy wants"}</span>
+        <span><i class="key done" />{human ? (mine ? "you do" : "person does") : "robot does"}</span>
+      </figcaption>
     </figure>
   );
 }

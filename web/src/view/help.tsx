@@ -1,6 +1,7 @@
 // Help: how to drive, and every key. Not a modal window: STOP stays within reach beside it.
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { chooseTheme, chosenTheme, themes } from "../state/theme";
 import { Cross } from "./icons";
 
 const keys: [string, string][] = [
@@ -9,8 +10,12 @@ const keys: [string, string][] = [
   ["← ↑ ↓ → or I J K L", "drive in the plane"],
   ["R F", "up, down"],
   ["O C", "open, close the gripper"],
+  ["Q E", "turn the tool, where the robot can"],
+  ["Y N , .", "tilt and roll it"],
   ["B", "start, or hand back"],
   ["H X", "hold; release control"],
+  ["P", "ask to drive, or pass control to whoever asks"],
+  ["0", "not now, when the robot asks for help"],
   ["1 2 3", "worked, failed, discard"],
   ["U", "undo the last 3 s"],
   ["[ ]", "slower, faster"],
@@ -19,7 +24,10 @@ const keys: [string, string][] = [
   ["M ?", "sounds; this help"],
 ];
 
+const themeWords = { auto: "As the device", light: "Light", dark: "Dark" } as const;
+
 export function Help(props: { onClose: () => void }): JSX.Element {
+  const [theme, setTheme] = useState(chosenTheme());
   const close = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     close.current?.focus();
@@ -45,6 +53,21 @@ export function Help(props: { onClose: () => void }): JSX.Element {
           </div>
         ))}
       </dl>
+      <h2>Gamepad</h2>
+      <p>Hold a shoulder button to drive: left stick in the plane, right stick up and down and turn, triggers close
+        and open. A failed, Y worked, B hold, Start hands back, Select is STOP.</p>
+      <div class="colours" role="radiogroup" aria-label="Colours">
+        <h2>Colours</h2>
+        {themes.map((each) => (
+          <label key={each} class={`button small ${each === theme ? "chosen" : ""}`}>
+            <input type="radio" name="theme" checked={each === theme} onChange={() => {
+              chooseTheme(each);
+              setTheme(each);
+            }} />
+            {themeWords[each]}
+          </label>
+        ))}
+      </div>
       <p class="quiet">This STOP is software. It does not replace the robot's own emergency stop.</p>
     </aside>
   );

@@ -48,6 +48,25 @@ export const Muted = (): JSX.Element => (
 export const Question = (): JSX.Element => (
   <Icon><path d="M8.500 9a3.500 3.500 0 1 1 5 3.200c-1 .5-1.500 1.100-1.500 2.300m0 3.500v.1" /></Icon>
 );
+export const Up = (): JSX.Element => <Icon><path d="M12 19V6m-6 6 6-6 6 6" /></Icon>;
+export const Down = (): JSX.Element => <Icon><path d="M12 5v13m-6-6 6 6 6-6" /></Icon>;
+export const Clockwise = (): JSX.Element => <Icon><path d="M5 13a7 7 0 1 1 3.500 5.500M12 6l3.500-3M12 6l3.500 3" /></Icon>;
+export const Sun = (): JSX.Element => (
+  <Icon><path d="M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2.500v2m0 15v2M2.500 12h2m15 0h2M5.300 5.300l1.400 1.400m10.600 10.600 1.400 1.400M5.300 18.700l1.400-1.400M17.300 6.700l1.400-1.400" /></Icon>
+);
+export const Moon = (): JSX.Element => <Icon><path d="M19.500 14.500A8 8 0 0 1 9.500 4.500a8 8 0 1 0 10 10z" /></Icon>;
+export const Pad = (): JSX.Element => (
+  <Icon>
+    <path d="M7.500 7h9a5 5 0 0 1 5 5.500c-.3 3-1.300 5-3 5-2 0-2.500-3-4.500-3h-4c-2 0-2.500 3-4.500 3-1.700 0-2.700-2-3-5A5 5 0 0 1 7.500 7z" />
+    <path d="M8 9.500v3M6.500 11h3m6.500-.5v.1m1.500 1.400v.1" />
+  </Icon>
+);
+export const Unlocked = (): JSX.Element => (
+  <Icon><path d="M5.500 11h13v9.500h-13zM8.500 11V7.500a3.500 3.500 0 0 1 6.800-1.200M12 14.500v2.500" /></Icon>
+);
+export const Raised = (): JSX.Element => (
+  <Icon><path d="M10 4.500a3.700 3.700 0 1 0 0 7.400 3.700 3.700 0 0 0 0-7.400zM3 20.500c.4-3.600 3-5.600 7-5.600s6.600 2 7 5.600" /><path d="M20 4v6m0 3.500v.1" stroke-width="2.800" /></Icon>
+);
 export const Turn = (): JSX.Element => (
   <Icon><path d="M4 12a8 8 0 0 1 14-5.300L20 9m0-5v5h-5M20 12a8 8 0 0 1-14 5.300L4 15m0 5v-5h5" /></Icon>
 );

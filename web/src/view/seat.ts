@@ -2,6 +2,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { PageState } from "../state/page_state";
+import { shortName } from "../state/robot_word";
 import type { Session } from "../state/session";
 import { usePart } from "../state/store";
 
@@ -20,6 +21,13 @@ export function useShown<P>(part: (state: PageState) => P): P {
 export const mayDrive = (state: PageState): boolean => {
   const role = state.hello?.you.role;
   return role === "supervisor" || role === "engineer";
+};
+
+// The name of the person, other than this one, who has control; a program that helps out is none.
+export const otherDriver = (state: PageState): string => {
+  const holder = state.status?.lease.holder;
+  if (holder === undefined || state.status?.lease.mine || holder.role === "script") return "";
+  return shortName(holder.name);
 };
 
 export const isEngineer = (state: PageState): boolean => state.hello?.you.role === "engineer";

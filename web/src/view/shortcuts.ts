@@ -1,5 +1,6 @@
 // The keyboard, for the whole page.
-import { isDriveKey, isStopKey } from "../drive/keys";
+import { byJoints } from "../drive/jog";
+import { chooses, isDriveKey, isStopKey } from "../drive/keys";
 import type { Session } from "../state/session";
 import { mayDrive } from "./seat";
 
@@ -19,10 +20,13 @@ const ownsArrows = (target: EventTarget | null): boolean =>
 
 export function listenToKeys(session: Session): void {
   const commands: Record<string, () => void> = {
-    KeyB: () => {
-      const state = session.store.value.status?.state;
-      if (state === "HOLD" || state === "HUMAN" || state === "TAKEOVER") session.start();
+    KeyB: () => session.startIfHeld(),
+    KeyP: () => {
+      const { asker, status } = session.store.value;
+      if (asker !== "") session.passControl();
+      else if (status?.lease.mine === false && mayDrive(session.store.value)) session.askToDrive();
     },
+    Digit0: () => session.declineHelp(),
     KeyH: () => session.hold(),
     KeyX: () => session.release(),
     Digit1: () => void session.label(0, "success"),
@@ -57,7 +61,13 @@ export function listenToKeys(session: Session): void {
       return;
     }
     const arrow = event.code.startsWith("Arrow");
-    if (isDriveKey(event.code) && !(arrow && ownsArrows(event.target)) && mayDrive(session.store.value)) {
+    const controls = session.driver.controls();
+    if (byJoints(controls) && event.code in chooses && !(arrow && ownsArrows(event.target))) {
+      event.preventDefault();
+      if (!event.repeat) session.chooseJoint(chooses[event.code] ?? 0);
+      return;
+    }
+    if (isDriveKey(event.code, controls) && !(arrow && ownsArrows(event.target)) && mayDrive(session.store.value)) {
       // Also keeps Space from pressing the button that has the focus: a thumb on the dead-man must
       // never start the robot. Buttons are pressed with Enter.
       event.preventDefault();

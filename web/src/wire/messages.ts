@@ -39,6 +39,7 @@ export interface Hello {
   program: string;
   boot: string;
   you: Actor;
+  secure: boolean; // over TLS
   robot: RobotSpec;
   freshMs: number;
 }
@@ -58,6 +59,14 @@ export interface EpisodeNow {
   instruction: string;
   takeovers: number;
   humanSeconds: number;
+}
+
+// The robot asks for a person.
+export interface Plea {
+  id: number;
+  why: string; // for people
+  score: number; // 0 to 1
+  sinceS: number;
 }
 
 export interface Status {
@@ -83,6 +92,15 @@ export interface Status {
   missedTicks: number;
   lostSteps: number;
   viewers: number;
+  help: Plea | undefined;
+  uncertainty: number | undefined; // 0 to 1
+  speed: number; // of the policy, as words have set it; 1: its own
+}
+
+// To the holder of the lease: somebody would like to drive.
+export interface AskedToDrive {
+  type: "asked_to_drive";
+  by: Actor;
 }
 
 export interface LogEvent {
@@ -211,12 +229,13 @@ export interface Pong {
 }
 
 export type DaemonMessage =
-  | Hello | Status | LogEvent | Curves | Weights | Ack | Pong | Phrases | Learning;
+  | Hello | Status | LogEvent | Curves | Weights | Ack | Pong | Phrases | Learning | AskedToDrive;
 
 // Messages with an id are acknowledged, once each.
 export type Act =
   | { type: "takeover" | "release" | "hand_back" | "stop" | "reset_stop" | "reset_fault" | "hold" }
-  | { type: "roll_back" | "resume_learning" }
+  | { type: "roll_back" | "resume_learning" | "ask_to_drive" }
+  | { type: "decline_help"; help: number }
   | { type: "words"; text: string; meant: Meaning }
   | { type: "label"; episode: number; span: number; value: LabelValue }
   | { type: "confirm_words" | "undo_words"; words: string }

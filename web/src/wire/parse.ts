@@ -2,8 +2,8 @@
 // claims nothing: an unknown state reads as HOLD with nobody in control, never as motion.
 import { count, fields, flag, known, list, number, numbers, oneOf, text } from "./fields";
 import type {
-  Actor, Camera, Channel, DaemonMessage, EpisodeRow, GateFigures, LabelValue, LogEvent, RobotState,
-  Role, Round, Taught, Understood, WeightsVersion,
+  Actor, Camera, Channel, DaemonMessage, EpisodeRow, GateFigures, LabelValue, LogEvent, Plea,
+  RobotState, Role, Round, Taught, Understood, WeightsVersion,
 } from "./messages";
 
 const states = ["HOLD", "TAKEOVER", "HUMAN", "HANDBACK", "AUTO", "FAULT_HOLD", "ESTOP"] as const;
@@ -18,6 +18,14 @@ export const label = (value: unknown): LabelValue => oneOf(value, labels, "none"
 export function actor(value: unknown): Actor {
   const it = fields(value);
   return { name: text(it["name"]), role: role(it["role"]) };
+}
+
+// Undefined: nobody is asked for.
+function plea(value: unknown): Plea | undefined {
+  const it = fields(value);
+  const id = number(it["id"]);
+  if (id === 0) return undefined;
+  return { id, why: text(it["why"]), score: number(it["score"]), sinceS: number(it["since_s"]) };
 }
 
 function channel(value: unknown): Channel {
@@ -125,7 +133,7 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
       const robot = fields(it["robot"]);
       return {
         type: "hello", protocol: number(it["protocol"]), program: text(it["program"]),
-        boot: text(it["boot"]), you: actor(it["you"]), freshMs: number(it["fresh_ms"]) || 200,
+        boot: text(it["boot"]), you: actor(it["you"]), secure: flag(it["secure"]), freshMs: number(it["fresh_ms"]) || 200,
         robot: {
           id: text(robot["id"]), controlPeriodMs: number(robot["control_period_ms"]),
           policyPeriodMs: number(robot["policy_period_ms"]),
@@ -170,6 +178,9 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
         recording: flag(it["recording"]), robotAgeMs: number(it["robot_age_ms"]),
         robotTrouble: text(it["robot_trouble"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
         lostSteps: number(it["lost_steps"]), viewers: number(it["viewers"]),
+        help: plea(it["help"]),
+        uncertainty: typeof it["uncertainty"] === "number" ? it["uncertainty"] : undefined,
+        speed: typeof it["speed"] === "number" ? it["speed"] : 1,
       };
     }
     case "event":
@@ -210,6 +221,8 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
         rounds: list(it["rounds"]).map(round), next: text(it["next"]),
       };
     }
+    case "asked_to_drive":
+      return { type: "asked_to_drive", by: actor(it["by"]) };
     case "pong":
       return { type: "pong", sent: number(it["sent"]), daemonMs: number(it["daemon_ms"]) };
     default:
