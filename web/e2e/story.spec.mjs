@@ -183,10 +183,9 @@ const tests = {
   "plays at the speed at which it happened": async () => {
     await page.locator(".scrub").focus();
     await page.keyboard.press("Home");
-    await letGo();
-    await page.keyboard.press("p");
+    await page.keyboard.press("Enter");
     await until("it moves by itself", async () => (await stepNow()) > 2);
-    await page.keyboard.press("p");
+    await page.keyboard.press("Enter");
     const at = await stepNow();
     await new Promise((done) => setTimeout(done, 400));
     assert.equal(await stepNow(), at);
@@ -194,9 +193,9 @@ const tests = {
   "recovery and correction are parted where the person says": async () => {
     const to = span.first_step + 2;
     await page.locator(".go-to").filter({ hasText: `steps ${span.first_step}–` }).click();
-    await letGo();
-    await page.keyboard.press(".");
-    await page.keyboard.press(".");
+    await page.locator(".scrub").focus();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
     await until("it is two steps in", async () => (await stepNow()) === to);
     await page.locator('.span-card[data-here="true"] .begins').click();
     await until("the log has it", async () =>

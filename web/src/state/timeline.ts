@@ -4,7 +4,7 @@ import { count, fields, flag, known, list, number, numbers, oneOf, text } from "
 import type { Actor, Camera, LabelValue, LogEvent } from "../wire/messages";
 import { actor, camera, label, logEvent } from "../wire/parse";
 
-export type Who = "policy" | "human" | "nudge" | "script" | "hold";
+export type Who = "policy" | "human" | "nudge" | "script" | "hold" | "lost";
 
 export interface Span {
   id: number;
@@ -34,7 +34,9 @@ export interface EpisodeRecord {
   periodMs: number;
   startedMs: number;
   ended: boolean;
-  recorded: boolean;
+  recorded: boolean; // false: the steps cannot be read at all
+  damaged: boolean; // some of them cannot
+  truncated: boolean; // there are more than fit
   spans: Span[];
   discarded: Range[];
   lost: Range[];
@@ -49,7 +51,7 @@ export interface EpisodeRecord {
 }
 
 const mostSteps = 100_000;
-const whos = ["policy", "human", "nudge", "script", "hold"] as const;
+const whos = ["policy", "human", "nudge", "script", "hold", "lost"] as const;
 
 function range(value: unknown): Range {
   const it = fields(value);
@@ -84,7 +86,7 @@ export function parseEpisode(value: unknown): EpisodeRecord | undefined {
     id: count(it["id"]), purpose: text(it["purpose"]), outcome: label(it["outcome"]),
     instruction: text(it["instruction"]), steps: count(it["steps"]), seconds: number(it["seconds"]),
     periodMs, startedMs: number(it["started_ms"]), ended: it["ended"] !== false,
-    recorded: it["recorded"] !== false,
+    recorded: it["recorded"] !== false, damaged: flag(it["damaged"]), truncated: flag(it["truncated"]),
     spans: list(it["spans"]).map(span).filter((each) => each.last >= each.first),
     discarded: list(it["discarded"]).map(range), lost: list(it["lost"]).map(range),
     cameras: list(it["cameras"]).map(camera), events: list(it["events"]).map(logEvent),
@@ -130,7 +132,7 @@ const within = (step: number, ranges: readonly Range[]): boolean =>
 
 export function usesOf(record: EpisodeRecord): Use[] {
   return record.who.map((who, step) => {
-    if (within(step, record.lost)) return "lost";
+    if (who === "lost" || within(step, record.lost)) return "lost";
     if (record.outcome === "discard") return "taken_out";
     if (within(step, record.discarded)) return "undone";
     const span = spanAt(record, step);
@@ -165,7 +167,7 @@ export function splitStep(span: Range, step: number): number {
   return Math.min(span.last, Math.max(span.first, Math.round(step)));
 }
 
-export type MomentKind = "words" | "label" | "weights" | "task" | "undone" | "trouble" | "help";
+export type MomentKind = "words" | "label" | "weights" | "task" | "undone" | "trouble" | "help" | "split";
 
 export interface Moment {
   step: number;
@@ -176,7 +178,7 @@ export interface Moment {
 const momentKinds: Record<string, MomentKind> = {
   words: "words", words_undone: "words", label: "label", instruction_changed: "task",
   steps_discarded: "undone", fault: "trouble", stopped: "trouble", steps_lost: "trouble",
-  help_asked: "help", weights_rolled_back: "weights", weights_promoted: "weights",
+  help_asked: "help", span_split: "split", weights_rolled_back: "weights", weights_promoted: "weights",
 };
 
 // What is worth a mark on the strip. Changes of weights are read from the steps: an entry of the log
@@ -187,13 +189,15 @@ export function momentsOf(record: EpisodeRecord, words: (event: LogEvent) => str
   for (const event of record.events) {
     const kind = momentKinds[event.kind];
     if (kind === undefined) continue;
-    const about = event.kind === "steps_discarded" ? known(event.data["first_step"]) : undefined;
+    const about = event.kind === "steps_discarded" ? known(event.data["first_step"])
+      : event.kind === "span_split" ? known(event.data["correction_from"]) : undefined;
     moments.push({ step: Math.min(last, about ?? event.step), kind, text: words(event) });
   }
-  for (const run of runsOf(record.weights)) {
-    if (run.first > 0 && run.value > 0) {
-      moments.push({ step: run.first, kind: "weights", text: `Weights v${run.value} act` });
-    }
-  }
+  let acting = 0;
+  record.weights.forEach((version, step) => {
+    if (version === 0 || version === acting) return; // 0: the step was lost
+    if (acting > 0) moments.push({ step, kind: "weights", text: `Weights v${version} act` });
+    acting = version;
+  });
   return moments.sort((a, b) => a.step - b.step);
 }

@@ -6,9 +6,9 @@ import type { Who } from "../state/timeline";
 import { memo } from "./memo";
 
 export const whoWords: Record<Who, string> = {
-  policy: "policy", human: "person", nudge: "nudge", script: "program", hold: "hold",
+  policy: "policy", human: "person", nudge: "nudge", script: "program", hold: "hold", lost: "not recorded",
 };
-const letters: Record<Who, string> = { policy: "P", human: "H", nudge: "N", script: "S", hold: "–" };
+const letters: Record<Who, string> = { policy: "P", human: "H", nudge: "N", script: "S", hold: "–", lost: "?" };
 
 export const percentOf = (steps: number, of: number): string => `${of > 0 ? (100 * steps) / of : 0}%`;
 
@@ -48,7 +48,7 @@ export const ControlStrip = memo((props: { who: readonly Who[]; of: number; smal
 });
 
 export function ControlKey(props: { who: readonly Who[] }): JSX.Element {
-  const there = (["policy", "human", "nudge", "script", "hold"] as const).filter((each) => props.who.includes(each));
+  const there = (["policy", "human", "nudge", "script", "hold", "lost"] as const).filter((each) => props.who.includes(each));
   return (
     <ul class="control-key" aria-label="Who was in control">
       {there.map((each) => (

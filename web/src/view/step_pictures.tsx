@@ -7,15 +7,18 @@ import type { Camera } from "../wire/messages";
 import { useSession } from "./seat";
 
 type Reel = FrameReel<ImageBitmap>;
+const busyMs = 250; // pause when too many look at the past at once
 
 function reelOf(session: Session, episode: number, arrived: () => void): Reel {
   return new FrameReel<ImageBitmap>({
     load: async ({ camera, step }, given_up) => {
       const path = `/api/v1/episodes/${episode}/frames/${encodeURIComponent(camera)}/${step}`;
-      const answer = await session.get(path, given_up);
-      if (answer.status === 404) return undefined;
-      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-      return createImageBitmap(await answer.blob());
+      for (;;) {
+        const answer = await session.get(path, given_up);
+        if (answer.ok) return createImageBitmap(await answer.blob());
+        if (answer.status !== 429) return undefined;
+        await new Promise((again) => window.setTimeout(again, busyMs));
+      }
     },
     drop: (picture) => picture.close(),
     arrived,

@@ -5,11 +5,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { runsOf, splitStep, useWords } from "../state/timeline";
 import type { EpisodeRecord, Moment, MomentKind, Span, Use } from "../state/timeline";
 import { ControlStrip, percentOf, whoWords } from "./control_strip";
-import { Back, Flag, Layers, MoodIcon, Question, Speech, Warning } from "./icons";
+import { Back, Flag, Layers, MoodIcon, Question, Speech, Split, Warning } from "./icons";
 
 const momentIcons: Record<MomentKind, () => JSX.Element> = {
   words: Speech, label: Flag, weights: Layers, task: () => <MoodIcon mood="auto" />, undone: Back,
-  trouble: Warning, help: Question,
+  trouble: Warning, split: Split, help: Question,
 };
 export const MomentIcon = (props: { kind: MomentKind }): JSX.Element => {
   const Shape = momentIcons[props.kind];
@@ -27,6 +27,7 @@ interface Props {
   step: number;
   able: boolean;
   onStep: (step: number) => void;
+  onPlay: () => void;
   onSplit: (span: Span, step: number) => void;
   children?: ComponentChildren; // below, on the same scale
 }
@@ -89,6 +90,7 @@ export function Strip(props: Props): JSX.Element {
     return Math.min(steps - 1, Math.max(0, Math.floor(((x - box.left) / box.width) * steps)));
   };
   const keys = (event: KeyboardEvent): void => {
+    if (event.key === "Enter" && !event.repeat) props.onPlay();
     const moves: Record<string, number> = {
       ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1,
       PageDown: step - 10, PageUp: step + 10, Home: 0, End: steps - 1,
@@ -115,7 +117,7 @@ export function Strip(props: Props): JSX.Element {
             style={{ left: `clamp(12px, ${percentOf(moment.step + 0.5, steps)}, calc(100% - 12px))` }}><MomentIcon kind={moment.kind} /></span>
         ))}
       </div>
-      <div class="scrub" role="slider" tabIndex={0} aria-label="Step of the episode" aria-valuemin={0}
+      <div class="scrub" role="slider" tabIndex={0} aria-label="Step of the episode; Enter plays it" aria-valuemin={0}
         aria-valuemax={Math.max(0, steps - 1)} aria-valuenow={step}
         aria-valuetext={`step ${step} of ${steps}, ${(record.at[step] ?? 0).toFixed(1)} seconds, ${who === undefined ? "" : whoWords[who]}, ${useWords[props.uses[step] ?? "none"]}`}
         onKeyDown={keys}>

@@ -164,20 +164,6 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
     });
     return () => cancelAnimationFrame(request);
   }, [playing, speed]);
-  useEffect(() => {
-    const keys = (event: KeyboardEvent): void => {
-      const target = event.target;
-      if (event.ctrlKey || event.metaKey || event.altKey || (target instanceof HTMLElement && target.matches("input, select, textarea"))) return;
-      if (event.key === ",") go(latest.current.step - 1);
-      else if (event.key === ".") go(latest.current.step + 1);
-      else if (event.code === "KeyP" && !event.repeat) play();
-      else return;
-      event.preventDefault();
-    };
-    document.addEventListener("keydown", keys);
-    return () => document.removeEventListener("keydown", keys);
-  }, []);
-
   const done = (stored: boolean): void => {
     if (stored) again();
   };
@@ -217,7 +203,14 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
         </div>
       </header>
       {trouble !== "" && <p class="trouble" role="alert">{trouble}</p>}
-      {record !== undefined && steps === 0 && <p class="trouble">No step of this episode has been recorded.</p>}
+      {record !== undefined && (!record.recorded || record.damaged || record.truncated) && (
+        <p class="trouble">
+          {!record.recorded ? "The steps of this episode cannot be read."
+            : record.damaged ? "Some steps of this episode are damaged; the rest is here."
+            : "This episode is longer than what is shown here."}
+        </p>
+      )}
+      {record !== undefined && record.recorded && steps === 0 && <p class="trouble">No step of this episode has been recorded.</p>}
       {record !== undefined && steps > 0 && (
         <>
           <div class="moment">
@@ -237,11 +230,11 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
           </div>
           <div class="below">
             <div class="transport" role="group" aria-label="Play">
-              <button type="button" class="button" aria-label="One step back" aria-keyshortcuts="," disabled={step === 0} onClick={() => go(step - 1)}><Earlier /></button>
-              <button type="button" class="button go play" aria-keyshortcuts="P" onClick={play}>
-                {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"} <kbd>P</kbd>
+              <button type="button" class="button" aria-label="One step back" disabled={step === 0} onClick={() => go(step - 1)}><Earlier /></button>
+              <button type="button" class="button go play" onClick={play}>
+                {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"}
               </button>
-              <button type="button" class="button" aria-label="One step on" aria-keyshortcuts="." disabled={step >= last} onClick={() => go(step + 1)}><Later /></button>
+              <button type="button" class="button" aria-label="One step on" disabled={step >= last} onClick={() => go(step + 1)}><Later /></button>
               <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
                 onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
               {live && (
@@ -253,7 +246,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
             </div>
             <Labels value={record.outcome} able={able} of="The episode" onLabel={(value) => relabel(value)} />
           </div>
-          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onSplit={split}>
+          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onPlay={play} onSplit={split}>
             <div class="motion-curve">
               <Chart bare curve={motion} range={() => [-1.1, 1.1]} xRange={[-0.5, steps - 0.5]}
                 label={`${names[channel] ?? "Motion"} over the episode: what the policy wanted, dashed, and what was done`} />
