@@ -73,7 +73,7 @@ test("words, labels and undo survive a lost link; what moves the robot does not"
   outbox.add({ type: "roll_back", id: "b" }, 0, done("b"));
   outbox.add({ type: "label", id: "l", episode: 0, span: 0, value: "success" }, 0, done("l"));
   outbox.add({ type: "undo", id: "u", seconds: 3 }, 0, done("u"));
-  outbox.add({ type: "words", id: "w", text: "x", meant: "comment" }, 0, done("w"));
+  outbox.add({ type: "words", id: "w", text: "x", meant: "comment", view: "facing" }, 0, done("w"));
   outbox.linkLost();
   assert.deepEqual(ended, ["t", "h", "r", "b"]);
   assert.deepEqual(outbox.forNewLink(100).map((act) => act.id), ["l", "u", "w"]);

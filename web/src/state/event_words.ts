@@ -33,6 +33,7 @@ export function eventWords(event: LogEvent): string {
       return `Now ${stateNames[to] ?? to.toLowerCase()}`;
     }
     case "words": return `“${value("text")}”`;
+    case "words_confirmed": return "Words were confirmed";
     case "words_undone": return "Words were taken back";
     case "span_split": return `The correction begins at step ${value("correction_from")}`;
     case "instruction_changed": return `New task: ${value("instruction")}`;

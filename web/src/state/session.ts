@@ -191,7 +191,7 @@ export class Session {
   }
 
   say(text: string, meant: Meaning): void {
-    const act = this.#identified({ type: "words", text, meant });
+    const act = this.#identified({ type: "words", text, meant, view: this.store.value.viewpoint });
     this.store.set({ words: withWords(this.store.value.words, newWords(act.id, text, meant)) });
     this.#send(act, (outcome) => this.#change(act.id, (words) => outcome.kind === "ack"
       ? answered(words, outcome.ack, performance.now())

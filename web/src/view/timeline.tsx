@@ -10,7 +10,7 @@ import type { LabelValue } from "../wire/messages";
 import { Chart } from "./chart";
 import { ControlKey, whoWords } from "./control_strip";
 import { outcomeWords } from "./episode_card";
-import { Back, Bin, Cross, Earlier, Later, Pause, Play, Split, Tick } from "./icons";
+import { Back, Bin, Cross, Earlier, Later, List, Pause, Play, Split, Tick } from "./icons";
 import { useRoom } from "./room";
 import { mayDrive, useSession, useShown } from "./seat";
 import { StepMotion } from "./step_motion";
@@ -185,7 +185,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
   return (
     <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}>
       <header class="timeline-head">
-        <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><Earlier /><span class="word">All</span></button>
+        <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><List /><span class="word">All</span></button>
         <div class="about">
           <h2>Episode {props.id} <span class="outcome" data-outcome={record?.outcome}>{record === undefined ? "" : live ? "under way" : outcomeWords[record.outcome]}</span></h2>
           <p>
@@ -196,10 +196,10 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
           </p>
         </div>
         <div class="turn">
-          <button type="button" class="button" aria-label="The episode before" disabled={props.earlier === undefined}
-            onClick={() => props.earlier !== undefined && session.open(props.earlier)}><Earlier /></button>
-          <button type="button" class="button" aria-label="The episode after" disabled={props.later === undefined}
-            onClick={() => props.later !== undefined && session.open(props.later)}><Later /></button>
+          <button type="button" class="button" aria-label={`${props.earlier ?? ""} the episode before`} disabled={props.earlier === undefined}
+            onClick={() => props.earlier !== undefined && session.open(props.earlier)}><Earlier /><span class="word digits">{props.earlier ?? ""}</span></button>
+          <button type="button" class="button" aria-label={`${props.later ?? ""} the episode after`} disabled={props.later === undefined}
+            onClick={() => props.later !== undefined && session.open(props.later)}><span class="word digits">{props.later ?? ""}</span><Later /></button>
         </div>
       </header>
       {trouble !== "" && <p class="trouble" role="alert">{trouble}</p>}

@@ -37,15 +37,13 @@ function Said(props: { words: SaidWords; now: number; able: boolean; newest: boo
   const lost = words.understood?.use === "not_understood";
   return (
     <li data-state={words.state} data-tone={outcome.tone} class={props.newest ? "newest" : ""}>
-      <div class="what">
-        <button type="button" class="again" title="Use these words again" onClick={props.onAgain}>
-          <b>{words.text}</b>
-          {!words.mine && <small>{words.who}</small>}
-        </button>
-        <p class="echo">{understoodWords(words)}</p>
-        {outcome.text !== "" && <p class="outcome">{outcome.text}</p>}
-        {lost && <p class="outcome">{examples}</p>}
-      </div>
+      <button type="button" class="again" title="Use these words again" onClick={props.onAgain}>
+        <b>{words.text}</b>
+        {!words.mine && <small>{words.who}</small>}
+      </button>
+      <p class="echo">{understoodWords(words)}</p>
+      {outcome.text !== "" && <p class="outcome">{outcome.text}</p>}
+      {lost && <p class="outcome">{examples}</p>}
       <div class="acts">
         {confirm && (
           <button type="button" class="button go" disabled={!props.able || words.asking !== ""}
@@ -148,12 +146,10 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
         {words.slice(1).map(said)}
         {earlier.map((each) => (
           <li key={`earlier ${each}`} data-state="earlier">
-            <div class="what">
-              <button type="button" class="again" title="Use these words again" onClick={() => {
-                setText(each);
-                field.current?.focus();
-              }}><b>{each}</b><small>earlier</small></button>
-            </div>
+            <button type="button" class="again" title="Use these words again" onClick={() => {
+              setText(each);
+              field.current?.focus();
+            }}><b>{each}</b><small>earlier</small></button>
           </li>
         ))}
       </ol>

@@ -236,7 +236,7 @@ export type Act =
   | { type: "takeover" | "release" | "hand_back" | "stop" | "reset_stop" | "reset_fault" | "hold" }
   | { type: "roll_back" | "resume_learning" | "ask_to_drive" }
   | { type: "decline_help"; help: number }
-  | { type: "words"; text: string; meant: Meaning }
+  | { type: "words"; text: string; meant: Meaning; view: "facing" | "behind" }
   | { type: "label"; episode: number; span: number; value: LabelValue }
   | { type: "confirm_words" | "undo_words"; words: string }
   | { type: "undo"; seconds: number }
