@@ -75,6 +75,11 @@ test("thorough versions stand on one line, quick ones branch off and come back t
   assert.equal(graph.lanes, 2);
 });
 
+test("a thorough version stands on the left, also when a quick one leads to it", () => {
+  const graph = lineageOf([version(3, 2, "provisional"), version(2, 1), version(1, 0)]);
+  assert.deepEqual(graph.nodes.map((node) => node.lane), [1, 0, 0]);
+});
+
 test("a version trained past one that was rolled back does not run through it", () => {
   const graph = lineageOf([version(4, 2), version(3, 2), version(2, 1), version(1, 0)]);
   assert.notEqual(graph.nodes[0]?.lane, graph.nodes[1]?.lane);

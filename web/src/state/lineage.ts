@@ -28,9 +28,10 @@ export function lineageOf(versions: readonly WeightsVersion[]): Lineage {
   versions.forEach((each, row) => {
     const lanes = waiting.flatMap((version, lane) => (version === each.version ? [lane] : []));
     let lane = lanes[0];
-    if (lane === undefined) {
-      const first = each.kind === "full" ? 0 : 1;
-      lane = first;
+    if (each.kind === "full" && waiting[0] === undefined) {
+      lane = 0;
+    } else if (lane === undefined) {
+      lane = 1;
       while (waiting[lane] !== undefined) lane += 1;
     }
     lanes.forEach((other) => (waiting[other] = undefined));

@@ -117,7 +117,7 @@ export function WordsPanel(props: { active: boolean }): JSX.Element {
           )}
           <button type="submit" class="button go" disabled={!able}>Send</button>
         </div>
-        <div class="quick" role="group" aria-label="Quick phrases">
+        <div class="phrases" role="group" aria-label="Quick phrases">
           {quick.map((each) => (
             <button key={each} type="button" class="button phrase" disabled={!able} onClick={() => say(each)}>{each}</button>
           ))}
