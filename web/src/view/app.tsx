@@ -35,11 +35,11 @@ export function App(props: { session: Session; pass: PassKeeper }): JSX.Element 
         <StopButton />
         <Stage narrow={narrow} />
         {drives && <Deck narrow={narrow} />}
-        <div class="side">
+        <section class="side" aria-label="Episode and panels">
           {(!narrow || shown !== "drive") && <EpisodeCard />}
           <Tabs tab={shown} onTab={setTab} />
           {shown !== "drive" && <Panel tab={shown} />}
-        </div>
+        </section>
         {help && <Help onClose={closeHelp} />}
       </div>
     </Seat.Provider>

@@ -165,7 +165,7 @@ export function Deck(props: { narrow: boolean }): JSX.Element {
   if (byJoints(controls)) {
     const half = Math.ceil(controls.joints.length / 2);
     return (
-      <section class="deck by-joints" data-linked={linked} aria-label="Driving">
+      <section class="deck by-joints" data-linked={linked} id="deck" aria-label="Driving">
         <div class="joints">{joints(controls.joints.slice(0, half))}</div>
         <Lease />
         <div class="joints">
@@ -178,7 +178,7 @@ export function Deck(props: { narrow: boolean }): JSX.Element {
   }
   const many = controls.tilt || controls.roll || controls.joints.length > 0;
   return (
-    <section class={`deck ${many ? "many" : ""}`} data-linked={linked} aria-label="Driving">
+    <section class={`deck ${many ? "many" : ""}`} data-linked={linked} id="deck" aria-label="Driving">
       <Stick hand="plane" label="Stick: left and right, near and away. Keys: arrows, or I J K L"
         marks={{ up: "away", down: "near", left: "left", right: "right" }} disabled={off}
         wishOf={(x, y) => ({ right: x, away: y })} />

@@ -48,7 +48,7 @@ function Bar(props: { at: number; bar: BarOf; wanted: Wish | undefined; done: Wi
   );
 }
 
-export function Gauge(): JSX.Element | null {
+export function Gauge(): JSX.Element {
   const { channels, proposed, executed, viewpoint, mine, human } = useShown((state) => ({
     channels: state.hello?.robot.action ?? [], proposed: state.status?.proposed ?? [],
     executed: state.status?.executed ?? [], viewpoint: state.viewpoint,
@@ -66,7 +66,7 @@ export function Gauge(): JSX.Element | null {
     bars.push({ above: "+", below: name.slice(-6), value: (wish) => wish.joints[name] ?? 0 });
   }
   if (controls.gripper) bars.push({ above: "open", below: "close", value: (wish) => wish.open });
-  if (channels.length === 0) return null;
+  if (channels.length === 0) return <figure class="gauge" />;
   const start = controls.plane ? 62 : -14;
   const pitch = 40;
   const right = start + pitch * bars.length + 4;

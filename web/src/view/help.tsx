@@ -38,7 +38,7 @@ export function Help(props: { onClose: () => void }): JSX.Element {
     return () => document.removeEventListener("keydown", escape);
   }, [props.onClose]);
   return (
-    <aside class="help" role="dialog" aria-label="Help">
+    <div class="help" role="dialog" aria-label="Help">
       <button ref={close} type="button" class="button small close" aria-label="Close help" onClick={props.onClose}>
         <Cross />
       </button>
@@ -69,6 +69,6 @@ export function Help(props: { onClose: () => void }): JSX.Element {
         ))}
       </div>
       <p class="quiet">This STOP is software. It does not replace the robot's own emergency stop.</p>
-    </aside>
+    </div>
   );
 }

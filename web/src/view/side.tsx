@@ -30,7 +30,8 @@ export function Tabs(props: { tab: Tab; onTab: (tab: Tab) => void }): JSX.Elemen
   return (
     <div class="tabs" role="tablist" aria-label="Panels" ref={bar} onKeyDown={step}>
       {tabs.map((tab) => (
-        <button key={tab} type="button" role="tab" id={`tab-${tab}`} data-tab={tab} aria-controls="panel"
+        <button key={tab} type="button" role="tab" id={`tab-${tab}`} data-tab={tab}
+          {...(props.tab === tab ? { "aria-controls": tab === "drive" ? "deck" : "panel" } : {})}
           aria-selected={props.tab === tab} tabIndex={props.tab === tab ? 0 : -1}
           onClick={() => props.onTab(tab)}>{names[tab]}</button>
       ))}
@@ -40,7 +41,7 @@ export function Tabs(props: { tab: Tab; onTab: (tab: Tab) => void }): JSX.Elemen
 
 export function Panel(props: { tab: Tab }): JSX.Element {
   return (
-    <div class="panel-box" id="panel" key={props.tab} role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={-1}>
+    <div class="panel-box" id="panel" key={props.tab} role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={0}>
       {props.tab === "progress" && <ProgressPanel />}
       {props.tab === "words" && <WordsPanel active={props.tab === "words"} />}
       {props.tab === "weights" && <WeightsPanel />}

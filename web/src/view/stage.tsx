@@ -107,8 +107,8 @@ export function Stage(props: { narrow: boolean }): JSX.Element {
         {props.narrow && !joints && place !== undefined && <div class="on-large" style={{ ...place }}><Gauge /></div>}
       </div>
       <div class="above">
-        <Banners />
         <Headings narrow={props.narrow} />
+        <Banners />
       </div>
       <div class="beneath">
         <Notices />

@@ -1,0 +1,126 @@
+// Two people at once: one drives, the other looks on, asks, and takes over. What this daemon does not
+// say by itself yet is put between it and the page. See page.mjs for how to run it.
+import assert from "node:assert/strict";
+import { Robot, Visitor, findDaemon, launch, runTests, until, wait } from "./page.mjs";
+
+const daemon = await findDaemon();
+const robot = new Robot(daemon);
+const browser = await launch();
+
+// A messenger for pages that share this test: it answers `ask_to_drive` where the daemon does not.
+const asked = new Set();
+let pages = [];
+async function open(extra = () => ({})) {
+  const visitor = await Visitor.open(browser, daemon, { hash: "" });
+  const end = { visitor, say: () => undefined };
+  await visitor.page.routeWebSocket(/\/api\/v1\/live/, (socket) => {
+    const server = socket.connectToServer();
+    end.say = (message) => socket.send(JSON.stringify(message));
+    socket.onMessage((message) => {
+      const sent = typeof message === "string" ? JSON.parse(message) : {};
+      if (sent.type === "ask_to_drive") asked.add(sent.id);
+      server.send(message);
+    });
+    server.onMessage((message) => {
+      const told = typeof message === "string" ? JSON.parse(message) : {};
+      if (told.type === "ack" && asked.has(told.id) && told.code === "invalid_argument") {
+        pages.filter((each) => each !== end).forEach((each) => each.say({ type: "asked_to_drive", by: { name: "Ben#7", role: "supervisor" } }));
+        socket.send(JSON.stringify({ ...told, ok: true, code: "ok", message: "" }));
+      } else if (told.type === "status") socket.send(JSON.stringify({ ...told, ...extra(told) }));
+      else socket.send(message);
+    });
+  });
+  pages.push(end);
+  await visitor.page.goto(`${daemon.base}/#token=${daemon.token}`);
+  await visitor.page.reload();
+  await visitor.ready();
+  return visitor;
+}
+
+let plea = null;
+const anna = await open((told) => (plea === null ? {} : { help: told.lease.holder === null ? plea : null, uncertainty: 0.8 }));
+const ben = await open();
+
+await runTests({
+  "an observer sees who drives, and is told so when it tries": async () => {
+    await anna.page.bringToFront();
+    await anna.letGo();
+    await anna.drive(robot, () => anna.page.keyboard.down("ArrowUp"), () => anna.page.keyboard.up("ArrowUp"));
+    await ben.says("HUMAN");
+    assert.match(await ben.page.locator(".state p").innerText(), /drives/);
+    await ben.page.locator('[data-hand="plane"] .zone').dispatchEvent("pointerdown", { pointerId: 9, pointerType: "touch", isPrimary: true });
+    await until("the observer is told", async () => /busy/i.test(await ben.page.locator(".notices").innerText()));
+    await ben.page.locator('[data-hand="plane"] .zone').dispatchEvent("pointerup", { pointerId: 9, pointerType: "touch", isPrimary: true });
+    assert.equal((await robot.status()).source, "human");
+    assert.equal(await anna.word(), "YOU DRIVE");
+    await ben.shot("observer");
+  },
+  "an observer asks, and whoever drives sees it and goes on driving": async () => {
+    await ben.page.getByRole("button", { name: "Ask to drive" }).click();
+    await anna.page.getByRole("button", { name: "Pass control" }).waitFor();
+    assert.match(await anna.page.locator(".question").innerText(), /asks to drive/);
+    assert.equal((await robot.status()).source, "human");
+    await anna.shot("asked");
+  },
+  "control is passed with one tap: the robot holds, and the one who asked takes it by an act": async () => {
+    await anna.page.getByRole("button", { name: "Pass control" }).click();
+    await until("the robot holds", () => robot.holds());
+    await until("the lease is free", async () => (await robot.status()).lease.holder === null);
+    await until("the observer is told", async () => /free/.test(await ben.page.locator(".notices").innerText()));
+    await wait(400);
+    assert.ok(await robot.holds(), "nothing moves by itself");
+    await anna.page.keyboard.up("ArrowUp");
+    await ben.page.bringToFront();
+    await ben.letGo();
+    await ben.drive(robot, () => ben.page.keyboard.down("ArrowLeft"), () => ben.page.keyboard.up("ArrowLeft"));
+    await anna.says("HUMAN");
+    await ben.page.keyboard.up("ArrowLeft");
+    await until("the robot holds", () => robot.holds());
+    await ben.page.keyboard.press("x");
+    await until("the lease is free", async () => (await robot.status()).lease.holder === null);
+  },
+  "anybody's STOP stops whoever drives": async () => {
+    await ben.drive(robot, () => ben.page.keyboard.down("ArrowUp"), () => ben.page.keyboard.up("ArrowUp"));
+    await anna.page.locator(".stop").dispatchEvent("pointerdown", { button: 0, pointerType: "mouse" });
+    await until("STOP is in force", async () => (await robot.status()).state === "ESTOP", 2000);
+    await ben.page.keyboard.up("ArrowUp");
+    await robot.send("reset_stop");
+    await ben.says("PAUSED");
+  },
+  "the robot asks for help: holding the button takes over, lifting it holds": async () => {
+    await robot.send("hand_back");
+    await anna.says("AUTONOMOUS");
+    plea = { id: 12, why: "The policy is unsure: its samples disagree.", reason: "disagreement", score: 0.8, since_s: 1 };
+    const button = anna.page.getByRole("button", { name: "Hold to take over" });
+    await button.waitFor();
+    await anna.shot("help-asked");
+    assert.match(await anna.page.locator(".plea").innerText(), /samples disagree/);
+    const box = await button.boundingBox();
+    await anna.page.bringToFront();
+    await anna.touch("touchStart", [[box.x + 20, box.y + 20, 1]]);
+    await anna.says("YOU DRIVE");
+    await until("a person has it", async () => (await robot.status()).source === "human");
+    assert.ok((await robot.status()).executed.every((value) => Math.abs(value) < 0.01));
+    await anna.touch("touchEnd", []);
+    await until("the robot holds", () => robot.holds());
+    plea = null;
+    await anna.page.keyboard.press("x");
+  },
+  "“Not now” puts the question away": async () => {
+    await until("the lease is free", async () => (await robot.status()).lease.holder === null);
+    await robot.send("hand_back");
+    await anna.says("AUTONOMOUS");
+    plea = { id: 13, why: "No progress for a while.", reason: "no_progress", score: 0.6, since_s: 1 };
+    await anna.page.getByRole("button", { name: "Not now" }).click();
+    await until("it is gone", async () => (await anna.page.locator(".plea").count()) === 0);
+    assert.equal((await robot.status()).state, "AUTO");
+    plea = null;
+  },
+}, { failed: async () => {
+  plea = null;
+  await anna.rest(robot);
+  await ben.rest(robot);
+} });
+
+await browser.close();
+await daemon.end();
