@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "src/daemon/archive_thread.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
@@ -42,7 +43,8 @@ ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
           .authority_der = entrance.certificate.authority_der};
 }
 
-Status fold_log(Log& log, Succession& succession, History& history, SpanId& newest_span) {
+Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex& episodes,
+                SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -51,6 +53,7 @@ Status fold_log(Log& log, Succession& succession, History& history, SpanId& newe
     }
     for (const FeedItem& item : *items) {
       NUDGE_TRY(succession.fold(item));
+      episodes.apply(item);
       const auto* event = std::get_if<Event>(&item);
       if (event == nullptr) continue;
       history.apply(*event);
@@ -91,6 +94,7 @@ struct Daemon::Parts {
   std::unique_ptr<StepThread> step;
   std::unique_ptr<Watchdog> watchdog;
   std::unique_ptr<FrontDesk> desk;
+  std::unique_ptr<ArchiveThread> archive;
   std::unique_ptr<SupervisorServer> supervisors;
   std::unique_ptr<TeleopPort> teleop;
   std::thread io;
@@ -182,8 +186,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.links.writer.push_reserved(WriterItem(RecordWanted{
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
   History history;
+  EpisodeIndex episodes;
   SpanId newest_span = 0;
-  NUDGE_TRY(fold_log(*p.log, *succession, history, newest_span));
+  NUDGE_TRY(fold_log(*p.log, *succession, history, episodes, newest_span));
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -208,8 +213,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
-  Result<std::unique_ptr<FrontDesk>> desk = FrontDesk::make(
-      robot, p.links, loop, std::move(info), std::move(history), next_episode - 1, newest_span);
+  Result<std::unique_ptr<FrontDesk>> desk =
+      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
+                      newest_span, std::move(episodes));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 
@@ -225,6 +231,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });
+  p.archive = std::make_unique<ArchiveThread>(posix_files(), spec.policy_period, p.links,
+                                              [desk = p.desk.get()] { desk->wake(); });
   p.inference = std::make_unique<InferenceThread>(
       std::make_unique<Inference>(*std::move(backbone),
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count())),
@@ -306,6 +314,7 @@ Status Daemon::start() {
   const Status priority = p.step->start();
   if (!priority.ok()) p.tell(LogLevel::kWarn, "step", priority.message());
   p.watchdog->start();
+  p.archive->start();
   p.desk->start();
   p.keeper->start();
   p.io = std::thread([&p] { p.loop->run(); });
@@ -357,6 +366,7 @@ void Daemon::stop() {
   if (p.io.joinable()) p.io.join();
   p.keeper->stop();
   p.desk->stop();
+  p.archive->stop();
   p.inference->stop();
   p.gate->stop();
   p.links.writer.close();

@@ -74,19 +74,6 @@ std::string described(const Device& device) { return "'" + device.name + "' (" +
 
 }  // namespace
 
-bool matches(std::string_view route, std::string_view path) {
-  const std::size_t open = route.find("{id}");
-  if (open == std::string_view::npos) return route == path;
-  const std::string_view before = route.substr(0, open), after = route.substr(open + 4);
-  if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
-      !path.ends_with(after)) {
-    return false;
-  }
-  path.remove_prefix(before.size());
-  path.remove_suffix(after.size());
-  return path.find('/') == std::string_view::npos;
-}
-
 std::string encode_offer(const PairingOffer& offer) {
   return Json({{"code", offer.code},
                {"role", to_string(offer.role)},

@@ -13,15 +13,9 @@
 #include "src/ports/devices.h"
 #include "src/ports/http_server.h"
 #include "src/ports/pairing_codes.h"
+#include "src/ports/route.h"
 
 namespace nudge {
-
-// One path and method of the REST surface.
-struct Route {
-  std::string_view method, path;  // "{id}" stands for one segment
-  bool needs_token = true;
-};
-bool matches(std::string_view route, std::string_view path);
 
 // What devices are told of the place where they are served.
 struct ServedAt {

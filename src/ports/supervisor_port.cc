@@ -23,11 +23,28 @@ constexpr Duration kDevicesPeriod = std::chrono::milliseconds(500);
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
 constexpr Route kRoutes[] = {
-    {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
-    {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
-    {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
+    {"GET", "/healthz", false},
+    {"GET", "/readyz", false},
+    {"GET", "/metrics"},
+    {"GET", "/version"},
+    {"GET", "/openapi.json"},
+    {"GET", "/api/v1/status"},
+    {"GET", "/api/v1/robot"},
+    {"GET", "/api/v1/episodes"},
+    {"GET", "/api/v1/episodes/{id}"},
+    {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
+    {"GET", "/api/v1/weights"},
     {"POST", "/api/v1/feedback"},
 };
+constexpr std::string_view kPast = "/api/v1/episodes/";
+
+template <typename Number>
+std::optional<Number> whole(std::string_view text) {
+  Number number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
 
 bool is_of_devices(std::string_view path) {
   const std::span<const Route> all = DeviceDesk::routes();
@@ -135,6 +152,8 @@ SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
     : options_(std::move(options)),
       desk_(desk),
       sequences_(desk.info().robot.observation.cameras.size()),
+      frames_(options_.frames_per_second, options_.now()),
+      past_episodes_(options_.past_episodes_per_second, options_.now()),
       self_(std::make_shared<SupervisorPort*>(this)) {
   if (options_.devices == nullptr) return;
   options_.devices->on_gone = [this](const std::string& device, std::string_view reason) {
@@ -196,6 +215,7 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
     return options_.devices->handle(request, std::move(respond));
   }
   if (wanted == "POST") return take_feedback(request, std::move(respond));
+  if (request.path.starts_with(kPast)) return read_past(request, std::move(respond));
   respond(answer(request));
 }
 
@@ -287,6 +307,42 @@ HttpResponse SupervisorPort::episodes(const HttpRequest& request) const {
     }
   }
   return json(encode_episodes(desk_.history(), most));
+}
+
+// "{id}" or "{id}/frames/{camera}/{step}"
+void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
+  const auto parts = parts_of(std::string_view(request.path).substr(kPast.size()));
+  const bool frame = parts.size() > 1;
+  const auto episode = whole<EpisodeId>(parts.front());
+  const auto step = whole<std::uint32_t>(parts.back());
+  if (!episode || (frame && !step)) {
+    return respond(
+        problem(404, to_string(Code::kNotFound), "episodes and steps are numbers, from 0 up"));
+  }
+  if (!(frame ? frames_ : past_episodes_).take(options_.now())) {
+    return respond(problem(429, to_string(Code::kResourceExhausted),
+                           "too much of the past is asked for at once; try again in a second"));
+  }
+  const auto reply = [frame, respond = std::move(respond)](Result<std::string> content) {
+    if (!content.ok()) {
+      const Status& why = content.status();
+      const bool busy = why.code() == Code::kResourceExhausted;
+      return respond(
+          problem(busy ? 429 : http_status_of(why), to_string(why.code()), why.message()));
+    }
+    HttpResponse response;
+    response.body = *std::move(content);
+    if (frame) {
+      response.content_type = "image/jpeg";
+      response.cache_control = "private, immutable, max-age=86400";  // a step never changes
+    }
+    respond(std::move(response));
+  };
+  if (frame) {
+    desk_.read_frame(*episode, std::string(parts[2]), *step, reply);
+  } else {
+    desk_.read_episode(*episode, reply);
+  }
 }
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {

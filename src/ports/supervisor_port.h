@@ -17,6 +17,8 @@
 #include "src/ports/device_desk.h"
 #include "src/ports/http_server.h"
 #include "src/ports/metrics.h"
+#include "src/ports/route.h"
+#include "src/ports/token_bucket.h"
 #include "src/ports/web_files.h"
 
 namespace nudge {
@@ -49,6 +51,9 @@ struct SupervisorPortOptions {
   double stops_per_second = 20;
   // Of one connection, between two requests to drive that reach the holder.
   Duration between_asks = std::chrono::seconds(1);
+  // What all people together may read of the past. Each frame is a read of the disk, each episode
+  // one of a whole segment.
+  double frames_per_second = 200, past_episodes_per_second = 20;
 };
 
 // Lives on the loop's thread.
@@ -106,6 +111,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   HttpResponse ready() const;
   HttpResponse metrics() const;
   HttpResponse episodes(const HttpRequest& request) const;
+  void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;
 
@@ -126,6 +132,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   bool curves_changed_ = false, weights_changed_ = false;
   std::uint64_t wrong_jogs_ = 0;
   Instant devices_seen_{};  // when those that are too old were looked for
+  TokenBucket frames_, past_episodes_;
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;
 };

@@ -291,17 +291,6 @@ std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
-std::string_view name_of(ControlSource source) {
-  switch (source) {
-    case ControlSource::kHold: return "hold";
-    case ControlSource::kPolicy: return "policy";
-    case ControlSource::kHuman: return "human";
-    case ControlSource::kNudge: return "nudge";
-    case ControlSource::kScript: return "script";
-  }
-  return "unknown";
-}
-
 std::string_view name_of(WeightsKind kind) {
   return kind == WeightsKind::kFull ? "full" : "provisional";
 }
@@ -358,7 +347,7 @@ Json episodes_json(const History& history, std::size_t most) {
   for (auto at = rows.rbegin(); at != rows.rend(); ++at) {
     const EpisodeRow& row = **at;
     list.push_back({{"id", row.episode},
-                    {"outcome", kLabels[static_cast<std::size_t>(row.outcome())]},
+                    {"outcome", to_string(row.outcome())},
                     {"driver", driver_of(row)},
                     {"steps", row.steps},
                     {"human_steps", row.human_steps},
@@ -388,6 +377,22 @@ std::string_view to_string(Role role) {
     case Role::kEngineer: return "engineer";
   }
   return "unknown";
+}
+
+std::string_view to_string(ControlSource source) {
+  switch (source) {
+    case ControlSource::kHold: return "hold";
+    case ControlSource::kPolicy: return "policy";
+    case ControlSource::kHuman: return "human";
+    case ControlSource::kNudge: return "nudge";
+    case ControlSource::kScript: return "script";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(LabelValue value) {
+  const auto place = static_cast<std::size_t>(value);
+  return place < kLabels.size() ? kLabels[place] : "unknown";
 }
 
 bool is_message_id(std::string_view id) {
@@ -500,7 +505,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"why", now.cause},
        {"why_text", why_text(now.state, now.cause)},
        {"lease", {{"epoch", now.lease.epoch}, {"holder", holder}, {"mine", mine}}},
-       {"source", name_of(now.source)},
+       {"source", to_string(now.source)},
        {"proposed", numbers(now.proposed)},
        {"requested", numbers(now.requested)},
        {"executed", numbers(now.executed)},
@@ -539,8 +544,8 @@ std::string encode_status(const StatusView& view, bool mine) {
 bool is_shown(const Event& event) {
   return std::visit(
       []<typename T>(const T&) {
-        return !std::is_same_v<T, SpanSplit> && !std::is_same_v<T, LeaseGranted> &&
-               !std::is_same_v<T, LeaseEnded> && !std::is_same_v<T, CandidateReceived>;
+        return !std::is_same_v<T, LeaseGranted> && !std::is_same_v<T, LeaseEnded> &&
+               !std::is_same_v<T, CandidateReceived>;
       },
       event.payload);
 }

@@ -67,6 +67,10 @@ Result<ClientMessage> parse_client_message(std::string_view text, const Actor& a
 
 // "script", "viewer", "supervisor", "engineer"
 std::string_view to_string(Role role);
+// "hold", "policy", "human", "nudge", "script"
+std::string_view to_string(ControlSource source);
+// "none", "success", "failure", "discard"
+std::string_view to_string(LabelValue value);
 
 // [A-Za-z0-9_.:-]{1,64}
 bool is_message_id(std::string_view id);

@@ -182,14 +182,5 @@ TEST_F(DeviceDeskTest, RefusesBodiesThatAreNone) {
   }
 }
 
-TEST(DeviceDesk, FindsTheRouteOfAPath) {
-  EXPECT_TRUE(matches("/a/{id}/b", "/a/d-1/b"));
-  for (const char* path : {"/a//b", "/a/b", "/a/x/y/b", "/a/x/b/", "/a/x/c"}) {
-    EXPECT_FALSE(matches("/a/{id}/b", path)) << path;
-  }
-  EXPECT_TRUE(matches("/a", "/a"));
-  EXPECT_FALSE(matches("/a", "/a/"));
-}
-
 }  // namespace
 }  // namespace nudge

@@ -84,6 +84,26 @@ class SupervisorPortTest : public testing::Test {
     return *kept;
   }
   HttpResponse get(const std::string& path) { return request("GET", path); }
+  // What the desk is asked for of the past is answered at once.
+  HttpResponse get_past(const std::string& path, Result<std::string> content,
+                        Role role = Role::kViewer) {
+    request("GET", path, role);
+    if (answer_->status == 0 && !desk_.asked.empty()) {
+      desk_.asked.back().reply(std::move(content));
+    }
+    return *answer_;
+  }
+  // A path that the route stands for.
+  static std::string example(const Route& route) {
+    std::string path(route.path);
+    for (const auto& [what, value] :
+         {std::pair("{id}", "7"), std::pair("{camera}", "front"), std::pair("{step}", "12")}) {
+      if (const auto at = path.find(what); at != std::string::npos) {
+        path.replace(at, std::string_view(what).size(), value);
+      }
+    }
+    return path;
+  }
 
   void open(ConnectionId connection, Role role = Role::kSupervisor) {
     port_.on_open(connection, {"anna#" + std::to_string(connection), role});
@@ -134,7 +154,7 @@ TEST_F(SupervisorPortTest, ServesThePageToAnybody) {
 
 TEST_F(SupervisorPortTest, ServesHealthWithoutATokenAndNothingElse) {
   for (const Route& route : SupervisorPort::routes()) {
-    const std::string path(route.path);
+    const std::string path = example(route);
     const bool open = path == "/healthz" || path == "/readyz";
     EXPECT_EQ(port_.is_public(path), open) << path;
     const int status = request(std::string(route.method), path, std::nullopt).status;
@@ -145,11 +165,11 @@ TEST_F(SupervisorPortTest, ServesHealthWithoutATokenAndNothingElse) {
 
 TEST_F(SupervisorPortTest, AnswersEveryRouteAndNoOtherMethod) {
   for (const Route& route : SupervisorPort::routes()) {
-    const std::string path(route.path);
+    const std::string path = example(route);
     const std::string other = route.method == "GET" ? "POST" : "GET";
     EXPECT_EQ(request(other, path).status, 405) << path;
     if (route.method == "GET") {
-      EXPECT_EQ(get(path).status, 200) << path;
+      EXPECT_EQ(get_past(path, std::string("{}")).status, 200) << path;
     }
   }
   EXPECT_EQ(get("/api/v1/nothing").status, 404);
@@ -171,10 +191,67 @@ TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
   }
 }
 
+TEST_F(SupervisorPortTest, AnswersWithAnEpisodeOnceItHasBeenRead) {
+  EXPECT_EQ(get("/api/v1/episodes/7").status, 0) << "not before it has been read";
+  ASSERT_EQ(desk_.asked.size(), 1u);
+  EXPECT_EQ(desk_.asked[0].episode, 7u);
+  EXPECT_EQ(desk_.asked[0].camera, "");
+  desk_.asked[0].reply(std::string(R"({"id":7})"));
+  EXPECT_EQ(answer_->status, 200);
+  EXPECT_EQ(answer_->content_type, "application/json");
+  EXPECT_EQ(answer_->cache_control, "no-store") << "it may go on, and be labelled";
+  EXPECT_EQ(answer_->body, R"({"id":7})");
+}
+
+TEST_F(SupervisorPortTest, AnswersWithAFrameThatMayBeKept) {
+  const HttpResponse frame =
+      get_past("/api/v1/episodes/7/frames/wrist/12", std::string("\xff\xd8\0", 3));
+  EXPECT_EQ(desk_.asked.back().camera, "wrist");
+  EXPECT_EQ(desk_.asked.back().step, 12u);
+  EXPECT_EQ(frame.status, 200);
+  EXPECT_EQ(frame.content_type, "image/jpeg");
+  EXPECT_EQ(frame.cache_control, "private, immutable, max-age=86400");
+  EXPECT_EQ(frame.body, std::string("\xff\xd8\0", 3));
+}
+
+TEST_F(SupervisorPortTest, SaysWhyAPieceOfThePastCannotBeHad) {
+  const std::string path = "/api/v1/episodes/7/frames/wrist/12";
+  EXPECT_EQ(get_past(path, not_found("gone")).status, 404);
+  EXPECT_EQ(answer_->content_type, "application/problem+json");
+  EXPECT_EQ(answer_->cache_control, "no-store") << "it may be there a moment later";
+  EXPECT_EQ(get_past(path, resource_exhausted("busy")).status, 429);
+  EXPECT_EQ(get_past(path, data_loss("damaged")).status, 500);
+  const std::size_t asked = desk_.asked.size();
+  for (const char* wrong :
+       {"/api/v1/episodes/", "/api/v1/episodes/x", "/api/v1/episodes/-1", "/api/v1/episodes/7/",
+        "/api/v1/episodes/99999999999999999999", "/api/v1/episodes/7/frames",
+        "/api/v1/episodes/7/frames/front", "/api/v1/episodes/7/frames/front/1x",
+        "/api/v1/episodes/7/frames//1", "/api/v1/episodes/7/frames/front/4294967296",
+        "/api/v1/episodes/7/frames/front/1/2"}) {
+    EXPECT_EQ(get(wrong).status, 404) << wrong;
+  }
+  EXPECT_EQ(desk_.asked.size(), asked);
+}
+
+TEST_F(SupervisorPortTest, ReadsOnlySoMuchOfThePastInASecond) {
+  const auto answered = [&](const char* path, int times) {
+    int served = 0;
+    for (int i = 0; i < times; ++i) {
+      served += get_past(path, std::string("{}")).status == 200 ? 1 : 0;
+    }
+    return served;
+  };
+  EXPECT_EQ(answered("/api/v1/episodes/7", 30), 20);
+  EXPECT_EQ(answer_->status, 429);
+  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 300), 200);
+  now_ += milliseconds(500);
+  EXPECT_EQ(answered("/api/v1/episodes/7", 30), 10);
+}
+
 TEST_F(SupervisorPortTest, LetsAProgramRead) {
   for (const Route& route : SupervisorPort::routes()) {
     if (route.method != "GET") continue;
-    EXPECT_EQ(request("GET", std::string(route.path), Role::kScript).status, 200);
+    EXPECT_EQ(get_past(example(route), std::string("{}"), Role::kScript).status, 200);
   }
 }
 

@@ -38,6 +38,12 @@ class PromptDesk final : public Desk {
     fake.submit(std::move(message), actor, {});
     reply({.id = id, .status = {}, .echo = "done", .epoch = 0, .holder = {}});
   }
+  void read_episode(EpisodeId episode, Read reply) override {
+    reply("{\"id\":" + std::to_string(episode) + "}");
+  }
+  void read_frame(EpisodeId, std::string camera, std::uint32_t, Read reply) override {
+    reply("\xff\xd8" + camera);
+  }
   test::FakeDesk fake;
 };
 

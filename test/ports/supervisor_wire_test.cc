@@ -389,8 +389,7 @@ TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
 }
 
 TEST(SupervisorWire, ShowsTheKindsOfTheDocumentAndNoOthers) {
-  const std::set<std::string> hidden = {"span_split", "lease_granted", "lease_ended",
-                                        "candidate_received"};
+  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received"};
   test::EventMaker events;
   ASSERT_EQ(every_kind().size(), std::variant_size_v<Payload>);
   for (const Payload& payload : every_kind()) {
