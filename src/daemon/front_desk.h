@@ -22,7 +22,8 @@ class FrontDesk final : public Desk {
   // Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, History history,
-                                                 EpisodeId newest_episode, SpanId newest_span);
+                                                 EpisodeId newest_episode, SpanId newest_span,
+                                                 Understand understand = understand_only_stop);
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links

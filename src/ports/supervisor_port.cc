@@ -24,7 +24,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
     {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
     {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
-    {"POST", "/api/v1/feedback"},
+    {"GET", "/api/v1/phrases"},   {"POST", "/api/v1/feedback"},
 };
 
 HttpResponse json(std::string body, int status = 200) {
@@ -88,6 +88,11 @@ bool changes_weights(const Event& event) {
                std::is_same_v<T, WeightsPromoted>;
       },
       event.payload);
+}
+
+bool changes_phrases(const Event& event) {
+  return std::holds_alternative<Words>(event.payload) ||
+         std::holds_alternative<WordsUndone>(event.payload);
 }
 
 bool changes_curves(const Event& event) {
@@ -194,6 +199,7 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (request.path == "/api/v1/status") return json(status(false));
   if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
   if (request.path == "/api/v1/episodes") return episodes(request);
+  if (request.path == "/api/v1/phrases") return json(encode_phrases(desk_.history()));
   return json(encode_weights(desk_.history()));
 }
 
@@ -315,6 +321,7 @@ void SupervisorPort::on_open(ConnectionId connection, const Actor& actor) {
   sink_->send(connection, encode_hello(desk_.info(), actor));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history()));
+  sink_->send(connection, encode_phrases(desk_.history()));
 }
 
 void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
@@ -433,6 +440,7 @@ void SupervisorPort::on_events(std::span<const Event> events) {
   for (const Event& event : events) {
     curves_changed_ = curves_changed_ || changes_curves(event);
     weights_changed_ = weights_changed_ || changes_weights(event);
+    phrases_changed_ = phrases_changed_ || changes_phrases(event);
     if (!viewers_.empty() && is_shown(event)) send_all(encode_event(event));
   }
 }
@@ -444,6 +452,9 @@ void SupervisorPort::on_status() {
   }
   if (std::exchange(weights_changed_, false) && !viewers_.empty()) {
     send_all(encode_weights(desk_.history()));
+  }
+  if (std::exchange(phrases_changed_, false) && !viewers_.empty()) {
+    send_all(encode_phrases(desk_.history()));
   }
   if (viewers_.empty()) return;
   const std::string others = status(false);

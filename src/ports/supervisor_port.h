@@ -117,7 +117,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   LiveSink* sink_ = nullptr;
   std::map<ConnectionId, Viewer> viewers_;
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
-  bool curves_changed_ = false, weights_changed_ = false;
+  bool curves_changed_ = false, weights_changed_ = false, phrases_changed_ = false;
   std::uint64_t wrong_jogs_ = 0;
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;

@@ -101,6 +101,7 @@ inline constexpr std::size_t kShownVersions = 100;
 std::string encode_curves(const History& history, std::size_t most = kCurveEpisodes);
 std::string encode_episodes(const History& history, std::size_t most);  // {"episodes": [...]}
 std::string encode_weights(const History& history);
+std::string encode_phrases(const History& history);
 
 // One sentence or two for people: why the robot does not move, or who moves it, and what to do.
 // `cause` is a word of Trigger, or "boot"; a word that this build does not know gets the state's
