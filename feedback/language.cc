@@ -93,7 +93,10 @@ constexpr Group kGroups[] = {
      "need to|have to|gotta|got to|must|maybe|perhaps|possibly|probably|kind of|kinda|sort of|"
      "how about|what about|for now|again|more|even|still|once more|one more time|actually|"
      "basically|really|very|yourself|instead|as well|then please|only|straight|directly|"
-     "quite|a little more|slightly more|simply|go on and|go ahead and"},
+     "quite|simply|go on and|go ahead and|thx|ty|diagonally|any|any more|anymore|harder|firmly|"
+     "more firmly|you overshot|overshot|that would be great|that would be nice|that would help|"
+     "that would be good|id prefer|id prefer it|i prefer it|i would prefer it|can it be|could it be|"
+     "can it go|could it go|or so|or two|or thereabouts|please do|please just|i would say|id say"},
     {Word::kAnd, 0, "and|plus|also|&"},
     {Word::kThen, 0, "then|and then|after that|afterwards"},
     {Word::kStatement, 0,
@@ -103,17 +106,19 @@ constexpr Group kGroups[] = {
      "it looks|looks|that looks|youre going|you are going|its going|youre moving|you are moving|"
      "youre getting|you are getting|its getting|it is getting|youre coming|you are coming|"
      "you went|you got|thats gone|youve gone|you have gone|going|moving|coming|a wee bit going"},
+    {Word::kStatement, 1, "is|are"},  // only behind a part of the robot: else it is a question
     {Word::kWish, 0,
      "should be|should go|should move|needs to be|need to be|has to be|have to be|ought to be|"
      "must be|it should be|it needs to be|you should be|you need to be|you have to be|wants to be|"
      "should come|it should go|it has to be|id like you|i want you|i need you|"
+     "needs to go|needs to come|needs to move|has to go|has to come|has to move|should be going|"
      "the gripper should be|the hand should be|the arm should be|the tool should be"},
     {Word::kYou, 0, "you"},
     {Word::kIt, 0, "it"},
     {Word::kDeterminer, 0, "the|your|this"},
     {Word::kDeterminer, 1, "that"},
     {Word::kPart, 0,
-     "gripper|grippers|hand|arm|tool|claw|claws|finger|fingers|fingertips|wrist|robot|robot arm|"
+     "hands|arms|tools|robots|gripper|grippers|hand|arm|tool|claw|claws|finger|fingers|fingertips|wrist|robot|robot arm|"
      "robot hand|end effector|effector|tip|tool tip|tooltip|pincer|pincers|jaw|jaws|whole arm|"
      "robo"},
     {Word::kVerb, 0,
@@ -123,7 +128,7 @@ constexpr Group kGroups[] = {
      "mind going|mind moving|mind coming|adjust|correct|reposition|tweak|make your way|give me|"
      "id go|i would go|id move|give it|wiggle|squeeze over|work your way|move over|"
      "would you mind going|would you mind moving|would you mind coming|do you mind moving|"
-     "do you mind going"},
+     "do you mind going|lean|drag|hover|slip|sidestep"},
 
     {Word::kWay, number_of(kUp), "up|upward|upwards|to the top side"},
     {Word::kMore, number_of(kUp),
@@ -139,11 +144,11 @@ constexpr Group kGroups[] = {
     {Word::kWay, number_of(kLeft),
      "left|leftward|leftwards|to the left|to my left|my left|toward the left|towards the left|"
      "toward my left|towards my left|to left|to the left hand side|to the left side|"
-     "to my left side|in the left direction|in left direction"},
+     "to my left side|in the left direction|in left direction|off to the left|off to my left"},
     {Word::kWay, number_of(kRight),
      "rightward|rightwards|to the right|to my right|my right|toward the right|towards the right|"
      "toward my right|towards my right|to right|to the right hand side|to the right side|"
-     "to my right side|in the right direction to the right"},
+     "to my right side|off to the right|off to my right"},
     {Word::kWay, number_of(kRobotLeft),
      "your left|to your left|toward your left|towards your left|robots left|to the robots left|"
      "the robots left|to robots left|your left side|to your left side|to its left|its left"},
@@ -163,7 +168,8 @@ constexpr Group kGroups[] = {
      "towards my side|over here to me|up to me"},
     {Word::kMore, number_of(kNear),
      "closer|nearer|closer to me|nearer to me|nearer me|closer toward me|closer towards me|"
-     "closer to us|closer to the camera|closer in to me|less far away"},
+     "closer to us|closer to the camera|closer in to me|less far away|in closer|in closer to me|"
+     "in a little closer|in a bit closer|in a little closer to me|in a bit closer to me"},
     {Word::kQuality, number_of(kNear), "near"},
     {Word::kWay, number_of(kForward), "forward|forwards|ahead|straight ahead|onward|onwards"},
     {Word::kMore, number_of(kForward),
@@ -183,7 +189,9 @@ constexpr Group kGroups[] = {
     {Word::kBack, 0, "back"},
     {Word::kBackUp, 0, "back up"},
     {Word::kOver, 0, "over"},
-    {Word::kFurther, 0, "further|farther"},
+    {Word::kFurther, 0,
+     "further|farther|any further|any farther|other way|the other way|the other direction|"
+     "other direction|opposite direction|the opposite direction|the opposite way|opposite way"},
     {Word::kFar, 0, "far|much to"},
     {Word::kClose, 0, "close"},
     {Word::kLift, 0, "lift|lift it"},
@@ -210,7 +218,7 @@ constexpr Group kGroups[] = {
      "a very little bit|a very small amount|the tiniest bit|a tiny touch|a wee touch"},
     {Word::kSize, number_of(Amount::Kind::kSmall),
      "a bit|bit|a little|little|a little bit|little bit|slightly|a notch|a step|a small step|"
-     "somewhat|some|a small amount|a small bit|a bit more|a little bit more|another bit|"
+     "somewhat|some|a little more|slightly more|a small amount|a small bit|a bit more|a little bit more|another bit|"
      "another little bit|another touch|another notch|another step|a bit further|a bit farther|"
      "a little further|a little farther|one step|one notch|a small way|a little way|a short way|"
      "a bit of|a dash|by a bit|by a little|a nudge|a few steps|some more|a tad more"},
@@ -286,7 +294,10 @@ constexpr Group kGroups[] = {
      "keep still|stay as you are|dont do that|do not do that|stop doing that|dont do anything|"
      "time out|timeout|brake|brakes|hold your horses|not another inch|no more|nobody move|"
      "enough already|stop going|stop what youre doing|come to a stop|come to a halt|ouch|ow|"
-     "thats dangerous|youre going to hit|youll hit|youll break|leave it there|leave it like that|"
+     "thats dangerous|youre going to hit|youll hit|youll break|wrong way|not that way|not this way|"
+     "wrong direction|thats the wrong way|thats wrong|watch it|youre about to|its about to|"
+     "youre going to crash|youre going to break|youre hitting|youre touching|good there|"
+     "thats good there|perfect there|thats perfect there|right there is good|there is good|leave it there|leave it like that|"
      "stopp|stp|sotp|stpo|stpp|tsop|hault|stahp|wiat"},
     {Word::kWeakHold, 0, "hold|stay|cancel|help|quit|hold steady|steady there|rest|stall|oi"},
 
@@ -300,7 +311,8 @@ constexpr Group kGroups[] = {
      "slow down the pace|slower pace|a slower pace|at a slower pace|decelerate|drop the speed|"
      "drop your speed|slow your pace|slow your roll|chill|cool it|take care|be more careful|"
      "be more gentle|move slower|speed down|reduce your pace|reduce the pace|decrease the speed|"
-     "decrease speed|decrease your speed|dial it down|dial the speed down|slow things down"},
+     "decrease speed|decrease your speed|gently does it|easy there|easy on the speed|ease up on the speed|go gently|"
+     "dial it down|dial the speed down|slow things down"},
     {Word::kFaster, 1.0 / 0.7,
      "faster|speed up|speed it up|quicker|more quickly|hurry|hurry up|pick up the pace|"
      "pick up speed|step it up|more speed|increase speed|increase the speed|increase your speed|"
@@ -335,7 +347,7 @@ constexpr Group kGroups[] = {
      "hold on tighter|hold it more tightly|hold more tightly|hold it firmly|hold it harder|"
      "grip harder|grip tighter|grip it tighter|grip it harder|grip firmly|firmer|firmer grip|"
      "a firmer grip|a tighter grip|tighter grip|get a better grip|get a tighter grip|clasp|"
-     "shut|close your grip|squeeze harder|squeeze tighter|grip more tightly|grip more|"
+     "shut|close your grip|squeeze harder|squeeze tighter|grasp tighter|grasp harder|grip more tightly|grip more|"
      "grip more firmly|less loose|snug it up|tighten the grip|hold it more firmly|grip hard|"
      "mind closing|would you mind closing"},
     {Word::kLetGo, 0,
@@ -343,7 +355,8 @@ constexpr Group kGroups[] = {
      "ungrip|unclamp|loosen|loosen up|loosen it|loosen your grip|looser|relax your grip|let loose|"
      "ease your grip|unhand it|release your grip|let go now|loosen the grip|release the grip|"
      "less tight|less tightly|open fully|let that go|let go of that|release that|not so hard|"
-     "dont squeeze so hard|dont grip so hard|let go of this|let go of what youre holding|wider"},
+     "dont squeeze so hard|dont grip so hard|let go of this|let go of what youre holding|wider|unclench|drop what youre holding|"
+     "drop what you are holding|looser grip|a looser grip|release what youre holding"},
     {Word::kGoBack, 0, "go back"},
     {Word::kGoBack, 1,
      "undo|undo that|undo it|undo the last one|undo last|undo the last move|take that back|"
@@ -352,7 +365,7 @@ constexpr Group kGroups[] = {
      "revert that|cancel that|scratch that|undo this|undo the last|"
      "undo your last move|take back the last one|go back to before|go back there|"
      "go back to where it was|come back to where you were|undo what you did|undo that move|"
-     "undo that last one|undo that last move|reverse the last move|reverse your last move|"
+     "undo that last one|undo that last move|reverse that last move|reverse the last move|reverse your last move|"
      "back where you were|go back again|put it back where it was|move it back where it was|"
      "back to where it was|return to where it was|go back to the last position|"
      "go back to your last position|go back to the previous position"},
@@ -363,7 +376,7 @@ constexpr Group kGroups[] = {
      "better|much better|thats better|almost|nearly|almost there|nearly there|youre almost there|"
      "youre nearly there|you got it|got it|there you go|up to you|its up to you|very good|"
      "thats perfect|thats great|thats nice|nice work|keep it up|keep up the good work|great job|"
-     "youre doing great|good boy|thats correct|correct that|good enough|thats good enough|"
+     "youre doing great|youre doing fine|youre doing well|youre doing good|doing fine|doing great|good boy|thats correct|correct that|good enough|thats good enough|"
      "exactly|like that|just like that|thats the way|love it|brilliant|super|sweet|"
      "looking good|proceed|resume|thats ok|thats okay|all good|not bad|no problem|no worries|"
      "so far so good|good so far|never mind|nevermind|forget it|forget that|ignore that|disregard that|"
@@ -374,7 +387,7 @@ constexpr Group kGroups[] = {
      "right back|right side up|upside down|inside out|right hand|left hand|back and forth|"
      "up and down|left and right|side to side|from left to right|from right to left|back to front|"
      "to and fro|turn around|turn it around|turn it over|turn it off|turn it on|turn it up|turn it down|turn over|turn off|turn on|turn up|turn down|turn back|roll over|"
-     "roll up|roll back|make up|make do|get up|get down|get over|get away|get away with|"
+     "roll up|roll back|make up|make do|get up|get down|get over|get away with|"
      "get back|get back to|come up with|come over|come on|come off|break down|go over|go off|"
      "go through|go for|get to|push it|push up|push over|push off|step up|step down|step over|"
      "head down|head up|up for|down for|down to|up to|what way|which way|close by|close call|"
@@ -541,7 +554,8 @@ std::vector<Item> items_of(const std::vector<std::string>& words) {
         best = {found->second.word, found->second.value, n};
       }
     }
-    const bool behind_number = !items.empty() && items.back().word == Word::kNumber;
+    const bool behind_number = !items.empty() && (items.back().word == Word::kNumber ||
+                                                  items.back().word == Word::kArticle);
     if (best.word == Word::kShortUnit) best.word = behind_number ? Word::kUnit : Word::kUnknown;
     items.push_back(best);
     i += best.words;
@@ -916,6 +930,10 @@ class Reading {
       ++by;
     }
     while (after(by).word == Word::kFiller) ++by;  // "one more centimetre"
+    if (value == 1 && after(by).word == Word::kNumber) {  // "another five"
+      at_ += by;
+      return take_number();
+    }
     // "An inch and a half" is read as well.
     const auto half_behind = [&] {
       if (after(by + 1).word != Word::kAndAHalf) return;
@@ -1204,6 +1222,9 @@ Meaning read_sentence(std::string_view text) {
   Items items = items_of(words);
   // "The" belongs to a part of the robot, or the sentence is about something else.
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].word == Word::kStatement && items[i].value == 1) {
+      if (i == 0 || items[i - 1].word != Word::kPart) items[i].word = Word::kUnknown;
+    }
     if (items[i].word != Word::kDeterminer) continue;
     if (items[i].value == 1 && i > 0 && items[i - 1].word == Word::kNot) {
       items[i].word = Word::kSo;  // "not that low"
