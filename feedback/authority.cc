@@ -625,9 +625,9 @@ Status Authority::change_speed(const AuthorityAct& act, ActAnswer& answer) {
   wanted = wanted > 1 - kSame ? 1.0 : std::max(wanted, config_.slowest);
   if (std::abs(wanted - speed_) < kSame) {
     return failed_precondition(
-        change.absolute  ? "the policy works at that speed already"
-        : speed_ >= 1    ? "the policy works at its own speed; words never make it faster than that"
-                         : "the policy works as slowly as words may make it");
+        change.absolute ? "the policy works at that speed already"
+        : speed_ >= 1   ? "the policy works at its own speed; words never make it faster than that"
+                        : "the policy works as slowly as words may make it");
   }
   speed_ = wanted;
   return {};

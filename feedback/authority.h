@@ -140,8 +140,8 @@ struct AuthorityBoot {
 
 // A motion word, typed: acts in AUTO only, added to the policy's rates.
 struct NudgeBias {
-  Action bias;        // normalised rates, [ActionSpec::size()]; all zero takes the nudge back
-  Duration length{};  // ramps included; longer than nudge_longest is cut to it
+  Action bias;             // normalised rates, [ActionSpec::size()]; all zero takes the nudge back
+  Duration length{};       // ramps included; longer than nudge_longest is cut to it
   std::string words = {};  // id of the words that it comes from; empty: none
 };
 

@@ -116,9 +116,8 @@ std::string why_not_now(const Situation& situation, const Actor& actor) {
 }
 
 std::string echo_of(const WordsAck& words) {
-  const bool plain =
-      words.use == WordsUse::kInstruction || words.use == WordsUse::kComment ||
-      words.use == WordsUse::kNotUnderstood;
+  const bool plain = words.use == WordsUse::kInstruction || words.use == WordsUse::kComment ||
+                     words.use == WordsUse::kNotUnderstood;
   std::string echo = (plain ? "" : "understood as: ") + words.as;
   if (words.confirm) return echo + "? Confirm it, and it is done";
   if (!words.acted && !words.why.empty()) echo += " (stored only: " + words.why + ")";
@@ -190,9 +189,9 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
   if (!make_room()) {
     out.ack = refusal(message.id, no_room());
     const auto* words = std::get_if<WordsMessage>(&message.body);
-    const bool said = words != nullptr && words->text.size() <= kLongestWords &&
-                      (is_stop(words->text) ||
-                       std::holds_alternative<Hold>(understand_(*words).motion));
+    const bool said =
+        words != nullptr && words->text.size() <= kLongestWords &&
+        (is_stop(words->text) || std::holds_alternative<Hold>(understand_(*words).motion));
     if (std::holds_alternative<Hold>(message.body) || said) {
       out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = Hold{}};
     }
@@ -352,7 +351,7 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
                   StepsDiscarded{situation.newest_episode, static_cast<std::uint32_t>(first),
                                  static_cast<std::uint32_t>(last)});
             verdict.echo = "steps " + std::to_string(first) + " to " + std::to_string(last) +
-                   " will not be learned from";
+                           " will not be learned from";
             return Status{};
           },
           [&](const SplitSpan& split) {

@@ -144,10 +144,10 @@ class Broker {
     Understood understood;
     Instant said;
     EpisodeId episode = 0;
-    std::optional<NudgeBias> reverse = {};   // of GoBack: the nudge that it takes back, and
-    Instant reverse_from = {};               // when that began
+    std::optional<NudgeBias> reverse = {};        // of GoBack: the nudge that it takes back, and
+    Instant reverse_from = {};                    // when that began
     std::optional<std::string> instruction = {};  // kInstruction: the one before it
-    double speed_before = 1;                 // kSpeed, once it has acted
+    double speed_before = 1;                      // kSpeed, once it has acted
     bool asks = false, undone = false;
   };
   struct Verdict {
@@ -183,7 +183,7 @@ class Broker {
   Known known_;
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
-  std::deque<std::string> order_;  // the same ids, oldest first
+  std::deque<std::string> order_;                   // the same ids, oldest first
   std::unordered_map<std::string, Spoken> spoken_;  // by id of the message
   std::deque<std::string> spoken_order_;            // the same ids, oldest first
   struct LastNudge {
@@ -193,7 +193,7 @@ class Broker {
     Instant began;
     EpisodeId episode = 0;
   };
-  std::optional<LastNudge> last_nudge_;  // that the authority took, and nobody has taken back
+  std::optional<LastNudge> last_nudge_;     // that the authority took, and nobody has taken back
   std::optional<std::string> instruction_;  // newest that went through here
   std::string instruction_words_;           // and the words that it came from
   std::string speed_words_;                 // the newest that changed the speed

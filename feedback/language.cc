@@ -16,8 +16,8 @@ using enum Direction;
 
 enum class Word : std::uint8_t {
   kUnknown,
-  kFiller,     // polite, or empty
-  kBreak,      // end of a clause: punctuation
+  kFiller,  // polite, or empty
+  kBreak,   // end of a clause: punctuation
   kAnd,
   kThen,
   kStatement,  // "you're": what follows is how things are
@@ -26,43 +26,43 @@ enum class Word : std::uint8_t {
   kIt,
   kDeterminer,  // only before a part of the robot
   kPart,
-  kVerb,        // of motion, without a direction
-  kWay,         // direction: "up", "to the left"
-  kMore,        // direction, compared or as a verb: "higher", "raise"
-  kQuality,     // "high": a direction in complaints alone
-  kRight,       // a direction, and a word for much else
-  kBack,        // likewise
+  kVerb,     // of motion, without a direction
+  kWay,      // direction: "up", "to the left"
+  kMore,     // direction, compared or as a verb: "higher", "raise"
+  kQuality,  // "high": a direction in complaints alone
+  kRight,    // a direction, and a word for much else
+  kBack,     // likewise
   kBackUp,
   kOver,
   kFurther,
   kFar,
-  kClose,       // a verb, and a quality
-  kLift,        // a motion, and the name of tasks
-  kDrop,        // a motion, and letting go
-  kTurn,        // about an axis: 0 turn, 1 tilt, 2 roll
+  kClose,  // a verb, and a quality
+  kLift,   // a motion, and the name of tasks
+  kDrop,   // a motion, and letting go
+  kTurn,   // about an axis: 0 turn, 1 tilt, 2 roll
   kToo,
   kSo,
   kEnough,
   kNot,
   kNo,
-  kSize,        // Amount::Kind
+  kSize,  // Amount::Kind
   kNumber,
   kArticle,
   kAndAHalf,
-  kUnit,        // in metres
-  kShortUnit,   // likewise, only right behind a number
-  kInch,        // a unit, and a verb
+  kUnit,       // in metres
+  kShortUnit,  // likewise, only right behind a number
+  kInch,       // a unit, and a verb
   kDegrees,
   kPercent,
   kSpeedNoun,
   kHold,
-  kWeakHold,    // when it stands alone
-  kSlower,      // factor
-  kFaster,      // factor
-  kSpeed,       // absolute
-  kSlow,        // quality, or manner
+  kWeakHold,  // when it stands alone
+  kSlower,    // factor
+  kFaster,    // factor
+  kSpeed,     // absolute
+  kSlow,      // quality, or manner
   kFast,
-  kManner,      // "gently": a speed when it stands alone
+  kManner,  // "gently": a speed when it stands alone
   kGrip,
   kLetGo,
   kGoBack,
@@ -95,7 +95,8 @@ constexpr Group kGroups[] = {
      "basically|really|very|yourself|instead|as well|then please|only|straight|directly|"
      "quite|simply|go on and|go ahead and|thx|ty|diagonally|any|any more|anymore|harder|firmly|"
      "more firmly|you overshot|overshot|that would be great|that would be nice|that would help|"
-     "that would be good|id prefer|id prefer it|i prefer it|i would prefer it|can it be|could it be|"
+     "that would be good|id prefer|id prefer it|i prefer it|i would prefer it|can it be|could it "
+     "be|"
      "can it go|could it go|or so|or two|or thereabouts|please do|please just|i would say|id say"},
     {Word::kAnd, 0, "and|plus|also|&"},
     {Word::kThen, 0, "then|and then|after that|afterwards"},
@@ -118,12 +119,14 @@ constexpr Group kGroups[] = {
     {Word::kDeterminer, 0, "the|your|this"},
     {Word::kDeterminer, 1, "that"},
     {Word::kPart, 0,
-     "hands|arms|tools|robots|gripper|grippers|hand|arm|tool|claw|claws|finger|fingers|fingertips|wrist|robot|robot arm|"
+     "hands|arms|tools|robots|gripper|grippers|hand|arm|tool|claw|claws|finger|fingers|fingertips|"
+     "wrist|robot|robot arm|"
      "robot hand|end effector|effector|tip|tool tip|tooltip|pincer|pincers|jaw|jaws|whole arm|"
      "robo"},
     {Word::kVerb, 0,
      "go|move|shift|nudge|come|bring|scoot|scooch|slide|ease|push|bump|jog|shuffle|budge|edge|"
-     "creep|head|drift|glide|hop|step|float|pop|travel|get|be|make|steer|scootch|pull|bring yourself|"
+     "creep|head|drift|glide|hop|step|float|pop|travel|get|be|make|steer|scootch|pull|bring "
+     "yourself|"
      "keep going|keep moving|keep coming|try going|try moving|start moving|start going|going to go|"
      "mind going|mind moving|mind coming|adjust|correct|reposition|tweak|make your way|give me|"
      "id go|i would go|id move|give it|wiggle|squeeze over|work your way|move over|"
@@ -139,7 +142,8 @@ constexpr Group kGroups[] = {
     {Word::kWay, number_of(kDown), "down|downward|downwards"},
     {Word::kMore, number_of(kDown),
      "lower|lower down|sink|sink down|descend|dip|dip down|drop down|lowered|mind lowering|"
-     "would you mind lowering|do you mind lowering|go lower|lose height|lose some height|less high"},
+     "would you mind lowering|do you mind lowering|go lower|lose height|lose some height|less "
+     "high"},
     {Word::kQuality, number_of(kDown), "low|low down|deep"},
     {Word::kWay, number_of(kLeft),
      "left|leftward|leftwards|to the left|to my left|my left|toward the left|towards the left|"
@@ -218,7 +222,8 @@ constexpr Group kGroups[] = {
      "a very little bit|a very small amount|the tiniest bit|a tiny touch|a wee touch"},
     {Word::kSize, number_of(Amount::Kind::kSmall),
      "a bit|bit|a little|little|a little bit|little bit|slightly|a notch|a step|a small step|"
-     "somewhat|some|a little more|slightly more|a small amount|a small bit|a bit more|a little bit more|another bit|"
+     "somewhat|some|a little more|slightly more|a small amount|a small bit|a bit more|a little bit "
+     "more|another bit|"
      "another little bit|another touch|another notch|another step|a bit further|a bit farther|"
      "a little further|a little farther|one step|one notch|a small way|a little way|a short way|"
      "a bit of|a dash|by a bit|by a little|a nudge|a few steps|some more|a tad more"},
@@ -297,7 +302,8 @@ constexpr Group kGroups[] = {
      "thats dangerous|youre going to hit|youll hit|youll break|wrong way|not that way|not this way|"
      "wrong direction|thats the wrong way|thats wrong|watch it|youre about to|its about to|"
      "youre going to crash|youre going to break|youre hitting|youre touching|good there|"
-     "thats good there|perfect there|thats perfect there|right there is good|there is good|leave it there|leave it like that|"
+     "thats good there|perfect there|thats perfect there|right there is good|there is good|leave "
+     "it there|leave it like that|"
      "stopp|stp|sotp|stpo|stpp|tsop|hault|stahp|wiat"},
     {Word::kWeakHold, 0, "hold|stay|cancel|help|quit|hold steady|steady there|rest|stall|oi"},
 
@@ -311,7 +317,8 @@ constexpr Group kGroups[] = {
      "slow down the pace|slower pace|a slower pace|at a slower pace|decelerate|drop the speed|"
      "drop your speed|slow your pace|slow your roll|chill|cool it|take care|be more careful|"
      "be more gentle|move slower|speed down|reduce your pace|reduce the pace|decrease the speed|"
-     "decrease speed|decrease your speed|gently does it|easy there|easy on the speed|ease up on the speed|go gently|"
+     "decrease speed|decrease your speed|gently does it|easy there|easy on the speed|ease up on "
+     "the speed|go gently|"
      "dial it down|dial the speed down|slow things down"},
     {Word::kFaster, 1.0 / 0.7,
      "faster|speed up|speed it up|quicker|more quickly|hurry|hurry up|pick up the pace|"
@@ -347,7 +354,8 @@ constexpr Group kGroups[] = {
      "hold on tighter|hold it more tightly|hold more tightly|hold it firmly|hold it harder|"
      "grip harder|grip tighter|grip it tighter|grip it harder|grip firmly|firmer|firmer grip|"
      "a firmer grip|a tighter grip|tighter grip|get a better grip|get a tighter grip|clasp|"
-     "shut|close your grip|squeeze harder|squeeze tighter|grasp tighter|grasp harder|grip more tightly|grip more|"
+     "shut|close your grip|squeeze harder|squeeze tighter|grasp tighter|grasp harder|grip more "
+     "tightly|grip more|"
      "grip more firmly|less loose|snug it up|tighten the grip|hold it more firmly|grip hard|"
      "mind closing|would you mind closing"},
     {Word::kLetGo, 0,
@@ -355,7 +363,8 @@ constexpr Group kGroups[] = {
      "ungrip|unclamp|loosen|loosen up|loosen it|loosen your grip|looser|relax your grip|let loose|"
      "ease your grip|unhand it|release your grip|let go now|loosen the grip|release the grip|"
      "less tight|less tightly|open fully|let that go|let go of that|release that|not so hard|"
-     "dont squeeze so hard|dont grip so hard|let go of this|let go of what youre holding|wider|unclench|drop what youre holding|"
+     "dont squeeze so hard|dont grip so hard|let go of this|let go of what youre "
+     "holding|wider|unclench|drop what youre holding|"
      "drop what you are holding|looser grip|a looser grip|release what youre holding"},
     {Word::kGoBack, 0, "go back"},
     {Word::kGoBack, 1,
@@ -365,7 +374,8 @@ constexpr Group kGroups[] = {
      "revert that|cancel that|scratch that|undo this|undo the last|"
      "undo your last move|take back the last one|go back to before|go back there|"
      "go back to where it was|come back to where you were|undo what you did|undo that move|"
-     "undo that last one|undo that last move|reverse that last move|reverse the last move|reverse your last move|"
+     "undo that last one|undo that last move|reverse that last move|reverse the last move|reverse "
+     "your last move|"
      "back where you were|go back again|put it back where it was|move it back where it was|"
      "back to where it was|return to where it was|go back to the last position|"
      "go back to your last position|go back to the previous position"},
@@ -376,17 +386,20 @@ constexpr Group kGroups[] = {
      "better|much better|thats better|almost|nearly|almost there|nearly there|youre almost there|"
      "youre nearly there|you got it|got it|there you go|up to you|its up to you|very good|"
      "thats perfect|thats great|thats nice|nice work|keep it up|keep up the good work|great job|"
-     "youre doing great|youre doing fine|youre doing well|youre doing good|doing fine|doing great|good boy|thats correct|correct that|good enough|thats good enough|"
+     "youre doing great|youre doing fine|youre doing well|youre doing good|doing fine|doing "
+     "great|good boy|thats correct|correct that|good enough|thats good enough|"
      "exactly|like that|just like that|thats the way|love it|brilliant|super|sweet|"
      "looking good|proceed|resume|thats ok|thats okay|all good|not bad|no problem|no worries|"
-     "so far so good|good so far|never mind|nevermind|forget it|forget that|ignore that|disregard that|"
+     "so far so good|good so far|never mind|nevermind|forget it|forget that|ignore that|disregard "
+     "that|"
      "as you were"},
     // Idioms that would read as a motion.
     {Word::kUnknown, 0,
      "touch down|all the way|this way|that way|up to date|left over|left alone|left off|left out|"
      "right back|right side up|upside down|inside out|right hand|left hand|back and forth|"
      "up and down|left and right|side to side|from left to right|from right to left|back to front|"
-     "to and fro|turn around|turn it around|turn it over|turn it off|turn it on|turn it up|turn it down|turn over|turn off|turn on|turn up|turn down|turn back|roll over|"
+     "to and fro|turn around|turn it around|turn it over|turn it off|turn it on|turn it up|turn it "
+     "down|turn over|turn off|turn on|turn up|turn down|turn back|roll over|"
      "roll up|roll back|make up|make do|get up|get down|get over|get away with|"
      "get back|get back to|come up with|come over|come on|come off|break down|go over|go off|"
      "go through|go for|get to|push it|push up|push over|push off|step up|step down|step over|"
@@ -578,9 +591,8 @@ bool clause_holds(const Item* begin, const Item* end, bool all_known) {
   if (first == end) return false;
   if (first->word == Word::kHold) return true;
   if (first->word == Word::kWeakHold) {
-    return std::all_of(first + 1, end, [](const Item& i) {
-      return is_light(i.word) || i.word == Word::kWeakHold;
-    });
+    return std::all_of(first + 1, end,
+                       [](const Item& i) { return is_light(i.word) || i.word == Word::kWeakHold; });
   }
   bool negated = false;
   for (const Item* item = begin; item != end; ++item) {
@@ -620,7 +632,7 @@ bool holds(const Items& items, bool all_known) {
 
 // ---- moving -------------------------------------------------------------------------------------
 
-constexpr double kAbsurd = 0.5;         // m; further than anybody nudges
+constexpr double kAbsurd = 0.5;  // m; further than anybody nudges
 constexpr double kAbsurdDegrees = 90;
 
 int axis_of(Direction direction) {
@@ -929,7 +941,7 @@ class Reading {
       value += 0.5;
       ++by;
     }
-    while (after(by).word == Word::kFiller) ++by;  // "one more centimetre"
+    while (after(by).word == Word::kFiller) ++by;         // "one more centimetre"
     if (value == 1 && after(by).word == Word::kNumber) {  // "another five"
       at_ += by;
       return take_number();
@@ -1044,8 +1056,8 @@ class Reading {
   }
 
   void conclude_grip() {
-    const bool same = std::all_of(grips_.begin(), grips_.end(),
-                                  [&](Direction d) { return d == grips_.front(); });
+    const bool same =
+        std::all_of(grips_.begin(), grips_.end(), [&](Direction d) { return d == grips_.front(); });
     if (!same) return fail("the gripper cannot open and close at once");
     const std::optional<Amount> amount = only_amount();
     if (result_) return;
@@ -1088,8 +1100,7 @@ class Reading {
     std::size_t with_amount = 0;
     for (const Segment& segment : segments_) with_amount += segment.amounts.empty() ? 0 : 1;
     std::vector<Move> moves;
-    const std::optional<Amount> shared =
-        with_amount <= 1 ? only_amount() : std::optional<Amount>();
+    const std::optional<Amount> shared = with_amount <= 1 ? only_amount() : std::optional<Amount>();
     for (const Segment& segment : segments_) {
       if (with_amount > 1 && segment.directions.empty()) {
         return fail("which distance belongs to which direction?");
@@ -1124,10 +1135,9 @@ class Reading {
 
   void conclude_speed() {
     if (speeds_.size() + percents_.size() > 1) {
-      const bool same = percents_.empty() && std::all_of(speeds_.begin(), speeds_.end(),
-                                                         [&](const SpeedWish& s) {
-                                                           return s == speeds_.front();
-                                                         });
+      const bool same = percents_.empty() &&
+                        std::all_of(speeds_.begin(), speeds_.end(),
+                                    [&](const SpeedWish& s) { return s == speeds_.front(); });
       if (!same) return fail("which speed?");
     }
     if (further_anywhere_) return fail("which speed?");
@@ -1208,9 +1218,7 @@ Direction opposite(Direction direction) {
   return direction;
 }
 
-bool is_turn(Direction direction) {
-  return direction >= kTurnLeft && direction <= kRollRight;
-}
+bool is_turn(Direction direction) { return direction >= kTurnLeft && direction <= kRollRight; }
 
 bool is_gripper(Direction direction) {
   return direction == Direction::kClose || direction == kOpen;

@@ -17,10 +17,10 @@ namespace nudge {
 enum class Direction : std::uint8_t {
   kUp,
   kDown,
-  kLeft,   // the person's
-  kRight,  // the person's
-  kAway,   // from the person
-  kNear,   // to the person
+  kLeft,     // the person's
+  kRight,    // the person's
+  kAway,     // from the person
+  kNear,     // to the person
   kForward,  // the robot's own: the way it reaches
   kBack,
   kRobotLeft,

@@ -18,16 +18,17 @@ constexpr double kGripShare = 0.5;
 // close within it, and what holds something stops by itself.
 constexpr double kGripSeconds = 0.8;
 
-constexpr std::array<std::string_view, 7> kAxisNames = {"up",        "left",    "forward",   "close",
-                                                        "turn_left", "tilt_up", "roll_right"};
+constexpr std::array<std::string_view, 7> kAxisNames = {
+    "up", "left", "forward", "close", "turn_left", "tilt_up", "roll_right"};
 // By the right-hand rule: x forward, y left, z up.
-constexpr std::array<std::pair<std::string_view, float>, 7> kUsualChannels = {{{"tool_z", 1.0f},
-                                                                               {"tool_y", 1.0f},
-                                                                               {"tool_x", 1.0f},
-                                                                               {"gripper", -1.0f},
-                                                                               {"tool_yaw", 1.0f},
-                                                                               {"tool_pitch", -1.0f},
-                                                                               {"tool_roll", 1.0f}}};
+constexpr std::array<std::pair<std::string_view, float>, 7> kUsualChannels = {
+    {{"tool_z", 1.0f},
+     {"tool_y", 1.0f},
+     {"tool_x", 1.0f},
+     {"gripper", -1.0f},
+     {"tool_yaw", 1.0f},
+     {"tool_pitch", -1.0f},
+     {"tool_roll", 1.0f}}};
 
 // "2 cm", "1.5 cm", "5 mm"
 std::string length_text(double metres) {
@@ -137,14 +138,14 @@ Status MotionWords::read_axes(std::string_view text) {
     if (pair.empty()) continue;
     const std::size_t equals = pair.find('=');
     const auto name = std::find(kAxisNames.begin(), kAxisNames.end(), pair.substr(0, equals));
-    if (equals == std::string_view::npos || name == kAxisNames.end() ||
-        pair.size() < equals + 3 || (pair[equals + 1] != '+' && pair[equals + 1] != '-')) {
+    if (equals == std::string_view::npos || name == kAxisNames.end() || pair.size() < equals + 3 ||
+        (pair[equals + 1] != '+' && pair[equals + 1] != '-')) {
       return invalid_argument("words.axes: cannot read '" + std::string(pair) +
                               "'; write, for example, up=+tool_z, of up, left, forward, close, "
                               "turn_left, tilt_up, roll_right");
     }
-    NUDGE_TRY(add_axis(static_cast<std::size_t>(name - kAxisNames.begin()),
-                       pair.substr(equals + 2), pair[equals + 1] == '+' ? 1.0f : -1.0f));
+    NUDGE_TRY(add_axis(static_cast<std::size_t>(name - kAxisNames.begin()), pair.substr(equals + 2),
+                       pair[equals + 1] == '+' ? 1.0f : -1.0f));
   }
   return {};
 }
@@ -164,10 +165,10 @@ Understood MotionWords::operator()(const WordsMessage& message) const {
     }
     case Meaning::Kind::kSpeed: {
       const SpeedChange change{meaning.speed.absolute, meaning.speed.scale};
-      const std::string what = change.absolute    ? "work at " + speed_text(change.scale) +
-                                                     " of the policy's own speed"
-                               : change.scale < 1 ? "work slower"
-                                                  : "work faster, up to the policy's own speed";
+      const std::string what =
+          change.absolute    ? "work at " + speed_text(change.scale) + " of the policy's own speed"
+          : change.scale < 1 ? "work slower"
+                             : "work faster, up to the policy's own speed";
       return {WordsUse::kSpeed, what, change};
     }
     case Meaning::Kind::kNotUnderstood:
@@ -263,8 +264,7 @@ Understood MotionWords::understand_moves(const Meaning& meaning, Viewpoint view)
         }
         moved = reach;
       }
-      effect[axis->channel] +=
-          moved * way.sign * static_cast<double>(axis->sign);
+      effect[axis->channel] += moved * way.sign * static_cast<double>(axis->sign);
     } else {
       out.why = "the robot has no channel that words could move that way";
     }
@@ -279,13 +279,12 @@ Understood MotionWords::understand_moves(const Meaning& meaning, Viewpoint view)
     if (move.direction == Direction::kOpen) out.confirm = true;
   }
   const Direction first = meaning.moves.front().direction;
-  const std::string verb = is_gripper(first) ? ""
-                           : !is_turn(first) ? "move the tool "
-                           : first == Direction::kTiltUp || first == Direction::kTiltDown
-                               ? "tilt the tool "
-                           : first == Direction::kRollLeft || first == Direction::kRollRight
-                               ? "roll the tool "
-                               : "turn the tool ";
+  const std::string verb =
+      is_gripper(first)                                                 ? ""
+      : !is_turn(first)                                                 ? "move the tool "
+      : first == Direction::kTiltUp || first == Direction::kTiltDown    ? "tilt the tool "
+      : first == Direction::kRollLeft || first == Direction::kRollRight ? "roll the tool "
+                                                                        : "turn the tool ";
   out.understood_as = verb + ways + (cut.empty() ? "" : " (" + cut + ")");
   if (out.why.empty()) {
     out.motion = plan_nudge(std::move(effect), config_.bounds);

@@ -81,6 +81,11 @@ void RoundPlanner::apply(const Event& event) {
     if (deployment_.count(discarded->episode) > 0 && !held_out_for_label(discarded->episode)) {
       newest_ = event.sequence;
     }
+  } else if (std::holds_alternative<WordsUndone>(event.payload)) {
+    // Likewise for the steps that the words had bent.
+    if (deployment_.count(event.episode) > 0 && !held_out_for_label(event.episode)) {
+      newest_ = event.sequence;
+    }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {
     if (candidate->kind == WeightsKind::kFull) {
       learned_ = std::max(learned_, candidate->prefix);

@@ -188,10 +188,10 @@ struct Dataset::State {
   std::vector<Columns> columns;  // by episode; apart, so that sampling touches little memory
   std::unordered_map<EpisodeId, std::uint32_t> episode_index;  // never iterated
   std::vector<SpanState> spans;
-  std::unordered_map<SpanId, std::uint32_t> span_index;  // never iterated
+  std::unordered_map<SpanId, std::uint32_t> span_index;       // never iterated
   std::unordered_map<std::string, std::uint32_t> words_span;  // by id of the words; never iterated
   std::unordered_set<std::string> words_undone;               // ids; never iterated
-  std::vector<std::string> supervisors;                  // number - 1
+  std::vector<std::string> supervisors;                       // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
@@ -250,9 +250,9 @@ struct Dataset::State {
 
   bool covers(const SpanState& span, std::uint32_t policy_step) const {
     const LabelValue outcome = span.outcome.value();
-    return span.opened && !span.excluded && !span.empty && !span.undone && outcome != LabelValue::kFailure &&
-           outcome != LabelValue::kDiscard && policy_step >= span.first_step &&
-           policy_step <= span.last_step;
+    return span.opened && !span.excluded && !span.empty && !span.undone &&
+           outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
+           policy_step >= span.first_step && policy_step <= span.last_step;
   }
 
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {

@@ -182,12 +182,12 @@ struct Stopped {};  // STOP was pressed; latched
 struct StopReset {};
 
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
-using Payload =
-    std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
-                 AuthorityChanged, LeaseGranted, LeaseEnded, Words, InstructionChanged, Label,
-                 StepsDiscarded, CandidateReceived, WeightsAccepted, WeightsRejected, WeightsLive,
-                 WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
-                 LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed, WordsUndone>;
+using Payload = std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed,
+                             SpanSplit, StepsLost, AuthorityChanged, LeaseGranted, LeaseEnded,
+                             Words, InstructionChanged, Label, StepsDiscarded, CandidateReceived,
+                             WeightsAccepted, WeightsRejected, WeightsLive, WeightsConfirmed,
+                             WeightsRolledBack, WeightsPromoted, LearningPaused, LearningResumed,
+                             Fault, Stopped, StopReset, WordsConfirmed, WordsActed, WordsUndone>;
 
 // One discrete event.
 struct Event {
@@ -209,8 +209,8 @@ struct Event {
 enum StepFlag : std::uint32_t {
   kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
-  kStepStale = 1u << 2,  // no fresh command or chunk: the robot held during part of it
-  kStepShort = 1u << 3,  // shorter than a policy period: control changed hands, which ends a step
+  kStepStale = 1u << 2,   // no fresh command or chunk: the robot held during part of it
+  kStepShort = 1u << 3,   // shorter than a policy period: control changed hands, which ends a step
   kStepSlowed = 1u << 4,  // words had slowed the policy: its rates were cut by them
 };
 

@@ -172,7 +172,8 @@ std::vector<Key> make_keys() {
       {KEY(words, slowest),
        "1",
        {0.05, 1},
-       "Smallest share of the policy's own rates that \"slower\" leaves; words never make it faster "
+       "Smallest share of the policy's own rates that \"slower\" leaves; words never make it "
+       "faster "
        "than its own.",
        "slow enough to watch, too fast to seem stuck"},
 

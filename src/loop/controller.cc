@@ -190,8 +190,8 @@ void Controller::add_to_step(const Decision& decision) {
     open_->executed[i] += decision.executed[i];
   if (decision.clamped) open_->step.flags |= kStepClamped;
   if (decision.stale) open_->step.flags |= kStepStale;
-  const bool of_policy = open_->step.source == ControlSource::kPolicy ||
-                         open_->step.source == ControlSource::kNudge;
+  const bool of_policy =
+      open_->step.source == ControlSource::kPolicy || open_->step.source == ControlSource::kNudge;
   if (of_policy && decision.speed < 1) open_->step.flags |= kStepSlowed;
 }
 

@@ -49,8 +49,8 @@ Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features
     Step step = *outcome.finished;
     step.features = std::move(features);
     step.images = std::move(images);
-    const ControlSource of_span = span_ && span_->kind == SpanKind::kNudge ? ControlSource::kNudge
-                                                                           : ControlSource::kHuman;
+    const ControlSource of_span =
+        span_ && span_->kind == SpanKind::kNudge ? ControlSource::kNudge : ControlSource::kHuman;
     if (span_ && step.source == of_span) {
       step.span = span_->id;
       span_->last_step = step.policy_step;

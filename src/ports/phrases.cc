@@ -9,11 +9,11 @@ namespace {
 // Each phrase said makes those before it weigh less: half of it after some thirteen phrases.
 constexpr double kFade = 0.95;
 constexpr std::size_t kMostPhrases = 128;
-constexpr std::size_t kMostNewest = 64;       // whose words may still be taken back
-constexpr std::size_t kLongestPhrase = 60;    // bytes; what is longer is no phrase to offer again
+constexpr std::size_t kMostNewest = 64;     // whose words may still be taken back
+constexpr std::size_t kLongestPhrase = 60;  // bytes; what is longer is no phrase to offer again
 constexpr const char* kBuiltIn[kQuickPhrases] = {
-    "a bit lower",   "a bit higher", "a bit to the left", "a bit to the right",
-    "a bit closer", "a bit further away", "slower", "normal speed"};
+    "a bit lower",        "a bit higher", "a bit to the left", "a bit to the right", "a bit closer",
+    "a bit further away", "slower",       "normal speed"};
 
 std::string key_of(const std::string& text) {
   std::string key;
@@ -64,8 +64,8 @@ void Phrases::take_back(const std::string& id) {
   const auto at = std::find_if(newest_.begin(), newest_.end(),
                                [&](const Newest& newest) { return newest.id == id; });
   if (at == newest_.end()) return;
-  const auto phrase = std::find_if(said_.begin(), said_.end(),
-                                   [&](const Phrase& p) { return p.key == at->key; });
+  const auto phrase =
+      std::find_if(said_.begin(), said_.end(), [&](const Phrase& p) { return p.key == at->key; });
   if (phrase != said_.end()) {
     phrase->weight -= 1;
     if (phrase->weight <= 0) said_.erase(phrase);

@@ -1,5 +1,5 @@
-// What people say to the robot: the phrases that they use most, to be offered again, and the newest.
-// A fold over durable events. Bounded in memory.
+// What people say to the robot: the phrases that they use most, to be offered again, and the
+// newest. A fold over durable events. Bounded in memory.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ class Phrases {
   // Events in sequence order, each once.
   void apply(const Event& event);
 
-  // At most kQuickPhrases: what was understood as a nudge or a speed, by how often it was said, what
-  // was said lately counting more; filled up with a built-in list.
+  // At most kQuickPhrases: what was understood as a nudge or a speed, by how often it was said,
+  // what was said lately counting more; filled up with a built-in list.
   std::vector<std::string> quick() const;
   // At most kLastPhrases different texts, newest first, whatever they meant.
   std::vector<std::string> last() const;
@@ -37,9 +37,9 @@ class Phrases {
 
   std::vector<Phrase> said_;  // heaviest first
   struct Newest {
-    std::string id;    // of the event
+    std::string id;  // of the event
     std::string text;
-    std::string key;   // in said_; empty: not counted
+    std::string key;  // in said_; empty: not counted
   };
   std::deque<Newest> newest_;  // newest first
 };

@@ -21,10 +21,10 @@ constexpr std::size_t kFrameHeader = 24;
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
 constexpr Route kRoutes[] = {
-    {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
-    {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
-    {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
-    {"GET", "/api/v1/phrases"},   {"POST", "/api/v1/feedback"},
+    {"GET", "/healthz", false}, {"GET", "/readyz", false},    {"GET", "/metrics"},
+    {"GET", "/version"},        {"GET", "/openapi.json"},     {"GET", "/api/v1/status"},
+    {"GET", "/api/v1/robot"},   {"GET", "/api/v1/episodes"},  {"GET", "/api/v1/weights"},
+    {"GET", "/api/v1/phrases"}, {"POST", "/api/v1/feedback"},
 };
 
 HttpResponse json(std::string body, int status = 200) {

@@ -475,9 +475,9 @@ std::string encode_ack(const Ack& ack) {
                {"epoch", ack.epoch},
                {"holder", ack.holder}};
   if (ack.words) {
-    json["words"] = {{"use", name_of(ack.words->use)},   {"as", ack.words->as},
-                     {"acted", ack.words->acted},        {"why", ack.words->why},
-                     {"confirm", ack.words->confirm},    {"undo", ack.words->undo}};
+    json["words"] = {{"use", name_of(ack.words->use)}, {"as", ack.words->as},
+                     {"acted", ack.words->acted},      {"why", ack.words->why},
+                     {"confirm", ack.words->confirm},  {"undo", ack.words->undo}};
   }
   return text_of(json);
 }

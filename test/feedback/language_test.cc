@@ -18,9 +18,9 @@ namespace {
 using Kind = Meaning::Kind;
 
 constexpr std::array<std::string_view, kDirections> kNames = {
-    "up",         "down",        "left",       "right",      "away",    "near",
-    "forward",    "back",        "robot_left", "robot_right", "turn_left", "turn_right",
-    "tilt_up",    "tilt_down",   "roll_left",  "roll_right", "close",   "open"};
+    "up",      "down",      "left",       "right",       "away",      "near",
+    "forward", "back",      "robot_left", "robot_right", "turn_left", "turn_right",
+    "tilt_up", "tilt_down", "roll_left",  "roll_right",  "close",     "open"};
 
 std::string length_name(double metres) {
   std::ostringstream text;
@@ -116,7 +116,7 @@ std::string canonical(const std::string& meaning) {
       moves.back() += text.str();
       continue;
     }
-    const double metres = unit == "cm" ? value / 100
+    const double metres = unit == "cm"   ? value / 100
                           : unit == "mm" ? value / 1000
                           : unit == "in" ? value * 0.0254
                           : unit == "m"  ? value
@@ -156,10 +156,10 @@ std::vector<Sentence> sentences_of(const std::string& file) {
       const std::string meaning = canonical(one);
       static constexpr std::string_view kPlain[] = {"hold", "instruction", "comment",
                                                     "not_understood", "none"};
-      const bool known = meaning.starts_with("nudge ") || meaning.starts_with("close") ||
-                         meaning.starts_with("confirm ") || meaning.starts_with("speed ") ||
-                         std::find(std::begin(kPlain), std::end(kPlain), meaning) !=
-                             std::end(kPlain);
+      const bool known =
+          meaning.starts_with("nudge ") || meaning.starts_with("close") ||
+          meaning.starts_with("confirm ") || meaning.starts_with("speed ") ||
+          std::find(std::begin(kPlain), std::end(kPlain), meaning) != std::end(kPlain);
       EXPECT_TRUE(known) << file << ":" << number << ": what is '" << one << "'?";
       sentence.meanings.push_back(meaning);
     }
@@ -172,8 +172,8 @@ bool is_meant(const Sentence& sentence, const std::string& got) {
   return std::any_of(sentence.meanings.begin(), sentence.meanings.end(),
                      [&](const std::string& meaning) {
                        if (meaning == got) return true;
-                       return meaning == "none" && (got == "instruction" || got == "comment" ||
-                                                    got == "not_understood");
+                       return meaning == "none" &&
+                              (got == "instruction" || got == "comment" || got == "not_understood");
                      });
 }
 
@@ -190,14 +190,13 @@ std::string directions_of(const std::string& meaning) {
 
 // A motion comes out at once that nobody meant, or another one.
 bool is_misread(const Sentence& sentence, const std::string& got) {
-  const bool moves =
-      got.starts_with("nudge") || got.starts_with("close") || got == "speed faster";
+  const bool moves = got.starts_with("nudge") || got.starts_with("close") || got == "speed faster";
   if (!moves) return false;
-  return std::none_of(sentence.meanings.begin(), sentence.meanings.end(),
-                      [&](const std::string& meaning) {
-                        return meaning == got || (got != "speed faster" &&
-                                                  directions_of(meaning) == directions_of(got));
-                      });
+  return std::none_of(
+      sentence.meanings.begin(), sentence.meanings.end(), [&](const std::string& meaning) {
+        return meaning == got ||
+               (got != "speed faster" && directions_of(meaning) == directions_of(got));
+      });
 }
 
 struct Score {
@@ -221,9 +220,9 @@ Score score_of(const std::vector<Sentence>& sentences, const std::string& file, 
   }
   std::printf("%s: %zu of %zu understood as meant (%.1f %%), %zu misread motions\n", file.c_str(),
               score.meant, score.all,
-              score.all == 0 ? 0.0
-                             : 100.0 * static_cast<double>(score.meant) /
-                                   static_cast<double>(score.all),
+              score.all == 0
+                  ? 0.0
+                  : 100.0 * static_cast<double>(score.meant) / static_cast<double>(score.all),
               score.misread);
   return score;
 }
@@ -258,8 +257,7 @@ TEST(Language, DoesNotMindCaseOrPunctuation) {
     }
     const Meaning quiet = read_sentence(sentence.text);
     EXPECT_EQ(name_of(read_sentence(shouted)), name_of(quiet)) << shouted;
-    EXPECT_EQ(name_of(read_sentence("  " + sentence.text + " !")), name_of(quiet))
-        << sentence.text;
+    EXPECT_EQ(name_of(read_sentence("  " + sentence.text + " !")), name_of(quiet)) << sentence.text;
   }
 }
 
@@ -383,8 +381,8 @@ TEST(Language, ATypingErrorIsNotGuessedIntoAMotion) {
       std::istringstream in(text);
       bool error = false;  // another word of the vocabulary is none
       for (std::string word; in >> word;) {
-        const bool plain = std::all_of(word.begin(), word.end(),
-                                       [](char c) { return c >= 'a' && c <= 'z'; });
+        const bool plain =
+            std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; });
         error = error || (plain && !known.contains(word));
       }
       if (!error) continue;

@@ -296,6 +296,14 @@ TEST(RoundPlanner, UndoneStepsAreNew) {
   EXPECT_EQ(kind_due(log), RoundKind::kFull);
 }
 
+TEST(RoundPlanner, WordsTakenBackAreNew) {
+  Log log;
+  log.start();
+  log.add(WordsUndone{"w-1"});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
 TEST(RoundPlanner, DemonstrationsAndEvaluationsTriggerNothing) {
   for (const EpisodePurpose purpose :
        {EpisodePurpose::kDemonstration, EpisodePurpose::kEvaluation}) {
