@@ -196,7 +196,7 @@ constexpr Group kGroups[] = {
     {Word::kFurther, 0,
      "further|farther|any further|any farther|other way|the other way|the other direction|"
      "other direction|opposite direction|the opposite direction|the opposite way|opposite way"},
-    {Word::kFar, 0, "far|much to"},
+    {Word::kFar, 0, "far"},
     {Word::kClose, 0, "close"},
     {Word::kLift, 0, "lift|lift it"},
     {Word::kDrop, 0, "drop|drop it|drop that|let it drop"},
@@ -386,6 +386,7 @@ constexpr Group kGroups[] = {
      "better|much better|thats better|almost|nearly|almost there|nearly there|youre almost there|"
      "youre nearly there|you got it|got it|there you go|up to you|its up to you|very good|"
      "thats perfect|thats great|thats nice|nice work|keep it up|keep up the good work|great job|"
+     "just right|about right|thats about right|thats just right|you are right|quite right|"
      "youre doing great|youre doing fine|youre doing well|youre doing good|doing fine|doing "
      "great|good boy|thats correct|correct that|good enough|thats good enough|"
      "exactly|like that|just like that|thats the way|love it|brilliant|super|sweet|"
@@ -395,6 +396,8 @@ constexpr Group kGroups[] = {
      "as you were"},
     // Idioms that would read as a motion.
     {Word::kUnknown, 0,
+     "get it right|make it right|do it right|get right|make right|bring it back|hold left|"
+     "keep left|keep right|hold right|come right|go right back|"
      "touch down|all the way|this way|that way|up to date|left over|left alone|left off|left out|"
      "right back|right side up|upside down|inside out|right hand|left hand|back and forth|"
      "up and down|left and right|side to side|from left to right|from right to left|back to front|"
@@ -403,7 +406,7 @@ constexpr Group kGroups[] = {
      "roll up|roll back|make up|make do|get up|get down|get over|get away with|"
      "get back|get back to|come up with|come over|come on|come off|break down|go over|go off|"
      "go through|go for|get to|push it|push up|push over|push off|step up|step down|step over|"
-     "head down|head up|up for|down for|down to|up to|what way|which way|close by|close call|"
+     "head down|head up|up for|down for|what way|which way|close by|close call|"
      "close one|a close|the close|as low|as high|dead|head over|head back|up there|down there|"
      "in there|over there|over here"},
 };
@@ -716,8 +719,8 @@ class Reading {
       case Word::kFiller:
       case Word::kIt:
       case Word::kYou:
-      case Word::kPart:
-      case Word::kWeakHold: return;
+      case Word::kPart: return;
+      case Word::kWeakHold: return fail("one thing at a time, please");
       case Word::kHold: return fail("it says not to stop; nothing changes");
       case Word::kBreak: return end_clause();
       case Word::kAnd:
@@ -778,6 +781,8 @@ class Reading {
         }
         return;
       case Word::kSize:
+        if (too_ && item.value == number_of(Amount::Kind::kLarge))
+          return;  // "too much to the left"
         return add_amount({static_cast<Amount::Kind>(static_cast<int>(item.value)), 0});
       case Word::kNumber:
       case Word::kArticle: return take_number();
@@ -995,6 +1000,11 @@ class Reading {
     segment_.directions.push_back(direction);
   }
 
+  bool only(Direction direction) const {
+    return std::all_of(segment_.directions.begin(), segment_.directions.end(),
+                       [&](Direction d) { return d == direction; });
+  }
+
   void end_segment() {
     if (segment_.directions.empty() && segment_.amounts.empty()) return;
     count_ += segment_.directions.size();
@@ -1008,14 +1018,17 @@ class Reading {
       // "Lift it" is the name of many a task.
       if (segment_.directions.empty() && segment_.amounts.empty()) return other();
       if (not_) return fail("it says what not to do; nothing moves");
+      if (!only(kUp)) return fail("lift and move: one thing at a time, please");
       if (segment_.directions.empty()) add(kUp);
     }
     if (drop_) {
       if (not_) return fail("it says what not to do; nothing moves");
       if (segment_.directions.empty() && segment_.amounts.empty()) {
         take_grip_now(kOpen);
-      } else {
+      } else if (only(kDown)) {
         add(kDown);
+      } else {
+        return fail("drop and move: one thing at a time, please");
       }
     }
     if (too_ && far_) {
