@@ -87,6 +87,11 @@ void RoundPlanner::apply(const Event& event) {
     // Moves steps between recovery and correction, which a batch has in other shares.
     const auto span = takeovers_.find(split->span);
     if (span != takeovers_.end() && !held_out_for_label(span->second)) newest_ = event.sequence;
+  } else if (std::holds_alternative<WordsUndone>(event.payload)) {
+    // Likewise for the steps that the words had bent.
+    if (deployment_.count(event.episode) > 0 && !held_out_for_label(event.episode)) {
+      newest_ = event.sequence;
+    }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {
     if (candidate->kind == WeightsKind::kFull) {
       learned_ = std::max(learned_, candidate->prefix);

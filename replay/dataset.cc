@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "nudge/hold_out.h"
@@ -29,6 +30,7 @@ enum RowFlag : std::uint8_t {
   kRowDiscarded = 1,  // undone
   kRowNoData = 2,     // a column is missing, not finite, or of another backbone
   kRowStale = 4,      // the robot held during part of it
+  kRowSlowed = 8,     // words had slowed the policy
 };
 
 // What the dataset keeps of a step; the rest stays in the segment.
@@ -78,6 +80,7 @@ struct SpanState {
   std::uint32_t last_step = kEndless;
   std::uint32_t correction_from = 0;
   bool empty = false;
+  bool undone = false;  // the words that caused it were taken back
   Outcome outcome;
 };
 
@@ -187,8 +190,10 @@ struct Dataset::State {
   std::vector<Columns> columns;  // by episode; apart, so that sampling touches little memory
   std::unordered_map<EpisodeId, std::uint32_t> episode_index;  // never iterated
   std::vector<SpanState> spans;
-  std::unordered_map<SpanId, std::uint32_t> span_index;  // never iterated
-  std::vector<std::string> supervisors;                  // number - 1
+  std::unordered_map<SpanId, std::uint32_t> span_index;       // never iterated
+  std::unordered_map<std::string, std::uint32_t> words_span;  // by id of the words; never iterated
+  std::unordered_set<std::string> words_undone;               // ids; never iterated
+  std::vector<std::string> supervisors;                       // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
@@ -247,9 +252,9 @@ struct Dataset::State {
 
   bool covers(const SpanState& span, std::uint32_t policy_step) const {
     const LabelValue outcome = span.outcome.value();
-    return span.opened && !span.excluded && !span.empty && outcome != LabelValue::kFailure &&
-           outcome != LabelValue::kDiscard && policy_step >= span.first_step &&
-           policy_step <= span.last_step;
+    return span.opened && !span.excluded && !span.empty && !span.undone &&
+           outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
+           policy_step >= span.first_step && policy_step <= span.last_step;
   }
 
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
@@ -430,6 +435,23 @@ struct Dataset::State {
       place(row);
     }
   }
+  void fold(const Event&, const WordsActed& acted) {
+    const std::uint32_t number = span_at(acted.span);
+    words_span.insert_or_assign(acted.words, number);
+    if (words_undone.contains(acted.words)) undo(number);
+  }
+  // May come before its words have moved anything, and stays.
+  void fold(const Event&, const WordsUndone& undone) {
+    if (!words_undone.insert(undone.words).second) return;
+    if (const auto span = words_span.find(undone.words); span != words_span.end()) {
+      undo(span->second);
+    }
+  }
+  void undo(std::uint32_t span_number) {
+    SpanState& span = spans[span_number];
+    span.undone = true;
+    if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing
 
@@ -514,6 +536,7 @@ struct Dataset::State {
     }
     if (step.flags & kStepStale) row.flags |= kRowStale;
     if (row.flags != 0) ++unusable;
+    if (step.flags & kStepSlowed) row.flags |= kRowSlowed;
     for (const auto& [first, last] : episode.discards) {
       if (step.policy_step < first || step.policy_step > last) continue;
       row.flags |= kRowDiscarded;

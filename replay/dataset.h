@@ -16,11 +16,12 @@
 //   autonomous success  kPolicy drove in a kDeployment episode labelled success
 //   autonomous failure  the same, labelled failure
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
-// undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard; steps
-// behind SpanClosed::last_step; steps flagged stale (the executed mean is then nobody's action);
-// steps without features, proprioception or executed action, with a number that
-// is not finite, or of another backbone; withdrawn supervisors. Spans that lost steps still count:
-// the gap ends the window. Labels: Outcome's rule.
+// undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
+// words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
+// executed mean is then nobody's action) or slowed (the policy's at another pace); steps without
+// features, proprioception or executed action, with a number that is not finite, or of another
+// backbone; withdrawn supervisors. Spans that lost steps still count: the gap ends the window.
+// Labels: Outcome's rule.
 //
 // Hold-out: deployment episodes are numbered by their first closed complete takeover span that is
 // not empty; is_held_out() of the number takes the whole episode out of training for ever. An

@@ -108,7 +108,7 @@ struct Kind<Words> {
   static constexpr std::string_view kName = "words";
   static void fields(auto& a, auto& p) {
     a.field("text", p.text, kMaxWords);
-    a.field("use", p.use, WordsUse::kComment);
+    a.field("use", p.use, WordsUse::kSpeed);
     a.field("understood_as", p.understood_as);
   }
 };
@@ -227,6 +227,24 @@ struct Kind<StopReset> {
   static constexpr std::string_view kName = "stop_reset";
   static void fields(auto&, auto&) {}
 };
+template <>
+struct Kind<WordsConfirmed> {
+  static constexpr std::string_view kName = "words_confirmed";
+  static void fields(auto& a, auto& p) { a.field("words", p.words); }
+};
+template <>
+struct Kind<WordsActed> {
+  static constexpr std::string_view kName = "words_acted";
+  static void fields(auto& a, auto& p) {
+    a.field("words", p.words);
+    a.field("span", p.span);
+  }
+};
+template <>
+struct Kind<WordsUndone> {
+  static constexpr std::string_view kName = "words_undone";
+  static void fields(auto& a, auto& p) { a.field("words", p.words); }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
@@ -269,6 +287,7 @@ std::uint64_t subject_of(const Payload& payload) {
   return std::visit(Overloaded{[](const SpanOpened& p) -> std::uint64_t { return p.span; },
                                [](const SpanClosed& p) -> std::uint64_t { return p.span; },
                                [](const SpanSplit& p) -> std::uint64_t { return p.span; },
+                               [](const WordsActed& p) -> std::uint64_t { return p.span; },
                                [](const LeaseGranted& p) -> std::uint64_t { return p.epoch; },
                                [](const LeaseEnded& p) -> std::uint64_t { return p.epoch; },
                                [](const Label& p) -> std::uint64_t { return p.episode; },

@@ -95,7 +95,9 @@ enum class WordsUse : std::uint8_t {
   kNotUnderstood = 0,
   kInstruction = 1,
   kNudge = 2,
-  kComment = 3
+  kComment = 3,
+  kHold = 4,
+  kSpeed = 5,
 };
 struct Words {
   std::string text;  // at most 1,000 bytes, as the person said it
@@ -104,6 +106,17 @@ struct Words {
 };
 struct InstructionChanged {
   std::string instruction;
+};
+// What became of words; each names the id of their Words event.
+struct WordsConfirmed {
+  std::string words;  // that asked for it: "let go"
+};
+struct WordsActed {
+  std::string words;
+  SpanId span = 0;  // of kind kNudge: the steps that they bent
+};
+struct WordsUndone {
+  std::string words;  // taken back: nothing that they brought about is learned from
 };
 
 enum class LabelValue : std::uint8_t { kNone = 0, kSuccess = 1, kFailure = 2, kDiscard = 3 };
@@ -175,12 +188,12 @@ struct Stopped {};  // STOP was pressed; latched
 struct StopReset {};
 
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
-using Payload =
-    std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
-                 AuthorityChanged, LeaseGranted, LeaseEnded, Words, InstructionChanged, Label,
-                 StepsDiscarded, CandidateReceived, WeightsAccepted, WeightsRejected, WeightsLive,
-                 WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
-                 LearningResumed, Fault, Stopped, StopReset>;
+using Payload = std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed,
+                             SpanSplit, StepsLost, AuthorityChanged, LeaseGranted, LeaseEnded,
+                             Words, InstructionChanged, Label, StepsDiscarded, CandidateReceived,
+                             WeightsAccepted, WeightsRejected, WeightsLive, WeightsConfirmed,
+                             WeightsRolledBack, WeightsPromoted, LearningPaused, LearningResumed,
+                             Fault, Stopped, StopReset, WordsConfirmed, WordsActed, WordsUndone>;
 
 // One discrete event.
 struct Event {
@@ -202,8 +215,9 @@ struct Event {
 enum StepFlag : std::uint32_t {
   kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
-  kStepStale = 1u << 2,  // no fresh command or chunk: the robot held during part of it
-  kStepShort = 1u << 3,  // shorter than a policy period: control changed hands, which ends a step
+  kStepStale = 1u << 2,   // no fresh command or chunk: the robot held during part of it
+  kStepShort = 1u << 3,   // shorter than a policy period: control changed hands, which ends a step
+  kStepSlowed = 1u << 4,  // words had slowed the policy: its rates were cut by them
 };
 
 // One policy step. Written to the episode's segment file.

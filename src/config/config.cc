@@ -547,6 +547,13 @@ void check_rules(const Config& c, Report&& report) {
            "clamps_to_hold = " + text(c.limits.clamps_to_hold) +
                " must be below clamp_window_ticks = " + text(c.limits.clamp_window_ticks));
   }
+  if (c.words.view != "facing" && c.words.view != "behind") {
+    report("words.view", "view = \"" + c.words.view + "\" is neither facing nor behind");
+  }
+  if (c.words.most_m < c.words.bit_m) {
+    report("words.most_m", "most_m = " + number_text(c.words.most_m) +
+                               " is less than words.bit_m = " + number_text(c.words.bit_m));
+  }
   if (c.policy.replan_after > c.policy.horizon) {
     report("policy.replan_after", "replan_after = " + text(c.policy.replan_after) +
                                       " is more than policy.horizon = " + text(c.policy.horizon));

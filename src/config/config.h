@@ -61,6 +61,15 @@ struct Config {
     std::int64_t watchdog_ms = 200;      // gap of the control loop that means FAULT_HOLD
   } authority;
 
+  struct Words {
+    std::string axes = "auto";    // which channel moves the robot where
+    std::string view = "facing";  // where people look from, unless they say: facing, behind
+    double bit_m = 0.02;          // "a bit"
+    double most_m = 0.05;         // longest motion of one nudge
+    double bound = 0.5;           // of the bias of a channel, share of its full rate
+    double slowest = 0.25;        // share of the policy's own rates that words leave it
+  } words;
+
   struct Policy {
     PolicyHead head = PolicyHead::kFlow;
     std::int64_t horizon = 8;       // policy steps in a chunk

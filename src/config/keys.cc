@@ -148,6 +148,43 @@ std::vector<Key> make_keys() {
        "the robot.",
        kSafety},
 
+      {KEY(words, axes),
+       "",
+       {},
+       "Which action channel moves the robot where, in its own frame: auto (tool_x forward, tool_y "
+       "left, tool_z up, gripper, tool_yaw, tool_pitch, tool_roll), none (words move nothing), or "
+       "pairs such as \"up=+tool_z left=+tool_y forward=+tool_x close=-gripper turn_left=+tool_yaw "
+       "tilt_up=-tool_pitch roll_right=+tool_roll\".",
+       "the names that the simulated kitchen and the page use"},
+      {KEY(words, view),
+       "",
+       {},
+       "Where people look from, when their message does not say: facing the robot, or behind it.",
+       "the page's default"},
+      {KEY(words, bit_m),
+       "m",
+       {0.001, 0.2},
+       "How far \"a bit\" moves the tool; \"a hair\" is half of it, \"a lot\" two and a half of "
+       "it.",
+       kOurs},
+      {KEY(words, most_m),
+       "m",
+       {0.001, 0.5},
+       "Longest motion of one nudge, whatever was said; at least bit_m.",
+       kOurs},
+      {KEY(words, bound),
+       "1",
+       {0.01, 1},
+       "Largest bias that words put on a channel, as a share of its full rate.",
+       "half: the policy can always win"},
+      {KEY(words, slowest),
+       "1",
+       {0.05, 1},
+       "Smallest share of the policy's own rates that \"slower\" leaves; words never make it "
+       "faster "
+       "than its own.",
+       "slow enough to watch, too fast to seem stuck"},
+
       {KEY(policy, head),
        "",
        {},
@@ -520,6 +557,7 @@ const std::vector<Section>& sections() {
       {"limits",
        "What no action may exceed, whoever sent it. This is not a safety-rated function."},
       {"authority", "Timers of who moves the robot, on the robot's steady clock."},
+      {"words", "What people's words do to a robot at work: docs/reference/words.md."},
       {"policy", "The action head and how its chunks are played."},
       {"learner", "Training, in a process of its own."},
       {"gate", "What a candidate must show before it may act."},

@@ -215,9 +215,12 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
+  Result<MotionWords> words = MotionWords::make(motion_words_config(config, spec));
+  if (!words.ok()) return words.status();
   Result<std::unique_ptr<FrontDesk>> desk =
       FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
-                      newest_span, std::move(episodes), std::move(ledger));
+                      newest_span, std::move(episodes), std::move(ledger),
+                      *std::move(words));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 

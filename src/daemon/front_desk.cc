@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/loop/clock.h"
+
 namespace nudge {
 namespace {
 
@@ -25,14 +27,16 @@ Ack refusal(const std::string& id, Status status) {
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
                                                    DeskInfo info, History history,
                                                    EpisodeId newest_episode, SpanId newest_span,
-                                                   EpisodeIndex episodes, LearningLedger ledger) {
+                                                   EpisodeIndex episodes, LearningLedger ledger,
+                                                   Understand understand) {
   std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
                                                 std::move(history), newest_episode, newest_span,
                                                 std::move(episodes), std::move(ledger)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
-      [history = &desk->history_](std::string_view id) { return history->knows(id); });
+      [history = &desk->history_](std::string_view id) { return history->knows(id); },
+      std::move(understand));
   if (!broker.ok()) return broker.status();
   desk->broker_ = std::make_unique<Broker>(*std::move(broker));
   return desk;
@@ -215,6 +219,8 @@ Situation FrontDesk::situation() const {
   situation.newest_episode = newest_episode_;
   situation.policy_step = newest_step_;
   situation.newest_span = newest_span_;
+  situation.instruction = snapshot_.instruction;
+  situation.now = steady_now();
   return situation;
 }
 
@@ -244,7 +250,7 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   }
   if (handled.act && !links_.acts.try_push(*std::move(handled.act))) {
     const Status full = unavailable("the step thread does not take what people ask for; it stalls");
-    if (const std::optional<Ack> ack = broker_->on_not_stored(id, full)) answer(*ack);
+    if (const std::optional<Ack> ack = broker_->on_not_asked(id, full)) answer(*ack);
     return;
   }
   for (FeedbackRecord& record : handled.records) {

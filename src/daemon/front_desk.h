@@ -25,7 +25,8 @@ class FrontDesk final : public Desk {
                                                  DeskInfo info, History history,
                                                  EpisodeId newest_episode, SpanId newest_span,
                                                  EpisodeIndex episodes = {},
-                                                 LearningLedger ledger = {});
+                                                 LearningLedger ledger = {},
+                                                 Understand understand = understand_only_stop);
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links

@@ -27,6 +27,7 @@ struct Snapshot {
   Action requested;  // by the source; empty: nobody asked for motion
   Action executed;   // what the robot got
   bool clamped = false;
+  double speed = 1;  // share of its own rates at which the policy drives, as words asked for
 
   EpisodeId episode = 0;          // 0: none runs
   std::uint32_t policy_step = 0;  // of the step under way

@@ -223,6 +223,7 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason) {
   last_success_ = reason == EpisodeEnd::kTaskDone;
   episode_ = 0;
   reset_pending_ = resetting_ = false;
+  controller_->forget_words();
   controller_->begin_episode(0, now);
   asked_ = false;
 }
@@ -352,6 +353,7 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.requested = decision.requested;
   snapshot.executed = decision.executed;
   snapshot.clamped = decision.clamped;
+  snapshot.speed = decision.speed;
   snapshot.episode = episode_;
   snapshot.policy_step = controller_->policy_step();
   snapshot.autonomous = autonomous_;

@@ -151,6 +151,8 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   }
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
   options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);
+  options.nudge_bound = config.words.bound;
+  options.slowest = config.words.slowest;
   return options;
 }
 
@@ -176,6 +178,17 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
     }
   }
   return options;
+}
+
+MotionWordsConfig motion_words_config(const Config& config, const RobotSpec& robot) {
+  MotionWordsConfig words;
+  words.action = robot.action;
+  words.axes = config.words.axes;
+  words.view = config.words.view == "behind" ? Viewpoint::kBehind : Viewpoint::kFacing;
+  words.bit = config.words.bit_m;
+  words.most = config.words.most_m;
+  words.bounds = NudgeBounds::of(authority_config(config, robot));
+  return words;
 }
 
 std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,

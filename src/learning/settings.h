@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "feedback/authority.h"
+#include "feedback/motion_words.h"
 #include "policy/backbone.h"
 #include "policy/chunk_player.h"
 #include "policy/gate.h"
@@ -46,6 +47,7 @@ ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
 std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot);
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+MotionWordsConfig motion_words_config(const Config& config, const RobotSpec& robot);
 // Names, out of those of the robot. What the configuration names and the robot lacks goes into
 // `unknown`: a simulation without its cameras is no reason to stand still.
 std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,

@@ -35,6 +35,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
     {"GET", "/api/v1/weights"},
     {"GET", "/api/v1/learning"},
+    {"GET", "/api/v1/phrases"},
     {"POST", "/api/v1/feedback"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
@@ -121,6 +122,11 @@ bool changes_weights(const Event& event) {
                std::is_same_v<T, WeightsPromoted>;
       },
       event.payload);
+}
+
+bool changes_phrases(const Event& event) {
+  return std::holds_alternative<Words>(event.payload) ||
+         std::holds_alternative<WordsUndone>(event.payload);
 }
 
 bool changes_curves(const Event& event) {
@@ -257,6 +263,7 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
   if (request.path == "/api/v1/episodes") return episodes(request);
   if (request.path == "/api/v1/learning") return json(learning());
+  if (request.path == "/api/v1/phrases") return json(encode_phrases(desk_.history()));
   return json(encode_weights(desk_.history(), desk_.ledger()));
 }
 
@@ -426,6 +433,7 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history(), desk_.ledger()));
+  sink_->send(connection, encode_phrases(desk_.history()));
   std::string learned = learning();
   if (viewers_.size() == 1) learning_sent_ = learned;  // others may still be told
   sink_->send(connection, std::move(learned));
@@ -590,6 +598,7 @@ void SupervisorPort::on_events(std::span<const Event> events) {
   for (const Event& event : events) {
     curves_changed_ = curves_changed_ || changes_curves(event);
     weights_changed_ = weights_changed_ || changes_weights(event);
+    phrases_changed_ = phrases_changed_ || changes_phrases(event);
     if (!viewers_.empty() && is_shown(event)) send_all(encode_event(event));
   }
 }
@@ -605,6 +614,9 @@ void SupervisorPort::on_status() {
   }
   if (std::exchange(weights_changed_, false) && !viewers_.empty()) {
     send_all(encode_weights(desk_.history(), desk_.ledger()));
+  }
+  if (std::exchange(phrases_changed_, false) && !viewers_.empty()) {
+    send_all(encode_phrases(desk_.history()));
   }
   if (viewers_.empty()) return;
   // Counts change with every commit of a correction.

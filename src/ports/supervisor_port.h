@@ -131,7 +131,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   LiveSink* sink_ = nullptr;
   std::map<ConnectionId, Viewer> viewers_;
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
-  bool curves_changed_ = false, weights_changed_ = false;
+  bool curves_changed_ = false, weights_changed_ = false, phrases_changed_ = false;
   std::string learning_sent_;  // newest, to everybody
   Instant learning_looked_{};  // when it was last compared
   std::uint64_t wrong_jogs_ = 0;

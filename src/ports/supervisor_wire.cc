@@ -74,6 +74,11 @@ class Fields {
     if (text.size() > most) return fail(name, "is too long"), std::string();
     return text;
   }
+  std::string message_id(const char* name) {
+    std::string id = text(name, kMaxName);
+    if (status_.ok() && !is_message_id(id)) fail(name, "is not the id of a message");
+    return id;
+  }
   const nlohmann::json* list(const char* name, std::size_t most) {
     const nlohmann::json* value = take(name, true);
     if (value == nullptr) return nullptr;
@@ -110,6 +115,7 @@ constexpr std::array<std::string_view, 4> kLabels = {"none", "success", "failure
 static_assert(static_cast<int>(LabelValue::kSuccess) == 1);
 static_assert(static_cast<int>(LabelValue::kDiscard) == 3);
 constexpr std::array<std::string_view, 2> kMeant = {"instruction", "comment"};
+constexpr std::array<std::string_view, 2> kViews = {"facing", "behind"};
 
 JogCommand read_jog(Fields& fields) {
   JogCommand jog;
@@ -173,7 +179,16 @@ bool read_feedback(std::string_view type, Fields& fields, FeedbackBody& out) {
     words.meant = fields.word("meant", kMeant, "is neither instruction nor comment") == 0
                       ? WordsUse::kInstruction
                       : WordsUse::kComment;
+    if (fields.find("view") != nullptr) {
+      words.view = fields.word("view", kViews, "is neither facing nor behind") == 0
+                       ? Viewpoint::kFacing
+                       : Viewpoint::kBehind;
+    }
     out = std::move(words);
+  } else if (type == "confirm_words") {
+    out = ConfirmWords{fields.message_id("words")};
+  } else if (type == "undo_words") {
+    out = UndoWords{fields.message_id("words")};
   } else if (type == "label") {
     LabelMessage label;
     label.episode = fields.whole64("episode", /*needed=*/false);
@@ -292,6 +307,18 @@ Json numbers(const std::vector<float>& values) {
 
 std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+std::string_view name_of(WordsUse use) {
+  switch (use) {
+    case WordsUse::kNotUnderstood: return "not_understood";
+    case WordsUse::kInstruction: return "instruction";
+    case WordsUse::kNudge: return "nudge";
+    case WordsUse::kComment: return "comment";
+    case WordsUse::kHold: return "hold";
+    case WordsUse::kSpeed: return "speed";
+  }
+  return "unknown";
 }
 
 std::string_view name_of(WeightsKind kind) {
@@ -512,14 +539,20 @@ Result<ClientMessage> parse_client_message(std::string_view text, const Actor& a
 }
 
 std::string encode_ack(const Ack& ack) {
-  return text_of({{"type", "ack"},
-                  {"id", ack.id},
-                  {"ok", ack.status.ok()},
-                  {"code", to_string(ack.status.code())},
-                  {"message", ack.status.message()},
-                  {"echo", ack.echo},
-                  {"epoch", ack.epoch},
-                  {"holder", ack.holder}});
+  Json json = {{"type", "ack"},
+               {"id", ack.id},
+               {"ok", ack.status.ok()},
+               {"code", to_string(ack.status.code())},
+               {"message", ack.status.message()},
+               {"echo", ack.echo},
+               {"epoch", ack.epoch},
+               {"holder", ack.holder}};
+  if (ack.words) {
+    json["words"] = {{"use", name_of(ack.words->use)}, {"as", ack.words->as},
+                     {"acted", ack.words->acted},      {"why", ack.words->why},
+                     {"confirm", ack.words->confirm},  {"undo", ack.words->undo}};
+  }
+  return text_of(json);
 }
 
 std::string encode_pong(const Ping& ping, Instant now) {
@@ -575,6 +608,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"requested", numbers(now.requested)},
        {"executed", numbers(now.executed)},
        {"clamped", now.clamped},
+       {"speed", rounded(now.speed)},
        {"proprioception", numbers(now.observation.proprioception)},
        {"episode",
         {{"id", now.episode},
@@ -610,7 +644,7 @@ bool is_shown(const Event& event) {
   return std::visit(
       []<typename T>(const T&) {
         return !std::is_same_v<T, LeaseGranted> && !std::is_same_v<T, LeaseEnded> &&
-               !std::is_same_v<T, CandidateReceived>;
+               !std::is_same_v<T, CandidateReceived> && !std::is_same_v<T, WordsActed>;
       },
       event.payload);
 }
@@ -695,6 +729,12 @@ std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& 
                     {"supervisors", supervisors_json(dataset)}}},
                   {"rounds", rounds_json(ledger)},
                   {"next", learning.next}});
+}
+
+std::string encode_phrases(const History& history) {
+  return text_of({{"type", "phrases"},
+                  {"quick", history.phrases().quick()},
+                  {"last", history.phrases().last()}});
 }
 
 std::string_view why_text(AuthorityState state, std::string_view cause) {

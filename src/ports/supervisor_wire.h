@@ -122,6 +122,7 @@ inline constexpr std::size_t kShownSupervisors = 32;
 // What is in the dataset, what the newest rounds made of it, and when the next one comes.
 std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& ledger,
                             const LearningStatus& learning);
+std::string encode_phrases(const History& history);
 
 // One sentence or two for people: why the robot does not move, or who moves it, and what to do.
 // `cause` is a word of Trigger, or "boot"; a word that this build does not know gets the state's

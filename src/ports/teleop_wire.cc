@@ -404,6 +404,15 @@ Result<std::string> feedback_text(const FeedbackMessage& message) {
                    json["type"] = "words";
                    json["text"] = m.text;
                    json["meant"] = m.meant == WordsUse::kComment ? "comment" : "instruction";
+                   if (m.view) json["view"] = *m.view == Viewpoint::kBehind ? "behind" : "facing";
+                 },
+                 [&](const ConfirmWords& m) {
+                   json["type"] = "confirm_words";
+                   json["words"] = m.words;
+                 },
+                 [&](const UndoWords& m) {
+                   json["type"] = "undo_words";
+                   json["words"] = m.words;
                  },
                  [&](const LabelMessage& m) {
                    json["type"] = "label";

@@ -197,6 +197,29 @@ TEST_F(FrontDeskTest, WhatTheLogCouldNotTakeIsRefusedAndMayBeSentAgain) {
   EXPECT_TRUE(acks_[1].status.ok());
 }
 
+TEST_F(FrontDeskTest, StopSaidIsAnsweredWhenItHoldsAndIsOnDisk) {
+  submit(kVic, "w1", WordsMessage{.text = "Stop!"});
+  const auto asked = acts();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Hold>(asked[0].body));
+  EXPECT_TRUE(asked[0].logged_elsewhere);
+  notice({.answers = {}, .durable = {"w1"}, .not_stored = {}, .events = {}});
+  EXPECT_TRUE(acks_.empty()) << "on disk, and the authority has not answered";
+  notice({.answers = {{"w1", {}, 0, "", false}}, .durable = {}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 1u);
+  ASSERT_TRUE(acks_[0].words.has_value());
+  EXPECT_EQ(acks_[0].words->use, WordsUse::kHold);
+  EXPECT_TRUE(acks_[0].words->acted);
+}
+
+TEST_F(FrontDeskTest, TakingAnInstructionBackBringsTheOneBeforeItToTheRobot) {
+  submit(kAnna, "i1", WordsMessage{.text = "pick up the cup"});
+  submit(kAnna, "i2", WordsMessage{.text = "pick up the bowl"});
+  EXPECT_EQ(links_.instruction.try_take(), "pick up the bowl");
+  submit(kAnna, "u2", UndoWords{.words = "i2"});
+  EXPECT_EQ(links_.instruction.try_take(), "pick up the cup");
+}
+
 TEST_F(FrontDeskTest, AViewerMayStopAndSayStopAndNothingElse) {
   submit(kVic, "t1", TakeoverRequest{});
   ASSERT_EQ(acks_.size(), 1u);

@@ -257,6 +257,18 @@ TEST_F(StepThreadTest, AnEpisodeEndsByTimeAndTheNextBeginsWhileThePolicyDrives) 
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
 }
 
+TEST_F(StepThreadTest, ASpeedAskedForInWordsIsShownAndEndsWithTheEpisode) {
+  start_policy();
+  act(SpeedChange{.absolute = true, .scale = 0.5});
+  tick();
+  EXPECT_EQ(snapshot_.speed, 0.5);
+  EXPECT_EQ(robot_.applied.back(), (Action{0.25f, 0.25f}));
+  tick(70);
+  ASSERT_GE(begun().size(), 2u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.speed, 1.0);
+}
+
 TEST_F(StepThreadTest, HoldingDoesNotCountAgainstTheTimeOfAnEpisode) {
   start_policy();
   act(Hold{});

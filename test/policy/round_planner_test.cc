@@ -319,6 +319,14 @@ TEST(RoundPlanner, ASplitOfAHeldOutEpisodeOrOfNothingIsNothingNew) {
   EXPECT_FALSE(log.planner.due());
 }
 
+TEST(RoundPlanner, WordsTakenBackAreNew) {
+  Log log;
+  log.start();
+  log.add(WordsUndone{"w-1"});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
 TEST(RoundPlanner, DemonstrationsAndEvaluationsTriggerNothing) {
   for (const EpisodePurpose purpose :
        {EpisodePurpose::kDemonstration, EpisodePurpose::kEvaluation}) {

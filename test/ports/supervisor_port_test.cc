@@ -181,6 +181,7 @@ TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
   EXPECT_EQ(json::parse(get("/api/v1/status").body)["state"], "HUMAN");
   EXPECT_EQ(json::parse(get("/api/v1/robot").body)["id"], "kitchen");
   EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now, desk_.ledger_now));
+  EXPECT_EQ(get("/api/v1/phrases").body, encode_phrases(desk_.history_now));
   const auto episodes = json::parse(get("/api/v1/episodes").body)["episodes"];
   ASSERT_EQ(episodes.size(), 2u);
   EXPECT_EQ(episodes.back()["id"], 7);
@@ -378,14 +379,19 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
         learning["dataset"]["supervisors"][0], "supervisor");
   check(parts["rounds"]["items"], learning["rounds"][0], "round");
   check(schemas["Version"], json::parse(get("/version").body), "version");
-  check(schemas["Ack"], json::parse(encode_ack({})), "ack");
+  Ack ack;
+  ack.words.emplace();
+  const json answer = json::parse(encode_ack(ack));
+  check(schemas["Ack"], answer, "ack");
+  check(schemas["WordsAck"], answer["words"], "words");
+  check(schemas["Phrases"], json::parse(get("/api/v1/phrases").body), "phrases");
 }
 
 // Every kind of feedback that is described is understood, with the fields that it must have.
 TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
   const json schemas = json::parse(openapi_json())["components"]["schemas"];
   const json& mapping = schemas["Feedback"]["discriminator"]["mapping"];
-  ASSERT_EQ(mapping.size(), 14u);
+  ASSERT_EQ(mapping.size(), 16u);
   for (const auto& [type, reference] : mapping.items()) {
     const std::string name =
         std::string(reference).substr(std::string("#/components/schemas/").size());
@@ -413,11 +419,12 @@ TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
 TEST_F(SupervisorPortTest, SpeaksFirst) {
   open(3, Role::kEngineer);
   const auto first = news(3);
-  ASSERT_EQ(first.size(), 3u);
+  ASSERT_EQ(first.size(), 4u);
   EXPECT_EQ(first[0]["type"], "hello");
   EXPECT_EQ(first[0]["you"], json::parse(R"({"name":"anna#3","role":"engineer"})"));
   EXPECT_EQ(first[1]["type"], "curves");
   EXPECT_EQ(first[2]["type"], "weights");
+  EXPECT_EQ(first[3]["type"], "phrases");
 }
 
 TEST_F(SupervisorPortTest, TellsEachWhetherTheLeaseIsTheirs) {
@@ -468,6 +475,9 @@ TEST_F(SupervisorPortTest, SendsCurvesAndWeightsAgainWithTheStatusAfterTheyChang
   port_.on_events(std::vector<Event>{events.make(WeightsLive{4})});
   port_.on_status();
   EXPECT_EQ(types(), (std::vector<std::string>{"event", "weights", "status"}));
+  port_.on_events(std::vector<Event>{events.make(Words{"a bit up", WordsUse::kNudge, ""})});
+  port_.on_status();
+  EXPECT_EQ(types(), (std::vector<std::string>{"event", "phrases", "status"}));
   port_.on_status();
   EXPECT_EQ(types(), (std::vector<std::string>{"status"}));
 }

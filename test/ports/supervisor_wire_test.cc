@@ -307,6 +307,44 @@ TEST(SupervisorWire, WritesAcksPongsAndProblems) {
   EXPECT_EQ(problem, golden("ports/problem.json", problem));
 }
 
+TEST(SupervisorWire, TellsWhatBecameOfWords) {
+  Ack ack;
+  ack.id = "w-1";
+  ack.echo = "understood as: move the tool 2 cm down";
+  ack.words = WordsAck{WordsUse::kNudge, "move the tool 2 cm down", true, "", false, true};
+  const std::string text = encode_ack(ack);
+  EXPECT_EQ(text, golden("ports/ack-words.json", text));
+  const auto use = [&](WordsUse each) {
+    ack.words->use = each;
+    return nlohmann::json::parse(encode_ack(ack))["words"]["use"].get<std::string>();
+  };
+  EXPECT_EQ(use(WordsUse::kHold), "hold");
+  EXPECT_EQ(use(WordsUse::kSpeed), "speed");
+  EXPECT_EQ(use(WordsUse::kInstruction), "instruction");
+  EXPECT_EQ(use(WordsUse::kComment), "comment");
+  EXPECT_EQ(use(WordsUse::kNotUnderstood), "not_understood");
+}
+
+TEST(SupervisorWire, ReadsWordsTheirConfirmationAndTheirUndoing) {
+  const auto read = [](const std::string& text) { return parse_client_message(text, kAnna); };
+  const auto words =
+      read(R"({"type":"words","id":"w","text":"left","meant":"comment","view":"behind"})");
+  ASSERT_TRUE(words.ok()) << words.status().message();
+  const auto body = std::get<WordsMessage>(std::get<FeedbackMessage>(*words).body);
+  EXPECT_EQ(body.view, Viewpoint::kBehind);
+  const auto yes = read(R"({"type":"confirm_words","id":"y","words":"w"})");
+  EXPECT_EQ(std::get<ConfirmWords>(std::get<FeedbackMessage>(*yes).body).words, "w");
+  const auto undo = read(R"({"type":"undo_words","id":"u","words":"w"})");
+  EXPECT_EQ(std::get<UndoWords>(std::get<FeedbackMessage>(*undo).body).words, "w");
+  for (const char* wrong :
+       {R"({"type":"confirm_words","id":"y"})", R"({"type":"undo_words","id":"u","words":"a b"})",
+        R"({"type":"undo_words","words":"w"})",
+        R"({"type":"words","id":"w","text":"x","meant":"comment","view":"up"})",
+        R"({"type":"words","id":"w","text":"x","meant":"comment","view":1})"}) {
+    EXPECT_EQ(read(wrong).status().code(), Code::kInvalidArgument) << wrong;
+  }
+}
+
 TEST(SupervisorWire, WritesTheCurvesOfThePast) {
   const std::string text = encode_curves(test::sample_history());
   EXPECT_EQ(text, golden("ports/curves.json", text));
@@ -397,7 +435,10 @@ std::vector<Payload> every_kind() {
           LearningResumed{},
           Fault{"robot_stale", "no answer"},
           Stopped{},
-          StopReset{}};
+          StopReset{},
+          WordsConfirmed{"w-1"},
+          WordsActed{"w-1", 5},
+          WordsUndone{"w-1"}};
 }
 
 TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
@@ -415,7 +456,8 @@ TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
 }
 
 TEST(SupervisorWire, ShowsTheKindsOfTheDocumentAndNoOthers) {
-  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received"};
+  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received",
+                                        "words_acted"};
   test::EventMaker events;
   ASSERT_EQ(every_kind().size(), std::variant_size_v<Payload>);
   for (const Payload& payload : every_kind()) {

@@ -116,6 +116,9 @@ inline std::vector<Payload> every_payload() {
       Fault{"loop_gap", "412 ms"},
       Stopped{},
       StopReset{},
+      WordsConfirmed{"tablet:17"},
+      WordsActed{"tablet:17", 12},
+      WordsUndone{"tablet:17"},
   };
 }
 
