@@ -57,6 +57,7 @@ struct Situation {
   EpisodeId newest_episode = 0;   // running or ended; 0: none yet
   std::uint32_t policy_step = 0;  // newest step of that episode
   SpanId newest_span = 0;         // 0: none yet
+  std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
 };
 
 // An event to be logged, as far as the broker can fill it in.
@@ -65,7 +66,7 @@ struct FeedbackRecord {
   Actor actor;
   EpisodeId episode = 0;
   std::uint32_t policy_step = 0;
-  Payload payload;  // Words, InstructionChanged, Label, StepsDiscarded or SpanSplit
+  Payload payload;  // Words, InstructionChanged, Label, StepsDiscarded, SpanSplit or HelpEnded
 };
 
 struct Handled {

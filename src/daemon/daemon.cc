@@ -24,7 +24,8 @@ const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
-Status fold_log(Log& log, Succession& succession, History& history, SpanId& newest_span) {
+Status fold_log(Log& log, Succession& succession, History& history, HelpCalibration& help,
+                SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -36,6 +37,7 @@ Status fold_log(Log& log, Succession& succession, History& history, SpanId& newe
       const auto* event = std::get_if<Event>(&item);
       if (event == nullptr) continue;
       history.apply(*event);
+      (void)help.apply(*event);
       if (const auto* span = std::get_if<SpanOpened>(&event->payload)) newest_span = span->span;
     }
   }
@@ -145,7 +147,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
   History history;
   SpanId newest_span = 0;
-  NUDGE_TRY(fold_log(*p.log, *succession, history, newest_span));
+  HelpCalibration help(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
+  NUDGE_TRY(fold_log(*p.log, *succession, history, help, newest_span));
+  const std::uint64_t newest_help = help.newest_help();
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -170,8 +174,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
-  Result<std::unique_ptr<FrontDesk>> desk = FrontDesk::make(
-      robot, p.links, loop, std::move(info), std::move(history), next_episode - 1, newest_span);
+  Result<std::unique_ptr<FrontDesk>> desk =
+      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
+                      newest_span, std::move(help));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 
@@ -190,7 +195,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.inference = std::make_unique<InferenceThread>(
       std::make_unique<Inference>(*std::move(backbone),
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count())),
-      p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); });
+      p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); },
+      doubt_options(config));
 
   StepThreadOptions step;
   step.clock = steady_now;
@@ -202,6 +208,11 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
   step.abandon = std::chrono::seconds(config.robot.abandon_s);
   step.fifo_priority = static_cast<int>(config.daemon.fifo_priority);
+  if (config.help.ask) {
+    step.help = help_signal_options(config, spec);
+    NUDGE_TRY(step.help->validate());
+    step.help->next_help = newest_help + 1;
+  }
   p.step = std::make_unique<StepThread>(robot, *std::move(controller), p.links, std::move(step));
   p.watchdog = std::make_unique<Watchdog>(
       robot, p.links.heartbeat, steady_now,

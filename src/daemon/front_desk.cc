@@ -23,9 +23,11 @@ Ack refusal(const std::string& id, Status status) {
 
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
                                                    DeskInfo info, History history,
-                                                   EpisodeId newest_episode, SpanId newest_span) {
+                                                   EpisodeId newest_episode, SpanId newest_span,
+                                                   HelpCalibration help) {
   std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
-                                                std::move(history), newest_episode, newest_span));
+                                                std::move(history), newest_episode, newest_span,
+                                                std::move(help)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
@@ -36,12 +38,13 @@ Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, E
 }
 
 FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode, SpanId newest_span)
+                     EpisodeId newest_episode, SpanId newest_span, HelpCalibration help)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
       history_(std::move(history)),
+      help_(std::move(help)),
       newest_episode_(newest_episode),
       newest_span_(newest_span),
       alive_(std::make_shared<int>(0)) {
@@ -49,6 +52,7 @@ FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info,
 }
 
 void FrontDesk::start() {
+  links_.help_thresholds.put(help_.thresholds());
   look();  // the first request must not be answered with a state that never was
   looking_ = loop_.every(kLook, [this] { look(); });
 }
@@ -110,9 +114,11 @@ void FrontDesk::take_notices() {
   take_snapshot();
   awake_ = false;
   if (!links_.notices.try_take_all(notices_)) return;
+  bool learned = false;
   for (WriterNotice& notice : notices_) {
     for (const Event& event : notice.events) {
       history_.apply(event);
+      learned = help_.apply(event) || learned;
       if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
       newest_episode_ = std::max(newest_episode_, event.episode);
     }
@@ -138,6 +144,7 @@ void FrontDesk::take_notices() {
     if (notice.events.empty()) continue;
     for (DeskListener* listener : listeners_) listener->on_events(notice.events);
   }
+  if (learned) links_.help_thresholds.put(help_.thresholds());
 }
 
 void FrontDesk::answer(const Ack& ack) {
@@ -155,6 +162,7 @@ Situation FrontDesk::situation() const {
   situation.newest_episode = newest_episode_;
   situation.policy_step = snapshot_.policy_step;
   situation.newest_span = newest_span_;
+  situation.help = snapshot_.help.help;
   return situation;
 }
 
@@ -185,10 +193,13 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   }
   for (FeedbackRecord& record : handled.records) {
     std::optional<std::string> instruction;
+    std::uint64_t declined = 0;
+    if (const auto* ended = std::get_if<HelpEnded>(&record.payload)) declined = ended->help;
     if (const auto* changed = std::get_if<InstructionChanged>(&record.payload)) {
       instruction = changed->instruction;
     }
     if (links_.writer.push_reserved(WriterItem(std::move(record)))) {
+      if (declined != 0) links_.declined_help = declined;
       if (instruction) links_.instruction.put(*std::move(instruction));
       continue;
     }

@@ -10,6 +10,7 @@
 #include "feedback/broker.h"
 #include "nudge/robot.h"
 #include "src/daemon/links.h"
+#include "src/loop/help_calibration.h"
 #include "src/ports/desk.h"
 #include "src/ports/event_loop.h"
 
@@ -18,11 +19,13 @@ namespace nudge {
 // Lives on the loop's thread.
 class FrontDesk final : public Desk {
  public:
-  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` holds the log so far.
+  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` and `help` hold the log so
+  // far.
   // Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, History history,
-                                                 EpisodeId newest_episode, SpanId newest_span);
+                                                 EpisodeId newest_episode, SpanId newest_span,
+                                                 HelpCalibration help = HelpCalibration());
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
@@ -43,7 +46,7 @@ class FrontDesk final : public Desk {
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-            EpisodeId newest_episode, SpanId newest_span);
+            EpisodeId newest_episode, SpanId newest_span, HelpCalibration help);
   void look();
   void take_snapshot();
   void take_notices();
@@ -56,6 +59,7 @@ class FrontDesk final : public Desk {
   EventLoop& loop_;
   DeskInfo info_;
   History history_;
+  HelpCalibration help_;
   std::unique_ptr<Broker> broker_;
   Snapshot snapshot_;
   std::vector<Image> frames_;

@@ -116,6 +116,9 @@ inline std::vector<Payload> every_payload() {
       Fault{"loop_gap", "412 ms"},
       Stopped{},
       StopReset{},
+      HelpAsked{12, HelpReason::kNoProgress, 0.625},
+      HelpEnded{12, HelpEnd::kDeclined},
+      HelpScored{0.25, 0.125, 4.5},
   };
 }
 
