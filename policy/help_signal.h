@@ -21,12 +21,12 @@ struct HelpSignalOptions {
   Duration policy_period{};   // of a step, as in RobotSpec; > 0
   std::vector<double> range;  // of each proprioception channel, upper - lower; one that is not a
                               // positive number does not count
-  // Travel: how far from where it was half of this to all of this ago; 2 policy steps or more. Two
-  // seconds: longer than a grasp that goes well.
-  Duration window = std::chrono::seconds(2);
-  // Time constant of the disagreement's average; > 0. Some two chunks at 10 Hz: a sample is no sign
-  // yet.
-  Duration smoothing = std::chrono::seconds(1);
+  // Travel: how far from where it was half of this to all of this ago; 2 policy steps or more. One
+  // second: longer than a gripper takes to close.
+  Duration window = std::chrono::seconds(1);
+  // Time constant of the disagreement's average; > 0. About a chunk at 10 Hz: one sample is no sign
+  // yet, and asking early is worth most.
+  Duration smoothing = std::chrono::milliseconds(500);
   // An ask ends by itself when every sign has stayed below `release` of its threshold for `settle`.
   double release = 0.8;  // in (0, 1]
   Duration settle = std::chrono::seconds(1);

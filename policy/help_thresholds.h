@@ -14,11 +14,11 @@
 
 namespace nudge {
 
-// The defaults ask at what 5 % of the successes of the simulated kitchen's base policies exceed
-// (docs/reference/help.md); of a robot that we have not seen, they are a guess.
+// The defaults lie between what the simulated kitchen's base policies show when they succeed and
+// when they fail (docs/reference/help.md); of a robot that we have not seen, they are a guess.
 struct HelpThresholds {
-  double disagreement = 0.45;                                // above it: unsure
-  double travel = 0.006;                                     // below it: does not get on; 0: never
+  double disagreement = 0.3;                                 // above it: unsure
+  double travel = 0.01;                                      // below it: does not get on; 0: never
   double seconds = std::numeric_limits<double>::infinity();  // above it: takes too long
 
   friend bool operator==(const HelpThresholds&, const HelpThresholds&) = default;

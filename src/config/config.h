@@ -119,8 +119,8 @@ struct Config {
     std::int64_t samples = 8;     // chunks for one observation, to see whether they agree; 0: none
     double false_alarms = 0.1;    // share of the episodes that go well in which it may ask
     std::int64_t episodes = 200;  // newest successes that thresholds are made from
-    double window_s = 2.0;        // in which the robot must get somewhere
-    double smoothing_s = 1.0;     // time constant of the disagreement
+    double window_s = 1.0;        // in which the robot must get somewhere
+    double smoothing_s = 0.5;     // time constant of the disagreement
   } help;
 
   struct State {

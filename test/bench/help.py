@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How well the policy's asking for help tells failures in time, over several policies.
 
-usage: test/bench/help.py NUDGE OUT [--starts N] [--calibration N] [--seed N] STATE:VERSION...
+usage: test/bench/help.py NUDGE OUT [--starts N] [--calibration N] [--seed N] STATE:VERSION[@KEY=VALUE]...
 
 For each version of the weights in each state folder it runs `nudge eval --help-signal`: thresholds
 from some starts, figures from others. Writes OUT/VERSION files as they come (a run that was cut off
@@ -34,16 +34,18 @@ def share(successes, total):
 
 
 def evaluate(options, policy):
+    policy, _, setting = policy.partition("@")
     state, _, version = policy.rpartition(":")
-    path = options.out / f"{pathlib.Path(state).parent.name}-v{version}.json"
+    name = f"{pathlib.Path(state).parent.name} v{version}" + (f", {setting}" if setting else "")
+    path = options.out / (name.replace(", ", "-").replace(" ", "-") + ".json")
     if not path.exists():
         done = subprocess.run(
             [options.nudge, "eval", "--json", "--help-signal", "--state", state, "--version-number",
              version, "--starts", str(options.starts), "--calibration", str(options.calibration),
-             "--seed", str(options.seed)],
+             "--seed", str(options.seed), *(["--set", setting] if setting else []), *options.set],
             stdout=subprocess.PIPE, text=True, check=True)
         path.write_text(done.stdout)
-    return path.stem, json.loads(path.read_text())
+    return name, json.loads(path.read_text())
 
 
 def add(total, one):
@@ -87,7 +89,7 @@ set xlabel 'seconds since the start of the episode (time limit: {limit:g} s)'
 set ylabel 'share of the failures (%)'
 set yrange [0:100]
 set xrange [0:{limit:g}]
-set key top left
+set key bottom right
 set grid
 plot {curves}
 """
@@ -102,7 +104,9 @@ def main():
     parser.add_argument("--starts", type=int, default=100)
     parser.add_argument("--calibration", type=int, default=60)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--set", action="append", default=[], help="of the configuration, for all")
     options = parser.parse_args()
+    options.set = [part for setting in options.set for part in ("--set", setting)]
     options.out.mkdir(parents=True, exist_ok=True)
     totals, limit = {}, 0.0
     print("| policy | succeeds | thresholds from | precision | recall | false alarms | seconds left, median |")

@@ -604,7 +604,8 @@ TEST_F(StepThreadHelpTest, WhatTheRobotIsToldDoesNotDependOnTheSignal) {
   tick(100);
   const std::vector<Action> asking = robot_.applied;
   const std::size_t asks = told(&StepReport::help_asked).size();
-  robot_ = FakeRobot();
+  robot_.applied.clear();
+  robot_.now = Instant(std::chrono::seconds(1));
   reports_.clear();
   doubt_.reset();
   make({});

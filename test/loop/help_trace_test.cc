@@ -11,6 +11,7 @@ HelpSignalOptions options() {
   HelpSignalOptions options;
   options.policy_period = kPeriod;
   options.range = {1};
+  options.smoothing = std::chrono::seconds(1);
   return options;
 }
 

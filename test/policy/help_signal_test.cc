@@ -17,6 +17,8 @@ struct Rig {
   explicit Rig(const HelpThresholds& thresholds, HelpSignalOptions options = {}) {
     options.policy_period = kPeriod;
     options.range = {1, 2};
+    options.window = std::chrono::seconds(2);
+    options.smoothing = std::chrono::seconds(1);
     EXPECT_TRUE(options.validate().ok());
     signal.emplace(options);
     signal->set_thresholds(thresholds);
@@ -125,6 +127,7 @@ TEST(HelpSignal, AShortRestIsProgressAllTheSame) {
 TEST(HelpSignal, AChannelWithoutARangeDoesNotCount) {
   HelpSignalOptions options;
   options.policy_period = kPeriod;
+  options.window = std::chrono::seconds(2);
   options.range = {1, 0, std::numeric_limits<double>::quiet_NaN()};
   HelpSignal signal(options);
   signal.set_thresholds(kStuck);
