@@ -362,6 +362,15 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
             store(situation.newest_episode, SpanSplit{split.span, split.step});
             return Status{};
           },
+          [&](const DeclineHelp& decline) {
+            if (decline.help == 0 || decline.help != situation.help) {
+              return failed_precondition("the policy does not ask for help " +
+                                         std::to_string(decline.help) + " now");
+            }
+            store(situation.newest_episode, HelpEnded{decline.help, HelpEnd::kDeclined});
+            echo = "no help needed: it will not ask again in this episode";
+            return Status{};
+          },
           [](const auto&) { return internal("handled before"); },
       },
       message.body);

@@ -78,6 +78,7 @@ struct Situation {
   SpanId newest_span = 0;         // 0: none yet
   std::string instruction = {};   // in force
   Instant now = {};               // robot's steady clock
+  std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
 };
 
 // An event to be logged, as far as the broker can fill it in.
@@ -86,7 +87,8 @@ struct FeedbackRecord {
   Actor actor;
   EpisodeId episode = 0;
   std::uint32_t policy_step = 0;
-  Payload payload;  // Words*, InstructionChanged, Label, StepsDiscarded or SpanSplit
+  // Words*, InstructionChanged, Label, StepsDiscarded, SpanSplit or HelpEnded
+  Payload payload;
 };
 
 struct Handled {

@@ -78,9 +78,14 @@ struct SplitSpan {
   std::uint32_t step = 0;  // policy step of the span's episode
 };
 
-using FeedbackBody =
-    std::variant<TakeoverRequest, JogCommand, Release, HandBack, Stop, ResetStop, ResetFault, Hold,
-                 WordsMessage, LabelMessage, UndoLast, SplitSpan, ConfirmWords, UndoWords>;
+// "No help needed": the policy asks no more in this episode.
+struct DeclineHelp {
+  std::uint64_t help = 0;  // as in HelpAsked
+};
+
+using FeedbackBody = std::variant<TakeoverRequest, JogCommand, Release, HandBack, Stop, ResetStop,
+                                  ResetFault, Hold, WordsMessage, LabelMessage, UndoLast, SplitSpan,
+                                  ConfirmWords, UndoWords, DeclineHelp>;
 
 struct FeedbackMessage {
   std::string id;  // made by the sender, [A-Za-z0-9_.:-]{1,64}, never used for anything else; a

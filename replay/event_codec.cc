@@ -245,6 +245,32 @@ struct Kind<WordsUndone> {
   static constexpr std::string_view kName = "words_undone";
   static void fields(auto& a, auto& p) { a.field("words", p.words); }
 };
+template <>
+struct Kind<HelpAsked> {
+  static constexpr std::string_view kName = "help_asked";
+  static void fields(auto& a, auto& p) {
+    a.field("help", p.help);
+    a.field("reason", p.reason, HelpReason::kBoth);
+    a.field("score", p.score);
+  }
+};
+template <>
+struct Kind<HelpEnded> {
+  static constexpr std::string_view kName = "help_ended";
+  static void fields(auto& a, auto& p) {
+    a.field("help", p.help);
+    a.field("reason", p.reason, HelpEnd::kEpisodeEnded);
+  }
+};
+template <>
+struct Kind<HelpScored> {
+  static constexpr std::string_view kName = "help_scored";
+  static void fields(auto& a, auto& p) {
+    a.field("disagreement", p.disagreement);
+    a.field("travel", p.travel);
+    a.field("seconds", p.seconds);
+  }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>

@@ -187,13 +187,40 @@ struct Fault {
 struct Stopped {};  // STOP was pressed; latched
 struct StopReset {};
 
+// The policy asked a person for help: it is unsure, or it does not get on.
+enum class HelpReason : std::uint8_t { kDisagreement = 0, kNoProgress = 1, kBoth = 2 };
+struct HelpAsked {
+  std::uint64_t help = 0;  // number over the life of the log, from 1
+  HelpReason reason = HelpReason::kDisagreement;
+  double score = 0;  // 0..1, of the worst sign at that moment; 0.5 is where it asks
+};
+enum class HelpEnd : std::uint8_t {
+  kTakenOver = 0,  // a person came
+  kDeclined = 1,   // a person said that it is not needed in this episode
+  kSettled = 2,    // the signs have gone by themselves
+  kHeld = 3,       // the policy stopped driving for another reason
+  kEpisodeEnded = 4,
+};
+struct HelpEnded {
+  std::uint64_t help = 0;
+  HelpEnd reason = HelpEnd::kTakenOver;
+};
+// The worst sign of each kind while the policy drove in an episode, asked or not: what later
+// thresholds are made from (policy/help_thresholds.h).
+struct HelpScored {
+  double disagreement = -1;  // largest, smoothed; deviations of the action, < 0: unknown
+  double travel = -1;        // smallest, share of the channels' range, < 0: unknown
+  double seconds = 0;        // that the policy drove, since the last takeover
+};
+
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
-using Payload = std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed,
-                             SpanSplit, StepsLost, AuthorityChanged, LeaseGranted, LeaseEnded,
-                             Words, InstructionChanged, Label, StepsDiscarded, CandidateReceived,
-                             WeightsAccepted, WeightsRejected, WeightsLive, WeightsConfirmed,
-                             WeightsRolledBack, WeightsPromoted, LearningPaused, LearningResumed,
-                             Fault, Stopped, StopReset, WordsConfirmed, WordsActed, WordsUndone>;
+using Payload =
+    std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
+                 AuthorityChanged, LeaseGranted, LeaseEnded, Words, InstructionChanged, Label,
+                 StepsDiscarded, CandidateReceived, WeightsAccepted, WeightsRejected, WeightsLive,
+                 WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
+                 LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
+                 WordsUndone, HelpAsked, HelpEnded, HelpScored>;
 
 // One discrete event.
 struct Event {

@@ -569,6 +569,14 @@ void check_rules(const Config& c, Report&& report) {
     report("ports.certificate",
            "certificate and key belong together: name both files, or leave both at \"own\"");
   }
+  if (c.help.samples == 1) {
+    report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");
+  }
+  if (static_cast<double>(c.help.episodes + 1) * c.help.false_alarms < 1) {
+    report("help.episodes", "episodes = " + text(c.help.episodes) +
+                                " are too few to tell false_alarms = " +
+                                number_text(c.help.false_alarms) + ": take 1 / false_alarms");
+  }
   if (c.learner.restart_max_s < c.learner.restart_first_s) {
     report("learner.restart_max_s",
            "restart_max_s = " + number_text(c.learner.restart_max_s) +

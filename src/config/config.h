@@ -125,6 +125,15 @@ struct Config {
     std::int64_t rollbacks_to_pause = 2;  // in a row
   } probation;
 
+  struct Help {
+    bool ask = true;              // false: the policy never asks
+    std::int64_t samples = 8;     // chunks for one observation, to see whether they agree; 0: none
+    double false_alarms = 0.1;    // share of the episodes that go well in which it may ask
+    std::int64_t episodes = 200;  // newest successes that thresholds are made from
+    double window_s = 1.0;        // in which the robot must get somewhere
+    double smoothing_s = 0.5;     // time constant of the disagreement
+  } help;
+
   struct State {
     std::string dir = "nudge-data";  // log, weights, the learner's socket
   } state;

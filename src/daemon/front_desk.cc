@@ -24,45 +24,45 @@ Ack refusal(const std::string& id, Status status) {
 
 }  // namespace
 
+bool Past::apply(const Event& event) {
+  history.apply(event);
+  episodes.apply(event);
+  ledger.apply(event);
+  if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span = span->span;
+  return help.apply(event);
+}
+
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
-                                                   DeskInfo info, History history,
-                                                   EpisodeId newest_episode, SpanId newest_span,
-                                                   EpisodeIndex episodes, LearningLedger ledger,
+                                                   DeskInfo info, Past past,
                                                    Understand understand) {
-  std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
-                                                std::move(history), newest_episode, newest_span,
-                                                std::move(episodes), std::move(ledger)));
+  std::unique_ptr<FrontDesk> desk(
+      new FrontDesk(robot, links, loop, std::move(info), std::move(past)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
-      [history = &desk->history_](std::string_view id) { return history->knows(id); },
+      [history = &desk->past_.history](std::string_view id) { return history->knows(id); },
       std::move(understand));
   if (!broker.ok()) return broker.status();
   desk->broker_ = std::make_unique<Broker>(*std::move(broker));
   return desk;
 }
 
-FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes,
-                     LearningLedger ledger)
+FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
-      history_(std::move(history)),
-      episodes_(std::move(episodes)),
-      ledger_(std::move(ledger)),
-      newest_episode_(newest_episode),
-      newest_span_(newest_span),
+      past_(std::move(past)),
       alive_(std::make_shared<int>(0)) {
   frames_.resize(info_.robot.observation.cameras.size());
-  const EpisodeRecord* newest = episodes_.find(newest_episode_);
+  const EpisodeRecord* newest = past_.episodes.find(past_.newest_episode);
   if (newest != nullptr && newest->ended && newest->ended->steps > 0) {
     newest_step_ = newest->ended->steps - 1;
   }
 }
 
 void FrontDesk::start() {
+  links_.help_thresholds.put(past_.help.thresholds());
   look();  // the first request must not be answered with a state that never was
   looking_ = loop_.every(kLook, [this] { look(); });
 }
@@ -120,7 +120,7 @@ void FrontDesk::take_snapshot() {
   snapshot_ = *std::move(snapshot);
   episode_seen(snapshot_.episode);
   // Between two episodes the step thread counts nothing.
-  if (snapshot_.episode != 0 && snapshot_.episode == newest_episode_) {
+  if (snapshot_.episode != 0 && snapshot_.episode == past_.newest_episode) {
     newest_step_ = snapshot_.policy_step;
   }
   // Commands that went no further than the broker moved nothing, either.
@@ -134,15 +134,13 @@ void FrontDesk::take_notices() {
   take_snapshot();
   awake_ = false;
   if (!links_.notices.try_take_all(notices_)) return;
+  bool learned = false;
   for (WriterNotice& notice : notices_) {
     for (const Event& event : notice.events) {
-      history_.apply(event);
-      episodes_.apply(event);
-      ledger_.apply(event);
-      if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
+      learned = past_.apply(event) || learned;
       episode_seen(event.episode);
     }
-    for (const StepsRef& steps : notice.steps) episodes_.apply(steps);
+    for (const StepsRef& steps : notice.steps) past_.episodes.apply(steps);
     for (const ActAnswer& answered : notice.answers) {
       if (const std::optional<Ack> ack = broker_->on_decided(answered)) answer(*ack);
     }
@@ -165,6 +163,7 @@ void FrontDesk::take_notices() {
     if (notice.events.empty()) continue;
     for (DeskListener* listener : listeners_) listener->on_events(notice.events);
   }
+  if (learned) links_.help_thresholds.put(past_.help.thresholds());
 }
 
 void FrontDesk::answer(const Ack& ack) {
@@ -176,8 +175,8 @@ void FrontDesk::answer(const Ack& ack) {
 }
 
 void FrontDesk::episode_seen(EpisodeId episode) {
-  if (episode <= newest_episode_) return;
-  newest_episode_ = episode;
+  if (episode <= past_.newest_episode) return;
+  past_.newest_episode = episode;
   newest_step_ = 0;
 }
 
@@ -186,7 +185,7 @@ void FrontDesk::episode_seen(EpisodeId episode) {
 Status FrontDesk::complete(FeedbackMessage& message) const {
   if (auto* label = std::get_if<LabelMessage>(&message.body)) {
     EpisodeId episode = 0;
-    if (episodes_.find_span(label->span, &episode) == nullptr) return {};
+    if (past_.episodes.find_span(label->span, &episode) == nullptr) return {};
     if (label->episode != 0 && label->episode != episode) {
       return invalid_argument("span " + std::to_string(label->span) + " is of episode " +
                               std::to_string(episode) + ", not of " +
@@ -194,7 +193,7 @@ Status FrontDesk::complete(FeedbackMessage& message) const {
     }
     label->episode = episode;
   } else if (const auto* split = std::get_if<SplitSpan>(&message.body)) {
-    const SpanRecord* span = episodes_.find_span(split->span);
+    const SpanRecord* span = past_.episodes.find_span(split->span);
     if (span == nullptr) return {};
     const std::string name = "span " + std::to_string(split->span);
     if (span->kind != SpanKind::kTakeover) {
@@ -216,11 +215,12 @@ Situation FrontDesk::situation() const {
   Situation situation;
   situation.state = snapshot_.state;
   situation.lease = snapshot_.lease;
-  situation.newest_episode = newest_episode_;
+  situation.newest_episode = past_.newest_episode;
   situation.policy_step = newest_step_;
-  situation.newest_span = newest_span_;
+  situation.newest_span = past_.newest_span;
   situation.instruction = snapshot_.instruction;
   situation.now = steady_now();
+  situation.help = snapshot_.help.help;
   return situation;
 }
 
@@ -228,7 +228,7 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   const bool jog = std::holds_alternative<JogCommand>(message.body);
   const std::string id = message.id;
   // A message that is sent again gets the same answer, whatever has become of its span.
-  if (!history_.knows(id)) {
+  if (!past_.history.knows(id)) {
     if (Status wrong = complete(message); !wrong.ok()) return reply(refusal(id, std::move(wrong)));
   }
   Handled handled = broker_->handle(message, situation());
@@ -255,10 +255,13 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   }
   for (FeedbackRecord& record : handled.records) {
     std::optional<std::string> instruction;
+    std::uint64_t declined = 0;
+    if (const auto* ended = std::get_if<HelpEnded>(&record.payload)) declined = ended->help;
     if (const auto* changed = std::get_if<InstructionChanged>(&record.payload)) {
       instruction = changed->instruction;
     }
     if (links_.writer.push_reserved(WriterItem(std::move(record)))) {
+      if (declined != 0) links_.declined_help = declined;
       if (instruction) links_.instruction.put(*std::move(instruction));
       continue;
     }
@@ -277,7 +280,7 @@ void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply)
                                                   : "only an engineer decides this")));
     return;
   }
-  if (history_.knows(id)) {
+  if (past_.history.knows(id)) {
     reply(refusal(id, {}));  // done already
     return;
   }
@@ -293,7 +296,7 @@ void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply)
 }
 
 void FrontDesk::read_episode(EpisodeId episode, Read reply) {
-  const EpisodeRecord* record = episodes_.find(episode);
+  const EpisodeRecord* record = past_.episodes.find(episode);
   if (record == nullptr) {
     return reply(
         not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));
@@ -302,7 +305,7 @@ void FrontDesk::read_episode(EpisodeId episode, Read reply) {
 }
 
 void FrontDesk::read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) {
-  const EpisodeRecord* record = episodes_.find(episode);
+  const EpisodeRecord* record = past_.episodes.find(episode);
   if (record == nullptr) {
     return reply(
         not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));

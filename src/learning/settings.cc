@@ -121,6 +121,18 @@ ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot) 
   return options;
 }
 
+HelpSignalOptions help_signal_options(const Config& config, const RobotSpec& robot) {
+  HelpSignalOptions options;
+  options.policy_period = robot.policy_period;
+  for (const Channel& channel : robot.observation.proprioception) {
+    options.range.push_back(static_cast<double>(channel.upper) - channel.lower);
+  }
+  // A robot of a slow policy has a longer window: two steps are the least that shows anything.
+  options.window = std::max(from_seconds(config.help.window_s), 2 * robot.policy_period);
+  options.smoothing = from_seconds(config.help.smoothing_s);
+  return options;
+}
+
 std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot) {
   std::vector<std::optional<std::size_t>> measured(robot.action.size());
   const std::vector<Channel>& seen = robot.observation.proprioception;

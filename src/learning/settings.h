@@ -10,6 +10,7 @@
 #include "policy/backbone.h"
 #include "policy/chunk_player.h"
 #include "policy/gate.h"
+#include "policy/help_signal.h"
 #include "policy/probation.h"
 #include "policy/round_planner.h"
 #include "policy/trainer.h"
@@ -42,6 +43,7 @@ GateOptions gate_options(const Config& config);
 RoundPlannerOptions round_planner_options(const Config& config);
 ProbationOptions probation_options(const Config& config);
 ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
+HelpSignalOptions help_signal_options(const Config& config, const RobotSpec& robot);
 // For each action channel, the proprioception channel of the same name whose rate it is ("rad" and
 // "rad/s"); none: it has none.
 std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot);

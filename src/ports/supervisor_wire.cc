@@ -203,6 +203,8 @@ bool read_feedback(std::string_view type, Fields& fields, FeedbackBody& out) {
     split.span = fields.whole64("span");
     split.step = fields.whole32("step");
     out = split;
+  } else if (type == "decline_help") {
+    out = DeclineHelp{fields.whole64("help")};
   } else {
     return false;
   }
@@ -365,6 +367,26 @@ Json robot_json(const RobotSpec& robot) {
           {"action", channels_json(robot.action.channels)},
           {"proprioception", channels_json(robot.observation.proprioception)},
           {"cameras", std::move(cameras)}};
+}
+
+Json help_json(const HelpState& help) {
+  if (help.help == 0) return nullptr;
+  std::string_view reason = "both";
+  std::string_view why =
+      "The policy is unsure and does not get on: its samples disagree, and the robot makes no "
+      "progress.";
+  if (help.reason == HelpReason::kDisagreement) {
+    reason = "disagreement";
+    why = "The policy is unsure: its samples disagree.";
+  } else if (help.reason == HelpReason::kNoProgress) {
+    reason = "no_progress";
+    why = "The policy does not get on: the robot stays where it is, or takes longer than usual.";
+  }
+  return {{"id", help.help},
+          {"why", why},
+          {"reason", reason},
+          {"score", rounded(help.score)},
+          {"since_s", rounded(seconds(help.since))}};
 }
 
 Json episodes_json(const History& history, std::size_t most) {
@@ -637,14 +659,17 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"missed_ticks", now.missed_ticks},
        {"lost_steps", now.lost_steps},
        {"refused_commands", refused},
-       {"viewers", view.viewers}});
+       {"viewers", view.viewers},
+       {"help", help_json(now.help)},
+       {"uncertainty", now.uncertainty ? rounded(*now.uncertainty) : Json(nullptr)}});
 }
 
 bool is_shown(const Event& event) {
   return std::visit(
       []<typename T>(const T&) {
         return !std::is_same_v<T, LeaseGranted> && !std::is_same_v<T, LeaseEnded> &&
-               !std::is_same_v<T, CandidateReceived> && !std::is_same_v<T, WordsActed>;
+               !std::is_same_v<T, CandidateReceived> && !std::is_same_v<T, WordsActed> &&
+               !std::is_same_v<T, HelpScored>;
       },
       event.payload);
 }

@@ -429,6 +429,10 @@ Result<std::string> feedback_text(const FeedbackMessage& message) {
                    json["span"] = m.span;
                    json["step"] = m.step;
                  },
+                 [&](const DeclineHelp& m) {
+                   json["type"] = "decline_help";
+                   json["help"] = m.help;
+                 },
              },
              message.body);
   if (!known) return invalid_argument("a jog has a message of its own");

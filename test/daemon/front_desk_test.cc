@@ -21,7 +21,7 @@ class FrontDeskTest : public ::testing::Test {
     info.program = "nudge test";
     info.boot = "boot-1";
     info.fresh = std::chrono::milliseconds(200);
-    auto desk = FrontDesk::make(robot_, links_, loop_, std::move(info), History{}, 0, 0);
+    auto desk = FrontDesk::make(robot_, links_, loop_, std::move(info), Past{});
     ASSERT_TRUE(desk.ok()) << desk.status().message();
     desk_ = *std::move(desk);
     desk_->start();
@@ -426,6 +426,53 @@ TEST_F(FrontDeskTest, NotRecordingIsShown) {
   links_.writer_status.put(WriterStatus{});
   look();
   EXPECT_TRUE(desk_->recording());
+}
+
+TEST_F(FrontDeskTest, DeclinedHelpReachesTheStepThreadAndIsAcknowledgedWhenItIsOnDisk) {
+  submit(kAnna, "d0", DeclineHelp{.help = 12});
+  ASSERT_EQ(acks_.size(), 1u);
+  EXPECT_EQ(acks_[0].status.code(), Code::kFailedPrecondition) << "nobody asks";
+  Snapshot asking;
+  asking.help.help = 12;
+  links_.snapshot.put(std::move(asking));
+  look();
+  submit(kVic, "d1", DeclineHelp{.help = 12});
+  EXPECT_EQ(acks_.back().status.code(), Code::kPermissionDenied);
+  EXPECT_EQ(links_.declined_help, 0u);
+  submit(kAnna, "d2", DeclineHelp{.help = 12});
+  EXPECT_EQ(links_.declined_help, 12u);
+  std::vector<WriterItem> items;
+  links_.writer.try_take_all(items);
+  ASSERT_EQ(items.size(), 1u);
+  const auto& record = std::get<FeedbackRecord>(items[0]);
+  EXPECT_EQ(std::get<HelpEnded>(record.payload).reason, HelpEnd::kDeclined);
+  EXPECT_EQ(acks_.size(), 2u);
+  notice({.answers = {}, .durable = {"d2"}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(acks_.size(), 3u);
+  EXPECT_TRUE(acks_[2].status.ok());
+}
+
+TEST_F(FrontDeskTest, SuccessesWithoutAPersonMoveTheThresholdsOfHelp) {
+  const auto first = links_.help_thresholds.try_take();
+  ASSERT_TRUE(first.has_value()) << "told at the start";
+  EXPECT_EQ(*first, HelpThresholds{});
+  WriterNotice notices;
+  for (EpisodeId episode = 1; episode <= 9; ++episode) {
+    const auto add = [&](Payload payload, const Actor& actor) {
+      Event event;
+      event.episode = episode;
+      event.actor = actor;
+      event.payload = std::move(payload);
+      notices.events.push_back(std::move(event));
+    };
+    add(EpisodeStarted{}, kAnna);
+    add(HelpScored{0.2, 0.1, 4.0}, kAnna);
+    add(Label{episode, 0, LabelValue::kSuccess}, kAnna);
+  }
+  notice(std::move(notices));
+  const auto learned = links_.help_thresholds.try_take();
+  ASSERT_TRUE(learned.has_value());
+  EXPECT_EQ(learned->disagreement, 0.2);
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ TEST(Broker, ViewersMayOnlyLookSayStopAndPressStop) {
                                                WordsMessage{"nice", WordsUse::kComment},
                                                LabelMessage{7, 0, LabelValue::kSuccess},
                                                UndoLast{1},
-                                               SplitSpan{1, 5}};
+                                               SplitSpan{1, 5},
+                                               DeclineHelp{4}};
   for (std::size_t i = 0; i < forbidden.size(); ++i) {
     Desk desk;
     EXPECT_EQ(refused(desk.send(kViewerVic, forbidden[i])), Code::kPermissionDenied) << i;
@@ -645,6 +646,23 @@ TEST(Broker, UndoDiscardsTheStepsOfTheLastSecondsOfTheEpisode) {
   Desk desk;
   desk.situation.newest_episode = 0;
   EXPECT_EQ(refused(desk.send(kAnna, UndoLast{1}, "u")), Code::kFailedPrecondition);
+}
+
+TEST(Broker, DeclinesOnlyTheHelpThatIsAskedForNow) {
+  Desk desk;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{4}, "a")), Code::kFailedPrecondition);
+  desk.situation.help = 4;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{3}, "b")), Code::kFailedPrecondition);
+  const Handled handled = desk.send(kAnna, DeclineHelp{4}, "c");
+  EXPECT_FALSE(handled.act.has_value());
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(handled.records[0].id, "c");
+  EXPECT_EQ(handled.records[0].episode, 7u);
+  const auto& ended = std::get<HelpEnded>(handled.records[0].payload);
+  EXPECT_EQ(ended.help, 4u);
+  EXPECT_EQ(ended.reason, HelpEnd::kDeclined);
+  desk.situation.help = 0;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{0}, "d")), Code::kFailedPrecondition);
 }
 
 TEST(Broker, SplitsOnlySpansThatExist) {

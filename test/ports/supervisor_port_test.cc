@@ -359,7 +359,7 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
   };
   const json status = json::parse(get("/api/v1/status").body);
   check(schemas["Status"], status, "status");
-  for (const char* part : {"lease", "episode", "weights", "learning"}) {
+  for (const char* part : {"lease", "episode", "weights", "learning", "help"}) {
     check(schemas["Status"]["properties"][part], status[part], part);
   }
   const json robot = json::parse(get("/api/v1/robot").body);
@@ -391,7 +391,7 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
 TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
   const json schemas = json::parse(openapi_json())["components"]["schemas"];
   const json& mapping = schemas["Feedback"]["discriminator"]["mapping"];
-  ASSERT_EQ(mapping.size(), 16u);
+  ASSERT_EQ(mapping.size(), 17u);
   for (const auto& [type, reference] : mapping.items()) {
     const std::string name =
         std::string(reference).substr(std::string("#/components/schemas/").size());

@@ -84,6 +84,7 @@ TEST(SupervisorWire, ReadsEveryMessageOfTheDocument) {
   const auto split = feedback<SplitSpan>(R"({"type":"split","id":"a","span":5,"step":31})");
   EXPECT_EQ(split.span, 5u);
   EXPECT_EQ(split.step, 31u);
+  EXPECT_EQ(feedback<DeclineHelp>(R"({"type":"decline_help","id":"a","help":12})").help, 12u);
 
   const auto promote = other<OperatorMessage>(R"({"type":"promote","id":"p","version":4})");
   EXPECT_EQ(promote.id, "p");
@@ -438,7 +439,10 @@ std::vector<Payload> every_kind() {
           StopReset{},
           WordsConfirmed{"w-1"},
           WordsActed{"w-1", 5},
-          WordsUndone{"w-1"}};
+          WordsUndone{"w-1"},
+          HelpAsked{12, HelpReason::kNoProgress, 0.625},
+          HelpEnded{12, HelpEnd::kTakenOver},
+          HelpScored{0.25, 0.125, 4.5}};
 }
 
 TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
@@ -457,13 +461,27 @@ TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
 
 TEST(SupervisorWire, ShowsTheKindsOfTheDocumentAndNoOthers) {
   const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received",
-                                        "words_acted"};
+                                        "words_acted", "help_scored"};
   test::EventMaker events;
   ASSERT_EQ(every_kind().size(), std::variant_size_v<Payload>);
   for (const Payload& payload : every_kind()) {
     EXPECT_EQ(is_shown(events.make(payload)), !hidden.contains(std::string(kind_of(payload))))
         << kind_of(payload);
   }
+}
+
+TEST(SupervisorWire, SaysOfEveryReasonForHelpWhatIsWrong) {
+  std::set<std::string> said;
+  for (const HelpReason reason :
+       {HelpReason::kDisagreement, HelpReason::kNoProgress, HelpReason::kBoth}) {
+    Snapshot snapshot = test::sample_snapshot();
+    snapshot.help.reason = reason;
+    const LearningStatus learning = test::sample_learning();
+    const auto status = nlohmann::json::parse(
+        encode_status({.snapshot = snapshot, .history = History{}, .learning = learning}, false));
+    said.insert(std::string(status["help"]["reason"]) + ": " + std::string(status["help"]["why"]));
+  }
+  EXPECT_EQ(said.size(), 3u);
 }
 
 // ---- why it does not move -----------------------------------------------------------------------

@@ -66,7 +66,7 @@ TEST(EventCodec, RefusesAMissingAnUnknownAndAWrongFieldOfEveryKind) {
       for (const auto& wrong : {nlohmann::json(), nlohmann::json::array(), nlohmann::json(-1)}) {
         auto bad = object;
         bad[key] = wrong;
-        if ((key == "train_seconds" || key == "loss") && wrong.is_number()) continue;
+        if (value.is_number_float() && wrong.is_number()) continue;
         EXPECT_EQ(decode(kind, bad.dump()).status().code(), Code::kInvalidArgument) << kind << key;
       }
     }

@@ -119,6 +119,9 @@ inline std::vector<Payload> every_payload() {
       WordsConfirmed{"tablet:17"},
       WordsActed{"tablet:17", 12},
       WordsUndone{"tablet:17"},
+      HelpAsked{12, HelpReason::kNoProgress, 0.625},
+      HelpEnded{12, HelpEnd::kDeclined},
+      HelpScored{0.25, 0.125, 4.5},
   };
 }
 

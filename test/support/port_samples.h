@@ -51,6 +51,12 @@ inline Snapshot sample_snapshot() {
   now.observation.proprioception = {0.4F, 0, 0.2F, 0.08F};
   now.playing = 4;
   now.refused_commands = {1, 0, 2, 0, 3, 0, 0, 0, 50};
+  now.help = {.help = 12,
+              .reason = HelpReason::kDisagreement,
+              .score = 0.625,
+              .since = std::chrono::milliseconds(1'300)};
+  now.uncertainty = 0.625;
+  now.help_asks = 2;
   now.missed_ticks = 5;
   now.lost_steps = 6;
   return now;
