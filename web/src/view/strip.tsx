@@ -27,6 +27,7 @@ interface Props {
   step: number;
   able: boolean;
   onStep: (step: number) => void;
+  onMove: (by: number) => void;
   onPlay: () => void;
   onSplit: (span: Span, step: number) => void;
   children?: ComponentChildren; // below, on the same scale
@@ -92,13 +93,12 @@ export function Strip(props: Props): JSX.Element {
   const keys = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && !event.repeat) props.onPlay();
     const moves: Record<string, number> = {
-      ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1,
-      PageDown: step - 10, PageUp: step + 10, Home: 0, End: steps - 1,
+      ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -steps, End: steps,
     };
-    const to = moves[event.key];
-    if (to === undefined) return;
+    const by = moves[event.key];
+    if (by === undefined) return;
     event.preventDefault();
-    props.onStep(Math.min(steps - 1, Math.max(0, to)));
+    props.onMove(by);
   };
   const who = record.who[step];
   return (
