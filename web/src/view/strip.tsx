@@ -29,17 +29,21 @@ interface Props {
   onStep: (step: number) => void;
   onMove: (by: number) => void;
   onPlay: () => void;
-  onSplit: (span: Span, step: number) => void;
+  onSplit: (span: Span, step: number) => Promise<boolean>; // false: refused
   children?: ComponentChildren; // below, on the same scale
 }
 
-function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x: number) => number; onSplit: (step: number) => void }): JSX.Element {
+function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x: number) => number; onSplit: (step: number) => Promise<boolean> }): JSX.Element {
   const { span, steps } = props;
   const settled = span.correctionFrom ?? span.first;
   const [draft, setDraft] = useState<number>();
   const timer = useRef<number>();
   const wanted = useRef(settled);
-  useEffect(() => setDraft(undefined), [settled]);
+  const stay = (): void => {
+    wanted.current = settled;
+    setDraft(undefined);
+  };
+  useEffect(stay, [settled]);
   useEffect(() => () => window.clearTimeout(timer.current), []);
   const at = draft ?? settled;
   const move = (step: number): void => {
@@ -48,8 +52,8 @@ function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x
   };
   const settle = (): void => {
     window.clearTimeout(timer.current);
-    if (wanted.current !== settled) props.onSplit(wanted.current);
-    else setDraft(undefined);
+    if (wanted.current === settled) stay();
+    else void props.onSplit(wanted.current).then((done) => done || stay());
   };
   return (
     <span class={`split-mark ${draft === undefined ? "" : "moving"}`} role="slider" tabIndex={props.able ? 0 : -1}
@@ -66,13 +70,13 @@ function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x
       onPointerMove={(event) => {
         if (event.currentTarget.hasPointerCapture(event.pointerId)) move(props.stepOf(event.clientX));
       }}
-      onPointerUp={settle} onPointerCancel={() => setDraft(undefined)}
+      onPointerUp={settle} onPointerCancel={stay}
       onKeyDown={(event) => {
         const by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[event.key];
         if (!props.able || by === undefined) return;
         event.preventDefault();
         event.stopPropagation();
-        move(at + by);
+        move(wanted.current + by);
         window.clearTimeout(timer.current);
         timer.current = window.setTimeout(settle, 700);
       }}>

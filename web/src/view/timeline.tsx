@@ -167,11 +167,12 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
     });
     return () => cancelAnimationFrame(request);
   }, [playing, speed]);
-  const done = (stored: boolean): void => {
+  const done = (stored: boolean): boolean => {
     if (stored) again();
+    return stored;
   };
   const relabel = (value: LabelValue, span = 0): void => void session.label(props.id, value, span).then(done);
-  const split = (span: Span, to: number): void => void session.split(span.id, to).then(done);
+  const split = (span: Span, to: number): Promise<boolean> => session.split(span.id, to).then(done);
 
   const motion = useMemo(() => ({
     x: (record?.who ?? []).map((_each, index) => index),
@@ -264,7 +265,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
             <ol class="spans" aria-label="Corrections">
               {record.spans.map((span, index) => (
                 <SpanCard key={span.id} span={span} index={index} step={step} able={able} onGo={go}
-                  onLabel={(value) => relabel(value, span.id)} onSplit={(to) => split(span, to)} />
+                  onLabel={(value) => relabel(value, span.id)} onSplit={(to) => void split(span, to)} />
               ))}
             </ol>
           )}
