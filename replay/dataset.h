@@ -82,11 +82,12 @@ struct DatasetCounts {
   std::array<std::uint64_t, kSampleClasses> trainable{};  // steps that may be sampled, by class
   std::array<std::uint64_t, kSampleClasses> held_out{};   // the same in held-out episodes
   std::uint64_t discarded = 0;                            // undone
-  std::uint64_t unusable = 0;  // stale, incomplete, not finite, or of another backbone
-  std::uint64_t missing = 0;   // in segment files that are gone (evicted)
-  std::uint64_t episodes = 0;  // started
+  std::uint64_t taken_out = 0;  // by a label: of their episode, discard; of their span, failure too
+  std::uint64_t unusable = 0;   // stale, incomplete, not finite, or of another backbone
+  std::uint64_t missing = 0;    // in segment files that are gone (evicted)
+  std::uint64_t episodes = 0;   // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
-  std::uint64_t successes = 0, failures = 0;                           // labelled deployments
+  std::uint64_t successes = 0, failures = 0, discards = 0;             // labelled deployments
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
   std::vector<SupervisorCounts> supervisors;  // who opened a span, in order of first appearance

@@ -14,7 +14,8 @@ using json_fields::Writer;
 inline constexpr std::size_t kMaxWords = 1000;
 
 // One specialisation per kind: its stable name and its list of fields, which reading and writing
-// share. `P` is the struct, const when writing.
+// share; `first_fields` are those of payload version 1, where they were others. `P` is the struct,
+// const when writing.
 template <typename T>
 struct Kind;
 
@@ -137,12 +138,20 @@ struct Kind<StepsDiscarded> {
 template <>
 struct Kind<CandidateReceived> {
   static constexpr std::string_view kName = "candidate_received";
-  static void fields(auto& a, auto& p) {
+  static void first_fields(auto& a, auto& p) {
     a.field("hash", p.hash);
     a.field("parent", p.parent);
     a.field("kind", p.kind, WeightsKind::kFull);
     a.field("prefix", p.prefix);
     a.field("train_seconds", p.train_seconds);
+  }
+  static void fields(auto& a, auto& p) {
+    first_fields(a, p);
+    a.field("steps", p.steps);
+    a.field("loss", p.loss);
+    a.field("correction_episodes", p.correction_episodes);
+    a.field("correction_steps", p.correction_steps);
+    a.field("demonstration_steps", p.demonstration_steps);
   }
 };
 template <>
@@ -221,14 +230,18 @@ struct Kind<StopReset> {
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
-bool read_kind(std::string_view kind, Reader& reader, Payload& out) {
+bool read_kind(std::string_view kind, std::uint32_t version, Reader& reader, Payload& out) {
   if constexpr (I == std::variant_size_v<Payload>) {
     return false;
   } else {
     using T = std::variant_alternative_t<I, Payload>;
-    if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, reader, out);
+    if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, version, reader, out);
     T payload;
-    Kind<T>::fields(reader, payload);
+    if constexpr (requires { Kind<T>::first_fields(reader, payload); }) {
+      version == 1 ? Kind<T>::first_fields(reader, payload) : Kind<T>::fields(reader, payload);
+    } else {
+      Kind<T>::fields(reader, payload);
+    }
     out = std::move(payload);
     return true;
   }
@@ -283,9 +296,9 @@ Result<std::string> encode_payload(const Payload& payload) {
 
 Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
                                std::span<const std::byte> json) {
-  if (version != kPayloadVersion) {
+  if (version == 0 || version > kPayloadVersion) {
     return unimplemented("event payload of version " + std::to_string(version) +
-                         "; this build reads " + std::to_string(kPayloadVersion) +
+                         "; this build reads up to " + std::to_string(kPayloadVersion) +
                          ": use the version that wrote it, or a newer one");
   }
   if (json.size() > kMaxPayloadBytes) {
@@ -295,7 +308,7 @@ Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
   const nlohmann::json object = json_fields::parse(json);
   Payload payload;
   Reader reader(object);
-  if (!read_kind(kind, reader, payload)) {
+  if (!read_kind(kind, version, reader, payload)) {
     return unimplemented("event of the unknown kind '" + std::string(kind.substr(0, 64)) +
                          "': written by a newer version of Nudge; use that one");
   }

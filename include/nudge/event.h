@@ -128,6 +128,12 @@ struct CandidateReceived {
   WeightsKind kind = WeightsKind::kFull;
   Sequence prefix = 0;       // trained on the log up to and including this
   double train_seconds = 0;  // wall time of the round
+  // As the learner tells it; all zero in events of the first payload version.
+  std::uint32_t steps = 0;                // of the optimiser
+  double loss = 0;                        // mean over the round's last tenth
+  std::uint32_t correction_episodes = 0;  // that it may learn from, up to the prefix
+  std::uint64_t correction_steps = 0;     // the same, recovery included
+  std::uint64_t demonstration_steps = 0;
 };
 struct WeightsAccepted {
   WeightsVersion version = 0;

@@ -26,7 +26,7 @@ constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
 Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex& episodes,
-                SpanId& newest_span) {
+                LearningLedger& ledger, SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -39,6 +39,7 @@ Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex
       const auto* event = std::get_if<Event>(&item);
       if (event == nullptr) continue;
       history.apply(*event);
+      ledger.apply(*event);
       if (const auto* span = std::get_if<SpanOpened>(&event->payload)) newest_span = span->span;
     }
   }
@@ -149,8 +150,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
   History history;
   EpisodeIndex episodes;
+  LearningLedger ledger;
   SpanId newest_span = 0;
-  NUDGE_TRY(fold_log(*p.log, *succession, history, episodes, newest_span));
+  NUDGE_TRY(fold_log(*p.log, *succession, history, episodes, ledger, newest_span));
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -177,7 +179,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
   Result<std::unique_ptr<FrontDesk>> desk =
       FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
-                      newest_span, std::move(episodes));
+                      newest_span, std::move(episodes), std::move(ledger));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 

@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kLook = std::chrono::milliseconds(5);
 constexpr int kLooksPerStatus = 10;
 constexpr std::size_t kMaxWaiting = 4096;
+constexpr const char* kAfterFeedback = "after the next correction or label";
 constexpr Duration kLearnerStale = std::chrono::seconds(60);
 
 Ack refusal(const std::string& id, Status status) {
@@ -24,10 +25,10 @@ Ack refusal(const std::string& id, Status status) {
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
                                                    DeskInfo info, History history,
                                                    EpisodeId newest_episode, SpanId newest_span,
-                                                   EpisodeIndex episodes) {
+                                                   EpisodeIndex episodes, LearningLedger ledger) {
   std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
                                                 std::move(history), newest_episode, newest_span,
-                                                std::move(episodes)));
+                                                std::move(episodes), std::move(ledger)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
@@ -38,17 +39,23 @@ Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, E
 }
 
 FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes)
+                     EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes,
+                     LearningLedger ledger)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
       history_(std::move(history)),
       episodes_(std::move(episodes)),
+      ledger_(std::move(ledger)),
       newest_episode_(newest_episode),
       newest_span_(newest_span),
       alive_(std::make_shared<int>(0)) {
   frames_.resize(info_.robot.observation.cameras.size());
+  const EpisodeRecord* newest = episodes_.find(newest_episode_);
+  if (newest != nullptr && newest->ended && newest->ended->steps > 0) {
+    newest_step_ = newest->ended->steps - 1;
+  }
 }
 
 void FrontDesk::start() {
@@ -72,6 +79,9 @@ void FrontDesk::look() {
     writer_ = *std::move(writer);
   }
   if (std::optional<GateStatus> gate = links_.gate_status.try_take()) gate_ = *gate;
+  if (std::optional<DatasetCounts> counts = links_.dataset.try_take()) {
+    dataset_ = *std::move(counts);
+  }
   take_notices();
   take_readings();
   if (links_.gate_answers.try_take_all(gate_answers_)) {
@@ -104,7 +114,11 @@ void FrontDesk::take_snapshot() {
   std::optional<Snapshot> snapshot = links_.snapshot.try_take();
   if (!snapshot) return;
   snapshot_ = *std::move(snapshot);
-  newest_episode_ = std::max(newest_episode_, snapshot_.episode);
+  episode_seen(snapshot_.episode);
+  // Between two episodes the step thread counts nothing.
+  if (snapshot_.episode != 0 && snapshot_.episode == newest_episode_) {
+    newest_step_ = snapshot_.policy_step;
+  }
   // Commands that went no further than the broker moved nothing, either.
   for (std::size_t i = 0; i < kCommandRefusals; ++i) {
     snapshot_.refused_commands[i] += broker_->refused_commands()[i];
@@ -120,8 +134,9 @@ void FrontDesk::take_notices() {
     for (const Event& event : notice.events) {
       history_.apply(event);
       episodes_.apply(event);
+      ledger_.apply(event);
       if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
-      newest_episode_ = std::max(newest_episode_, event.episode);
+      episode_seen(event.episode);
     }
     for (const StepsRef& steps : notice.steps) episodes_.apply(steps);
     for (const ActAnswer& answered : notice.answers) {
@@ -156,12 +171,49 @@ void FrontDesk::answer(const Ack& ack) {
   for (const Reply& reply : replies) reply(ack);
 }
 
+void FrontDesk::episode_seen(EpisodeId episode) {
+  if (episode <= newest_episode_) return;
+  newest_episode_ = episode;
+  newest_step_ = 0;
+}
+
+// What a message about a span leaves open, or has wrong, is known here. Of a span that is too long
+// ago the broker judges what it can.
+Status FrontDesk::complete(FeedbackMessage& message) const {
+  if (auto* label = std::get_if<LabelMessage>(&message.body)) {
+    EpisodeId episode = 0;
+    if (episodes_.find_span(label->span, &episode) == nullptr) return {};
+    if (label->episode != 0 && label->episode != episode) {
+      return invalid_argument("span " + std::to_string(label->span) + " is of episode " +
+                              std::to_string(episode) + ", not of " +
+                              std::to_string(label->episode));
+    }
+    label->episode = episode;
+  } else if (const auto* split = std::get_if<SplitSpan>(&message.body)) {
+    const SpanRecord* span = episodes_.find_span(split->span);
+    if (span == nullptr) return {};
+    const std::string name = "span " + std::to_string(split->span);
+    if (span->kind != SpanKind::kTakeover) {
+      return invalid_argument(name + " is a nudge; only takeovers are split");
+    }
+    // Its first step: all of it is correction. Behind its last one: all of it is recovery.
+    const bool late = span->closed && split->step > std::uint64_t{span->closed->last_step} + 1;
+    if (split->step < span->first_step || late) {
+      return invalid_argument(
+          name + " begins at step " + std::to_string(span->first_step) +
+          (span->closed ? " and ends at " + std::to_string(span->closed->last_step) : "") +
+          "; step " + std::to_string(split->step) + " is not in it");
+    }
+  }
+  return {};
+}
+
 Situation FrontDesk::situation() const {
   Situation situation;
   situation.state = snapshot_.state;
   situation.lease = snapshot_.lease;
   situation.newest_episode = newest_episode_;
-  situation.policy_step = snapshot_.policy_step;
+  situation.policy_step = newest_step_;
   situation.newest_span = newest_span_;
   return situation;
 }
@@ -169,6 +221,10 @@ Situation FrontDesk::situation() const {
 void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   const bool jog = std::holds_alternative<JogCommand>(message.body);
   const std::string id = message.id;
+  // A message that is sent again gets the same answer, whatever has become of its span.
+  if (!history_.knows(id)) {
+    if (Status wrong = complete(message); !wrong.ok()) return reply(refusal(id, std::move(wrong)));
+  }
   Handled handled = broker_->handle(message, situation());
   if (handled.stop) {
     ++links_.stop_presses;
@@ -279,22 +335,27 @@ void FrontDesk::update_learning() {
   learning.done = writer_.learner.rounds;
   if (!writer_.learner_on) {
     learning.state = "off";
+    learning.next = "learning is off";
   } else if (gate_.paused) {
     learning.state = "paused";
     learning.detail = "Weights were rolled back twice in a row. An engineer can resume learning.";
+    learning.next = "when an engineer resumes learning";
   } else if (!writer_.learner_connected) {
     const bool stale = snapshot_.now - writer_.learner_seen > kLearnerStale;
     learning.state = stale ? "stale" : "restarting";
     learning.detail = stale ? "The learner has been gone for a minute; see learner.log."
                             : "The learner process is starting.";
+    learning.next = "when the learner is back";
   } else if (gate_.waits_for_feedback) {
     learning.state = "waiting";
     learning.detail =
         "Weights were rolled back. Learning goes on with the next correction or label.";
+    learning.next = kAfterFeedback;
   } else {
     const bool behind = writer_.learner.through < writer_.log.durable;
     learning.state = behind ? "training" : "idle";
     learning.detail = writer_.learner.trouble;
+    learning.next = gate_.anything_new ? "after this episode" : kAfterFeedback;
   }
   learning_ = std::move(learning);
 }

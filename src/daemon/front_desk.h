@@ -19,13 +19,13 @@ namespace nudge {
 // Lives on the loop's thread.
 class FrontDesk final : public Desk {
  public:
-  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` and `episodes` hold the log
-  // so far.
-  // Errors of Broker::make().
+  // `robot` (for STOP alone), `links` and `loop` outlive it. `history`, `episodes` and `ledger`
+  // hold the log so far. Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, History history,
                                                  EpisodeId newest_episode, SpanId newest_span,
-                                                 EpisodeIndex episodes = {});
+                                                 EpisodeIndex episodes = {},
+                                                 LearningLedger ledger = {});
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
@@ -37,6 +37,8 @@ class FrontDesk final : public Desk {
   const Snapshot& snapshot() const override { return snapshot_; }
   const History& history() const override { return history_; }
   const LearningStatus& learning() const override { return learning_; }
+  const LearningLedger& ledger() const override { return ledger_; }
+  const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return writer_.recording; }
   std::span<const Image> frames() const override { return frames_; }
   const WriterStatus& writer() const { return writer_; }
@@ -48,7 +50,8 @@ class FrontDesk final : public Desk {
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-            EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes);
+            EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes,
+            LearningLedger ledger);
   void look();
   void take_snapshot();
   void take_notices();
@@ -57,6 +60,8 @@ class FrontDesk final : public Desk {
   void answer(const Ack& ack);
   void update_learning();
   Situation situation() const;
+  void episode_seen(EpisodeId episode);
+  Status complete(FeedbackMessage& message) const;
 
   Robot& robot_;
   Links& links_;
@@ -64,6 +69,8 @@ class FrontDesk final : public Desk {
   DeskInfo info_;
   History history_;
   EpisodeIndex episodes_;
+  LearningLedger ledger_;
+  DatasetCounts dataset_;
   std::unique_ptr<Broker> broker_;
   Snapshot snapshot_;
   std::vector<Image> frames_;
@@ -71,6 +78,7 @@ class FrontDesk final : public Desk {
   GateStatus gate_;
   LearningStatus learning_;
   EpisodeId newest_episode_ = 0;
+  std::uint32_t newest_step_ = 0;  // of that episode; its last, when it is over
   SpanId newest_span_ = 0;
   std::vector<DeskListener*> listeners_;
   // Who waits for the answer to an id; a message sent twice has two.

@@ -20,6 +20,7 @@
 #include "feedback/authority.h"
 #include "feedback/broker.h"
 #include "policy/swap_slot.h"
+#include "replay/dataset.h"
 #include "replay/feed.h"
 #include "src/daemon/snapshot.h"
 #include "src/handoff/bounded_queue.h"
@@ -141,6 +142,7 @@ using GateItem = std::variant<FeedBatch, TickNews, CandidateMessage, WeightsAct>
 
 struct GateStatus {
   bool paused = false, waits_for_feedback = false;
+  bool anything_new = false;  // to learn from, since the last full round
 };
 struct GateAnswer {
   std::string id;
@@ -198,6 +200,7 @@ struct Links {
   BoundedQueue<GateItem> gate{8192, 4096};
   std::atomic<std::uint64_t> flushes{0};  // gate to step: the chunk that plays must go
   Latest<GateStatus> gate_status;         // io
+  Latest<DatasetCounts> dataset;          // io
   BoundedQueue<GateAnswer> gate_answers{256};
 
   // io, archive: never more answers than requests

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -24,9 +25,15 @@ struct EpisodeRow {
   Duration length{};  // by the events' steady clock; up to the newest of the boot it ran in
   WeightsVersion weights = 0;  // live at its end
   bool ended = false;
+  WallTime started;
+  std::string instruction;  // at its start; at most kMaxRowInstruction
+  // From when the policy first drove in it to when somebody first took over; none: nobody did.
+  std::optional<Duration> takeover_after;
 
   LabelValue outcome() const { return said.value(); }
 };
+
+inline constexpr std::size_t kMaxRowInstruction = 200;  // bytes
 
 struct WeightsRow {
   WeightsVersion version = 0;
@@ -72,7 +79,8 @@ class History {
   static constexpr std::size_t kOpen = 64;  // episodes, spans: one of each, in a log without damage
   struct OpenEpisode {
     Instant started, newest;
-    std::string boot;  // whose clock these are
+    std::string boot;               // whose clock these are
+    std::optional<Instant> driven;  // since when the policy drove, first
   };
   struct OpenSpan {
     EpisodeId episode = 0;
@@ -84,6 +92,7 @@ class History {
   WeightsRow* find_weights(WeightsVersion version);
   void remember(const Event& event);
   void look_at_time(const Event& event);
+  void look_at_authority(const Event& event, const AuthorityChanged& change);
   void start(const Event& event, const EpisodeStarted& started);
   void end(EpisodeId episode);
   void close(const SpanClosed& closed);
@@ -96,6 +105,7 @@ class History {
   std::deque<WeightsRow> weights_;
   std::unordered_set<std::uint64_t> known_;
   std::deque<std::uint64_t> known_order_;  // the same, oldest first
+  AuthorityState state_ = AuthorityState::kHold;
   WeightsVersion live_ = 0, confirmed_ = 0;
   std::uint64_t total_episodes_ = 0;
 };

@@ -32,6 +32,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/episodes/{id}"},
     {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
     {"GET", "/api/v1/weights"},
+    {"GET", "/api/v1/learning"},
     {"POST", "/api/v1/feedback"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
@@ -234,7 +235,8 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (request.path == "/api/v1/status") return json(status(false));
   if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
   if (request.path == "/api/v1/episodes") return episodes(request);
-  return json(encode_weights(desk_.history()));
+  if (request.path == "/api/v1/learning") return json(learning());
+  return json(encode_weights(desk_.history(), desk_.ledger()));
 }
 
 HttpResponse SupervisorPort::ready() const {
@@ -356,6 +358,10 @@ std::string SupervisorPort::status(bool mine) const {
                        mine);
 }
 
+std::string SupervisorPort::learning() const {
+  return encode_learning(desk_.dataset(), desk_.ledger(), desk_.learning());
+}
+
 // ---- live connections ---------------------------------------------------------------------------
 
 Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
@@ -390,7 +396,10 @@ void SupervisorPort::on_open(ConnectionId connection, const Actor& actor) {
   viewers_[connection] = std::move(viewer);
   sink_->send(connection, encode_hello(desk_.info(), actor));
   sink_->send(connection, encode_curves(desk_.history()));
-  sink_->send(connection, encode_weights(desk_.history()));
+  sink_->send(connection, encode_weights(desk_.history(), desk_.ledger()));
+  std::string learned = learning();
+  if (viewers_.size() == 1) learning_sent_ = learned;  // others may still be told
+  sink_->send(connection, std::move(learned));
 }
 
 void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
@@ -519,9 +528,17 @@ void SupervisorPort::on_status() {
     send_all(encode_curves(desk_.history()));
   }
   if (std::exchange(weights_changed_, false) && !viewers_.empty()) {
-    send_all(encode_weights(desk_.history()));
+    send_all(encode_weights(desk_.history(), desk_.ledger()));
   }
   if (viewers_.empty()) return;
+  // Counts change with every commit of a correction.
+  if (options_.now() - learning_looked_ >= options_.learning_period) {
+    learning_looked_ = options_.now();
+    if (std::string now = learning(); now != learning_sent_) {
+      learning_sent_ = std::move(now);
+      send_all(learning_sent_);
+    }
+  }
   const std::string others = status(false);
   const auto& holder = desk_.snapshot().lease.holder;
   for (const auto& [connection, viewer] : viewers_) {

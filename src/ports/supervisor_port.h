@@ -44,9 +44,10 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
+  Duration learning_period = std::chrono::seconds(1);  // between two looks at what is learned
   // What all people together may read of the past. Each frame is a read of the disk, each episode
   // one of a whole segment.
-  double frames_per_second = 200, past_episodes_per_second = 20;
+  double frames_per_second = 400, past_episodes_per_second = 20;
 };
 
 // One path and method of the REST surface. A part of the path in braces stands for any text.
@@ -108,6 +109,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;
+  std::string learning() const;
 
   bool stop_allowed(Viewer& viewer);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
@@ -123,6 +125,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::map<ConnectionId, Viewer> viewers_;
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
   bool curves_changed_ = false, weights_changed_ = false;
+  std::string learning_sent_;  // newest, to everybody
+  Instant learning_looked_{};  // when it was last compared
   std::uint64_t wrong_jogs_ = 0;
   TokenBucket frames_, past_episodes_;
   // Replies of the desk may come when the port is gone.

@@ -5,12 +5,15 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "replay/dataset.h"
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
+#include "src/ports/learning_ledger.h"
 
 namespace nudge {
 namespace {
@@ -351,7 +354,69 @@ Json episodes_json(const History& history, std::size_t most) {
                     {"takeovers", row.takeovers},
                     {"human_seconds", rounded(seconds(row.human))},
                     {"seconds", rounded(seconds(row.length))},
-                    {"weights", row.weights}});
+                    {"weights", row.weights},
+                    {"takeover_after_s",
+                     row.takeover_after ? rounded(seconds(*row.takeover_after)) : Json(nullptr)},
+                    {"instruction", row.instruction},
+                    {"started_ms", milliseconds(row.started)}});
+  }
+  return list;
+}
+
+// Losses are small: four digits that count.
+Json significant(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  if (value == 0) return 0.0;
+  const double scale = std::pow(10, 3 - std::floor(std::log10(std::abs(value))));
+  return std::isfinite(scale) ? std::round(value * scale) / scale : value;
+}
+
+// A log of an earlier version says of a round neither its steps nor what came of them.
+bool is_told(const CandidateReceived& candidate) { return candidate.steps > 0; }
+
+Json loss_json(const CandidateReceived& candidate) {
+  return is_told(candidate) ? significant(candidate.loss) : Json(nullptr);
+}
+
+Json corrections_json(const CandidateReceived& candidate) {
+  if (!is_told(candidate)) return nullptr;
+  return {{"episodes", candidate.correction_episodes}, {"steps", candidate.correction_steps}};
+}
+
+Json rounds_json(const LearningLedger& ledger) {
+  Json list = Json::array();
+  const auto& all = ledger.rounds();
+  for (std::size_t i = all.size() - std::min(all.size(), kShownRounds); i < all.size(); ++i) {
+    const LearningRound& round = all[i];
+    const CandidateReceived& told = round.candidate;
+    list.push_back({{"version", round.version != 0 ? Json(round.version) : Json(nullptr)},
+                    {"kind", round.kind == WeightsKind::kFull ? "full" : "micro"},
+                    {"loss", loss_json(told)},
+                    {"steps", told.steps},
+                    {"train_seconds", rounded(told.train_seconds)},
+                    {"wall_ms", milliseconds(round.wall)},
+                    {"corrections", corrections_json(told)},
+                    {"demonstration", told.demonstration_steps},
+                    {"verdict", round.version != 0 ? "accepted" : "rejected"},
+                    {"reason", round.reason}});
+  }
+  return list;
+}
+
+// A person has many connections, each with a number behind its name.
+Json supervisors_json(const DatasetCounts& dataset) {
+  std::map<std::string, std::uint64_t> steps;
+  for (const SupervisorCounts& one : dataset.supervisors) {
+    const std::uint64_t corrections = one.corrections + one.recoveries;
+    if (corrections > 0) steps[one.name.substr(0, one.name.find('#'))] += corrections;
+  }
+  std::vector<std::pair<std::string, std::uint64_t>> most(steps.begin(), steps.end());
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  Json list = Json::array();
+  for (const auto& [name, corrections] : most) {
+    if (list.size() >= kShownSupervisors) break;
+    list.push_back({{"name", name}, {"corrections", corrections}});
   }
   return list;
 }
@@ -569,10 +634,13 @@ std::string encode_episodes(const History& history, std::size_t most) {
   return text_of({{"episodes", episodes_json(history, most)}});
 }
 
-std::string encode_weights(const History& history) {
+std::string encode_weights(const History& history, const LearningLedger& ledger) {
   Json versions = Json::array();
   const auto& all = history.weights();
   for (auto row = all.rbegin(); row != all.rend() && versions.size() < kShownVersions; ++row) {
+    const LearningRound* round = ledger.find(row->version);
+    const auto of_round = [&](Json value) { return round != nullptr ? value : Json(nullptr); };
+    const CandidateReceived told = round != nullptr ? round->candidate : CandidateReceived{};
     versions.push_back({{"version", row->version},
                         {"parent", row->parent},
                         {"kind", name_of(row->kind)},
@@ -580,12 +648,43 @@ std::string encode_weights(const History& history) {
                         {"was_live", row->was_live},
                         {"accepted_ms", milliseconds(row->accepted)},
                         {"reason", row->reason},
-                        {"gate", gate_json(row->gate)}});
+                        {"gate", gate_json(row->gate)},
+                        {"prefix", of_round(told.prefix)},
+                        {"train_seconds", of_round(rounded(told.train_seconds))},
+                        {"loss", of_round(loss_json(told))},
+                        {"corrections", of_round(corrections_json(told))},
+                        {"demonstration", of_round(told.demonstration_steps)}});
   }
   return text_of({{"type", "weights"},
                   {"live", history.live()},
                   {"confirmed", history.confirmed()},
                   {"versions", std::move(versions)}});
+}
+
+std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& ledger,
+                            const LearningStatus& learning) {
+  const auto of = [&](SampleClass c) { return dataset.trainable[static_cast<std::size_t>(c)]; };
+  std::uint64_t held_out = 0;
+  for (const std::uint64_t steps : dataset.held_out) held_out += steps;
+  return text_of({{"type", "learning"},
+                  {"dataset",
+                   {{"episodes",
+                     {{"success", dataset.successes},
+                      {"failure", dataset.failures},
+                      {"discard", dataset.discards},
+                      {"unlabelled", dataset.deployments - dataset.successes - dataset.failures -
+                                         dataset.discards}}},
+                    {"steps",
+                     {{"correction", of(SampleClass::kCorrection)},
+                      {"recovery", of(SampleClass::kRecovery)},
+                      {"nudged", of(SampleClass::kNudged)},
+                      {"autonomous_success", of(SampleClass::kAutonomousSuccess)},
+                      {"demonstration", of(SampleClass::kDemonstration)},
+                      {"discarded", dataset.discarded + dataset.taken_out},
+                      {"held_out", held_out}}},
+                    {"supervisors", supervisors_json(dataset)}}},
+                  {"rounds", rounds_json(ledger)},
+                  {"next", learning.next}});
 }
 
 std::string_view why_text(AuthorityState state, std::string_view cause) {

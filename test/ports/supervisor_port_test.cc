@@ -177,7 +177,7 @@ TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
   EXPECT_EQ(get("/version").body, R"({"program":"nudge","version":"0.1.0","protocol":1})");
   EXPECT_EQ(json::parse(get("/api/v1/status").body)["state"], "HUMAN");
   EXPECT_EQ(json::parse(get("/api/v1/robot").body)["id"], "kitchen");
-  EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now));
+  EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now, desk_.ledger_now));
   const auto episodes = json::parse(get("/api/v1/episodes").body)["episodes"];
   ASSERT_EQ(episodes.size(), 2u);
   EXPECT_EQ(episodes.back()["id"], 7);
@@ -240,7 +240,7 @@ TEST_F(SupervisorPortTest, ReadsOnlySoMuchOfThePastInASecond) {
   };
   EXPECT_EQ(answered("/api/v1/episodes/7", 30), 20);
   EXPECT_EQ(answer_->status, 429);
-  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 300), 200);
+  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 500), 400);
   now_ += milliseconds(500);
   EXPECT_EQ(answered("/api/v1/episodes/7", 30), 10);
 }
@@ -355,6 +355,15 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
   check(schemas["Weights"], weights, "weights");
   check(schemas["Weights"]["properties"]["versions"]["items"], weights["versions"][0], "version");
   check(schemas["Episode"], json::parse(get("/api/v1/episodes").body)["episodes"][0], "episode");
+  const json learning = json::parse(get("/api/v1/learning").body);
+  check(schemas["Learning"], learning, "learning");
+  const json& parts = schemas["Learning"]["properties"];
+  for (const char* part : {"episodes", "steps"}) {
+    check(parts["dataset"]["properties"][part], learning["dataset"][part], part);
+  }
+  check(parts["dataset"]["properties"]["supervisors"]["items"],
+        learning["dataset"]["supervisors"][0], "supervisor");
+  check(parts["rounds"]["items"], learning["rounds"][0], "round");
   check(schemas["Version"], json::parse(get("/version").body), "version");
   check(schemas["Ack"], json::parse(encode_ack({})), "ack");
 }
@@ -448,6 +457,33 @@ TEST_F(SupervisorPortTest, SendsCurvesAndWeightsAgainWithTheStatusAfterTheyChang
   EXPECT_EQ(types(), (std::vector<std::string>{"event", "weights", "status"}));
   port_.on_status();
   EXPECT_EQ(types(), (std::vector<std::string>{"status"}));
+}
+
+TEST_F(SupervisorPortTest, TellsWhatIsLearnedAtFirstAndOnceASecondWhenItChanged) {
+  open(1);
+  const auto learned = [&](ConnectionId connection) {
+    int count = 0;
+    for (const json& message : news(connection)) count += message["type"] == "learning" ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(learned(1), 1);
+  const auto after = [&](milliseconds time) {
+    now_ += time;
+    ++desk_.dataset_now.steps;
+    ++desk_.dataset_now.trainable[0];
+    port_.on_status();
+    return learned(1);
+  };
+  EXPECT_EQ(after(milliseconds(0)), 1);
+  EXPECT_EQ(after(milliseconds(500)), 0);
+  EXPECT_EQ(after(milliseconds(600)), 1);
+  open(2);
+  EXPECT_EQ(learned(2), 1);
+  now_ += milliseconds(2'000);
+  port_.on_status();
+  EXPECT_EQ(learned(1), 0) << "nothing has changed";
+  EXPECT_EQ(get("/api/v1/learning").body,
+            encode_learning(desk_.dataset_now, desk_.ledger_now, desk_.learning_now));
 }
 
 TEST_F(SupervisorPortTest, AnswersAMessageOnTheConnectionThatSentIt) {

@@ -318,8 +318,34 @@ TEST(SupervisorWire, ShowsTheNewestEpisodesThatHaveEndedOldestFirst) {
 }
 
 TEST(SupervisorWire, WritesTheVersionsOfTheWeightsNewestFirst) {
-  const std::string text = encode_weights(test::sample_history());
+  const std::string text = encode_weights(test::sample_history(), test::sample_ledger());
   EXPECT_EQ(text, golden("ports/weights.json", text));
+}
+
+TEST(SupervisorWire, WritesWhatIsLearned) {
+  const std::string text =
+      encode_learning(test::sample_dataset(), test::sample_ledger(), test::sample_learning());
+  EXPECT_EQ(text, golden("ports/learning.json", text));
+}
+
+TEST(SupervisorWire, BoundsTheListsOfWhatIsLearned) {
+  DatasetCounts dataset;
+  for (int i = 0; i < 5'000; ++i) {
+    dataset.supervisors.push_back(
+        {"p" + std::to_string(i), static_cast<std::uint64_t>(i), 0, 0, 0});
+  }
+  LearningLedger ledger;
+  test::EventMaker events;
+  for (WeightsVersion version = 1; version <= 300; ++version) {
+    const Sha256 hash = test::sample_hash(static_cast<std::uint8_t>(version));
+    ledger.apply(events.make(CandidateReceived{.hash = hash, .prefix = version}));
+    ledger.apply(events.make(WeightsAccepted{version, hash, 0, WeightsKind::kFull, "{}"}));
+  }
+  const auto learning = nlohmann::json::parse(encode_learning(dataset, ledger, LearningStatus{}));
+  EXPECT_EQ(learning["rounds"].size(), kShownRounds);
+  EXPECT_EQ(learning["rounds"].back()["version"], 300);
+  EXPECT_EQ(learning["dataset"]["supervisors"].size(), kShownSupervisors);
+  EXPECT_EQ(learning["dataset"]["supervisors"][0]["name"], "p4999");
 }
 
 TEST(SupervisorWire, WritesAGateReportThatCannotBeReadAsNull) {
@@ -329,7 +355,7 @@ TEST(SupervisorWire, WritesAGateReportThatCannotBeReadAsNull) {
     History history;
     test::EventMaker events;
     history.apply(events.make(WeightsAccepted{1, {}, 0, WeightsKind::kFull, report}));
-    const auto weights = nlohmann::json::parse(encode_weights(history));
+    const auto weights = nlohmann::json::parse(encode_weights(history, LearningLedger{}));
     EXPECT_EQ(weights["versions"][0]["gate"], nullptr) << report.substr(0, 40);
   }
 }

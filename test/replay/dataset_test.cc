@@ -450,6 +450,33 @@ TEST(Dataset, DoesNotLearnCorrectionsFromASpanLabelledFailureOrDiscard) {
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 12u);
 }
 
+TEST(Dataset, CountsWhatALabelTakesOutAndPutsItBackWhenTheLabelIsTakenBack) {
+  Recorder log;
+  const EpisodeId id = log.start(EpisodePurpose::kDeployment);
+  const SpanId a = log.takeover(5);
+  log.takeover(6);
+  log.steps(ControlSource::kHold, 2);
+  log.steps(ControlSource::kPolicy, 3);
+  log.end();
+  const auto taken_out = [&] { return fold(log).counts().taken_out; };
+  const auto learned = [&] { return trainable(fold(log), SampleClass::kCorrection); };
+  EXPECT_EQ(taken_out(), 0u);
+  log.label(id, LabelValue::kDiscard, kAnna, a);
+  EXPECT_EQ(taken_out(), 5u);
+  EXPECT_EQ(learned(), 6u);
+  log.label(id, LabelValue::kDiscard);
+  EXPECT_EQ(taken_out(), 14u) << "all that somebody drove; nobody holds for a lesson";
+  EXPECT_EQ(fold(log).counts().discards, 1u);
+  EXPECT_EQ(learned(), 0u);
+  log.label(id, LabelValue::kNone);
+  EXPECT_EQ(taken_out(), 5u);
+  EXPECT_EQ(learned(), 6u);
+  log.label(id, LabelValue::kNone, kAnna, a);
+  EXPECT_EQ(taken_out(), 0u);
+  EXPECT_EQ(learned(), 11u);
+  EXPECT_EQ(fold(log).counts().discards, 0u);
+}
+
 TEST(Dataset, LearnsCorrectionsOfAnEpisodeThatFailedButNotOfADiscardedOne) {
   Recorder log;
   const EpisodeId id = log.corrected(10, 5);
