@@ -163,7 +163,8 @@ class PosixFolder final : public Folder {
 }  // namespace
 
 Result<std::unique_ptr<Folder>> open_folder(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return error_at(path, errno);
+  const bool made = ::mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return error_at(path, errno);
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (fd.get() < 0) {
     // Linux answers ENOTDIR for a link as well when O_DIRECTORY is asked for.
@@ -171,6 +172,11 @@ Result<std::unique_ptr<Folder>> open_folder(const std::string& path) {
       return data_loss(path + ": is a symbolic link or no folder");
     }
     return error_at(path, errno);
+  }
+  if (made) {
+    // A new folder's name is its parent's to keep.
+    const Descriptor parent(::openat(fd.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.get() < 0 || ::fsync(parent.get()) != 0) return error_at(path, errno);
   }
   return std::unique_ptr<Folder>(std::make_unique<PosixFolder>(path, fd.release()));
 }

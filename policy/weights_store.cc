@@ -172,10 +172,11 @@ Result<StoredWeights> WeightsStore::load(WeightsVersion version,
 
 Status WeightsStore::quarantine(WeightsVersion version, const std::string& reason) {
   const std::string place = "weights version " + std::to_string(version);
-  // The manifest goes first: without it the version does not exist any more.
+  // The manifest goes first, and durably: without it the version does not exist any more.
   for (const std::string_view suffix : {kManifestSuffix, kWeightsSuffix}) {
     const std::string name = name_of(version, suffix);
     NUDGE_TRY(unless_missing(folder_->rename(name, rejected(name))).with_context(place));
+    NUDGE_TRY(folder_->sync().with_context(place));
   }
   const std::string text = reason + "\n";
   NUDGE_TRY(put(rejected(name_of(version, kReasonSuffix)), std::as_bytes(std::span(text)))
@@ -217,10 +218,10 @@ Result<std::size_t> WeightsStore::prune(const std::vector<WeightsVersion>& keep,
   const auto remove = [this](const std::string& name) {
     return unless_missing(folder_->remove(name)).with_context("weights store");
   };
-  for (const WeightsVersion version : stored) {
-    NUDGE_TRY(remove(name_of(version, kManifestSuffix)));  // first, see quarantine()
-    NUDGE_TRY(remove(name_of(version, kWeightsSuffix)));
-  }
+  for (const WeightsVersion version : stored) NUDGE_TRY(remove(name_of(version, kManifestSuffix)));
+  if (!stored.empty())
+    NUDGE_TRY(folder_->sync().with_context("weights store"));  // see quarantine()
+  for (const WeightsVersion version : stored) NUDGE_TRY(remove(name_of(version, kWeightsSuffix)));
   for (const WeightsVersion version : set_aside) {
     for (const std::string_view suffix : {kManifestSuffix, kWeightsSuffix, kReasonSuffix}) {
       NUDGE_TRY(remove(rejected(name_of(version, suffix))));

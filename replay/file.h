@@ -1,5 +1,5 @@
 // The one seam through which the log touches files, so that faults and power loss can be injected
-// at every call. SQLite itself still uses its own VFS; a shim that routes it through here is open.
+// at every call. SQLite has a seam of its own, its VFS (test/support/lossy_sqlite.h).
 //
 // Codes of every function here: kNotFound, kAlreadyExists, kPermissionDenied, kResourceExhausted
 // (no space, no descriptors, quota), kUnavailable (I/O error, or a lock held elsewhere). A message

@@ -44,7 +44,8 @@ FOREIGN = (
     ("sodium", ("sodium",), ("policy/*.cc", "src/*.cc", "test/*")),
     ("mujoco", ("mujoco/", "turbojpeg", "GL/", "EGL/"), ("src/sim/*", "test/sim/*")),
     ("prometheus", ("prometheus/",), ("src/ports/metrics.cc",)),
-    ("openssl", ("openssl/",), ("src/*.cc", "src/*.h")),
+    ("openssl", ("openssl/",), ("src/*.cc", "src/*.h", "test/*")),
+    ("qrencode", ("qrencode",), ("src/cli/qr_code.cc",)),
     ("test", ("gtest/", "gmock/", "rapidcheck", "benchmark/"), ("test/*",)),
 )
 

@@ -33,7 +33,7 @@ packages=(
   libtorch-dev libopenblas0-pthread
   libzmq3-dev cppzmq-dev nlohmann-json3-dev libsqlite3-dev libsodium-dev
   libspdlog-dev libcli11-dev libtomlplusplus-dev libgtest-dev
-  libboost-dev prometheus-cpp-dev
+  libboost-dev libssl-dev libqrencode-dev prometheus-cpp-dev
   libmujoco-dev libturbojpeg0-dev libegl1 libgl1-mesa-dri libosmesa6
   gnuplot-nox fonts-dejavu-core
 )

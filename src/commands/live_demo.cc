@@ -125,6 +125,7 @@ int run_live_demo(const Program& program, const LiveDemoOptions& options) {
     if (const Status kept = supervisor.keep_alive(steady_now()); !kept.ok()) {
       std::fprintf(stderr, "note: %s\n", kept.message().c_str());
     }
+    (*daemon)->tend();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   std::printf("stopping\n");

@@ -7,9 +7,10 @@
 
 namespace nudge {
 
-// The token stands in the fragment, which browsers never send and servers never log.
+// On this machine. The token stands in the fragment, which browsers never send and servers never
+// log.
 inline std::string page_address(const Daemon& daemon) {
-  return "http://127.0.0.1:" + std::to_string(daemon.http_port()) +
+  return daemon.entrance().local_url(daemon.http_port()) +
          "/#token=" + daemon.access().token(Role::kEngineer);
 }
 

@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <charconv>
 #include <cstdio>
 #include <thread>
 
@@ -6,6 +9,7 @@
 #include "src/cli/logging.h"
 #include "src/commands/command.h"
 #include "src/commands/page_address.h"
+#include "src/commands/pairing_text.h"
 #include "src/commands/service.h"
 #include "src/commands/stop_signal.h"
 #include "src/daemon/daemon.h"
@@ -76,10 +80,67 @@ Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, Logger& log
   return driven;
 }
 
-int run_daemon(const Program& program, const std::string& state_flag, bool learn) {
-  const Result<LoadedConfig> loaded = load_config(program);
+struct RunFlags {
+  std::string state, listen, certificate, key;
+  bool tls = false;
+  bool no_learning = false;
+};
+
+// "ADDRESS", "ADDRESS:PORT", "[::]:PORT" or an address of IPv6 alone.
+Status set_listen(const std::string& text, Config& config) {
+  std::string address = text;
+  std::string port;
+  const std::size_t colon = text.rfind(':');
+  const bool bracketed = text.starts_with('[');
+  const std::size_t bracket = text.find(']');
+  if (bracketed && bracket != std::string::npos) {
+    address = text.substr(1, bracket - 1);
+    if (bracket + 1 < text.size() && text[bracket + 1] == ':') port = text.substr(bracket + 2);
+  } else if (colon != std::string::npos && text.find(':') == colon) {
+    address = text.substr(0, colon);
+    port = text.substr(colon + 1);
+  }
+  const bool has_port = address.size() < text.size() && text.back() != ']';
+  std::int64_t number = config.ports.http;
+  if (has_port) {
+    const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (read.ec != std::errc() || read.ptr != port.data() + port.size() || number < 0 ||
+        number > 65535) {
+      return invalid_argument("--listen: '" + port + "' is no port; write 0.0.0.0:8080");
+    }
+  }
+  config.ports.address = address;
+  config.ports.http = number;
+  return {};
+}
+
+Status apply(const RunFlags& flags, Config& config) {
+  if (!flags.listen.empty()) NUDGE_TRY(set_listen(flags.listen, config));
+  if (flags.tls) config.ports.tls = TlsUse::kOn;
+  if (!flags.certificate.empty()) config.ports.certificate = flags.certificate;
+  if (!flags.key.empty()) config.ports.key = flags.key;
+  return check_config(config);
+}
+
+// What the person at the terminal needs to open the page here, and to let a tablet in.
+void greet(const Daemon& daemon) {
+  const std::optional<PairingOffer>& offer = daemon.first_offer();
+  std::printf("%s\n", page_address(daemon).c_str());
+  if (offer && output_is_kept()) {
+    std::printf("'nudge auth pair' shows a code for a tablet\n");
+  } else if (offer) {
+    std::printf("%s", pairing_text(*offer, ::isatty(STDOUT_FILENO) == 1).c_str());
+  }
+  std::fflush(stdout);
+}
+
+int run_daemon(const Program& program, const RunFlags& flags) {
+  Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
-  const Result<std::string> state = state_folder(program, state_flag);
+  if (const Status applied = apply(flags, loaded->config); !applied.ok()) {
+    return fail_config(applied);
+  }
+  const Result<std::string> state = state_folder(program, flags.state);
   if (!state.ok()) return fail(state.status());
   const Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
@@ -98,7 +159,8 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
   options.state_folder = *state;
   options.instruction = remote ? "" : kKitchenInstruction;
   options.continuous = !remote;
-  if (learn) options.program = program.self_path;
+  options.robot_port = driven->port.get();
+  if (!flags.no_learning) options.program = program.self_path;
   options.notice = [&](LogLevel level, std::string_view component, const std::string& message) {
     (*logger)->log(level, component, message);
   };
@@ -106,13 +168,13 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
   if (!daemon.ok()) return fail(daemon.status());
   driven->start();
   if (const Status started = (*daemon)->start(); !started.ok()) return fail(started);
-  std::printf("%s\n", page_address(**daemon).c_str());
-  std::fflush(stdout);
+  greet(**daemon);
   ServiceManager manager;
   manager.ready("serving on port " + std::to_string((*daemon)->http_port()));
   while (!stop) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (!(*daemon)->stalled()) manager.alive();
+    (*daemon)->tend();
   }
   manager.stopping();
   (*daemon)->stop();
@@ -125,14 +187,17 @@ int run_daemon(const Program& program, const std::string& state_flag, bool learn
 void add_run_command(Program& program) {
   CLI::App* command =
       program.app.add_subcommand("run", "The daemon beside the robot: control, ports, learning");
-  auto state = std::make_shared<std::string>();
-  auto no_learning = std::make_shared<bool>(false);
-  command->add_option("--state", *state, "State folder; by default state.dir of the configuration");
-  command->add_flag("--no-learning", *no_learning, "Start no learner: the weights stay");
-  command->callback([&program, state, no_learning] {
-    program.run = [&program, state, no_learning] {
-      return run_daemon(program, *state, !*no_learning);
-    };
+  auto flags = std::make_shared<RunFlags>();
+  command->add_option("--state", flags->state,
+                      "State folder; by default state.dir of the configuration");
+  command->add_flag("--no-learning", flags->no_learning, "Start no learner: the weights stay");
+  command->add_option("--listen", flags->listen,
+                      "ADDRESS[:PORT] of the page, as in 0.0.0.0:8080; TLS beyond this machine");
+  command->add_flag("--tls", flags->tls, "TLS on this machine too");
+  command->add_option("--cert", flags->certificate, "Your own certificate (PEM), with --key");
+  command->add_option("--key", flags->key, "Its key (PEM), readable by you alone");
+  command->callback([&program, flags] {
+    program.run = [&program, flags] { return run_daemon(program, *flags); };
   });
 }
 

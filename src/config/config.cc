@@ -26,8 +26,9 @@ using config::Range;
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
 template <typename T>
-inline constexpr bool kIsChoice = std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> ||
-                                  std::is_same_v<T, LogFormat> || std::is_same_v<T, RobotDriver>;
+inline constexpr bool kIsChoice =
+    std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> || std::is_same_v<T, LogFormat> ||
+    std::is_same_v<T, RobotDriver> || std::is_same_v<T, TlsUse>;
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>
@@ -524,6 +525,11 @@ void check_rules(const Config& c, Report&& report) {
            "reacquire_s = " + number_text(c.authority.reacquire_s) +
                " s is less than authority.lease_ms = " + text(c.authority.lease_ms));
   }
+  if (c.authority.camera_same_ms != 0 && c.authority.camera_same_ms < c.authority.camera_fresh_ms) {
+    report("authority.camera_same_ms", "camera_same_ms = " + text(c.authority.camera_same_ms) +
+                                           " must be 0, or at least authority.camera_fresh_ms = " +
+                                           text(c.authority.camera_fresh_ms));
+  }
   if (c.limits.workspace_lower.size() != c.limits.workspace_upper.size() ||
       (!c.limits.workspace_lower.empty() && c.limits.workspace_lower.size() != 3)) {
     report("limits.workspace_lower",
@@ -551,6 +557,10 @@ void check_rules(const Config& c, Report&& report) {
     report("learner.share_corrections",
            "share_corrections + share_demonstrations + share_autonomous = " + number_text(sum) +
                ", and must be 1");
+  }
+  if ((c.ports.certificate == "own") != (c.ports.key == "own")) {
+    report("ports.certificate",
+           "certificate and key belong together: name both files, or leave both at \"own\"");
   }
   if (c.learner.restart_max_s < c.learner.restart_first_s) {
     report("learner.restart_max_s",

@@ -26,6 +26,7 @@ enum class PolicyHead { kFlow, kRegression };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
 enum class RobotDriver { kKitchen, kRemote };
+enum class TlsUse { kAuto, kOn, kOff };
 
 struct Config {
   struct Robot {
@@ -55,6 +56,7 @@ struct Config {
     double handback_s = 2.0;             // HANDBACK not completed by then: HOLD
     double align = 0.1;                  // rad (m), a leader arm begins to drive within
     std::int64_t camera_fresh_ms = 500;  // age at which a camera that matters is frozen
+    std::int64_t camera_same_ms = 0;     // time in which its picture must change; 0: not compared
     double reset_s = 30.0;               // a robot's reset not completed by then: HOLD
     std::int64_t watchdog_ms = 200;      // gap of the control loop that means FAULT_HOLD
   } authority;
@@ -142,6 +144,12 @@ struct Config {
     std::int64_t http = 8080;    // page, REST, live connections; 0: any free one
     std::int64_t teleop = 5572;  // leader arms, scripted supervisors; 0: any free one
     std::int64_t robot = 5571;   // a remote robot; 0: any free one
+    // Of http alone; the others are for this machine.
+    std::string address = "127.0.0.1";
+    TlsUse tls = TlsUse::kAuto;       // auto: beyond loopback
+    std::string names = "none";       // served besides the machine's own, with commas between
+    std::string certificate = "own";  // file, PEM; own: of the daemon's authority
+    std::string key = "own";          // file, PEM
   } ports;
 
   struct Demo {

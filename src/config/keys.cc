@@ -128,6 +128,14 @@ std::vector<Key> make_keys() {
        "A camera that matters and has shown nothing new for longer is frozen: the policy is not "
        "handed the robot, and holds if it drives.",
        "five frames of a camera at 10 Hz"},
+      {KEY(authority, camera_same_ms),
+       "ms",
+       {0, 60'000},
+       "A camera that matters and has shown the same picture, byte for byte, for longer is frozen "
+       "as well, however new its frames say they are; at least camera_fresh_ms. 0: pictures are "
+       "not compared. Set it, say to 1000, for real cameras, whose pictures are never without "
+       "noise.",
+       "simulated cameras show a scene at rest without noise"},
       {KEY(authority, reset_s),
        "s",
        {0.1, 60},
@@ -402,6 +410,36 @@ std::vector<Key> make_keys() {
        {0, 65'535},
        "Port of a remote robot (ZeroMQ); 0: any that is free.",
        kOurs},
+      {KEY(ports, address),
+       "",
+       {},
+       "IP address of the page and of live connections; 0.0.0.0: all of IPv4. Beyond loopback they "
+       "speak TLS.",
+       "nobody else may come in before a person decides so"},
+      {KEY(ports, tls),
+       "",
+       {},
+       "TLS for the page and live connections: auto beyond loopback, on always, off never, which "
+       "only loopback permits.",
+       "what leaves the machine is encrypted"},
+      {KEY(ports, names),
+       "",
+       {},
+       "Addresses and DNS names that the page is served under besides the machine's own, with "
+       "commas "
+       "between; none.",
+       kOurs},
+      {KEY(ports, certificate),
+       "",
+       {},
+       "PEM file with the certificate to show and those that vouch for it; own: the daemon makes "
+       "one.",
+       "works without an authority of the house"},
+      {KEY(ports, key),
+       "",
+       {},
+       "PEM file with the key of ports.certificate, for its owner alone; own.",
+       "as ports.certificate"},
 
       {KEY(demo, episodes),
        "episodes",
@@ -471,6 +509,11 @@ const std::vector<std::string_view>& choices(RobotDriver*) {
   return names;
 }
 
+const std::vector<std::string_view>& choices(TlsUse*) {
+  static const std::vector<std::string_view> names = {"auto", "on", "off"};
+  return names;
+}
+
 const std::vector<Section>& sections() {
   static const std::vector<Section> table = {
       {"robot", "The robot and its episodes; its rates are its driver's to declare."},
@@ -486,7 +529,8 @@ const std::vector<Section>& sections() {
       {"weights", "The versions of the action head."},
       {"sim", "The simulated kitchen."},
       {"daemon", "`nudge run`: the daemon beside a robot."},
-      {"ports", "Where it can be reached, on this machine only."},
+      {"ports",
+       "Where it can be reached: on this machine only, but for the page where it is told to."},
       {"demo", "`nudge demo`: a scripted supervisor teaches in the simulated kitchen."},
       {"logging", "The program's own lines, on standard error."},
   };

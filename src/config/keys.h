@@ -11,10 +11,11 @@
 namespace nudge::config {
 
 // The way to a key's field; its type is the key's type.
-using Accessor = std::variant<bool& (*)(Config&), std::int64_t& (*)(Config&), double& (*)(Config&),
-                              std::string& (*)(Config&), std::vector<double>& (*)(Config&),
-                              PolicyHead& (*)(Config&), LogLevel& (*)(Config&),
-                              LogFormat& (*)(Config&), RobotDriver& (*)(Config&)>;
+using Accessor =
+    std::variant<bool& (*)(Config&), std::int64_t& (*)(Config&), double& (*)(Config&),
+                 std::string& (*)(Config&), std::vector<double>& (*)(Config&),
+                 PolicyHead& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&),
+                 RobotDriver& (*)(Config&), TlsUse& (*)(Config&)>;
 
 // Both ends included; of each element of a list. Not used by text, truth values and choices.
 struct Range {
@@ -46,5 +47,6 @@ const std::vector<std::string_view>& choices(PolicyHead*);
 const std::vector<std::string_view>& choices(LogLevel*);
 const std::vector<std::string_view>& choices(LogFormat*);
 const std::vector<std::string_view>& choices(RobotDriver*);
+const std::vector<std::string_view>& choices(TlsUse*);
 
 }  // namespace nudge::config

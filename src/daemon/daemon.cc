@@ -5,15 +5,19 @@
 #include <future>
 #include <thread>
 
+#include "src/daemon/archive_thread.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
+#include "src/daemon/keeper.h"
 #include "src/daemon/step_thread.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
+#include "src/ports/private_file.h"
+#include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
 #include "src/ports/teleop_port.h"
 
@@ -24,7 +28,23 @@ const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
-Status fold_log(Log& log, Succession& succession, History& history, SpanId& newest_span) {
+constexpr Duration kEntrancePeriod = std::chrono::minutes(1);
+
+Result<Devices> load_devices(Folder& folder, const std::string& robot) {
+  const Result<std::string> text = read_private(folder, kDevicesFile, Devices::kMaxFile);
+  if (text.status().code() == Code::kNotFound) return Devices(robot);
+  if (!text.ok()) return text.status().with_context("devices");
+  return Devices::decode(*text, robot);
+}
+
+ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
+  return {.urls = entrance.urls(port),
+          .fingerprint = entrance.certificate.fingerprint,
+          .authority_der = entrance.certificate.authority_der};
+}
+
+Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex& episodes,
+                SpanId& newest_span) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -33,6 +53,7 @@ Status fold_log(Log& log, Succession& succession, History& history, SpanId& newe
     }
     for (const FeedItem& item : *items) {
       NUDGE_TRY(succession.fold(item));
+      episodes.apply(item);
       const auto* event = std::get_if<Event>(&item);
       if (event == nullptr) continue;
       history.apply(*event);
@@ -60,6 +81,12 @@ struct Daemon::Parts {
   EventLoop* loop = nullptr;
   Links links;
   std::optional<Access> access;
+  std::unique_ptr<Folder> run_folder;  // of the thread that starts and stops the daemon
+  Entrance entrance;
+  Instant entrance_seen{};
+  std::unique_ptr<Keeper> keeper;
+  std::unique_ptr<DeviceDesk> devices;
+  std::optional<PairingOffer> first_offer;
   std::unique_ptr<Log> log;
   std::unique_ptr<GateThread> gate;
   std::unique_ptr<WriterThread> writer;
@@ -67,6 +94,7 @@ struct Daemon::Parts {
   std::unique_ptr<StepThread> step;
   std::unique_ptr<Watchdog> watchdog;
   std::unique_ptr<FrontDesk> desk;
+  std::unique_ptr<ArchiveThread> archive;
   std::unique_ptr<SupervisorServer> supervisors;
   std::unique_ptr<TeleopPort> teleop;
   std::thread io;
@@ -116,8 +144,22 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<Access> access = Access::load_or_create(**folder);
   if (!access.ok()) return access.status();
   p.access.emplace(*std::move(access));
+  Result<Entrance> entrance = open_entrance(config, **folder, wall);
+  if (!entrance.ok()) return entrance.status();
+  p.entrance = *std::move(entrance);
+  if (p.entrance.certificate.new_authority) {
+    tell(
+        LogLevel::kInfo, "tls",
+        "made a new certificate authority; devices that have an older one installed need this one");
+  }
+  Result<Devices> devices = load_devices(**folder, spec.id);
+  if (!devices.ok()) return devices.status();
+  p.run_folder = *std::move(folder);
+  Result<std::unique_ptr<Folder>> kept = open_folder(run_folder);
+  if (!kept.ok()) return kept.status();
+  p.keeper = std::make_unique<Keeper>(*std::move(kept), loop);
 
-  Result<StopLatch> latch = StopLatch::open(run_folder + "/stop.latch");
+  Result<StopLatch> latch = StopLatch::open(posix_files(), run_folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
   const Result<bool> stopped = stop_is_latched(*p.log);
   if (!stopped.ok()) return stopped.status();
@@ -144,8 +186,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.links.writer.push_reserved(WriterItem(RecordWanted{
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
   History history;
+  EpisodeIndex episodes;
   SpanId newest_span = 0;
-  NUDGE_TRY(fold_log(*p.log, *succession, history, newest_span));
+  NUDGE_TRY(fold_log(*p.log, *succession, history, episodes, newest_span));
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -170,8 +213,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
-  Result<std::unique_ptr<FrontDesk>> desk = FrontDesk::make(
-      robot, p.links, loop, std::move(info), std::move(history), next_episode - 1, newest_span);
+  Result<std::unique_ptr<FrontDesk>> desk =
+      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
+                      newest_span, std::move(episodes));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 
@@ -187,6 +231,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });
+  p.archive = std::make_unique<ArchiveThread>(posix_files(), spec.policy_period, p.links,
+                                              [desk = p.desk.get()] { desk->wake(); });
   p.inference = std::make_unique<InferenceThread>(
       std::make_unique<Inference>(*std::move(backbone),
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count())),
@@ -212,16 +258,40 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                  " ms; the robot was told to hold");
       });
 
+  DeviceDeskOptions device_desk;
+  device_desk.now = steady_now;
+  device_desk.wall = wall_now;
+  device_desk.save = [keeper = p.keeper.get()](std::string text, std::function<void(Status)> done) {
+    keeper->save(kDevicesFile, std::move(text), std::move(done));
+  };
+  device_desk.notice = [tell](const std::string& message, bool trouble) {
+    tell(trouble ? LogLevel::kWarn : LogLevel::kInfo, "devices", message);
+  };
+  p.devices = std::make_unique<DeviceDesk>(std::move(device_desk), *std::move(devices));
   SupervisorPortOptions supervisors;
   supervisors.page = web_files();
   supervisors.now = steady_now;
   supervisors.log_metrics = [desk = p.desk.get()] { return log_metrics(desk->writer()); };
+  supervisors.port_metrics = [parts = &p] {
+    PortMetrics metrics;
+    if (parts->options.robot_port) metrics.robot = parts->options.robot_port->counters();
+    if (parts->teleop) metrics.teleop = parts->teleop->counters();
+    return metrics;
+  };
+  supervisors.devices = p.devices.get();
   HttpServerOptions http;
+  http.address = p.entrance.address;
   http.port = static_cast<std::uint16_t>(config.ports.http);
+  http.tls = p.entrance.tls;
+  http.names = p.entrance.names;
   Result<std::unique_ptr<SupervisorServer>> server =
       SupervisorServer::listen(loop, http, std::move(supervisors), *p.access, *p.desk);
   if (!server.ok()) return server.status();
   p.supervisors = *std::move(server);
+  const std::uint16_t port = p.supervisors->port();
+  p.devices->serve_at(served_at(p.entrance, port));
+  if (p.entrance.tls) p.first_offer = p.devices->offer(Role::kSupervisor);
+  NUDGE_TRY(write_local_door(*p.run_folder, p.entrance, port));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
   Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(
@@ -244,10 +314,41 @@ Status Daemon::start() {
   const Status priority = p.step->start();
   if (!priority.ok()) p.tell(LogLevel::kWarn, "step", priority.message());
   p.watchdog->start();
+  p.archive->start();
   p.desk->start();
+  p.keeper->start();
   p.io = std::thread([&p] { p.loop->run(); });
   pthread_setname_np(p.io.native_handle(), "nudge-io");
   return {};
+}
+
+void Daemon::tend() {
+  Parts& p = *parts_;
+  const Instant now = steady_now();
+  if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
+  p.entrance_seen = now;
+  Result<Entrance> newest = open_entrance(p.options.config, *p.run_folder, wall_now());
+  if (!newest.ok()) {
+    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + newest.status().message());
+    return;
+  }
+  if (newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
+      newest->names == p.entrance.names) {
+    return;
+  }
+  p.entrance = *std::move(newest);
+  const std::uint16_t port = http_port();
+  if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
+    p.tell(LogLevel::kWarn, "tls", told.message());
+  }
+  p.tell(LogLevel::kInfo, "tls",
+         "the machine's addresses or the certificate have changed; the page is at " +
+             p.entrance.urls(port).front() + ", SHA-256 " + p.entrance.certificate.fingerprint);
+  p.loop->post([&p, tls = p.entrance.tls, names = p.entrance.names,
+                served = served_at(p.entrance, port)]() mutable {
+    p.supervisors->renew(std::move(tls), names);
+    p.devices->serve_at(std::move(served));
+  });
 }
 
 void Daemon::stop() {
@@ -263,7 +364,9 @@ void Daemon::stop() {
   (void)flushed.get_future().wait_for(std::chrono::seconds(1));
   p.loop->stop();
   if (p.io.joinable()) p.io.join();
+  p.keeper->stop();
   p.desk->stop();
+  p.archive->stop();
   p.inference->stop();
   p.gate->stop();
   p.links.writer.close();
@@ -272,6 +375,8 @@ void Daemon::stop() {
 
 const Desk& Daemon::desk() const { return *parts_->desk; }
 const Access& Daemon::access() const { return *parts_->access; }
+const Entrance& Daemon::entrance() const { return parts_->entrance; }
+const std::optional<PairingOffer>& Daemon::first_offer() const { return parts_->first_offer; }
 bool Daemon::stalled() const { return parts_->watchdog->stalled(); }
 std::uint16_t Daemon::http_port() const { return parts_->supervisors->port(); }
 std::uint16_t Daemon::teleop_port() const { return parts_->teleop->port(); }

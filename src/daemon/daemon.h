@@ -9,11 +9,15 @@
 
 #include "nudge/robot.h"
 #include "src/config/config.h"
+#include "src/daemon/entrance.h"
 #include "src/ports/access.h"
 #include "src/ports/desk.h"
+#include "src/ports/device_desk.h"
 #include "src/ports/event_loop.h"
 
 namespace nudge {
+
+class RobotPort;
 
 struct DaemonOptions {
   Config config;
@@ -25,6 +29,8 @@ struct DaemonOptions {
   std::function<void(LogLevel level, std::string_view component, const std::string& message)>
       notice;
   DeskListener* listener = nullptr;  // told on the io thread, beside the ports; outlives the daemon
+  // Where the robot is connected, for /metrics; outlives the daemon. Null: it is in this process.
+  const RobotPort* robot_port = nullptr;
 };
 
 // start() and stop() belong to one thread.
@@ -37,11 +43,17 @@ class Daemon {
   ~Daemon();
 
   Status start();
+  // Looks once a minute whether the machine's addresses or the certificate's days have changed, and
+  // renews what is shown. Between start() and stop(); reads and writes small files.
+  void tend();
   void stop();  // the robot holds; what was acknowledged and what was seen is on disk
 
   const Desk& desk() const;  // io thread
   bool stalled() const;      // the step thread; any thread
   const Access& access() const;
+  const Entrance& entrance() const;
+  // A code for the first device, as of open(); none: the page is served in clear.
+  const std::optional<PairingOffer>& first_offer() const;
   std::uint16_t http_port() const;
   std::uint16_t teleop_port() const;
 

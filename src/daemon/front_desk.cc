@@ -23,9 +23,11 @@ Ack refusal(const std::string& id, Status status) {
 
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
                                                    DeskInfo info, History history,
-                                                   EpisodeId newest_episode, SpanId newest_span) {
+                                                   EpisodeId newest_episode, SpanId newest_span,
+                                                   EpisodeIndex episodes) {
   std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
-                                                std::move(history), newest_episode, newest_span));
+                                                std::move(history), newest_episode, newest_span,
+                                                std::move(episodes)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
@@ -36,12 +38,13 @@ Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, E
 }
 
 FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode, SpanId newest_span)
+                     EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
       history_(std::move(history)),
+      episodes_(std::move(episodes)),
       newest_episode_(newest_episode),
       newest_span_(newest_span),
       alive_(std::make_shared<int>(0)) {
@@ -58,7 +61,9 @@ void FrontDesk::stop() { looking_.reset(); }
 void FrontDesk::wake() {
   if (awake_.exchange(true)) return;
   loop_.post([this, alive = std::weak_ptr<void>(alive_)] {
-    if (alive.lock()) take_notices();
+    if (!alive.lock()) return;
+    take_notices();
+    take_readings();
   });
 }
 
@@ -68,6 +73,7 @@ void FrontDesk::look() {
   }
   if (std::optional<GateStatus> gate = links_.gate_status.try_take()) gate_ = *gate;
   take_notices();
+  take_readings();
   if (links_.gate_answers.try_take_all(gate_answers_)) {
     for (GateAnswer& answer : gate_answers_) {
       if (answer.status.ok()) continue;  // acknowledged when it is on disk
@@ -113,9 +119,11 @@ void FrontDesk::take_notices() {
   for (WriterNotice& notice : notices_) {
     for (const Event& event : notice.events) {
       history_.apply(event);
+      episodes_.apply(event);
       if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
       newest_episode_ = std::max(newest_episode_, event.episode);
     }
+    for (const StepsRef& steps : notice.steps) episodes_.apply(steps);
     for (const ActAnswer& answered : notice.answers) {
       if (const std::optional<Ack> ack = broker_->on_decided(answered)) answer(*ack);
     }
@@ -220,6 +228,50 @@ void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply)
   const Reply refused = std::move(operators_.at(id));
   operators_.erase(id);
   refused(refusal(id, unavailable("the gate does not keep up; send it again")));
+}
+
+void FrontDesk::read_episode(EpisodeId episode, Read reply) {
+  const EpisodeRecord* record = episodes_.find(episode);
+  if (record == nullptr) {
+    return reply(
+        not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));
+  }
+  read({.number = 0, .wanted = *record}, std::move(reply));
+}
+
+void FrontDesk::read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) {
+  const EpisodeRecord* record = episodes_.find(episode);
+  if (record == nullptr) {
+    return reply(
+        not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));
+  }
+  read({.number = 0,
+        .wanted =
+            FrameWanted{.place = place_of(*record), .camera = std::move(camera), .step = step}},
+       std::move(reply));
+}
+
+void FrontDesk::read(ArchiveRequest request, Read reply) {
+  const auto busy = [] {
+    return resource_exhausted("too many people look at the past at once; try again");
+  };
+  // Counted here, so that there is room for every answer.
+  if (readings_.size() >= kMaxArchiveRequests) return reply(busy());
+  request.number = ++newest_reading_;
+  const std::uint64_t number = request.number;
+  if (!links_.archive.try_push(std::move(request))) return reply(busy());
+  readings_.emplace(number, std::move(reply));
+}
+
+void FrontDesk::take_readings() {
+  if (!links_.archive_answers.try_take_all(read_)) return;
+  for (ArchiveAnswer& answer : read_) {
+    const auto at = readings_.find(answer.number);
+    if (at == readings_.end()) continue;
+    const Read reply = std::move(at->second);
+    readings_.erase(at);
+    reply(std::move(answer.content));
+  }
 }
 
 void FrontDesk::update_learning() {

@@ -11,6 +11,7 @@
 #include "nudge/robot.h"
 #include "src/daemon/links.h"
 #include "src/ports/desk.h"
+#include "src/ports/episode_index.h"
 #include "src/ports/event_loop.h"
 
 namespace nudge {
@@ -18,16 +19,18 @@ namespace nudge {
 // Lives on the loop's thread.
 class FrontDesk final : public Desk {
  public:
-  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` holds the log so far.
+  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` and `episodes` hold the log
+  // so far.
   // Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, History history,
-                                                 EpisodeId newest_episode, SpanId newest_span);
+                                                 EpisodeId newest_episode, SpanId newest_span,
+                                                 EpisodeIndex episodes = {});
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
   void stop();
-  // The writer has something to tell. Any thread.
+  // The writer or the archive has something to tell. Any thread.
   void wake();
 
   const DeskInfo& info() const override { return info_; }
@@ -40,13 +43,17 @@ class FrontDesk final : public Desk {
 
   void submit(FeedbackMessage message, Reply reply) override;
   void submit(OperatorMessage message, const Actor& actor, Reply reply) override;
+  void read_episode(EpisodeId episode, Read reply) override;
+  void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-            EpisodeId newest_episode, SpanId newest_span);
+            EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes);
   void look();
   void take_snapshot();
   void take_notices();
+  void take_readings();
+  void read(ArchiveRequest request, Read reply);
   void answer(const Ack& ack);
   void update_learning();
   Situation situation() const;
@@ -56,6 +63,7 @@ class FrontDesk final : public Desk {
   EventLoop& loop_;
   DeskInfo info_;
   History history_;
+  EpisodeIndex episodes_;
   std::unique_ptr<Broker> broker_;
   Snapshot snapshot_;
   std::vector<Image> frames_;
@@ -68,6 +76,9 @@ class FrontDesk final : public Desk {
   // Who waits for the answer to an id; a message sent twice has two.
   std::unordered_multimap<std::string, Reply> waiting_;
   std::unordered_map<std::string, Reply> operators_;
+  std::unordered_map<std::uint64_t, Read> readings_;  // asked of the archive, by number
+  std::uint64_t newest_reading_ = 0;
+  std::vector<ArchiveAnswer> read_;
   std::vector<WriterNotice> notices_;
   std::vector<GateAnswer> gate_answers_;
   std::atomic<bool> awake_{false};

@@ -6,6 +6,7 @@
 //   io ──feedback──▶ writer ──what is durable──▶ io
 //                    writer ──feed, news, candidates──▶ gate ──records──▶ writer
 //   io ──acts about weights──▶ gate ──heads──▶ inference
+//   io ──what of the past is asked for──▶ archive ──what is on disk of it──▶ io
 #pragma once
 
 #include <atomic>
@@ -27,6 +28,7 @@
 #include "src/loop/inference.h"
 #include "src/loop/recorder.h"
 #include "src/ports/desk.h"
+#include "src/ports/episode_reader.h"
 
 namespace nudge {
 
@@ -104,6 +106,7 @@ struct WriterNotice {
   std::vector<std::string> durable;                        // ids
   std::vector<std::pair<std::string, Status>> not_stored;  // ids
   std::vector<Event> events;                               // durable, in order
+  std::vector<StepsRef> steps{};                           // durable, in order
 };
 
 struct WriterStatus {
@@ -144,6 +147,25 @@ struct GateAnswer {
   Status status;  // ok: recorded, and acknowledged when that is durable
 };
 
+// ---- io and archive -----------------------------------------------------------------------------
+
+// Of all people together, asked for and not yet answered.
+inline constexpr std::size_t kMaxArchiveRequests = 64;
+
+struct FrameWanted {
+  SegmentPlace place;
+  std::string camera;
+  std::uint32_t step = 0;
+};
+struct ArchiveRequest {
+  std::uint64_t number = 0;  // the answer's
+  std::variant<EpisodeRecord, FrameWanted> wanted;
+};
+struct ArchiveAnswer {
+  std::uint64_t number = 0;
+  Result<std::string> content;
+};
+
 // ---- all of it ----------------------------------------------------------------------------------
 
 struct Links {
@@ -177,6 +199,10 @@ struct Links {
   std::atomic<std::uint64_t> flushes{0};  // gate to step: the chunk that plays must go
   Latest<GateStatus> gate_status;         // io
   BoundedQueue<GateAnswer> gate_answers{256};
+
+  // io, archive: never more answers than requests
+  BoundedQueue<ArchiveRequest> archive{kMaxArchiveRequests};
+  BoundedQueue<ArchiveAnswer> archive_answers{kMaxArchiveRequests};
 };
 
 }  // namespace nudge

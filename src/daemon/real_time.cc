@@ -107,7 +107,7 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   Result<std::unique_ptr<Log>> log =
       Log::open(posix_files(), state_log_options(options.folder, config, boot, steady_now(), wall));
   if (!log.ok()) return log.status();
-  Result<StopLatch> latch = StopLatch::open(options.folder + "/stop.latch");
+  Result<StopLatch> latch = StopLatch::open(posix_files(), options.folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();

@@ -1,49 +1,39 @@
 #include "src/daemon/stop_latch.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <utility>
+#include <array>
 
 namespace nudge {
 namespace {
 
-constexpr char kFree = '0';
-constexpr char kLatched = '1';
-
-Status trouble(const std::string& what) {
-  return unavailable("the STOP latch: " + what + " (" + std::strerror(errno) + ")");
-}
+constexpr std::byte kFree{'0'};
+constexpr std::byte kLatched{'1'};
 
 }  // namespace
 
-Result<StopLatch> StopLatch::open(const std::string& path) {
-  const bool fresh = ::access(path.c_str(), F_OK) != 0;
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return trouble("cannot open " + path);
-  if (fresh) {
-    StopLatch latch(descriptor, true);
+Result<StopLatch> StopLatch::open(FileSystem& files, const std::string& path) {
+  const Result<bool> there = files.exists(path);
+  if (!there.ok()) return there.status().with_context("the STOP latch");
+  Result<std::unique_ptr<File>> file = files.open(path, OpenMode::kCreate);
+  if (!file.ok()) return file.status().with_context("the STOP latch");
+  if (!*there) {
+    StopLatch latch(*std::move(file), true);
     NUDGE_TRY(latch.set(false));
+    // Or the file, and with it a STOP pressed later, could be gone after a power loss.
+    const std::size_t slash = path.rfind('/');
+    NUDGE_TRY(files.sync_directory(slash == std::string::npos ? "." : path.substr(0, slash))
+                  .with_context("the STOP latch"));
     return latch;
   }
-  char byte = 0;
-  const bool is_free = ::pread(descriptor, &byte, 1, 0) == 1 && byte == kFree;
-  return StopLatch(descriptor, !is_free);
-}
-
-StopLatch::StopLatch(StopLatch&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), latched_(other.latched_) {}
-
-StopLatch::~StopLatch() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  std::array<std::byte, 1> content{};
+  const Result<std::size_t> size = (*file)->pread(content, 0);
+  const bool is_free = size.ok() && *size == 1 && content[0] == kFree;
+  return StopLatch(*std::move(file), !is_free);
 }
 
 Status StopLatch::set(bool latched) {
-  const char byte = latched ? kLatched : kFree;
-  if (::pwrite(descriptor_, &byte, 1, 0) != 1) return trouble("cannot write it");
-  if (::fdatasync(descriptor_) != 0) return trouble("cannot make it durable");
+  const std::array content{latched ? kLatched : kFree};
+  NUDGE_TRY(file_->pwrite(content, 0).with_context("the STOP latch"));
+  NUDGE_TRY(file_->sync().with_context("the STOP latch"));
   latched_ = latched;
   return {};
 }

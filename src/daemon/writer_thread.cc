@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace nudge {
 namespace {
@@ -275,8 +276,10 @@ void WriterThread::pass_on() {
     if (items->empty()) break;
     const Sequence last = last_sequence(items->back());
     std::vector<Event> events;
+    std::vector<StepsRef> steps;
     for (const FeedItem& item : *items) {
       if (const auto* event = std::get_if<Event>(&item)) events.push_back(*event);
+      if (const auto* run = std::get_if<StepsRef>(&item)) steps.push_back(*run);
     }
     // The gate is behind: the same again later, nothing is lost.
     if (!links_.gate.push_reserved(GateItem(FeedBatch{*std::move(items)}))) break;
@@ -289,13 +292,15 @@ void WriterThread::pass_on() {
       }
       notice_.events.push_back(std::move(event));
     }
+    std::move(steps.begin(), steps.end(), std::back_inserter(notice_.steps));
   }
   while (!candidates_.empty() &&
          links_.gate.push_reserved(GateItem(std::move(candidates_.front())))) {
     candidates_.pop_front();
   }
   const bool news = !notice_.answers.empty() || !notice_.durable.empty() ||
-                    !notice_.not_stored.empty() || !notice_.events.empty();
+                    !notice_.not_stored.empty() || !notice_.events.empty() ||
+                    !notice_.steps.empty();
   if (!news) return;
   if (links_.notices.try_push(std::move(notice_))) {
     notice_ = {};

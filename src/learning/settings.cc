@@ -211,7 +211,9 @@ ControllerOptions controller_options(const Config& config, const RobotSpec& robo
   return {.authority = authority_config(config, robot),
           .limits = limits_config(config, robot),
           .player = player_options(config, robot),
-          .boot = boot};
+          .boot = boot,
+          .cameras = {},
+          .camera_same = std::chrono::milliseconds(config.authority.camera_same_ms)};
 }
 
 RolloutOptions rollout_options(const Config& config, const std::string& weights_folder,

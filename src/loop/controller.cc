@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace nudge {
 namespace {
@@ -17,6 +18,14 @@ Action mean_of(const std::vector<double>& sums, std::uint32_t count) {
   Action mean(sums.size());
   for (std::size_t i = 0; i < sums.size(); ++i) mean[i] = static_cast<float>(sums[i] / count);
   return mean;
+}
+
+// Compared as they came: an equal prefix is all that two pictures of a noisy sensor cost.
+bool same_picture(const Image& a, const Image& b) {
+  if (a.width != b.width || a.height != b.height) return false;
+  // A frame that is raw may get its JPEG a moment later, and still be the same.
+  if (!a.rgb.empty() && !b.rgb.empty()) return a.rgb == b.rgb;
+  return a.rgb.empty() == b.rgb.empty() && a.jpeg == b.jpeg;
 }
 
 }  // namespace
@@ -36,6 +45,10 @@ Result<std::unique_ptr<Controller>> Controller::make(Robot& robot,
       Limits::make(options.limits, robot.spec().action, robot.spec().control_period);
   if (!limits.ok()) return limits.status();
   NUDGE_TRY(options.player.validate());
+  if (options.camera_same != Duration::zero() &&
+      options.camera_same < options.authority.camera_fresh) {
+    return invalid_argument("camera_same must be 0, or at least camera_fresh");
+  }
   Result<Authority> authority =
       Authority::make(options.authority, *std::move(limits), options.boot);
   if (!authority.ok()) return authority.status();
@@ -46,8 +59,22 @@ Controller::Controller(Robot& robot, const ControllerOptions& options, Authority
     : robot_(robot),
       authority_(std::move(authority)),
       camera_fresh_(options.authority.camera_fresh),
+      camera_same_(options.camera_same),
       player_(options.player) {
-  for (const std::string& name : options.cameras) cameras_.push_back({.name = name});
+  for (const std::string& name : options.cameras) {
+    Watched& camera = cameras_.emplace_back();
+    camera.name = name;
+  }
+}
+
+// Taken, not copied: nobody else looks at an old frame.
+void Controller::keep_pictures() {
+  if (camera_same_ == Duration::zero()) return;
+  for (Watched& camera : cameras_) {
+    for (Image& image : observation_.images) {
+      if (image.camera == camera.name) std::swap(camera.picture, image);
+    }
+  }
 }
 
 void Controller::watch_cameras(Instant now) {
@@ -55,8 +82,12 @@ void Controller::watch_cameras(Instant now) {
     for (const Image& image : observation_.images) {
       // A frame that is given again, or whose clock is ahead, makes nothing younger.
       if (image.camera != camera.name || image.captured == camera.captured) continue;
+      const bool first = camera.captured == Instant::min();
       camera.captured = image.captured;
       camera.newest = std::min(image.captured, now);
+      if (camera_same_ == Duration::zero()) continue;
+      if (first || !same_picture(image, camera.picture)) camera.same_since = camera.newest;
+      if (camera.same_since < now - camera_same_) camera.newest = camera.same_since;
     }
   }
 }
@@ -74,6 +105,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
 
   Result<Observation> observed = robot_.observe();
   if (observed.ok()) {
+    keep_pictures();
     observation_ = *std::move(observed);
     observed_ = true;
     watch_cameras(now);

@@ -23,6 +23,10 @@ struct ControllerOptions {
   ChunkPlayerOptions player;
   AuthorityBoot boot;
   std::vector<std::string> cameras = {};  // that matter: frozen ones keep the policy from driving
+  // A camera that matters and has shown the same picture, byte for byte, for longer is frozen too,
+  // however new its frames say they are: no sensor is without noise. 0: pictures are not compared,
+  // as for simulated cameras. Else at least authority.camera_fresh.
+  Duration camera_same{};
 };
 
 // Nobody drives, and nobody is about to: HOLD, FAULT_HOLD or ESTOP.
@@ -59,7 +63,8 @@ struct TickOutcome {
 // that every step has exactly one source.
 class Controller {
  public:
-  // `robot` must outlive the controller. kInvalidArgument from the parts' own checks.
+  // `robot` must outlive the controller. kInvalidArgument from the parts' own checks, or a
+  // camera_same out of its range.
   static Result<std::unique_ptr<Controller>> make(Robot& robot, const ControllerOptions& options);
 
   // The next tick belongs to a new episode: policy steps count from 0 and the chunk is flushed.
@@ -97,13 +102,19 @@ class Controller {
   struct Watched {
     std::string name;
     Instant captured = Instant::min();  // as its newest frame says
-    Instant newest = Instant::min();    // the same, but not from the future
+    Instant newest = Instant::min();    // the same, but not from the future; since when its picture
+                                        // has not changed, where that is too long
+    Instant same_since = Instant::min();  // the first frame with the newest one's picture
+    Image picture;                        // the newest frame of the tick before; empty unless
+                                          // pictures are compared
   };
+  void keep_pictures();  // of the observation that is about to be replaced
   void watch_cameras(Instant now);
 
   Robot& robot_;
   Authority authority_;
   Duration camera_fresh_;
+  Duration camera_same_;
   std::vector<Watched> cameras_;
   ChunkPlayer player_;
   Observation observation_;

@@ -2,11 +2,20 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
+
+#include "replay/file.h"
 
 namespace nudge {
 
 Status make_state_folder(const std::string& path) {
   std::error_code error;
+  std::vector<std::filesystem::path> fresh;  // folders that are made now, innermost first
+  for (std::filesystem::path at = std::filesystem::absolute(path, error).lexically_normal();
+       !at.empty() && !std::filesystem::exists(at, error) && at != at.parent_path();
+       at = at.parent_path()) {
+    fresh.push_back(at);
+  }
   const bool made = std::filesystem::create_directories(path, error);
   if (error) {
     const std::string text =
@@ -15,6 +24,10 @@ Status make_state_folder(const std::string& path) {
   }
   // A folder that was there keeps the rights that its owner gave it.
   if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  // What is synced in a folder whose own name is not is lost with it when the power fails.
+  for (const std::filesystem::path& at : fresh) {
+    NUDGE_TRY(posix_files().sync_directory(at.parent_path().string()));
+  }
   return {};
 }
 

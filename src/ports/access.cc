@@ -3,12 +3,11 @@
 #include <sodium.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 #include <vector>
 
+#include "src/ports/private_file.h"
 #include "src/ports/supervisor_wire.h"
 
 namespace nudge {
@@ -17,7 +16,6 @@ namespace {
 constexpr std::size_t kMaxFile = 4096;
 constexpr std::size_t kRandomBytes = 32;
 constexpr std::size_t kShortest = 32, kLongest = 128;  // characters of a token
-constexpr const char* kTemporary = "tokens.json.tmp";
 constexpr Role kByRank[] = {Role::kEngineer, Role::kSupervisor, Role::kViewer, Role::kScript};
 
 // base64url without padding: fits into a header, an URL and a WebSocket's subprotocol.
@@ -44,14 +42,7 @@ Status create(Folder& folder) {
   nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
   for (const Role role : kByRank) tokens[std::string(to_string(role))] = make_token();
   const std::string text = nlohmann::ordered_json({{"version", 1}, {"tokens", tokens}}).dump(2);
-  // Whole or not at all: a start that is interrupted here leaves only the other name behind.
-  if (const Status stale = folder.remove(kTemporary);
-      !stale.ok() && stale.code() != Code::kNotFound) {
-    return stale;
-  }
-  NUDGE_TRY(folder.create(kTemporary, std::as_bytes(std::span(text)), Folder::Privacy::kPrivate));
-  NUDGE_TRY(folder.rename(kTemporary, kTokensFile));
-  return folder.sync();
+  return replace_private(folder, kTokensFile, text);
 }
 
 Status damaged(const std::string& what) {

@@ -47,6 +47,14 @@ class Desk {
   // Judges a message. `reply` is called once, now or later, unless the message is a jog.
   virtual void submit(FeedbackMessage message, Reply reply) = 0;
   virtual void submit(OperatorMessage message, const Actor& actor, Reply reply) = 0;
+
+  // What is on disk of the past. `reply` is called once, now or later: the JSON of an episode, the
+  // JPEG of a frame. kNotFound: there is none, or it is not kept any more; kDataLoss: it is
+  // damaged; kResourceExhausted: too many ask at once.
+  using Read = std::function<void(Result<std::string>)>;
+  virtual void read_episode(EpisodeId episode, Read reply) = 0;
+  virtual void read_frame(EpisodeId episode, std::string camera, std::uint32_t step,
+                          Read reply) = 0;
 };
 
 // What the desk tells its ports.

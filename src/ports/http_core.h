@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/ports/http_server.h"
+#include "src/ports/token_bucket.h"
 
 namespace nudge {
 
@@ -36,6 +37,9 @@ class LiveSession : public Session {
   virtual bool send(std::string text) = 0;
   virtual void offer(std::uint32_t channel, std::vector<std::uint8_t> bytes) = 0;
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
+  virtual Role role() const = 0;
+  // When it was last heard of: a message, a ping or a pong.
+  virtual Instant heard() const = 0;
 };
 
 struct HttpCore {
@@ -45,15 +49,18 @@ struct HttpCore {
   HttpServer::Exempt exempt;
   HttpHandler& handler;
   std::vector<std::string> hosts{};  // served_hosts()
+  TokenBucket handshakes{0, {}};
 
   HttpCounters counters{};           // but live and open
   ConnectionId last_connection = 0;  // number of the newest live connection
-  std::size_t live_sessions = 0;     // of `sessions`, those that are live
+  std::size_t live_sessions = 0;     // of `sessions`, those that are live and not about to close
   std::unordered_map<const Session*, std::shared_ptr<Session>> sessions{};
   std::unordered_map<ConnectionId, LiveSession*> open{};  // live ones that take messages
 
   // None: nobody's token.
-  std::optional<Actor> actor_of(std::string_view token) const noexcept;
+  std::optional<Caller> caller_of(std::string_view token) const noexcept;
+  // Whether there is room for one more live connection of this role, perhaps in another's place.
+  bool make_room_for_live(Role role);
 };
 
 // Longest time for saying goodbye: the closing handshake of a WebSocket, or the rest of a request

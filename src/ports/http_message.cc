@@ -76,6 +76,10 @@ std::string response_head(const HttpResponse& response, bool keep_alive) {
   add_field(head, "Cache-Control", response.cache_control);
   if (!response.etag.empty()) add_field(head, "ETag", response.etag);
   if (!response.allow.empty()) add_field(head, "Allow", response.allow);
+  if (!response.location.empty()) add_field(head, "Location", response.location);
+  if (response.retry_after_s > 0) {
+    add_field(head, "Retry-After", std::to_string(response.retry_after_s));
+  }
   if (response.status == 401) add_field(head, "WWW-Authenticate", "Bearer");
   if (response.status != 204 && response.status != 304) {
     add_field(head, "Content-Type", response.content_type);

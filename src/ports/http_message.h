@@ -10,6 +10,12 @@
 
 namespace nudge {
 
+// Whose token it is.
+struct Caller {
+  Actor actor;
+  std::string device{};  // that was paired; empty: one of the tokens of the machine
+};
+
 struct HttpRequest {
   std::string method;                        // "GET"
   std::string path;                          // decoded, without the query: "/api/v1/status"
@@ -17,6 +23,8 @@ struct HttpRequest {
   std::string if_none_match;                 // empty: none
   std::string body;
   std::optional<Actor> actor;  // of the token; none: a path that needs none
+  std::string device;          // of the token, as Caller's
+  std::string peer;            // address it came from
 };
 
 struct HttpResponse {
@@ -25,7 +33,9 @@ struct HttpResponse {
   std::string body;
   std::string etag;  // quoted; empty: none. The server answers a matching If-None-Match with 304.
   std::string cache_control = "no-store";
-  std::string allow;  // of 405: "GET, HEAD"
+  std::string allow;      // of 405: "GET, HEAD"
+  std::string location;   // of a redirection; empty: none
+  int retry_after_s = 0;  // of 429; 0: not said
 };
 
 // An RFC 9457 answer. `code` is a stable word, as of Status.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/ports/addresses.h"
+
 namespace nudge {
 namespace {
 
@@ -124,16 +126,19 @@ void for_each_member(std::string_view list, Take take) {
 
 }  // namespace
 
-std::vector<std::string> served_hosts(std::string_view address, std::uint16_t port) {
-  std::vector<std::string> names = {"127.0.0.1", "localhost", "[::1]"};
-  if (address.find(':') == std::string_view::npos &&
-      std::find(names.begin(), names.end(), address) == names.end()) {
-    names.emplace_back(address);
-  }
+std::vector<std::string> served_hosts(const std::string& address, std::uint16_t port,
+                                      std::span<const std::string> names, bool secure) {
+  std::vector<std::string> all = {"127.0.0.1", "localhost", "[::1]"};
+  const auto add = [&](const std::string& name) {
+    std::string host = in_url(name);
+    if (std::find(all.begin(), all.end(), host) == all.end()) all.push_back(std::move(host));
+  };
+  if (!is_any_address(address)) add(address);
+  for (const std::string& name : names) add(name);
   std::vector<std::string> hosts;
-  for (const std::string& name : names) {
+  for (const std::string& name : all) {
     hosts.push_back(name + ":" + std::to_string(port));
-    if (port == 80) hosts.push_back(name);
+    if (port == (secure ? 443 : 80)) hosts.push_back(name);
   }
   return hosts;
 }
@@ -143,9 +148,9 @@ bool is_served_host(std::span<const std::string> hosts, std::string_view host) {
                      [&](const std::string& served) { return equal_ignoring_case(served, host); });
 }
 
-bool is_served_origin(std::span<const std::string> hosts, std::string_view origin) {
-  constexpr std::string_view kScheme = "http://";
-  return origin.starts_with(kScheme) && is_served_host(hosts, origin.substr(kScheme.size()));
+bool is_served_origin(std::span<const std::string> hosts, std::string_view origin, bool secure) {
+  const std::string_view scheme = secure ? "https://" : "http://";
+  return origin.starts_with(scheme) && is_served_host(hosts, origin.substr(scheme.size()));
 }
 
 std::optional<HttpTarget> parse_target(std::string_view target) {
@@ -217,6 +222,10 @@ std::string display_name(std::string_view wanted, std::uint64_t connection) {
   const std::string number = "#" + std::to_string(connection);
   const std::string_view name = is_presentable(wanted) ? wanted : kNobody;
   return std::string(clip_utf8(name, kMaxNameBytes - number.size())) + number;
+}
+
+std::string presentable(std::string_view wanted, std::string_view otherwise) {
+  return std::string(is_presentable(wanted) ? wanted : otherwise);
 }
 
 std::string_view clip_utf8(std::string_view text, std::size_t bytes) {

@@ -12,12 +12,16 @@
 
 namespace nudge {
 
-// Values of `Host` that name this server, in lower case: 127.0.0.1, localhost, [::1] and the
-// address it is bound to, with the port; with port 80 also without it.
-std::vector<std::string> served_hosts(std::string_view address, std::uint16_t port);
+// Values of `Host` that name this server, in lower case: 127.0.0.1, localhost, [::1], the address
+// it is bound to and `names` (addresses or DNS names), with the port; with the scheme's own port
+// (80, 443) also without it.
+std::vector<std::string> served_hosts(const std::string& address, std::uint16_t port,
+                                      std::span<const std::string> names = {}, bool secure = false);
 bool is_served_host(std::span<const std::string> hosts, std::string_view host);
-// "http://" and a served host. What a browser sends for a foreign or an opaque origin is neither.
-bool is_served_origin(std::span<const std::string> hosts, std::string_view origin);
+// "http://" ("https://" when `secure`) and a served host. What a browser sends for a foreign or an
+// opaque origin is neither.
+bool is_served_origin(std::span<const std::string> hosts, std::string_view origin,
+                      bool secure = false);
 
 struct HttpTarget {
   std::string path;
@@ -42,6 +46,9 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag);
 // What others are shown: `wanted` if it is 1 to 64 bytes of UTF-8 that can be printed, else
 // "person", then # and the connection's number. At most 64 bytes; a long name is cut.
 std::string display_name(std::string_view wanted, std::uint64_t connection);
+
+// `wanted` if it is 1 to 64 bytes of UTF-8 that can be printed, else `otherwise`.
+std::string presentable(std::string_view wanted, std::string_view otherwise);
 
 // The longest beginning of at most `bytes` that does not end within a character of UTF-8.
 std::string_view clip_utf8(std::string_view text, std::size_t bytes);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/loop/clock.h"
 #include "src/ports/http_core.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/http_session.h"
@@ -19,12 +20,36 @@ constexpr int kSocketBytes = 128 << 10;
 
 }  // namespace
 
-std::optional<Actor> HttpCore::actor_of(std::string_view token) const noexcept {
+std::optional<Caller> HttpCore::caller_of(std::string_view token) const noexcept {
   try {
     return who_is ? who_is(token) : std::nullopt;
   } catch (...) {
     return std::nullopt;  // who cannot be told is nobody
   }
+}
+
+bool HttpCore::make_room_for_live(Role role) {
+  if (live_sessions < options.max_live) return true;
+  const Instant now = steady_now();
+  // Longer than this is nobody who is there: they have answered the ping.
+  const Duration silent = options.live_timeout * 2 / 3;
+  LiveSession* longest = nullptr;
+  LiveSession* onlooker = nullptr;
+  for (const auto& [connection, session] : open) {
+    if (longest == nullptr || session->heard() < longest->heard()) longest = session;
+    if (session->role() >= Role::kSupervisor) continue;
+    if (onlooker == nullptr || session->heard() < onlooker->heard()) onlooker = session;
+  }
+  LiveSession* gone = nullptr;
+  if (longest != nullptr && now - longest->heard() > silent) {
+    gone = longest;
+  } else if (role >= Role::kSupervisor) {
+    gone = onlooker;
+  }
+  if (gone == nullptr) return false;
+  ++counters.evicted;
+  gone->close(1013, "others needed the place; connect again later");
+  return true;
 }
 
 struct HttpServer::Impl {
@@ -34,22 +59,26 @@ struct HttpServer::Impl {
              .options = options,
              .who_is = std::move(who_is),
              .exempt = std::move(exempt),
-             .handler = handler} {}
+             .handler = handler,
+             .handshakes = TokenBucket(options.handshakes_per_second, steady_now())} {}
+
+  // In clear, before anything else is said: on a port with TLS nobody would understand.
+  void refuse(const Descriptor& peer) {
+    ++core.counters.refused;
+    if (core.options.tls) return;
+    HttpResponse busy = problem(503, "resource_exhausted", "too many connections; try again");
+    const std::string answer = response_head(busy, false) + busy.body;
+    // An empty socket takes this at once. What the peer sent is read, or closing would reset the
+    // connection before the answer is seen.
+    (void)::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)::shutdown(peer.get(), SHUT_WR);
+    char unread[1024];
+    for (int i = 0; i < 16 && ::recv(peer.get(), unread, sizeof unread, MSG_DONTWAIT) > 0; ++i) {
+    }
+  }
 
   void admit(Descriptor peer) {
-    if (core.sessions.size() >= core.options.max_connections && !make_room()) {
-      ++core.counters.refused;
-      HttpResponse busy = problem(503, "resource_exhausted", "too many connections; try again");
-      const std::string answer = response_head(busy, false) + busy.body;
-      // An empty socket takes this at once. What the peer sent is read, or closing would reset the
-      // connection before the answer is seen.
-      (void)::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      (void)::shutdown(peer.get(), SHUT_WR);
-      char unread[1024];
-      for (int i = 0; i < 16 && ::recv(peer.get(), unread, sizeof unread, MSG_DONTWAIT) > 0; ++i) {
-      }
-      return;
-    }
+    if (core.sessions.size() >= core.options.max_connections && !make_room()) return refuse(peer);
     ++core.counters.accepted;
     serve_http(core, peer.release(), v6);
   }
@@ -97,6 +126,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop,
   Impl& impl = *server->impl_;
   impl.v6 = options.address.find(':') != std::string::npos;
   const TcpListenerOptions socket{.address = options.address,
+                                  .beyond_loopback = options.tls != nullptr,
                                   .port = options.port,
                                   .setting = "ports.http",
                                   .send_bytes = kSocketBytes,
@@ -105,11 +135,18 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop,
       TcpListener::listen(loop, socket, [&impl](Descriptor peer) { impl.admit(std::move(peer)); });
   if (!listener.ok()) return listener.status();
   impl.listener = *std::move(listener);
-  impl.core.hosts = served_hosts(options.address, impl.listener->port());
+  impl.core.hosts =
+      served_hosts(options.address, impl.listener->port(), options.names, options.tls != nullptr);
   return server;
 }
 
 std::uint16_t HttpServer::port() const { return impl_->listener->port(); }
+
+void HttpServer::renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names) {
+  HttpCore& core = impl_->core;
+  core.options.tls = std::move(tls);
+  core.hosts = served_hosts(core.options.address, port(), names, core.options.tls != nullptr);
+}
 
 bool HttpServer::send(ConnectionId connection, std::string text) {
   const auto found = impl_->core.open.find(connection);

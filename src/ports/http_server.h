@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "nudge/types.h"
 #include "src/ports/event_loop.h"
 #include "src/ports/http_message.h"
+#include "src/ports/tls_context.h"
 
 namespace nudge {
 
@@ -32,9 +34,9 @@ class HttpHandler {
   // gets 503. HEAD comes as GET, and its answer is sent without the body.
   virtual void handle(HttpRequest request, Respond respond) = 0;
 
-  // A live connection is open. `actor.name` is the client's `?name=`, or "person", followed by #
-  // and the connection's number; at most 64 bytes.
-  virtual void on_open(ConnectionId connection, const Actor& actor) = 0;
+  // A live connection is open. `caller.actor.name` is that of the paired device, or else the
+  // client's `?name=` or "person", followed by # and the connection's number; at most 64 bytes.
+  virtual void on_open(ConnectionId connection, const Caller& caller) = 0;
   // Valid UTF-8, at most `max_message_bytes`. Never called after close().
   virtual void on_text(ConnectionId connection, const std::string& text) = 0;
   // Once for each on_open, however it ended. Sends for it have had no effect from before this call.
@@ -43,26 +45,33 @@ class HttpHandler {
 };
 
 struct HttpServerOptions {
-  std::string address = "127.0.0.1";  // only loopback is accepted: 127.0.0.0/8 or ::1
+  std::string address = "127.0.0.1";  // without TLS only 127.0.0.0/8 and ::1 are accepted
   std::uint16_t port = 8080;          // 0: any that is free
+  // All connections speak TLS; what begins as plain HTTP is sent to https://. Null: none does.
+  std::shared_ptr<TlsContext> tls;
+  std::vector<std::string> names{};  // served besides those of loopback: addresses or DNS names
   std::string live_path = "/api/v1/live";
   std::size_t max_header_bytes = 8u << 10;
   std::size_t max_body_bytes = 64u << 10;
   std::size_t max_message_bytes = 64u << 10;
   std::size_t max_waiting_bytes = 1u << 20;  // of text for one live connection
   std::size_t max_connections = 256;         // of both kinds; beyond, see HttpServer
-  std::size_t max_live = 32;
+  std::size_t max_live = 32;                 // beyond, see HttpServer
   double messages_per_second = 200;  // of one live connection, pings too; a bucket of one second
-  Duration request_timeout = std::chrono::seconds(10);  // from connecting to a whole request
-  Duration answer_timeout = std::chrono::seconds(10);   // from a whole request to its answer
-  Duration idle_timeout = std::chrono::seconds(30);     // of keep-alive, and of a peer that takes
-                                                        // no answer; live ones are pinged at half
-                                                        // of it and dropped at the whole
+  Duration request_timeout = std::chrono::seconds(10);   // from connecting to a whole request
+  Duration answer_timeout = std::chrono::seconds(10);    // from a whole request to its answer
+  Duration idle_timeout = std::chrono::seconds(30);      // of keep-alive, and of a peer that takes
+                                                         // no answer
+  Duration handshake_timeout = std::chrono::seconds(5);  // of TLS, from connecting on
+  double handshakes_per_second = 100;  // of all; each costs a signature. Beyond: closed unheard
+  Duration live_timeout = std::chrono::seconds(6);  // a live peer that is silent for half of it is
+                                                    // pinged, for the whole dropped
 };
 
 struct HttpCounters {
   std::uint64_t accepted = 0, refused = 0;  // connections; those answered with 503 for want of room
-  std::uint64_t evicted = 0;                // those that made room for another
+  std::uint64_t evicted = 0;                // those that made room for another, live ones too
+  std::uint64_t failed_handshakes = 0;      // of TLS: broken off, too slow, or too many
   std::uint64_t accept_errors = 0;          // descriptors or memory ran out; tried again in 100 ms
   std::uint64_t requests = 0, rejected_requests = 0;  // handed to the handler; broke a rule
   std::uint64_t live = 0, open = 0;                   // connections now: live ones, all
@@ -79,21 +88,28 @@ struct HttpCounters {
 // With `max_connections` open, a new one takes the place of one that waits for its peer: of those
 // that never showed a token, the one that has waited longest. So half-open sockets cannot lock
 // people out. Where all are live or at work, the new one is answered with 503 and closed.
+//
+// With `max_live` live ones, a new one takes the place of the one that has been silent longest, if
+// that is longer than a ping should take; else a supervisor or an engineer takes that of a viewer
+// or a script. Else it is answered with 503.
 class HttpServer {
  public:
   // Who a token belongs to; none: nobody. Compares in constant time.
-  using WhoIs = std::function<std::optional<Actor>(std::string_view token)>;
+  using WhoIs = std::function<std::optional<Caller>(std::string_view token)>;
   // Whether a message is exempt from the rate limit (STOP); looks at bytes, cheap.
   using Exempt = std::function<bool(std::string_view text)>;
 
   // kUnavailable: the port is taken; the message says what to try. kInvalidArgument: not a loopback
-  // address. `handler` must outlive the server.
+  // address, and no TLS. `handler` must outlive the server.
   static Result<std::unique_ptr<HttpServer>> listen(EventLoop& loop,
                                                     const HttpServerOptions& options, WhoIs who_is,
                                                     Exempt exempt, HttpHandler& handler);
   ~HttpServer();  // drops all connections
 
   std::uint16_t port() const;
+  // Another certificate and other names, for connections that come from now on. Not from none to
+  // one, nor back.
+  void renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names);
 
   // Queues a text message, at most `max_waiting_bytes` with those that wait (each counts 32 bytes
   // more than its text). False: no such connection, or it does not read (and is closed).

@@ -1,5 +1,6 @@
 #include "src/ports/http_session.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,8 +16,10 @@
 #include <optional>
 #include <utility>
 
+#include "src/loop/clock.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/live_session.h"
+#include "src/ports/peer_stream.h"
 
 namespace nudge {
 namespace {
@@ -28,6 +31,7 @@ using boost::system::error_code;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kChunkBytes = 16u << 10;     // of a body, at a time
+constexpr std::size_t kFirstBytes = 1u << 10;      // of a request over TLS
 constexpr std::size_t kMaxUnreadBytes = 1u << 20;  // taken from a peer after its answer
 constexpr std::size_t kMaxTokenBytes = 512;        // no token that we give is longer
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -35,12 +39,26 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 class HttpSession final : public Session, public std::enable_shared_from_this<HttpSession> {
  public:
   HttpSession(HttpCore& core, tcp::socket socket)
-      : core_(&core), socket_(std::move(socket)), timer_(socket_.get_executor()) {}
+      : core_(&core), stream_(std::move(socket)), timer_(stream_.get_executor()) {
+    error_code error;
+    const tcp::endpoint peer = stream_.socket().remote_endpoint(error);
+    if (!error) peer_ = peer.address().to_string();
+  }
 
   void start() {
     // From connecting on, so that nobody gains time by saying nothing.
-    set_deadline(core_->options.request_timeout);
-    await_request();
+    if (core_->options.tls == nullptr) {
+      set_deadline(core_->options.request_timeout);
+      return await_request();
+    }
+    enter(Phase::kHandshake);
+    set_deadline(core_->options.handshake_timeout);
+    stream_.socket().async_wait(tcp::socket::wait_read,
+                                [self = shared_from_this()](const error_code& error) {
+                                  if (self->phase_ != Phase::kHandshake) return;
+                                  if (error) return self->end();
+                                  self->shake_hands();
+                                });
   }
 
   void drop() override {
@@ -56,7 +74,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
  private:
   using Parser = http::request_parser<http::string_body>;
   // Completions look at the phase first: another one may have begun since they were ordered.
-  enum class Phase { kIdle, kReading, kHandling, kWriting, kLingering, kEnded };
+  enum class Phase { kHandshake, kIdle, kReading, kHandling, kWriting, kLingering, kEnded };
 
   void enter(Phase phase) {
     phase_ = phase;
@@ -73,8 +91,35 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     });
   }
 
+  // A TLS client's first byte says that a handshake begins; a letter is the method of plain HTTP.
+  void shake_hands() {
+    char first = 0;
+    const ssize_t got =
+        ::recv(stream_.socket().native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got != 1) return end();
+    if (first >= 'A' && first <= 'Z') {
+      set_deadline(core_->options.handshake_timeout);
+      return await_request();
+    }
+    if (!core_->handshakes.take(steady_now())) {
+      ++core_->counters.failed_handshakes;
+      return end();
+    }
+    stream_.async_handshake(core_->options.tls->context(),
+                            [self = shared_from_this()](const error_code& error) {
+                              if (self->phase_ != Phase::kHandshake) return;
+                              if (error) {
+                                ++self->core_->counters.failed_handshakes;
+                                return self->end();
+                              }
+                              self->set_deadline(self->core_->options.request_timeout);
+                              self->await_request();
+                            });
+  }
+
   void on_deadline() {
     switch (phase_) {
+      case Phase::kHandshake: ++core_->counters.failed_handshakes; return end();
       case Phase::kReading:
         // What has not said anything is not waiting for an answer either.
         if (!parser_->got_some() && buffer_.size() == 0) return end();
@@ -97,12 +142,24 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     parser_.reset();
     if (buffer_.size() > 0) return begin_request();
     buffer_.shrink_to_fit();
-    socket_.async_wait(tcp::socket::wait_read,
-                       [self = shared_from_this()](const error_code& error) {
-                         if (self->phase_ != Phase::kIdle) return;
-                         if (error) return self->end();
-                         self->begin_request();
-                       });
+    if (stream_.is_secure()) {
+      // What the socket has need not be a request, and TLS may hold one that it has read already.
+      stream_.async_read_some(
+          buffer_.prepare(kFirstBytes),
+          [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+            if (self->phase_ != Phase::kIdle) return;
+            if (error) return self->end();
+            self->buffer_.commit(bytes);
+            self->begin_request();
+          });
+      return;
+    }
+    stream_.socket().async_wait(tcp::socket::wait_read,
+                                [self = shared_from_this()](const error_code& error) {
+                                  if (self->phase_ != Phase::kIdle) return;
+                                  if (error) return self->end();
+                                  self->begin_request();
+                                });
   }
 
   void begin_request() {
@@ -115,7 +172,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     // One byte more than the limit, so that reaching it can be told from fitting.
     buffer_.max_size(std::max(core_->options.max_header_bytes + 1, buffer_.size()));
     http::async_read_header(
-        socket_, buffer_, *parser_,
+        stream_, buffer_, *parser_,
         [self = shared_from_this()](const error_code& error, std::size_t bytes) {
           if (self->phase_ == Phase::kReading) self->on_header(error, bytes);
         });
@@ -136,16 +193,20 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     }
     if (!is_served_host(core_->hosts, value(http::field::host))) {
       return reject(403, "permission_denied",
-                    "this daemon is not served under the name in the request's Host; use http://" +
+                    "this daemon is not served under the name in the request's Host; use " +
+                        std::string(core_->options.tls ? "https://" : "http://") +
                         core_->hosts.front());
-    }
-    if (fields.count(http::field::origin) > 0 &&
-        !is_served_origin(core_->hosts, value(http::field::origin))) {
-      return reject(403, "permission_denied", "pages of other origins may not talk to this daemon");
     }
     const auto raw_target = fields.target();
     std::optional<HttpTarget> target = parse_target({raw_target.data(), raw_target.size()});
     if (!target) return reject(400, "invalid_argument", "the request's target cannot be read");
+    if (core_->options.tls && !stream_.is_secure()) {
+      return send_to_tls({raw_target.data(), raw_target.size()});
+    }
+    if (fields.count(http::field::origin) > 0 &&
+        !is_served_origin(core_->hosts, value(http::field::origin), stream_.is_secure())) {
+      return reject(403, "permission_denied", "pages of other origins may not talk to this daemon");
+    }
 
     request_ = HttpRequest();
     const auto method = fields.method_string();
@@ -157,14 +218,17 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     request_.if_none_match = value(http::field::if_none_match);
     const bool live = request_.path == core_->options.live_path;
     if (live || !is_public(request_.path)) {
-      request_.actor = actor(live);
-      if (!request_.actor) {
+      std::optional<Caller> caller = this->caller(live);
+      if (!caller) {
         return reject(401, "unauthenticated",
                       "a valid token is needed; open the address that the daemon printed when it "
                       "started");
       }
+      request_.actor = std::move(caller->actor);
+      request_.device = std::move(caller->device);
       known_ = true;
     }
+    request_.peer = peer_;
     if (live) return upgrade();
     if (parser_->is_done()) return dispatch();
     read_body();
@@ -174,7 +238,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     buffer_.max_size(std::max(kChunkBytes, buffer_.size()));
     const std::string_view expect = value(http::field::expect);
     if (!expect.empty() && parser_->get().version() >= 11 && buffer_.size() == 0) {
-      asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
+      asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
                         [self = shared_from_this()](const error_code& error, std::size_t) {
                           if (self->phase_ != Phase::kReading) return;
                           if (error) return self->end();
@@ -185,7 +249,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     continue_body();
   }
   void continue_body() {
-    http::async_read(socket_, buffer_, *parser_,
+    http::async_read(stream_, buffer_, *parser_,
                      [self = shared_from_this()](const error_code& error, std::size_t) {
                        if (self->phase_ != Phase::kReading) return;
                        if (error) return self->on_read_error(error);
@@ -220,9 +284,24 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   void reject(int status, std::string_view code, std::string_view detail) {
     ++core_->counters.rejected_requests;
     error_code ignored;
-    socket_.cancel(ignored);  // a read may be under way; its completion finds another phase
+    stream_.socket().cancel(
+        ignored);  // a read may be under way; its completion finds another phase
     keep_alive_ = false;
     answer(problem(status, code, detail));
+  }
+
+  // Somebody typed the address without its scheme. What came in clear is not acted on.
+  void send_to_tls(std::string_view target) {
+    ++core_->counters.rejected_requests;
+    const auto& fields = parser_->get();
+    HttpResponse elsewhere = problem(403, "permission_denied", "this port speaks https:// only");
+    if (fields.method() == http::verb::get || fields.method() == http::verb::head) {
+      elsewhere.status = 307;
+      elsewhere.location = "https://" + std::string(value(http::field::host)) + std::string(target);
+    }
+    head_only_ = fields.method() == http::verb::head;
+    keep_alive_ = false;
+    answer(std::move(elsewhere));
   }
 
   std::string_view value(http::field name) const {
@@ -241,13 +320,13 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     }
   }
 
-  std::optional<Actor> actor(bool live) const {
+  std::optional<Caller> caller(bool live) const {
     std::optional<std::string_view> token = bearer_token(value(http::field::authorization));
     // Browsers let a page set no other field of a WebSocket's request.
     if (!token && live)
       token = parse_subprotocols(value(http::field::sec_websocket_protocol)).token;
     if (!token || token->empty() || token->size() > kMaxTokenBytes) return std::nullopt;
-    return core_->actor_of(*token);
+    return core_->caller_of(*token);
   }
 
   void upgrade() {
@@ -270,7 +349,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     if (offers && !subprotocols.nudge_v1) {
       return reject(400, "invalid_argument", "the daemon speaks the subprotocol nudge.v1 only");
     }
-    if (core_->live_sessions >= core_->options.max_live) {
+    if (!core_->make_room_for_live(request_.actor->role)) {
       return reject(503, "resource_exhausted",
                     "too many live connections; close the page on another screen");
     }
@@ -278,14 +357,14 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     upgrade.key = key;
     upgrade.name_protocol = offers;
     upgrade.wanted_name = request_.query["name"];
-    upgrade.role = request_.actor->role;
+    upgrade.caller = {.actor = *request_.actor, .device = request_.device};
     HttpCore& core = *core_;
     core_ = nullptr;
-    tcp::socket socket = std::move(socket_);
+    PeerStream stream = std::move(stream_);
     const std::shared_ptr<HttpSession> self = shared_from_this();
     core.sessions.erase(this);
-    end();
-    serve_live(core, std::move(socket), upgrade);
+    leave();
+    serve_live(core, std::move(stream), upgrade);
   }
 
   void dispatch() {
@@ -324,7 +403,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     body_ = std::move(response.body);
     if (head_only_ || response.status == 204) body_.clear();
     const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head_), asio::buffer(body_)};
-    asio::async_write(socket_, buffers,
+    asio::async_write(stream_, buffers,
                       [self = shared_from_this()](const error_code& error, std::size_t) {
                         if (self->phase_ == Phase::kWriting) self->on_written(error);
                       });
@@ -344,12 +423,19 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   void linger() {
     enter(Phase::kLingering);
     set_deadline(kGoodbyeTimeout);
+    if (!stream_.is_secure()) return discard_rest();
+    // Ends with the peer's own goodbye, or with the first of what it still sends.
+    stream_.async_goodbye([self = shared_from_this()](const error_code&) {
+      if (self->phase_ == Phase::kLingering) self->discard_rest();
+    });
+  }
+  void discard_rest() {
     error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     discard();
   }
   void discard() {
-    socket_.async_read_some(
+    stream_.socket().async_read_some(
         asio::buffer(discarded_),
         [self = shared_from_this()](const error_code& error, std::size_t bytes) {
           if (self->phase_ != Phase::kLingering) return;
@@ -359,20 +445,26 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
         });
   }
 
-  void end() {
-    if (phase_ == Phase::kEnded) return;
+  // The stream belongs to another from here on.
+  void leave() {
     enter(Phase::kEnded);
     timer_.cancel();
+  }
+
+  void end() {
+    if (phase_ == Phase::kEnded) return;
+    leave();
     error_code ignored;
-    socket_.close(ignored);
+    stream_.socket().close(ignored);
     if (core_ == nullptr) return;
     const std::shared_ptr<HttpSession> self = shared_from_this();
     std::exchange(core_, nullptr)->sessions.erase(this);
   }
 
   HttpCore* core_;  // null once the session has ended
-  tcp::socket socket_;
+  PeerStream stream_;
   asio::steady_timer timer_;
+  std::string peer_;  // address of the other end
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   Phase phase_ = Phase::kIdle;

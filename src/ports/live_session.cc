@@ -20,7 +20,6 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::size_t kMaxReasonBytes = 120;
@@ -33,18 +32,18 @@ constexpr std::size_t kTextOverhead = sizeof(std::string);
 class BeastLiveSession final : public LiveSession,
                                public std::enable_shared_from_this<BeastLiveSession> {
  public:
-  BeastLiveSession(HttpCore& core, tcp::socket socket, ConnectionId connection, Actor actor)
+  BeastLiveSession(HttpCore& core, PeerStream stream, ConnectionId connection, Caller caller)
       : core_(&core),
         connection_(connection),
-        actor_(std::move(actor)),
-        stream_(std::move(socket)),
+        caller_(std::move(caller)),
+        stream_(std::move(stream)),
         timer_(stream_.get_executor()),
         bucket_(core.options.messages_per_second, steady_now()) {}
 
   void start(const LiveUpgrade& upgrade) {
     websocket::stream_base::timeout timeout{};
     timeout.handshake_timeout = kGoodbyeTimeout;
-    timeout.idle_timeout = core_->options.idle_timeout;
+    timeout.idle_timeout = core_->options.live_timeout;
     timeout.keep_alive_pings = true;
     stream_.set_option(timeout);
     stream_.set_option(websocket::stream_base::decorator(
@@ -61,7 +60,8 @@ class BeastLiveSession final : public LiveSession,
     stream_.auto_fragment(false);
     // Pings cost an answer each, so they count as messages. Inside a read nothing may be closed.
     stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) {
-      if (state_ != State::kOpen || bucket_.take(steady_now()) || flooded_) return;
+      heard_ = steady_now();
+      if (state_ != State::kOpen || bucket_.take(heard_) || flooded_) return;
       flooded_ = true;
       core_->loop.post([self = shared_from_this()] { self->close_for_rate(); });
     });
@@ -84,7 +84,12 @@ class BeastLiveSession final : public LiveSession,
     close_socket();
     if (tell) tell_handler(core.handler);
   }
-  std::optional<Spare> spare() const override { return std::nullopt; }
+  std::optional<Spare> spare() const override {
+    if (state_ == State::kClosing) return Spare{0, closing_since_};
+    return std::nullopt;
+  }
+  Role role() const override { return caller_.actor.role; }
+  Instant heard() const override { return heard_; }
 
   bool send(std::string text) override {
     const std::size_t cost = text.size() + kTextOverhead;
@@ -126,7 +131,7 @@ class BeastLiveSession final : public LiveSession,
     core_->open.emplace(connection_, this);
     read();
     try {
-      core_->handler.on_open(connection_, actor_);
+      core_->handler.on_open(connection_, caller_);
     } catch (...) {
       close(1011, "the daemon failed on this connection; its log says why");
     }
@@ -150,6 +155,7 @@ class BeastLiveSession final : public LiveSession,
       if (!close_sent_) end();
       return;
     }
+    heard_ = steady_now();
     if (state_ != State::kOpen) return;  // closing reads what is left
     const bool is_text = stream_.got_text();
     const std::string text = boost::beast::buffers_to_string(buffer_.data());
@@ -158,7 +164,7 @@ class BeastLiveSession final : public LiveSession,
       ++core_->counters.closed_bad;
       return close(1003, "the daemon takes text messages only");
     }
-    if (!bucket_.take(steady_now()) && !is_exempt(text)) return close_for_rate();
+    if (!bucket_.take(heard_) && !is_exempt(text)) return close_for_rate();
     ++core_->counters.messages;
     read();
     try {
@@ -226,6 +232,8 @@ class BeastLiveSession final : public LiveSession,
   void finish() {
     if (state_ != State::kOpen) return;
     state_ = State::kClosing;
+    closing_since_ = std::chrono::steady_clock::now();
+    free_place();
     core_->open.erase(connection_);
     core_->counters.frames_dropped += frames_.size();
     frames_.clear();
@@ -240,6 +248,11 @@ class BeastLiveSession final : public LiveSession,
     });
   }
 
+  // What is about to close takes no place from others.
+  void free_place() {
+    if (std::exchange(counted_, false)) --core_->live_sessions;
+  }
+
   void tell_handler(HttpHandler& handler) const noexcept {
     try {
       handler.on_close(connection_);
@@ -250,12 +263,12 @@ class BeastLiveSession final : public LiveSession,
   void end() {
     if (core_ == nullptr || state_ == State::kEnded) return;
     finish();
+    free_place();
     close_socket();
     // After the handler has been told: the core must know of whoever has something left to say.
     core_->loop.post([self = shared_from_this()] {
       if (self->core_ == nullptr) return;
       HttpCore& core = *std::exchange(self->core_, nullptr);
-      --core.live_sessions;
       core.sessions.erase(self.get());
     });
   }
@@ -266,17 +279,20 @@ class BeastLiveSession final : public LiveSession,
     texts_.clear();
     frames_.clear();
     error_code ignored;
-    stream_.next_layer().close(ignored);
+    stream_.next_layer().socket().close(ignored);
   }
 
   HttpCore* core_;  // null once the core has forgotten the session
   const ConnectionId connection_;
-  const Actor actor_;
-  websocket::stream<tcp::socket, false> stream_;  // false: cannot compress
-  asio::steady_timer timer_;                      // for the goodbye
+  const Caller caller_;
+  websocket::stream<PeerStream, false> stream_;  // false: cannot compress
+  asio::steady_timer timer_;                     // for the goodbye
   TokenBucket bucket_;
   boost::beast::flat_buffer buffer_;
   State state_ = State::kAccepting;
+  bool counted_ = true;  // has one of the places for live connections
+  Instant heard_ = steady_now();
+  std::chrono::steady_clock::time_point closing_since_;
   bool opened_ = false, told_ = false;  // the handler knows of it; of its end
   bool flooded_ = false;
   bool close_sent_ = false;
@@ -293,11 +309,14 @@ class BeastLiveSession final : public LiveSession,
 
 }  // namespace
 
-void serve_live(HttpCore& core, tcp::socket socket, const LiveUpgrade& upgrade) {
+void serve_live(HttpCore& core, PeerStream stream, const LiveUpgrade& upgrade) {
   const ConnectionId connection = ++core.last_connection;
-  Actor actor{display_name(upgrade.wanted_name, connection), upgrade.role};
+  Caller caller = upgrade.caller;
+  // Others see a device under the name that it was paired with: what it does stays attributable.
+  const std::string& name = caller.device.empty() ? upgrade.wanted_name : caller.actor.name;
+  caller.actor.name = display_name(name, connection);
   auto session =
-      std::make_shared<BeastLiveSession>(core, std::move(socket), connection, std::move(actor));
+      std::make_shared<BeastLiveSession>(core, std::move(stream), connection, std::move(caller));
   core.sessions.emplace(session.get(), session);
   ++core.live_sessions;
   session->start(upgrade);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -25,9 +26,18 @@ class Families {
   class Family {
    public:
     explicit Family(MetricFamily& family) : family_(family) {}
-    Family& add(double value, std::string_view label = {}, std::string_view label_value = {}) {
+    struct Label {
+      std::string_view name, value;
+    };
+    Family& add(double value) { return add(value, {}); }
+    Family& add(double value, std::string_view label, std::string_view label_value) {
+      return add(value, {{label, label_value}});
+    }
+    Family& add(double value, std::initializer_list<Label> labels) {
       ClientMetric metric;
-      if (!label.empty()) metric.label.push_back({std::string(label), std::string(label_value)});
+      for (const Label& label : labels) {
+        metric.label.push_back({std::string(label.name), std::string(label.value)});
+      }
       (family_.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
       family_.metric.push_back(std::move(metric));
       return *this;
@@ -78,6 +88,107 @@ double number(std::uint64_t value) { return static_cast<double>(value); }
 
 constexpr std::array<std::string_view, 7> kLearningStates = {
     "off", "idle", "training", "paused", "waiting", "stale", "restarting"};
+
+// What the ZeroMQ ports counted. A port that is not there has no values, rather than zeros.
+void add_ports(Families& out, const PortMetrics& ports) {
+  const auto& robot = ports.robot;
+  const auto& teleop = ports.teleop;
+  if (!robot && !teleop) return;
+  struct Value {
+    std::string_view label;
+    std::uint64_t count;
+  };
+  using Values = std::initializer_list<Value>;
+  const auto add = [](Families::Family& family, std::string_view port, std::string_view label,
+                      Values values) {
+    for (const Value& value : values) {
+      family.add(number(value.count), {{"port", port}, {label, value.label}});
+    }
+  };
+  // The same of both ports.
+  const auto each = [&](Families::Family family, auto value) {
+    if (robot) family.add(number(value(*robot)), "port", "robot");
+    if (teleop) family.add(number(value(*teleop)), "port", "teleop");
+  };
+
+  each(out.counter("nudge_port_sessions_total", "Robots and devices that were welcomed."),
+       [](const auto& port) { return port.sessions; });
+  if (teleop) {
+    out.gauge("nudge_port_peers", "Devices that have a session now.")
+        .add(number(teleop->peers), "port", "teleop");
+  }
+  each(out.counter("nudge_port_refused_hellos_total", "Greetings that were turned away."),
+       [](const auto& port) { return port.refused_hellos; });
+  auto ended = out.counter("nudge_port_sessions_ended_total",
+                           "Sessions that the daemon ended, by reason: too many messages, a peer "
+                           "that does not read, or one that went silent.");
+  if (robot) add(ended, "robot", "reason", {{"silent", robot->lost}});
+  if (teleop) {
+    add(ended, "teleop", "reason",
+        {{"rate", teleop->ended_rate},
+         {"slow", teleop->ended_slow},
+         {"silent", teleop->ended_silent}});
+  }
+
+  auto taken = out.counter("nudge_port_messages_total", "Messages that were taken, by kind.");
+  if (robot) add(taken, "robot", "kind", {{"observation", robot->observations}});
+  if (teleop) {
+    add(taken, "teleop", "kind", {{"jog", teleop->jogs}, {"feedback", teleop->feedback}});
+  }
+  auto dropped = out.counter("nudge_port_messages_dropped_total",
+                             "Messages that were not taken, by reason: against the format, not one "
+                             "part, without a session, or of another size than the robot's.");
+  // A port counts what its socket dropped among its own.
+  if (robot) {
+    add(dropped, "robot", "reason",
+        {{"malformed", robot->bad_messages - robot->socket.malformed},
+         {"parts", robot->socket.malformed},
+         {"foreign", robot->foreign},
+         {"size", robot->wrong_sizes}});
+  }
+  if (teleop) {
+    add(dropped, "teleop", "reason",
+        {{"malformed", teleop->bad_messages - teleop->socket.malformed},
+         {"parts", teleop->socket.malformed},
+         {"foreign", teleop->foreign}});
+  }
+  auto sent = out.counter("nudge_port_sent_total", "Actions and states that were sent.");
+  if (robot) add(sent, "robot", "kind", {{"action", robot->actions}});
+  if (teleop) add(sent, "teleop", "kind", {{"state", teleop->states}});
+  auto unsent = out.counter("nudge_port_unsent_total",
+                            "Actions and states that were not sent, by reason: too late for their "
+                            "deadline, or the peer does not read.");
+  if (robot) {
+    add(unsent, "robot", "reason", {{"late", robot->late_actions}, {"unread", robot->unsent}});
+  }
+  if (teleop) add(unsent, "teleop", "reason", {{"unread", teleop->unsent_states}});
+  if (robot) {
+    out.counter("nudge_port_clock_jumps_total", "Jumps of the robot's clock against the daemon's.")
+        .add(number(robot->clock_jumps), "port", "robot");
+  }
+
+  each(out.gauge("nudge_port_connections", "Connections that are open now."),
+       [](const auto& port) { return port.socket.open; });
+  each(out.counter("nudge_port_connections_accepted_total", "Connections that were accepted."),
+       [](const auto& port) { return port.socket.accepted; });
+  auto closed = out.counter("nudge_port_connections_closed_total",
+                            "Connections that the daemon closed, by reason: no room, made room for "
+                            "another, broke the protocol, too many frames, no sign of life, or "
+                            "held the room of unfinished messages.");
+  const auto add_closed = [&](std::string_view port, const RouterCounters& socket) {
+    add(closed, port, "reason",
+        {{"refused", socket.refused},
+         {"evicted", socket.evicted},
+         {"bad", socket.cut_bad},
+         {"rate", socket.cut_rate},
+         {"silent", socket.cut_silent},
+         {"slow", socket.cut_slow}});
+  };
+  if (robot) add_closed("robot", robot->socket);
+  if (teleop) add_closed("teleop", teleop->socket);
+  each(out.gauge("nudge_port_unfinished_bytes", "Of messages that have not arrived as a whole."),
+       [](const auto& port) { return port.socket.unfinished; });
+}
 
 }  // namespace
 
@@ -155,6 +266,7 @@ std::string encode_metrics(const MetricsView& view) {
   out.counter("nudge_frames_total", "Camera frames for live connections, since boot.")
       .add(number(view.http.frames_sent), "result", "sent")
       .add(number(view.http.frames_dropped), "result", "dropped");
+  add_ports(out, view.ports);
   return out.text();
 }
 

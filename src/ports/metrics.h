@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "src/daemon/snapshot.h"
 #include "src/ports/desk.h"
 #include "src/ports/http_server.h"
+#include "src/ports/robot_port.h"
+#include "src/ports/teleop_port.h"
 
 namespace nudge {
 
@@ -21,6 +24,12 @@ struct LogMetrics {
   std::uint64_t wal_bytes = 0;
 };
 
+// Of the ZeroMQ ports; none: there is no such port.
+struct PortMetrics {
+  std::optional<RobotPortCounters> robot;
+  std::optional<TeleopPortCounters> teleop;
+};
+
 // The referents must outlive the call.
 struct MetricsView {
   const DeskInfo& info;
@@ -32,6 +41,7 @@ struct MetricsView {
   Duration snapshot_age{};       // since the newest control tick began
   std::uint64_t wrong_jogs = 0;  // commands that were no commands
   HttpCounters http;
+  PortMetrics ports;
   LogMetrics log;
 };
 

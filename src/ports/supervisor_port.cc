@@ -16,16 +16,41 @@ namespace {
 
 constexpr std::size_t kMaxStopText = 256;  // a STOP with the longest id is half of it
 constexpr std::uint16_t kPolicyViolation = 1008;
+constexpr std::uint16_t kAccessEnded = 4401;  // as HTTP's 401
 constexpr std::uint16_t kFrameVersion = 1;
 constexpr std::size_t kFrameHeader = 24;
+constexpr Duration kDevicesPeriod = std::chrono::milliseconds(500);
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
 constexpr Route kRoutes[] = {
-    {"GET", "/healthz", false},   {"GET", "/readyz", false},   {"GET", "/metrics"},
-    {"GET", "/version"},          {"GET", "/openapi.json"},    {"GET", "/api/v1/status"},
-    {"GET", "/api/v1/robot"},     {"GET", "/api/v1/episodes"}, {"GET", "/api/v1/weights"},
+    {"GET", "/healthz", false},
+    {"GET", "/readyz", false},
+    {"GET", "/metrics"},
+    {"GET", "/version"},
+    {"GET", "/openapi.json"},
+    {"GET", "/api/v1/status"},
+    {"GET", "/api/v1/robot"},
+    {"GET", "/api/v1/episodes"},
+    {"GET", "/api/v1/episodes/{id}"},
+    {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
+    {"GET", "/api/v1/weights"},
     {"POST", "/api/v1/feedback"},
 };
+constexpr std::string_view kPast = "/api/v1/episodes/";
+
+template <typename Number>
+std::optional<Number> whole(std::string_view text) {
+  Number number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+bool is_of_devices(std::string_view path) {
+  const std::span<const Route> all = DeviceDesk::routes();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Route& route) { return matches(route.path, path); });
+}
 
 HttpResponse json(std::string body, int status = 200) {
   HttpResponse response;
@@ -56,7 +81,14 @@ bool is_jog(const ClientMessage& message) { return is<JogCommand>(message); }
 std::string id_of(const ClientMessage& message) {
   if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) return feedback->id;
   if (const auto* act = std::get_if<OperatorMessage>(&message)) return act->id;
+  if (const auto* ask = std::get_if<AskToDrive>(&message)) return ask->id;
   return {};
+}
+
+// The teleop port numbers its peers "#t2", this one its connections "#2"; the number comes last.
+bool is_device(std::string_view name) {
+  const std::size_t number = name.rfind('#');
+  return number != std::string_view::npos && name.substr(number + 1).starts_with('t');
 }
 
 void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
@@ -120,9 +152,26 @@ SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
     : options_(std::move(options)),
       desk_(desk),
       sequences_(desk.info().robot.observation.cameras.size()),
-      self_(std::make_shared<SupervisorPort*>(this)) {}
+      frames_(options_.frames_per_second, options_.now()),
+      past_episodes_(options_.past_episodes_per_second, options_.now()),
+      self_(std::make_shared<SupervisorPort*>(this)) {
+  if (options_.devices == nullptr) return;
+  options_.devices->on_gone = [this](const std::string& device, std::string_view reason) {
+    end_device(device, reason);
+  };
+  options_.devices->connected = [this](const std::string& device) {
+    return static_cast<std::size_t>(
+        std::count_if(viewers_.begin(), viewers_.end(),
+                      [&](const auto& viewer) { return viewer.second.device == device; }));
+  };
+}
 
-SupervisorPort::~SupervisorPort() { *self_ = nullptr; }
+SupervisorPort::~SupervisorPort() {
+  *self_ = nullptr;
+  if (options_.devices == nullptr) return;
+  options_.devices->on_gone = nullptr;
+  options_.devices->connected = nullptr;
+}
 
 std::span<const Route> SupervisorPort::routes() { return kRoutes; }
 
@@ -133,28 +182,40 @@ bool SupervisorPort::may_be_stop(std::string_view text) {
 // ---- REST ---------------------------------------------------------------------------------------
 
 bool SupervisorPort::is_public(std::string_view path) const {
-  return file(path) != nullptr ||
-         std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                     [&](const Route& route) { return route.path == path && !route.needs_token; });
+  const Route* const found = route(path);
+  return file(path) != nullptr || (found != nullptr && !found->needs_token);
+}
+
+const Route* SupervisorPort::route(std::string_view path) const {
+  const auto find = [path](std::span<const Route> all) -> const Route* {
+    const auto at =
+        std::find_if(all.begin(), all.end(), [&](const Route& r) { return matches(r.path, path); });
+    return at == all.end() ? nullptr : &*at;
+  };
+  const Route* const found = find(kRoutes);
+  return found != nullptr || options_.devices == nullptr ? found : find(DeviceDesk::routes());
 }
 
 void SupervisorPort::handle(HttpRequest request, Respond respond) {
-  const bool served = std::any_of(std::begin(kRoutes), std::end(kRoutes),
-                                  [&](const Route& r) { return r.path == request.path; });
-  if (file(request.path) == nullptr && !served) {
+  const Route* const found = route(request.path);
+  if (file(request.path) == nullptr && found == nullptr) {
     return respond(problem(404, to_string(Code::kNotFound), "there is nothing at " + request.path));
   }
   if (!is_public(request.path) && !request.actor) {
     return respond(problem(401, "unauthenticated", "this needs a token"));
   }
-  const std::string_view wanted = request.path == "/api/v1/feedback" ? "POST" : "GET";
+  const std::string_view wanted = found != nullptr ? found->method : "GET";
   if (request.method != wanted) {
     HttpResponse wrong = problem(405, to_string(Code::kInvalidArgument),
                                  request.path + " is had by " + std::string(wanted));
     wrong.allow = wanted == "GET" ? "GET, HEAD" : "POST";
     return respond(std::move(wrong));
   }
+  if (found != nullptr && is_of_devices(request.path)) {
+    return options_.devices->handle(request, std::move(respond));
+  }
   if (wanted == "POST") return take_feedback(request, std::move(respond));
+  if (request.path.starts_with(kPast)) return read_past(request, std::move(respond));
   respond(answer(request));
 }
 
@@ -226,6 +287,7 @@ HttpResponse SupervisorPort::metrics() const {
       .snapshot_age = time - now.now,
       .wrong_jogs = wrong_jogs_,
       .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
+      .ports = options_.port_metrics ? options_.port_metrics() : PortMetrics{},
       .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
   };
   HttpResponse response = plain(encode_metrics(view));
@@ -245,6 +307,42 @@ HttpResponse SupervisorPort::episodes(const HttpRequest& request) const {
     }
   }
   return json(encode_episodes(desk_.history(), most));
+}
+
+// "{id}" or "{id}/frames/{camera}/{step}"
+void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
+  const auto parts = parts_of(std::string_view(request.path).substr(kPast.size()));
+  const bool frame = parts.size() > 1;
+  const auto episode = whole<EpisodeId>(parts.front());
+  const auto step = whole<std::uint32_t>(parts.back());
+  if (!episode || (frame && !step)) {
+    return respond(
+        problem(404, to_string(Code::kNotFound), "episodes and steps are numbers, from 0 up"));
+  }
+  if (!(frame ? frames_ : past_episodes_).take(options_.now())) {
+    return respond(problem(429, to_string(Code::kResourceExhausted),
+                           "too much of the past is asked for at once; try again in a second"));
+  }
+  const auto reply = [frame, respond = std::move(respond)](Result<std::string> content) {
+    if (!content.ok()) {
+      const Status& why = content.status();
+      const bool busy = why.code() == Code::kResourceExhausted;
+      return respond(
+          problem(busy ? 429 : http_status_of(why), to_string(why.code()), why.message()));
+    }
+    HttpResponse response;
+    response.body = *std::move(content);
+    if (frame) {
+      response.content_type = "image/jpeg";
+      response.cache_control = "private, immutable, max-age=86400";  // a step never changes
+    }
+    respond(std::move(response));
+  };
+  if (frame) {
+    desk_.read_frame(*episode, std::string(parts[2]), *step, reply);
+  } else {
+    desk_.read_episode(*episode, reply);
+  }
 }
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {
@@ -285,8 +383,9 @@ std::string SupervisorPort::status(bool mine) const {
 Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
   // Whoever sees danger may stop the robot.
   if (is<Stop>(message) || is<Hold>(message)) return {};
-  const bool looks = !std::holds_alternative<FeedbackMessage>(message) &&
-                     !std::holds_alternative<OperatorMessage>(message);
+  const bool looks = std::holds_alternative<FramesWanted>(message) ||
+                     std::holds_alternative<FrameSeen>(message) ||
+                     std::holds_alternative<Ping>(message);
   if (looks) return {};
   if (role == Role::kScript) {
     return permission_denied("a program may only look here; it drives through the teleop port");
@@ -305,16 +404,28 @@ Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
   return {};
 }
 
-void SupervisorPort::on_open(ConnectionId connection, const Actor& actor) {
+void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   Viewer viewer;
-  viewer.actor = actor;
+  viewer.actor = caller.actor;
+  viewer.device = caller.device;
   viewer.cameras.resize(sequences_.size());
   viewer.stops = options_.stops_per_second;
   viewer.stops_at = options_.now();
   viewers_[connection] = std::move(viewer);
-  sink_->send(connection, encode_hello(desk_.info(), actor));
+  // It may have been sent away while the connection was being made.
+  if (!caller.device.empty() && options_.devices != nullptr &&
+      !options_.devices->knows(caller.device)) {
+    return sink_->close(connection, kAccessEnded, "revoked");
+  }
+  sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history()));
+}
+
+void SupervisorPort::end_device(const std::string& device, std::string_view reason) {
+  for (const auto& [connection, viewer] : viewers_) {
+    if (viewer.device == device) sink_->close(connection, kAccessEnded, reason);
+  }
 }
 
 void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
@@ -383,7 +494,44 @@ void SupervisorPort::take(ConnectionId connection, Viewer& viewer, ClientMessage
     offer(connection, viewer, seen->camera);
   } else if (const auto* ping = std::get_if<Ping>(&message)) {
     sink_->send(connection, encode_pong(*ping, options_.now()));
+  } else if (const auto* ask = std::get_if<AskToDrive>(&message)) {
+    sink_->send(connection, encode_ack(ask_to_drive(viewer, *ask)));
   }
+}
+
+// Only tells the holder: what passes the lease on is their release, and the asker's takeover then.
+Ack SupervisorPort::ask_to_drive(Viewer& viewer, const AskToDrive& ask) {
+  const auto& holder = desk_.snapshot().lease.holder;
+  if (!holder) {
+    return ack_of(ask.id, failed_precondition("nobody has the lease: take over"));
+  }
+  Ack ack = ack_of(ask.id, {});
+  ack.holder = holder->name;
+  if (holder->name == viewer.actor.name) {
+    ack.status = failed_precondition("you have the lease");
+    return ack;
+  }
+  if (is_device(holder->name)) {
+    ack.status = failed_precondition("a device cannot be asked: '" + holder->name +
+                                     "' has the lease; speak to whoever drives it");
+    return ack;
+  }
+  const Instant now = options_.now();
+  if (viewer.asked && now - *viewer.asked < options_.between_asks) {
+    ack.status = resource_exhausted("'" + holder->name + "' has just been asked; wait a moment");
+    return ack;
+  }
+  bool told = false;
+  for (const auto& [connection, other] : viewers_) {
+    if (other.actor.name != holder->name) continue;
+    told = sink_->send(connection, encode_asked_to_drive(viewer.actor)) || told;
+  }
+  if (!told) {
+    ack.status = unavailable("'" + holder->name + "' has no live connection now, and is not told");
+    return ack;
+  }
+  viewer.asked = now;
+  return ack;
 }
 
 void SupervisorPort::want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted) {
@@ -438,6 +586,10 @@ void SupervisorPort::on_events(std::span<const Event> events) {
 }
 
 void SupervisorPort::on_status() {
+  if (options_.devices != nullptr && options_.now() - devices_seen_ >= kDevicesPeriod) {
+    devices_seen_ = options_.now();
+    options_.devices->expire();
+  }
   // The long lists are sent at this pace at most, however fast labels come in.
   if (std::exchange(curves_changed_, false) && !viewers_.empty()) {
     send_all(encode_curves(desk_.history()));

@@ -14,8 +14,11 @@
 #include <vector>
 
 #include "src/ports/desk.h"
+#include "src/ports/device_desk.h"
 #include "src/ports/http_server.h"
 #include "src/ports/metrics.h"
+#include "src/ports/route.h"
+#include "src/ports/token_bucket.h"
 #include "src/ports/web_files.h"
 
 namespace nudge {
@@ -35,7 +38,10 @@ class LiveSink {
 struct SupervisorPortOptions {
   std::span<const WebFile> page;  // "index.html" is also had as "/"; must outlive the port
   std::function<Instant()> now;   // robot's steady clock; needed
-  std::function<LogMetrics()> log_metrics;  // for /metrics; none: zeros
+  std::function<LogMetrics()> log_metrics;    // for /metrics; none: zeros
+  std::function<PortMetrics()> port_metrics;  // likewise; none: no such ports
+  DeviceDesk* devices = nullptr;  // its routes are served too; outlives the port. Null: none are
+  bool secure = false;            // the server speaks TLS
 
   // Beyond this age of the newest snapshot the step loop has stalled, and the daemon is not ready.
   Duration stalled = std::chrono::seconds(1);
@@ -43,12 +49,11 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
-};
-
-// One path and method of the REST surface.
-struct Route {
-  std::string_view method, path;
-  bool needs_token = true;
+  // Of one connection, between two requests to drive that reach the holder.
+  Duration between_asks = std::chrono::seconds(1);
+  // What all people together may read of the past. Each frame is a read of the disk, each episode
+  // one of a whole segment.
+  double frames_per_second = 200, past_episodes_per_second = 20;
 };
 
 // Lives on the loop's thread.
@@ -61,7 +66,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // Before the first call of HttpHandler's functions; must outlive the port's use.
   void attach(LiveSink& sink) { sink_ = &sink; }
 
-  // Everything that is served besides the page's files and the live connection.
+  // Everything that is served besides the page's files, the live connection and DeviceDesk's
+  // routes.
   static std::span<const Route> routes();
   // HttpServer's Exempt: a short text that may be a STOP. What only looks like one is bounded by
   // `stops_per_second` of each connection.
@@ -70,7 +76,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // HttpHandler.
   bool is_public(std::string_view path) const override;
   void handle(HttpRequest request, Respond respond) override;
-  void on_open(ConnectionId connection, const Actor& actor) override;
+  void on_open(ConnectionId connection, const Caller& caller) override;
   void on_text(ConnectionId connection, const std::string& text) override;
   void on_close(ConnectionId connection) override;
 
@@ -88,25 +94,31 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   };
   struct Viewer {
     Actor actor;
-    std::vector<View> cameras;  // as in RobotSpec
-    double stops = 0;           // allowance left
-    Instant stops_at;           // when that was so
+    std::string device;            // that was paired; empty: none
+    std::vector<View> cameras;     // as in RobotSpec
+    double stops = 0;              // allowance left
+    Instant stops_at;              // when that was so
+    std::optional<Instant> asked;  // the holder to pass the lease on
   };
 
   // Whether a role may send a message at all; what remains is for the broker and the desk.
   static Status may_send(Role role, const ClientMessage& message);
 
   const WebFile* file(std::string_view path) const;
+  const Route* route(std::string_view path) const;
+  void end_device(const std::string& device, std::string_view reason);
   HttpResponse answer(const HttpRequest& request);
   HttpResponse ready() const;
   HttpResponse metrics() const;
   HttpResponse episodes(const HttpRequest& request) const;
+  void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;
 
   bool stop_allowed(Viewer& viewer);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
   void take(ConnectionId connection, Viewer& viewer, ClientMessage message);
+  Ack ask_to_drive(Viewer& viewer, const AskToDrive& ask);
   void want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted);
   void offer(ConnectionId connection, Viewer& viewer, std::size_t camera);
   void send_all(const std::string& text);
@@ -119,6 +131,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
   bool curves_changed_ = false, weights_changed_ = false;
   std::uint64_t wrong_jogs_ = 0;
+  Instant devices_seen_{};  // when those that are too old were looked for
+  TokenBucket frames_, past_episodes_;
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;
 };

@@ -37,12 +37,16 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
                                                                    const Access& access,
                                                                    Desk& desk) {
   std::unique_ptr<SupervisorServer> all(new SupervisorServer());
+  options.secure = http.tls != nullptr;
+  const DeviceDesk* const devices = options.devices;
   all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
   all->sink_ = std::make_unique<Sink>();
   all->port_->attach(*all->sink_);
-  auto server = HttpServer::listen(
-      loop, http, [&access](std::string_view token) { return access.who_is(token); },
-      SupervisorPort::may_be_stop, *all->port_);
+  const auto who_is = [&access, devices](std::string_view token) -> std::optional<Caller> {
+    if (std::optional<Actor> actor = access.who_is(token)) return Caller{*std::move(actor), ""};
+    return devices != nullptr ? devices->who_is(token) : std::nullopt;
+  };
+  auto server = HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *all->port_);
   if (!server.ok()) return server.status();
   all->server_ = *std::move(server);
   all->sink_->set(*all->server_);
@@ -50,6 +54,9 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
 }
 
 std::uint16_t SupervisorServer::port() const { return server_->port(); }
+void SupervisorServer::renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names) {
+  server_->renew(std::move(tls), names);
+}
 DeskListener& SupervisorServer::listener() { return *port_; }
 HttpCounters SupervisorServer::counters() const { return server_->counters(); }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "nudge/status.h"
 #include "src/ports/access.h"
@@ -24,6 +26,7 @@ class SupervisorServer {
   ~SupervisorServer();
 
   std::uint16_t port() const;
+  void renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names);
   DeskListener& listener();
   HttpCounters counters() const;
 

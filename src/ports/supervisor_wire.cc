@@ -11,6 +11,7 @@
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
+#include "src/ports/http_message.h"
 
 namespace nudge {
 namespace {
@@ -239,14 +240,16 @@ Result<ClientMessage> read_message(const nlohmann::json& object, const Actor& ac
   const bool needs_id = type != "jog" && type != "stop";
   FeedbackMessage feedback;
   OperatorMessage act;
+  const bool asks = type == "ask_to_drive";
   const bool known = read_feedback(type, fields, feedback.body);
-  if (!known && !read_operator(type, fields, act)) {
+  if (!known && !asks && !read_operator(type, fields, act)) {
     return invalid_argument("there is no message of the type '" + type + "'");
   }
   NUDGE_TRY(fields.status().with_context(type));
   if (needs_id && id.empty()) {
     return invalid_argument(type + ": id must be 1 to 64 of A-Z a-z 0-9 _ . : - and unique");
   }
+  if (asks) return ClientMessage(AskToDrive{std::move(id)});
   if (!known) {
     act.id = std::move(id);
     return ClientMessage(std::move(act));
@@ -286,17 +289,6 @@ Json numbers(const std::vector<float>& values) {
 
 std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-std::string_view name_of(ControlSource source) {
-  switch (source) {
-    case ControlSource::kHold: return "hold";
-    case ControlSource::kPolicy: return "policy";
-    case ControlSource::kHuman: return "human";
-    case ControlSource::kNudge: return "nudge";
-    case ControlSource::kScript: return "script";
-  }
-  return "unknown";
 }
 
 std::string_view name_of(WeightsKind kind) {
@@ -355,7 +347,7 @@ Json episodes_json(const History& history, std::size_t most) {
   for (auto at = rows.rbegin(); at != rows.rend(); ++at) {
     const EpisodeRow& row = **at;
     list.push_back({{"id", row.episode},
-                    {"outcome", kLabels[static_cast<std::size_t>(row.outcome())]},
+                    {"outcome", to_string(row.outcome())},
                     {"driver", driver_of(row)},
                     {"steps", row.steps},
                     {"human_steps", row.human_steps},
@@ -385,6 +377,22 @@ std::string_view to_string(Role role) {
     case Role::kEngineer: return "engineer";
   }
   return "unknown";
+}
+
+std::string_view to_string(ControlSource source) {
+  switch (source) {
+    case ControlSource::kHold: return "hold";
+    case ControlSource::kPolicy: return "policy";
+    case ControlSource::kHuman: return "human";
+    case ControlSource::kNudge: return "nudge";
+    case ControlSource::kScript: return "script";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(LabelValue value) {
+  const auto place = static_cast<std::size_t>(value);
+  return place < kLabels.size() ? kLabels[place] : "unknown";
 }
 
 bool is_message_id(std::string_view id) {
@@ -455,19 +463,26 @@ std::string encode_pong(const Ping& ping, Instant now) {
                   {"daemon_ms", rounded(1e3 * seconds(now.time_since_epoch()))}});
 }
 
+std::string encode_asked_to_drive(const Actor& by) {
+  return text_of({{"type", "asked_to_drive"}, {"by", actor_json(by)}});
+}
+
 std::string encode_problem(const Status& why) {
   return text_of(
       {{"type", "problem"}, {"code", to_string(why.code())}, {"message", why.message()}});
 }
 
-std::string encode_hello(const DeskInfo& info, const Actor& you) {
+std::string encode_hello(const DeskInfo& info, const Caller& caller, bool secure) {
+  Json you = actor_json(caller.actor);
+  if (!caller.device.empty()) you["device"] = caller.device;
   return text_of({{"type", "hello"},
                   {"protocol", kSupervisorProtocol},
                   {"program", info.program},
                   {"boot", info.boot},
-                  {"you", actor_json(you)},
+                  {"you", std::move(you)},
                   {"robot", robot_json(info.robot)},
-                  {"fresh_ms", rounded(1e3 * seconds(info.fresh))}});
+                  {"fresh_ms", rounded(1e3 * seconds(info.fresh))},
+                  {"secure", secure}});
 }
 
 std::string encode_robot(const RobotSpec& robot) { return text_of(robot_json(robot)); }
@@ -490,7 +505,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"why", now.cause},
        {"why_text", why_text(now.state, now.cause)},
        {"lease", {{"epoch", now.lease.epoch}, {"holder", holder}, {"mine", mine}}},
-       {"source", name_of(now.source)},
+       {"source", to_string(now.source)},
        {"proposed", numbers(now.proposed)},
        {"requested", numbers(now.requested)},
        {"executed", numbers(now.executed)},
@@ -529,8 +544,8 @@ std::string encode_status(const StatusView& view, bool mine) {
 bool is_shown(const Event& event) {
   return std::visit(
       []<typename T>(const T&) {
-        return !std::is_same_v<T, SpanSplit> && !std::is_same_v<T, LeaseGranted> &&
-               !std::is_same_v<T, LeaseEnded> && !std::is_same_v<T, CandidateReceived>;
+        return !std::is_same_v<T, LeaseGranted> && !std::is_same_v<T, LeaseEnded> &&
+               !std::is_same_v<T, CandidateReceived>;
       },
       event.payload);
 }

@@ -16,6 +16,7 @@
 namespace nudge {
 
 class History;
+struct Caller;
 struct DeskInfo;
 struct LearningStatus;
 
@@ -34,6 +35,10 @@ struct FrameSeen {
 struct Ping {
   double sent = 0;  // the client's own clock, echoed
 };
+// Asks whoever has the lease to pass it on. Changes nothing, and is not logged.
+struct AskToDrive {
+  std::string id;  // as FeedbackMessage::id
+};
 // Weights and learning: acts of an engineer.
 struct PromoteWeights {
   WeightsVersion version = 0;
@@ -44,7 +49,8 @@ struct OperatorMessage {
   std::string id;  // as FeedbackMessage::id
   std::variant<PromoteWeights, RollBackWeights, ResumeLearning> body;
 };
-using ClientMessage = std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping>;
+using ClientMessage =
+    std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping, AskToDrive>;
 
 // What is known of a message that was refused, for whoever answers it.
 struct RefusedMessage {
@@ -61,6 +67,10 @@ Result<ClientMessage> parse_client_message(std::string_view text, const Actor& a
 
 // "script", "viewer", "supervisor", "engineer"
 std::string_view to_string(Role role);
+// "hold", "policy", "human", "nudge", "script"
+std::string_view to_string(ControlSource source);
+// "none", "success", "failure", "discard"
+std::string_view to_string(LabelValue value);
 
 // [A-Za-z0-9_.:-]{1,64}
 bool is_message_id(std::string_view id);
@@ -74,10 +84,13 @@ int json_depth(std::string_view text, int limit);
 
 std::string encode_ack(const Ack& ack);
 std::string encode_pong(const Ping& ping, Instant now);
+// To the holder of the lease: `by` would like to drive.
+std::string encode_asked_to_drive(const Actor& by);
 // What could not be understood, to a message without an id.
 std::string encode_problem(const Status& why);
 
-std::string encode_hello(const DeskInfo& info, const Actor& you);
+// `secure`: over TLS. A device that was paired is named by its id.
+std::string encode_hello(const DeskInfo& info, const Caller& you, bool secure = false);
 std::string encode_robot(const RobotSpec& robot);  // the `robot` of hello
 
 // Everything that a status shows; the referents must outlive the call.

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "src/ports/addresses.h"
+
 namespace nudge {
 namespace {
 
@@ -21,30 +23,28 @@ struct Address {
   bool v6() const { return storage.ss_family == AF_INET6; }
 };
 
-Result<Address> loopback_address(const std::string& text, std::uint16_t port) {
+Result<Address> address_to_bind(const TcpListenerOptions& options) {
+  const std::string& text = options.address;
   Address address;
   sockaddr_in v4{};
   sockaddr_in6 v6{};
-  bool is_loopback = false;
   if (::inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
-    is_loopback = (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
     v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
+    v4.sin_port = htons(options.port);
     address.size = sizeof v4;
     std::memcpy(&address.storage, &v4, sizeof v4);
   } else if (::inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
-    is_loopback = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
     v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
+    v6.sin6_port = htons(options.port);
     address.size = sizeof v6;
     std::memcpy(&address.storage, &v6, sizeof v6);
   } else {
     return invalid_argument("'" + text + "' is not an IP address; write 127.0.0.1 or ::1");
   }
-  if (!is_loopback) {
+  if (!options.beyond_loopback && !is_loopback_address(text)) {
     return invalid_argument("cannot serve on " + text +
-                            ": other addresses than 127.0.0.1 and ::1 need TLS, which comes with "
-                            "the security step");
+                            " without TLS: what is not encrypted may be had at 127.0.0.1 and ::1 "
+                            "only");
   }
   return address;
 }
@@ -69,7 +69,7 @@ Status cannot_listen(const TcpListenerOptions& options, int error) {
 }
 
 Result<Descriptor> open_listener(const TcpListenerOptions& options) {
-  Result<Address> address = loopback_address(options.address, options.port);
+  Result<Address> address = address_to_bind(options);
   if (!address.ok()) return address.status();
   Descriptor listener(::socket(address->storage.ss_family,
                                SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));

@@ -1,4 +1,5 @@
-// A TCP socket that listens on loopback, on the io thread's loop.
+// A TCP socket that listens, on the io thread's loop. On loopback alone, unless its owner protects
+// what goes over it.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,10 @@
 namespace nudge {
 
 struct TcpListenerOptions {
-  std::string address = "127.0.0.1";  // only loopback is accepted: 127.0.0.0/8 or ::1
-  std::uint16_t port = 0;             // 0: any that is free
-  std::string setting{};              // that names the port, for messages: "ports.http"
+  std::string address = "127.0.0.1";
+  bool beyond_loopback = false;  // else only 127.0.0.0/8 and ::1 are accepted
+  std::uint16_t port = 0;        // 0: any that is free
+  std::string setting{};         // that names the port, for messages: "ports.http"
   // Of the kernel, for each connection.
   int send_bytes = 0, receive_bytes = 0;
 };
@@ -27,8 +29,8 @@ class TcpListener {
   // the listener.
   using Accept = std::function<void(Descriptor peer)>;
 
-  // kUnavailable: the port is taken; the message says what to try. kInvalidArgument: not a loopback
-  // address.
+  // kUnavailable: the port is taken; the message says what to try. kInvalidArgument: not an
+  // address, or not a loopback address where it must be one.
   static Result<std::unique_ptr<TcpListener>> listen(EventLoop& loop,
                                                      const TcpListenerOptions& options,
                                                      Accept accept);

@@ -238,6 +238,10 @@ struct TeleopPort::Impl {
       desk.submit(std::move(*act), peer.actor, reply);
     } else {
       ++counters.bad_messages;  // of cameras and pings: the supervisor's port has those
+      if (const auto* ask = std::get_if<AskToDrive>(&*parsed)) {
+        answer(session,
+               Ack{ask->id, unimplemented("devices do not ask to drive; take over"), {}, 0, {}});
+      }
     }
   }
 

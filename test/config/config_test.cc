@@ -253,7 +253,8 @@ TEST(Config, TheSharesOfABatchSumToOne) {
 TEST(Config, RulesAcrossKeysAreChecked) {
   const char* const kBroken[] = {"limits.workspace_lower=0,0,0", "limits.clamps_to_hold=50",
                                  "policy.replan_after=9",        "authority.lease_ms=100",
-                                 "authority.reacquire_s=0.4",    "learner.restart_max_s=0.5"};
+                                 "authority.reacquire_s=0.4",    "learner.restart_max_s=0.5",
+                                 "authority.camera_same_ms=400"};
   for (const char* set : kBroken) EXPECT_FALSE(load_config({.sets = {set}}).ok()) << set;
   EXPECT_FALSE(
       load_config({.sets = {"limits.workspace_lower=0,0,1", "limits.workspace_upper=1,1,1"}}).ok());

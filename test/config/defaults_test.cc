@@ -29,6 +29,8 @@ TEST(Defaults, OfTheAuthorityAreItsOwn) {
   EXPECT_EQ(from_seconds(kDefaults.authority.takeover_s), own.takeover_timeout);
   EXPECT_EQ(from_seconds(kDefaults.authority.handback_s), own.handback_timeout);
   EXPECT_EQ(from_milliseconds(static_cast<double>(kDefaults.authority.watchdog_ms)), own.watchdog);
+  EXPECT_EQ(from_milliseconds(static_cast<double>(kDefaults.authority.camera_fresh_ms)),
+            own.camera_fresh);
   EXPECT_EQ(kDefaults.limits.clamps_to_hold, own.clamp_limit);
   EXPECT_EQ(kDefaults.limits.clamp_window_ticks, own.clamp_window);
 }

@@ -19,9 +19,11 @@ class StepThreadTest : public ::testing::Test {
  protected:
   void SetUp() override { make({}); }
 
-  void make(StepThreadOptions options, std::vector<std::string> cameras = {}) {
+  void make(StepThreadOptions options, std::vector<std::string> cameras = {},
+            Duration camera_same = {}) {
     ControllerOptions controller = test::small_controller(robot_.spec());
     controller.cameras = std::move(cameras);
+    controller.camera_same = camera_same;
     controller.authority.joints = {0};
     controller.limits.max_step = {2.0, 2.0};
     auto made = Controller::make(robot_, controller);
@@ -355,6 +357,60 @@ TEST_F(StepThreadTest, ACameraWhoseClockIsAheadIsFrozenAsSoonAsAnyOther) {
   tick(30);
   EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
   EXPECT_EQ(snapshot_.cause, "camera_stale");
+}
+
+TEST_F(StepThreadTest, ACameraThatShowsTheSamePictureWithNewTimesIsFrozenUntilADifferentOneComes) {
+  make({}, {"front"}, std::chrono::seconds(1));
+  robot_.images.resize(1);
+  Image& frame = robot_.images[0];
+  frame.camera = "front";
+  frame.jpeg = {0xff, 0xd8, 0};
+  const auto film = [&](int ticks, int change) {
+    for (int i = 0; i < ticks; ++i) {
+      frame.captured = robot_.now;
+      frame.jpeg[2] = static_cast<std::uint8_t>(frame.jpeg[2] + change);
+      tick();
+    }
+  };
+  film(1, 0);
+  start_policy();
+  film(100, 1);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  film(49, 0);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto) << "a second is what it may take";
+  film(1, 0);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.cause, "camera_stale");
+  EXPECT_EQ(snapshot_.robot_trouble, "camera 'front' shows nothing new");
+
+  act(HandBack{});
+  reports_.clear();
+  film(1, 0);
+  ASSERT_FALSE(reports_.empty());
+  ASSERT_EQ(reports_[0].decision.answers.size(), 1u);
+  const Status& refused = reports_[0].decision.answers[0].status;
+  EXPECT_EQ(refused.code(), Code::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("camera 'front'"), std::string::npos) << refused.message();
+
+  film(1, 1);
+  EXPECT_EQ(snapshot_.robot_trouble, "");
+  act(HandBack{});
+  film(10, 0);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadTest, PicturesAreNotComparedUnlessAsked) {
+  make({}, {"front"});
+  robot_.images.resize(1);
+  robot_.images[0].camera = "front";
+  robot_.images[0].jpeg = {0xff, 0xd8, 0};
+  robot_.images[0].captured = robot_.now;
+  start_policy();
+  for (int i = 0; i < 500; ++i) {
+    robot_.images[0].captured = robot_.now;
+    tick();
+  }
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
 }
 
 TEST_F(StepThreadTest, ACameraThatDoesNotMatterMayFreeze) {

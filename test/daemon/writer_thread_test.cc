@@ -50,7 +50,7 @@ class WriterThreadTest : public ::testing::Test {
     step.episode_steps = 100'000;
     step_ = std::make_unique<StepThread>(robot_, *std::move(controller), links_, step);
 
-    auto latch = StopLatch::open(latch_path());
+    auto latch = StopLatch::open(posix_files(), latch_path());
     ASSERT_TRUE(latch.ok()) << latch.status().message();
     WriterThreadOptions writer;
     writer.clock = fake_clock;
@@ -303,7 +303,7 @@ TEST_F(WriterThreadTest, AFullDiskIsToldAndPeopleKeepControl) {
   tick(2);
   EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
   EXPECT_GE(robot_.estops, 1);
-  const auto latch = StopLatch::open(latch_path());
+  const auto latch = StopLatch::open(posix_files(), latch_path());
   ASSERT_TRUE(latch.ok());
   EXPECT_TRUE(latch->latched());
 
@@ -378,11 +378,11 @@ TEST_F(WriterThreadTest, TheLatchFollowsStopAndItsReset) {
   start_policy();
   ++links_.stop_presses;
   tick(2);
-  EXPECT_TRUE(StopLatch::open(latch_path())->latched());
+  EXPECT_TRUE(StopLatch::open(posix_files(), latch_path())->latched());
   act("reset", ResetStop{});
   tick(2);
   EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
-  EXPECT_FALSE(StopLatch::open(latch_path())->latched());
+  EXPECT_FALSE(StopLatch::open(posix_files(), latch_path())->latched());
 }
 
 TEST_F(WriterThreadTest, StopCommitsWhatWaitsAndAcknowledgesNothingTwice) {

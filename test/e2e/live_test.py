@@ -375,6 +375,8 @@ class Operators(LiveCase):
         wait_until(lambda: daemon.request("GET", "/readyz", token="")[0] == 200, "readiness")
         text = daemon.request("GET", "/metrics")[1].decode()
         self.assertIn("nudge_control_ticks_total", text)
+        self.assertIn('nudge_port_connections{port="teleop"} 0', text)
+        self.assertNotIn('port="robot"', text)  # it is in the daemon's process
         self.assertEqual(json.loads(daemon.request("GET", "/openapi.json")[1])["openapi"][:3], "3.1")
 
     def test_a_service_manager_is_told_when_it_is_ready_alive_and_stopping(self):

@@ -8,6 +8,7 @@ times.
 
 import os
 import random
+import re
 import signal
 import struct
 import time
@@ -104,6 +105,13 @@ class RemoteRobot(LiveCase):
         times = [after for after in holds if after is not None]
         say(f"robot alone: {distribution(times)} ms from its newest action to its own hold")
         self.assertGreaterEqual(len(times), TIMES * 3 // 5)
+
+    def test_operators_see_the_robots_port(self):
+        def taken():
+            text = self.place.daemon.request("GET", "/metrics")[1].decode()
+            return int(float(re.search(
+                r'nudge_port_messages_total\{port="robot",kind="observation"\} (\S+)', text)[1]))
+        wait_until(lambda: taken() > 5, "the robot's observations among the figures")
 
     def check_stays(self, ticks):
         """Nobody acts, so nothing begins to move."""

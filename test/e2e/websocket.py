@@ -3,6 +3,7 @@
 import base64
 import os
 import socket
+import ssl
 import struct
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -78,12 +79,18 @@ class Splitter:
 
 
 class WebSocket:
-    def __init__(self, port, path, protocols, host="127.0.0.1", served_port=None, timeout=30):
-        """`served_port`: the port that the daemon knows as its own, when a proxy is in between."""
+    def __init__(self, port, path, protocols, host="127.0.0.1", served_port=None, timeout=30,
+                 context=None):
+        """`served_port`: the port that the daemon knows as its own, when a proxy is in between.
+        `context`: of TLS."""
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.secure = context is not None
+        if self.secure:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.splitter = Splitter()
         self.waiting = []
+        self.code = None  # that the daemon has closed with
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{served_port or port}\r\n"
                              "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -106,13 +113,23 @@ class WebSocket:
     def send(self, text):
         self.socket.sendall(frame(TEXT, text.encode()))
 
+    def _take(self):
+        """What is there now, without waiting."""
+        if not self.secure:
+            return self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
+        self.socket.setblocking(False)
+        try:
+            return self.socket.recv(1 << 18)
+        finally:
+            self.socket.setblocking(True)
+
     def receive(self):
         """The text messages that are there now. Answers pings. ConnectionError: it has ended."""
         pieces, self.waiting = self.waiting, []
         while True:
             try:
-                data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
-            except BlockingIOError:
+                data = self._take()
+            except (BlockingIOError, ssl.SSLWantReadError):
                 break
             if not data:
                 raise ConnectionError("closed by the daemon")
@@ -124,5 +141,6 @@ class WebSocket:
             elif opcode == PING:
                 self.socket.sendall(frame(PONG, body))
             elif opcode == CLOSE:
+                self.code = struct.unpack_from(">H", body)[0] if len(body) >= 2 else 0
                 raise ConnectionError(f"the daemon closed: {body[2:].decode(errors='replace')}")
         return texts

@@ -312,5 +312,65 @@ TEST(Limits, NamesTheFieldThatIsWrong) {
   EXPECT_FALSE(Limits::make(boxed(), odd, kPeriod).ok());
 }
 
+// ---- the edges of limits ----------------------------------------------------------------------
+
+TEST(Limits, SlackIsFromNoneToHalfOfTheFullRate) {
+  const auto ok = [](double slack) {
+    LimitsConfig config;
+    config.slack = slack;
+    return Limits::make(config, four_channels(), kPeriod).ok();
+  };
+  EXPECT_FALSE(ok(-1e-9));
+  EXPECT_TRUE(ok(0));
+  EXPECT_TRUE(ok(0.5));
+  EXPECT_FALSE(ok(0.5 + 1e-9));
+}
+
+TEST(Limits, ABoxNeedsThreeChannelsAndNoMore) {
+  ActionSpec three = four_channels();
+  three.channels.resize(3);
+  EXPECT_TRUE(Limits::make(boxed(), three, kPeriod).ok());
+}
+
+TEST(Limits, WallsAndTheRatesTowardsThemAreFinite) {
+  EXPECT_FALSE(Limits::make(jointed(-kInf, 0.8), four_channels(), kPeriod).ok());
+  const auto ok = [](float lower, float upper) {
+    ActionSpec spec = four_channels();
+    spec.channels[1].lower = lower;
+    spec.channels[1].upper = upper;
+    return Limits::make(boxed(), spec, kPeriod).ok();
+  };
+  EXPECT_TRUE(ok(-0.1f, 0.1f));
+  EXPECT_FALSE(ok(-kInf, 0.1f));
+  EXPECT_FALSE(ok(-0.1f, kInf));
+  EXPECT_FALSE(ok(-0.1f, 0));
+  EXPECT_FALSE(ok(-0.2f, -0.1f));
+}
+
+TEST(Limits, ARateThatIsNoFloatIsNotExceededByRounding) {
+  LimitsConfig config = abrupt();
+  config.max_rate = {0.1, 0.1, 0.1, 0.1};
+  ASSERT_GT(double{0.1f}, 0.1);
+  Limits limits = made(config);
+  Action executed;
+  limits.apply(Action{1, -1, 0, 0}, kMiddle, executed);
+  EXPECT_LE(double{executed[0]}, 0.1);
+  EXPECT_GE(double{executed[1]}, -0.1);
+}
+
+TEST(Limits, WhatIsWithinTheSlackToTheLastBitIsNoClamp) {
+  LimitsConfig config;
+  config.slack = 0.25;
+  config.max_rate = {0.5, 0.5, 0.5, 0.5};
+  config.workspace = WorkspaceBox{{-0.5, -0.5, -0.5}, {0.5, 0.5, 0.5}};
+  Limits limits = made(config);
+  EXPECT_TRUE(limits.permits(Action{0.75f, -0.75f, 0, 0}, kMiddle));
+  EXPECT_FALSE(limits.permits(Action{std::nextafter(0.75f, 1.0f), 0, 0, 0}, kMiddle));
+  const std::vector<float> corner{0.5f, -0.5f, 0};  // no way further
+  EXPECT_TRUE(limits.permits(Action{0.25f, -0.25f, 0, 0}, corner));
+  EXPECT_FALSE(limits.permits(Action{std::nextafter(0.25f, 1.0f), 0, 0, 0}, corner));
+  EXPECT_FALSE(limits.permits(Action{0, std::nextafter(-0.25f, -1.0f), 0, 0}, corner));
+}
+
 }  // namespace
 }  // namespace nudge

@@ -33,6 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(size <= kMaxSupervisorMessage);
   check(json_depth(text, kMaxSupervisorDepth) <= kMaxSupervisorDepth);
   if (const auto* act = std::get_if<OperatorMessage>(&*message)) check(is_message_id(act->id));
+  if (const auto* ask = std::get_if<AskToDrive>(&*message)) check(is_message_id(ask->id));
   if (const auto* wanted = std::get_if<FramesWanted>(&*message)) {
     check(wanted->cameras.size() <= 16);
   }

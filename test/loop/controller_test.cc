@@ -15,8 +15,9 @@ const Actor kAnna = {.name = "anna", .role = Role::kSupervisor};
 
 class ControllerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    ControllerOptions options;
+  void SetUp() override { make({}); }
+
+  void make(ControllerOptions options) {
     options.authority.robot = robot_.spec().id;
     options.authority.control_period = robot_.spec().control_period;
     options.limits.max_step = {2.0, 2.0};  // no smoothing: what is asked for is what is done
@@ -198,6 +199,62 @@ TEST_F(ControllerTest, ARobotThatWasStoppedIsToldWhenStopIsReset) {
   tick();
   tick();
   EXPECT_EQ(robot_.estop_resets, 3) << "until it agrees, and no longer";
+}
+
+// ---- cameras ----------------------------------------------------------------------------------
+
+TEST_F(ControllerTest, ARawPictureIsComparedTooAndItsJpegMayComeLater) {
+  ControllerOptions options;
+  options.cameras = {"front"};
+  options.camera_same = std::chrono::seconds(1);
+  make(options);
+  robot_.images.resize(1);
+  Image& frame = robot_.images[0];
+  frame.camera = "front";
+  frame.rgb = {1, 2, 3};
+  const auto film = [&] {
+    frame.captured = robot_.now + kTick;
+    return tick().frozen;
+  };
+  for (int i = 0; i <= 50; ++i) EXPECT_EQ(film(), "") << i;
+  frame.jpeg = {0xff, 0xd8};
+  EXPECT_EQ(film(), "front");
+  frame.rgb[2] = 4;
+  EXPECT_EQ(film(), "");
+}
+
+TEST_F(ControllerTest, AFrameThatIsMissingForATickIsComparedWithTheOneBefore) {
+  ControllerOptions options;
+  options.cameras = {"front"};
+  options.camera_same = std::chrono::seconds(1);
+  make(options);
+  Image frame;
+  frame.camera = "front";
+  frame.jpeg = {0xff, 0xd8, 7};
+  std::string_view frozen;
+  for (int i = 0; i < 60; ++i) {
+    robot_.images.clear();
+    frozen = tick().frozen;
+    frame.captured = robot_.now + kTick;
+    robot_.images = {frame};
+    frozen = tick().frozen;
+  }
+  EXPECT_EQ(frozen, "front");
+}
+
+TEST_F(ControllerTest, ATimeForTheSamePictureIsNoShorterThanForAnyPicture) {
+  ControllerOptions options;
+  options.authority.robot = robot_.spec().id;
+  options.authority.control_period = robot_.spec().control_period;
+  options.player.policy_period = robot_.spec().policy_period;
+  options.player.horizon = 8;
+  options.player.action_size = 2;
+  options.camera_same = options.authority.camera_fresh - std::chrono::milliseconds(1);
+  const auto refused = Controller::make(robot_, options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.status().message().find("camera_same"), std::string::npos);
+  options.camera_same = options.authority.camera_fresh;
+  EXPECT_TRUE(Controller::make(robot_, options).ok());
 }
 
 }  // namespace

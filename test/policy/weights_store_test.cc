@@ -268,29 +268,6 @@ TEST_F(WeightsStoreTest, ClearsAwayWhatAnInterruptedPublishLeft) {
   EXPECT_TRUE(again.load(4).ok());
 }
 
-TEST_F(WeightsStoreTest, NoMutationOfAStoredFileIsEverLoaded) {
-  publish(1, 1);
-  const auto content = [](const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-  };
-  const std::string whole_weights = content(weights(1)), whole_manifest = content(manifest(1));
-  for (std::uint64_t seed = 0; seed < 800; ++seed) {
-    Random random(seed);
-    std::string w = whole_weights, m = whole_manifest;
-    std::string& hit = random.below(2) == 0 ? w : m;
-    const std::size_t at = random.below(hit.size());
-    if (random.below(4) == 0) {
-      hit.resize(at);
-    } else {
-      hit[at] = static_cast<char>(hit[at] ^ (1 << random.below(8)));
-    }
-    std::ofstream(weights(1), std::ios::binary | std::ios::trunc) << w;
-    std::ofstream(manifest(1), std::ios::binary | std::ios::trunc) << m;
-    EXPECT_FALSE(store_.load(1).ok()) << seed;
-  }
-}
-
 // One fault at each operation in turn, of several kinds. Version 1 was there before, version 2 is
 // being published. Afterwards, with a healthy disk: version 1 loads, version 2 loads whole or does
 // not exist, and if publish() said ok, it exists.

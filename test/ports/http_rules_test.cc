@@ -29,6 +29,21 @@ TEST(HttpRules, ServesTheAddressThatItIsBoundTo) {
   EXPECT_FALSE(is_served_host(served_hosts("127.0.0.1", 8080), "127.0.0.5:8080"));
 }
 
+TEST(HttpRules, ServesTheNamesOfItsCertificateOverTls) {
+  const std::vector<std::string> names = {"192.168.1.5", "robot.local", "fd00::7"};
+  const std::vector<std::string> hosts = served_hosts("0.0.0.0", 8443, names, true);
+  for (const char* host :
+       {"192.168.1.5:8443", "ROBOT.local:8443", "[fd00::7]:8443", "localhost:8443"}) {
+    EXPECT_TRUE(is_served_host(hosts, host)) << host;
+  }
+  for (const char* host : {"0.0.0.0:8443", "192.168.1.6:8443", "robot.local", "fd00::7:8443"}) {
+    EXPECT_FALSE(is_served_host(hosts, host)) << host;
+  }
+  EXPECT_TRUE(is_served_origin(hosts, "https://robot.local:8443", true));
+  EXPECT_FALSE(is_served_origin(hosts, "http://robot.local:8443", true));
+  EXPECT_TRUE(is_served_host(served_hosts("0.0.0.0", 443, names, true), "robot.local"));
+}
+
 TEST(HttpRules, TakesItsOwnOriginsOnly) {
   const std::vector<std::string> hosts = served_hosts("127.0.0.1", 8080);
   EXPECT_TRUE(is_served_origin(hosts, "http://localhost:8080"));

@@ -70,6 +70,46 @@ TEST(LiveSession, RefusesLiveConnectionsBeyondTheBound) {
   const Peer third = served.live();
 }
 
+TEST(LiveSession, TakesThePlaceOfThePeerThatVanished) {
+  HttpServerOptions options = on_any_port();
+  options.max_live = 2;
+  options.live_timeout = milliseconds(3'000);
+  Served served(options);
+  Peer vanished = served.live("/api/v1/live?name=vanished");
+  Peer awake = served.live("/api/v1/live?name=awake");
+  // Its network is gone: nothing comes, and no end either. Two thirds of the time are long for
+  // that.
+  const auto end = std::chrono::steady_clock::now() + milliseconds(2'200);
+  while (std::chrono::steady_clock::now() < end) {
+    if (awake.readable(20)) awake.send(Peer::frame(10, awake.next_frame().payload));
+    awake.send(Peer::frame(9, "here"));
+  }
+  Peer third = served.peer();
+  EXPECT_EQ(third.upgrade("/api/v1/live", "Authorization: Bearer viewer-token\r\n").status, 101);
+  EXPECT_EQ(vanished.closing_code(), 1013);
+  EXPECT_EQ(served.counters().evicted, 1U);
+  Peer fourth = served.peer();
+  EXPECT_EQ(fourth.upgrade("/api/v1/live", kSupervisor).status, 101);  // of the viewer
+}
+
+TEST(LiveSession, GivesTheViewersPlaceToASupervisorAndNotTheOtherWayRound) {
+  HttpServerOptions options = on_any_port();
+  options.max_live = 2;
+  Served served(options);
+  const std::string viewer = "Authorization: Bearer viewer-token\r\n";
+  Peer wall = served.peer();
+  ASSERT_EQ(wall.upgrade("/api/v1/live", viewer).status, 101);
+  Peer first = served.live();
+  EXPECT_EQ(served.handler.next().substr(0, 5), "open ");
+  Peer other = served.peer();
+  EXPECT_EQ(other.upgrade("/api/v1/live", viewer).status, 503);
+  Peer second = served.peer();
+  EXPECT_EQ(second.upgrade("/api/v1/live", kSupervisor).status, 101);
+  EXPECT_EQ(wall.closing_code(), 1013);
+  Peer third = served.peer();
+  EXPECT_EQ(third.upgrade("/api/v1/live", kSupervisor).status, 503);
+}
+
 TEST(LiveSession, CarriesTextBothWaysInOrder) {
   Served served;
   served.handler.on_text_too = [&](ConnectionId connection, const std::string& text) {
@@ -310,7 +350,7 @@ TEST(LiveSession, BoundsManyEmptyTextsToo) {
 
 TEST(LiveSession, KeepsConnectionsThatAnswerPingsAndDropsOthers) {
   HttpServerOptions options = on_any_port();
-  options.idle_timeout = milliseconds(200);
+  options.live_timeout = milliseconds(200);
   Served served(options);
   Peer silent = served.live("/api/v1/live?name=silent");
   Peer awake = served.live("/api/v1/live?name=awake");

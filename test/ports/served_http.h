@@ -16,9 +16,9 @@ namespace nudge {
 
 inline const std::string kSupervisor = "Authorization: Bearer supervisor-token\r\n";
 
-inline std::optional<Actor> who_is(std::string_view token) {
-  if (token == "supervisor-token") return Actor{"desk", Role::kSupervisor};
-  if (token == "viewer-token") return Actor{"wall", Role::kViewer};
+inline std::optional<Caller> who_is(std::string_view token) {
+  if (token == "supervisor-token") return Caller{{"desk", Role::kSupervisor}, ""};
+  if (token == "viewer-token") return Caller{{"wall", Role::kViewer}, ""};
   if (token == "throws") throw std::runtime_error("the folder of tokens is gone");
   return std::nullopt;
 }
@@ -53,7 +53,8 @@ class FakeHandler : public HttpHandler {
     respond(std::move(response));
     if (request.path == "/page") respond(problem(500, "internal", "answered twice"));
   }
-  void on_open(ConnectionId connection, const Actor& actor) override {
+  void on_open(ConnectionId connection, const Caller& caller) override {
+    const Actor& actor = caller.actor;
     last = connection;
     note("open " + actor.name + " " + std::to_string(static_cast<int>(actor.role)));
     if (on_open_too) on_open_too(connection);

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "src/ports/openapi.h"
 #include "test/support/fake_desk.h"
@@ -62,6 +63,7 @@ class SupervisorPortTest : public testing::Test {
     options.page = kFiles;
     options.now = [this] { return now_; };
     options.log_metrics = [] { return LogMetrics{.durable = 812, .commits = 90}; };
+    options.port_metrics = [this] { return port_metrics_; };
     return options;
   }
 
@@ -82,6 +84,26 @@ class SupervisorPortTest : public testing::Test {
     return *kept;
   }
   HttpResponse get(const std::string& path) { return request("GET", path); }
+  // What the desk is asked for of the past is answered at once.
+  HttpResponse get_past(const std::string& path, Result<std::string> content,
+                        Role role = Role::kViewer) {
+    request("GET", path, role);
+    if (answer_->status == 0 && !desk_.asked.empty()) {
+      desk_.asked.back().reply(std::move(content));
+    }
+    return *answer_;
+  }
+  // A path that the route stands for.
+  static std::string example(const Route& route) {
+    std::string path(route.path);
+    for (const auto& [what, value] :
+         {std::pair("{id}", "7"), std::pair("{camera}", "front"), std::pair("{step}", "12")}) {
+      if (const auto at = path.find(what); at != std::string::npos) {
+        path.replace(at, std::string_view(what).size(), value);
+      }
+    }
+    return path;
+  }
 
   void open(ConnectionId connection, Role role = Role::kSupervisor) {
     port_.on_open(connection, {"anna#" + std::to_string(connection), role});
@@ -106,6 +128,7 @@ class SupervisorPortTest : public testing::Test {
 
   test::FakeDesk desk_;
   Instant now_;
+  PortMetrics port_metrics_;
   Sent sent_;
   SupervisorPort port_;
   std::shared_ptr<HttpResponse> answer_;  // of the newest request
@@ -131,7 +154,7 @@ TEST_F(SupervisorPortTest, ServesThePageToAnybody) {
 
 TEST_F(SupervisorPortTest, ServesHealthWithoutATokenAndNothingElse) {
   for (const Route& route : SupervisorPort::routes()) {
-    const std::string path(route.path);
+    const std::string path = example(route);
     const bool open = path == "/healthz" || path == "/readyz";
     EXPECT_EQ(port_.is_public(path), open) << path;
     const int status = request(std::string(route.method), path, std::nullopt).status;
@@ -142,11 +165,11 @@ TEST_F(SupervisorPortTest, ServesHealthWithoutATokenAndNothingElse) {
 
 TEST_F(SupervisorPortTest, AnswersEveryRouteAndNoOtherMethod) {
   for (const Route& route : SupervisorPort::routes()) {
-    const std::string path(route.path);
+    const std::string path = example(route);
     const std::string other = route.method == "GET" ? "POST" : "GET";
     EXPECT_EQ(request(other, path).status, 405) << path;
     if (route.method == "GET") {
-      EXPECT_EQ(get(path).status, 200) << path;
+      EXPECT_EQ(get_past(path, std::string("{}")).status, 200) << path;
     }
   }
   EXPECT_EQ(get("/api/v1/nothing").status, 404);
@@ -168,10 +191,67 @@ TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
   }
 }
 
+TEST_F(SupervisorPortTest, AnswersWithAnEpisodeOnceItHasBeenRead) {
+  EXPECT_EQ(get("/api/v1/episodes/7").status, 0) << "not before it has been read";
+  ASSERT_EQ(desk_.asked.size(), 1u);
+  EXPECT_EQ(desk_.asked[0].episode, 7u);
+  EXPECT_EQ(desk_.asked[0].camera, "");
+  desk_.asked[0].reply(std::string(R"({"id":7})"));
+  EXPECT_EQ(answer_->status, 200);
+  EXPECT_EQ(answer_->content_type, "application/json");
+  EXPECT_EQ(answer_->cache_control, "no-store") << "it may go on, and be labelled";
+  EXPECT_EQ(answer_->body, R"({"id":7})");
+}
+
+TEST_F(SupervisorPortTest, AnswersWithAFrameThatMayBeKept) {
+  const HttpResponse frame =
+      get_past("/api/v1/episodes/7/frames/wrist/12", std::string("\xff\xd8\0", 3));
+  EXPECT_EQ(desk_.asked.back().camera, "wrist");
+  EXPECT_EQ(desk_.asked.back().step, 12u);
+  EXPECT_EQ(frame.status, 200);
+  EXPECT_EQ(frame.content_type, "image/jpeg");
+  EXPECT_EQ(frame.cache_control, "private, immutable, max-age=86400");
+  EXPECT_EQ(frame.body, std::string("\xff\xd8\0", 3));
+}
+
+TEST_F(SupervisorPortTest, SaysWhyAPieceOfThePastCannotBeHad) {
+  const std::string path = "/api/v1/episodes/7/frames/wrist/12";
+  EXPECT_EQ(get_past(path, not_found("gone")).status, 404);
+  EXPECT_EQ(answer_->content_type, "application/problem+json");
+  EXPECT_EQ(answer_->cache_control, "no-store") << "it may be there a moment later";
+  EXPECT_EQ(get_past(path, resource_exhausted("busy")).status, 429);
+  EXPECT_EQ(get_past(path, data_loss("damaged")).status, 500);
+  const std::size_t asked = desk_.asked.size();
+  for (const char* wrong :
+       {"/api/v1/episodes/", "/api/v1/episodes/x", "/api/v1/episodes/-1", "/api/v1/episodes/7/",
+        "/api/v1/episodes/99999999999999999999", "/api/v1/episodes/7/frames",
+        "/api/v1/episodes/7/frames/front", "/api/v1/episodes/7/frames/front/1x",
+        "/api/v1/episodes/7/frames//1", "/api/v1/episodes/7/frames/front/4294967296",
+        "/api/v1/episodes/7/frames/front/1/2"}) {
+    EXPECT_EQ(get(wrong).status, 404) << wrong;
+  }
+  EXPECT_EQ(desk_.asked.size(), asked);
+}
+
+TEST_F(SupervisorPortTest, ReadsOnlySoMuchOfThePastInASecond) {
+  const auto answered = [&](const char* path, int times) {
+    int served = 0;
+    for (int i = 0; i < times; ++i) {
+      served += get_past(path, std::string("{}")).status == 200 ? 1 : 0;
+    }
+    return served;
+  };
+  EXPECT_EQ(answered("/api/v1/episodes/7", 30), 20);
+  EXPECT_EQ(answer_->status, 429);
+  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 300), 200);
+  now_ += milliseconds(500);
+  EXPECT_EQ(answered("/api/v1/episodes/7", 30), 10);
+}
+
 TEST_F(SupervisorPortTest, LetsAProgramRead) {
   for (const Route& route : SupervisorPort::routes()) {
     if (route.method != "GET") continue;
-    EXPECT_EQ(request("GET", std::string(route.path), Role::kScript).status, 200);
+    EXPECT_EQ(get_past(example(route), std::string("{}"), Role::kScript).status, 200);
   }
 }
 
@@ -237,6 +317,12 @@ TEST_F(SupervisorPortTest, TakesByRestOnlyWhatHasAnAnswer) {
 }
 
 TEST_F(SupervisorPortTest, DescribesEveryRouteAndNoOther) {
+  DeviceDesk devices(
+      {.now = [this] { return now_; }, .wall = [] { return WallTime(); }, .save = {}, .notice = {}},
+      Devices("kitchen"));
+  SupervisorPortOptions with_devices = options();
+  with_devices.devices = &devices;
+  SupervisorPort port(with_devices, desk_);
   const json description = json::parse(get("/openapi.json").body);
   EXPECT_EQ(description["openapi"], "3.1.0");
   std::set<std::string> described, served;
@@ -246,11 +332,15 @@ TEST_F(SupervisorPortTest, DescribesEveryRouteAndNoOther) {
       for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
       described.insert(name + " " + path);
       const bool open = operation.contains("security") && operation["security"].empty();
-      EXPECT_EQ(open, port_.is_public(path)) << path;
+      std::string asked = path;
+      if (const auto id = asked.find("{id}"); id != std::string::npos) asked.replace(id, 4, "d-1");
+      EXPECT_EQ(open, port.is_public(asked)) << path;
     }
   }
-  for (const Route& route : SupervisorPort::routes()) {
-    served.insert(std::string(route.method) + " " + std::string(route.path));
+  for (const auto& routes : {SupervisorPort::routes(), DeviceDesk::routes()}) {
+    for (const Route& route : routes) {
+      served.insert(std::string(route.method) + " " + std::string(route.path));
+    }
   }
   EXPECT_EQ(described, served);
 }
@@ -506,6 +596,93 @@ TEST_F(SupervisorPortTest, LetsEachRoleDoWhatTheDocumentSays) {
   }
 }
 
+TEST_F(SupervisorPortTest, AsksTheHolderToPassTheLeaseOn) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kEngineer};
+  open(1, Role::kEngineer);
+  open(2);
+  open(3);
+  for (const ConnectionId connection : {1, 2, 3}) news(connection);
+  port_.on_text(2, R"({"type":"ask_to_drive","id":"a-1"})");
+  const auto answer = news(2);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0]["type"], "ack");
+  EXPECT_EQ(answer[0]["id"], "a-1");
+  EXPECT_EQ(answer[0]["ok"], true);
+  EXPECT_EQ(answer[0]["holder"], "anna#1");
+  const auto told = news(1);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], json({{"type", "asked_to_drive"},
+                           {"by", {{"name", "anna#2"}, {"role", "supervisor"}}}}));
+  EXPECT_TRUE(news(3).empty());  // nobody else's business
+  EXPECT_TRUE(desk_.replies.empty()) << "nothing else changes";
+}
+
+TEST_F(SupervisorPortTest, RefusesToAskWhereNobodyCanPassTheLeaseOn) {
+  open(1);
+  open(2);
+  news(1);
+  news(2);
+  const auto ask = [&] {
+    port_.on_text(2, R"({"type":"ask_to_drive","id":"a-1"})");
+    const auto answer = news(2);
+    return answer.size() == 1 ? answer[0] : json();
+  };
+  auto& holder = desk_.snapshot_now.lease.holder;
+  holder.reset();
+  EXPECT_EQ(ask()["code"], "failed_precondition");
+  holder = Actor{"anna#2", Role::kSupervisor};
+  EXPECT_EQ(ask()["message"], "you have the lease");
+  holder = Actor{"leader#t4", Role::kSupervisor};
+  const json device = ask();
+  EXPECT_EQ(device["code"], "failed_precondition");
+  EXPECT_EQ(device["message"].get<std::string>().find("a device cannot be asked"), 0u);
+  EXPECT_EQ(device["holder"], "leader#t4");
+  holder = Actor{"anna#9", Role::kSupervisor};
+  EXPECT_EQ(ask()["code"], "unavailable");
+  // None of these counts as having asked; a name that only looks like a device's is asked.
+  port_.on_open(7, {"x#t4#7", Role::kSupervisor});
+  news(7);
+  holder = Actor{"x#t4#7", Role::kSupervisor};
+  EXPECT_EQ(ask()["ok"], true);
+  EXPECT_EQ(news(7).size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, AsksAtMostOnceASecondOfEachWhoAsks) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kSupervisor};
+  for (const ConnectionId connection : {1, 2, 3}) open(connection);
+  for (const ConnectionId connection : {1, 2, 3}) news(connection);
+  const auto ask = [&](ConnectionId connection) {
+    port_.on_text(connection, R"({"type":"ask_to_drive","id":"a-1"})");
+    return news(connection).at(0)["code"].get<std::string>();
+  };
+  EXPECT_EQ(ask(2), "ok");
+  now_ += milliseconds(999);
+  EXPECT_EQ(ask(2), "resource_exhausted");
+  EXPECT_EQ(ask(3), "ok");
+  now_ += milliseconds(1);
+  EXPECT_EQ(ask(2), "ok");
+  EXPECT_EQ(news(1).size(), 3u);
+}
+
+TEST_F(SupervisorPortTest, OnlySupervisorsAndEngineersAskToDriveAndOnlyLive) {
+  desk_.snapshot_now.lease.holder = Actor{"anna#1", Role::kSupervisor};
+  open(1);
+  news(1);
+  const std::string ask = R"({"type":"ask_to_drive","id":"a-1"})";
+  const Role roles[] = {Role::kScript, Role::kViewer, Role::kSupervisor, Role::kEngineer};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const ConnectionId connection = 2 + i;
+    open(connection, roles[i]);
+    news(connection);
+    port_.on_text(connection, ask);
+    const auto answer = news(connection);
+    ASSERT_EQ(answer.size(), 1u);
+    EXPECT_EQ(answer[0]["code"], i < 2 ? "permission_denied" : "ok") << "role " << i;
+    EXPECT_EQ(news(1).size(), i < 2 ? 0u : 1u);
+    EXPECT_EQ(request("POST", "/api/v1/feedback", roles[i], ask).status, 400);
+  }
+}
+
 TEST_F(SupervisorPortTest, SaysWhoActedOnWeights) {
   open(1, Role::kEngineer);
   port_.on_text(1, R"({"type":"promote","id":"p-1","version":4})");
@@ -660,10 +837,82 @@ TEST_F(SupervisorPortTest, NamesACameraThatDoesNotExist) {
 
 // ---- metrics ------------------------------------------------------------------------------------
 
+// Every counter has a value of its own, so that none can be shown in the place of another.
+RouterCounters sample_socket(std::uint64_t first) {
+  return {.accepted = first,
+          .open = first + 1,
+          .unfinished = first + 2,
+          .malformed = first + 3,
+          .refused = first + 4,
+          .evicted = first + 5,
+          .cut_bad = first + 6,
+          .cut_rate = first + 7,
+          .cut_silent = first + 8,
+          .cut_slow = first + 9};
+}
+
+PortMetrics sample_port_metrics() {
+  return {.robot = RobotPortCounters{.sessions = 101,
+                                     .refused_hellos = 102,
+                                     .bad_messages = 103 + 123,  // with those of its socket
+                                     .wrong_sizes = 104,
+                                     .foreign = 105,
+                                     .observations = 106,
+                                     .actions = 107,
+                                     .late_actions = 108,
+                                     .unsent = 109,
+                                     .clock_jumps = 110,
+                                     .lost = 111,
+                                     .socket = sample_socket(120)},
+          .teleop = TeleopPortCounters{.sessions = 201,
+                                       .peers = 202,
+                                       .refused_hellos = 203,
+                                       .bad_messages = 204 + 223,
+                                       .foreign = 205,
+                                       .jogs = 206,
+                                       .feedback = 207,
+                                       .states = 208,
+                                       .unsent_states = 209,
+                                       .ended_rate = 210,
+                                       .ended_slow = 211,
+                                       .ended_silent = 212,
+                                       .socket = sample_socket(220)}};
+}
+
 TEST_F(SupervisorPortTest, ShowsMetricsInThePrometheusFormat) {
+  port_metrics_ = sample_port_metrics();
   const HttpResponse metrics = get("/metrics");
   EXPECT_EQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_EQ(metrics.body, test::golden("ports/metrics.txt", metrics.body));
+}
+
+TEST_F(SupervisorPortTest, ShowsEachCounterOfTheOtherPortsOnce) {
+  port_metrics_ = sample_port_metrics();
+  const std::string body = get("/metrics").body;
+  std::map<std::string, int> seen;
+  std::istringstream lines(body);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("nudge_port_")) ++seen[line.substr(line.rfind(' ') + 1)];
+  }
+  const auto check = [&](int first, int last) {
+    for (int count = first; count <= last; ++count) {
+      EXPECT_EQ(seen[std::to_string(count)], 1) << count;
+      seen.erase(std::to_string(count));
+    }
+  };
+  check(101, 111);
+  check(120, 129);
+  check(201, 212);
+  check(220, 229);
+  EXPECT_TRUE(seen.empty()) << seen.begin()->first;
+}
+
+TEST_F(SupervisorPortTest, APortThatIsNotThereHasNoValues) {
+  EXPECT_EQ(get("/metrics").body.find("nudge_port_"), std::string::npos);
+  port_metrics_.teleop.emplace().sessions = 3;
+  const std::string body = get("/metrics").body;
+  EXPECT_NE(body.find("nudge_port_sessions_total{port=\"teleop\"} 3"), std::string::npos);
+  EXPECT_EQ(body.find("port=\"robot\""), std::string::npos);
 }
 
 }  // namespace

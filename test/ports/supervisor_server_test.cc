@@ -38,6 +38,12 @@ class PromptDesk final : public Desk {
     fake.submit(std::move(message), actor, {});
     reply({.id = id, .status = {}, .echo = "done", .epoch = 0, .holder = {}});
   }
+  void read_episode(EpisodeId episode, Read reply) override {
+    reply("{\"id\":" + std::to_string(episode) + "}");
+  }
+  void read_frame(EpisodeId, std::string camera, std::uint32_t, Read reply) override {
+    reply("\xff\xd8" + camera);
+  }
   test::FakeDesk fake;
 };
 
@@ -166,6 +172,30 @@ TEST_F(SupervisorServerTest, HoldsALiveConnection) {
   EXPECT_EQ(next(tablet)["kind"], "stopped");
   const auto name = on_loop([this] { return desk_.fake.act_actors.at(0).name; });
   EXPECT_EQ(name.substr(0, 7), "tablet#");
+}
+
+TEST_F(SupervisorServerTest, ASupervisorAsksTheHolderOnTheirOwnConnectionToPassTheLeaseOn) {
+  Peer holder = peer();
+  open(holder, Role::kEngineer, "tablet");
+  holder.send_text(R"({"type":"takeover","id":"t-1"})");
+  EXPECT_EQ(next(holder)["id"], "t-1");
+  on_loop([this] {
+    desk_.fake.snapshot_now.lease.holder = desk_.fake.feedback.at(0).actor;  // as the desk would
+  });
+  Peer asker = peer();
+  open(asker, Role::kSupervisor, "phone");
+  asker.send_text(R"({"type":"ask_to_drive","id":"a-1"})");
+  const json answer = next(asker);
+  EXPECT_EQ(answer["id"], "a-1");
+  EXPECT_EQ(answer["ok"], true) << answer;
+  const json asked = next(holder);
+  EXPECT_EQ(asked["type"], "asked_to_drive");
+  EXPECT_EQ(asked["by"]["name"].get<std::string>().substr(0, 6), "phone#");
+  EXPECT_EQ(asked["by"]["role"], "supervisor");
+  holder.send_text(R"({"type":"ask_to_drive","id":"a-2"})");
+  EXPECT_EQ(next(holder)["code"], "failed_precondition");
+  const auto submitted = on_loop([this] { return desk_.fake.feedback.size(); });
+  EXPECT_EQ(submitted, 1u);  // the takeover alone: asking reaches no desk, so no log
 }
 
 TEST_F(SupervisorServerTest, LetsStopThroughWhenTheRateIsUsedUp) {

@@ -10,6 +10,7 @@
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
+#include "src/ports/http_message.h"
 #include "test/support/golden.h"
 #include "test/support/port_samples.h"
 
@@ -96,6 +97,7 @@ TEST(SupervisorWire, ReadsEveryMessageOfTheDocument) {
             (std::vector<std::string>{"front", "wrist"}));
   EXPECT_EQ(other<FrameSeen>(R"({"type":"frame_seen","camera":1,"sequence":8})").sequence, 8u);
   EXPECT_EQ(other<Ping>(R"({"type":"ping","sent":12.5})").sent, 12.5);
+  EXPECT_EQ(other<AskToDrive>(R"({"type":"ask_to_drive","id":"a-1"})").id, "a-1");
 }
 
 TEST(SupervisorWire, IgnoresFieldsThatItDoesNotKnow) {
@@ -189,6 +191,7 @@ TEST(SupervisorWire, BoundsLists) {
   };
   EXPECT_EQ(feedback<JogCommand>(jog(zeros)).action.size(), 64u);
   refusal(jog(zeros + ",0"));
+  refusal(R"({"type":"ask_to_drive"})");
   refusal(R"({"type":"frames","cameras":"front"})");
   refusal(R"({"type":"frames","cameras":[1]})");
   std::string cameras = "\"c\"";
@@ -240,8 +243,13 @@ TEST(SupervisorWire, CountsDepthOutsideOfTextsOnly) {
 // ---- from the daemon ----------------------------------------------------------------------------
 
 TEST(SupervisorWire, WritesHelloAsTheDocumentShowsIt) {
-  const std::string text = encode_hello(test::sample_desk_info(), {"tablet#3", Role::kEngineer});
+  const std::string text = encode_hello(
+      test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, "d-0123456789abcdef"}, true);
   EXPECT_EQ(text, golden("ports/hello.json", text));
+  const std::string plain =
+      encode_hello(test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, ""});
+  EXPECT_EQ(plain.find("\"device\""), std::string::npos);
+  EXPECT_NE(plain.find("\"secure\":false"), std::string::npos);
 }
 
 TEST(SupervisorWire, WritesStatusAsTheDocumentShowsIt) {
@@ -293,6 +301,8 @@ TEST(SupervisorWire, WritesAcksPongsAndProblems) {
   EXPECT_EQ(busy, golden("ports/ack-busy.json", busy));
   const std::string pong = encode_pong({12.5}, Instant(std::chrono::microseconds(8'123'400)));
   EXPECT_EQ(pong, golden("ports/pong.json", pong));
+  const std::string asked = encode_asked_to_drive({"phone#4", Role::kSupervisor});
+  EXPECT_EQ(asked, golden("ports/asked-to-drive.json", asked));
   const std::string problem = encode_problem(invalid_argument("the message is not valid JSON"));
   EXPECT_EQ(problem, golden("ports/problem.json", problem));
 }
@@ -379,8 +389,7 @@ TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
 }
 
 TEST(SupervisorWire, ShowsTheKindsOfTheDocumentAndNoOthers) {
-  const std::set<std::string> hidden = {"span_split", "lease_granted", "lease_ended",
-                                        "candidate_received"};
+  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received"};
   test::EventMaker events;
   ASSERT_EQ(every_kind().size(), std::variant_size_v<Payload>);
   for (const Payload& payload : every_kind()) {

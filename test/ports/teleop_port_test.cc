@@ -251,6 +251,18 @@ TEST_F(TeleopPortTest, CommandsAsTextAreRefused) {
   EXPECT_EQ(messages(), 0u);
 }
 
+TEST_F(TeleopPortTest, ADeviceThatAsksToDriveIsToldToTakeOver) {
+  open();
+  RawPeer peer(number);
+  const std::uint32_t session = peer.hello("a");
+  peer.send(TeleopFeedback{R"({"type": "ask_to_drive", "id": "a-1"})"}, session);
+  const auto ack = peer.next<Ack>();
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->message.id, "a-1");
+  EXPECT_EQ(ack->message.status.code(), Code::kUnimplemented);
+  EXPECT_EQ(messages(), 0u);
+}
+
 TEST_F(TeleopPortTest, AReplyThatComesAfterThePeerHasGoneDoesNothing) {
   open();
   host.on_loop([&] { desk.answer_at_once = false; });

@@ -12,27 +12,21 @@
 #include "replay/log.h"
 #include "test/support/faulty_files.h"
 #include "test/support/faulty_sqlite.h"
-#include "test/support/log_samples.h"
+#include "test/support/log_script.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
 namespace {
 
+using test::Acknowledged;
 using test::FaultyFiles;
+using test::run_script;
 using test::sample_event;
 using test::sample_spec;
 using test::sample_step;
 using test::TempFolder;
 
-LogOptions options_in(const std::string& folder) {
-  LogOptions options;
-  options.dir = folder + "/log";
-  options.boot = "boot";
-  options.segment_grow_bytes = 16 << 10;
-  options.ballast_bytes = 16 << 10;
-  options.checkpoint_bytes = 32 << 10;
-  return options;
-}
+LogOptions options_in(const std::string& folder) { return test::script_options(folder + "/log"); }
 
 class FaultyLog : public ::testing::Test {
  protected:
@@ -42,75 +36,9 @@ class FaultyLog : public ::testing::Test {
   void TearDown() override { test::sqlite_faults() = {}; }
 };
 
-// What a run was told is durable.
-struct Acknowledged {
-  std::map<std::string, Sequence> events;
-  std::set<Sequence> steps;
-};
-
-// Two short episodes with a commit every few entries; goes on after every error, as the writer
-// does. Returns what was acknowledged.
-Acknowledged run_script(Log& log, int episodes = 2) {
-  Acknowledged acknowledged;
-  std::map<std::string, Sequence> events;
-  std::set<Sequence> steps;
-  Random random(9);
-  const auto note = [&](const std::string& id, const Payload& payload, EpisodeId episode) {
-    const auto sequence = log.append(sample_event(id, episode, payload));
-    if (sequence.ok()) events[id] = *sequence;
-  };
-  const auto commit = [&] {
-    if (!log.commit().ok()) return;
-    for (const auto& [id, sequence] : events) {
-      if (sequence <= log.durable()) acknowledged.events[id] = sequence;
-    }
-    for (const Sequence step : steps) {
-      if (step <= log.durable()) acknowledged.steps.insert(step);
-    }
-  };
-  for (int e = 0; e < episodes; ++e) {
-    const std::string name = std::to_string(log.next_episode_id());
-    if (log.open_episode() == 0) {
-      if (log.start_episode(sample_spec()).ok()) {
-        note("start-" + name, EpisodeStarted{}, log.open_episode());
-      }
-    }
-    const EpisodeId episode = log.open_episode();
-    for (std::uint32_t i = 0; i < 8; ++i) {
-      const auto step = log.append(sample_step(random, episode, i, sample_spec()));
-      if (step.ok()) steps.insert(*step);
-      if (i % 3 == 1) note("w-" + name + "-" + std::to_string(i), Words{"up", {}, ""}, episode);
-      if (i % 2 == 1) commit();
-    }
-    if (episode != 0) note("end-" + name, EpisodeEnded{EpisodeEnd::kTaskDone, 8}, episode);
-    commit();
-  }
-  return acknowledged;
-}
-
-// Opens the folder with nothing failing any more and looks for everything acknowledged.
+// With nothing failing any more, everything acknowledged is there.
 void expect_kept(const std::string& folder, const Acknowledged& acknowledged) {
-  auto log = Log::open(posix_files(), options_in(folder));
-  ASSERT_TRUE(log.ok()) << log.status().message();
-  const auto report = (*log)->verify();
-  ASSERT_TRUE(report.ok()) << report.status().message();
-  for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
-  std::set<Sequence> steps;
-  const auto items = (*log)->feed(0, SIZE_MAX);
-  ASSERT_TRUE(items.ok()) << items.status().message();
-  for (const FeedItem& item : *items) {
-    if (const auto* ref = std::get_if<StepsRef>(&item)) {
-      for (Sequence s = ref->first; s <= ref->last; ++s) steps.insert(s);
-    }
-  }
-  for (const auto& [id, sequence] : acknowledged.events) {
-    const auto event = (*log)->event(id);
-    ASSERT_TRUE(event.ok()) << id << " was acknowledged and is gone";
-    EXPECT_EQ(event->sequence, sequence) << id;
-  }
-  for (const Sequence step : acknowledged.steps) {
-    EXPECT_TRUE(steps.contains(step)) << "step " << step << " was acknowledged and is gone";
-  }
+  EXPECT_EQ(test::missing_from(posix_files(), options_in(folder), acknowledged), "");
 }
 
 // The same script with the fault at call 1, 2, 3, ... until a run needs no more calls.

@@ -133,6 +133,12 @@ class Docs(unittest.TestCase):
                     (ROOT / script).exists() or (ROOT / "test" / script).exists(),
                     f"{name(page)}: {script}")
 
+    def test_every_metric_is_described(self):
+        metrics = (ROOT / "test/data/ports/metrics.txt").read_text("utf-8")
+        page = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
+        named = set(re.findall(r"^# TYPE (\S+)", metrics, re.MULTILINE))
+        self.assertEqual(named, set(re.findall(r"`(nudge_\w+)`", page)))
+
     def test_no_picture_is_large(self):
         for picture in (ROOT / "docs" / "images").iterdir():
             self.assertLess(picture.stat().st_size, 150_000, name(picture))

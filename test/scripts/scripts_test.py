@@ -43,7 +43,8 @@ class Scripts(unittest.TestCase):
         return f"{self.tools}:{os.environ['PATH']}"
 
     def test_every_script_explains_itself(self):
-        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "format.sh", "tidy.sh"):
+        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "format.sh", "tidy.sh",
+                     "mutation.py"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--help")
                 self.assertEqual(result.returncode, 0)

@@ -36,6 +36,21 @@ class FakeDesk final : public Desk {
     replies.push_back(std::move(reply));
   }
 
+  void read_episode(EpisodeId episode, Read reply) override {
+    asked.push_back({.episode = episode, .camera = "", .step = 0, .reply = std::move(reply)});
+  }
+  void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override {
+    asked.push_back(
+        {.episode = episode, .camera = std::move(camera), .step = step, .reply = std::move(reply)});
+  }
+
+  struct Asked {
+    EpisodeId episode = 0;
+    std::string camera;  // empty: all of the episode
+    std::uint32_t step = 0;
+    Read reply;
+  };
+
   DeskInfo info_now = sample_desk_info();
   Snapshot snapshot_now = sample_snapshot();
   History history_now = sample_history();
@@ -47,6 +62,7 @@ class FakeDesk final : public Desk {
   std::vector<OperatorMessage> acts;
   std::vector<Actor> act_actors;
   std::vector<Reply> replies;  // of both kinds
+  std::vector<Asked> asked;    // of the past, oldest first
 };
 
 }  // namespace nudge::test

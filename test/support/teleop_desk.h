@@ -46,6 +46,12 @@ class TeleopDesk final : public Desk {
     reply(Ack{id, {}, "done", 0, {}});
   }
 
+  // A device does not look back.
+  void read_episode(EpisodeId, Read reply) override { reply(not_found("no past here")); }
+  void read_frame(EpisodeId, std::string, std::uint32_t, Read reply) override {
+    reply(not_found("no past here"));
+  }
+
   Snapshot now;
   std::function<void(FeedbackMessage, Reply)> judge;  // instead of keeping it
   std::vector<FeedbackMessage> messages;

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
+import { episodeOf, gate, learning, phrases, pictureOf, understand } from "./fake_past.mjs";
 import { picture } from "./picture.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -55,7 +56,8 @@ for (let v = 1; v <= 14; v += 1) {
   const parent = v === 1 ? 0 : full ? [...versions].reverse().find((each) => each.kind === "full").version : v - 1;
   versions.push({
     version: v, parent, kind: full ? "full" : "provisional", was_live: v !== 13, accepted_ms: Date.now() - (15 - v) * 41_000,
-    state: v === 9 ? "rolled_back" : full && v < 12 ? "confirmed" : "accepted", reason: v === 9 ? "takeovers" : "", gate: {},
+    state: v === 9 ? "rolled_back" : full && v < 12 ? "confirmed" : "accepted", reason: v === 9 ? "takeovers" : "", gate: gate(v),
+    train_seconds: full ? 8.4 : 1.6, corrections: { episodes: v + 2, steps: 20 + v * 17 }, loss: 0.03 / v + 0.006,
   });
 }
 let live = 14;
@@ -71,8 +73,34 @@ for (let id = 1; id <= 60; id += 1) {
     id, outcome: random() < skill + 0.05 ? "success" : id % 17 === 0 ? "discard" : "failure", driver: helped ? "mixed" : "policy", steps,
     human_steps: helped ? 6 + Math.floor(random() * 9) : 0, takeovers: helped ? 1 : 0, human_seconds: helped ? 1.1 : 0,
     seconds: steps / 10, weights: Math.min(14, 1 + Math.floor(id / 4.5)),
+    takeover_after_s: helped ? steps * 0.045 : null, instruction: "lift the red block", started_ms: Date.now() - (70 - id) * 61_000,
   });
 }
+
+const past = new Map(); // made when somebody looks
+const said = new Map(); // id of the words -> { by, until, understood, before }
+let lastWords = ["lift the red block", "a bit lower"];
+function episode(id) {
+  if (id === world.episode) return episodeNow();
+  const row = rows.find((each) => each.id === id);
+  if (row === undefined) return undefined;
+  if (!past.has(id)) past.set(id, episodeOf(row));
+  return { ...past.get(id), outcome: row.outcome };
+}
+const nowSteps = { source: [], weights: [], seconds: [], proposed: [], executed: [], clamped: [] };
+function noteStep() {
+  nowSteps.source.push(world.state === "HUMAN" ? "human" : "policy");
+  nowSteps.weights.push(live);
+  nowSteps.seconds.push(nowSteps.seconds.length / 10);
+  nowSteps.proposed.push(world.proposed);
+  nowSteps.executed.push(world.executed);
+  nowSteps.clamped.push(false);
+}
+const episodeNow = () => ({
+  id: world.episode, purpose: "deployment", outcome: "none", instruction: world.instruction, steps: nowSteps.source.length,
+  seconds: nowSteps.source.length / 10, policy_period_ms: 100, started_ms: world.started, ended: false, recorded: true, spans: [], discarded: [], lost: [],
+  cameras: robot.cameras, events: [], step: nowSteps,
+});
 
 const clients = new Set();
 const say = (client, message) => client.socket.readyState === 1 && client.socket.send(JSON.stringify(message));
@@ -175,14 +203,46 @@ function answer(client, message) {
       go("HOLD", "fault_reset", client);
       return ack();
     case "words": {
-      const echo = message.meant === "comment" ? "kept as a comment" : `new task: ${message.text}`;
-      if (message.meant === "instruction") world.instruction = message.text;
-      event("words", client, { text: message.text, use: message.meant, understood_as: echo });
-      return ack({ echo });
+      const it = understand(message.text, message.meant, world.state);
+      said.set(message.id, { by: client, until: Date.now() + 10_000, it, before: world.instruction });
+      if (it.use === "instruction") world.instruction = message.text;
+      if (it.use === "hold") go("HOLD", "hold_asked", client);
+      event("words", client, { text: message.text, use: it.use, understood_as: it.as });
+      lastWords = [message.text, ...lastWords.filter((each) => each !== message.text)].slice(0, 5);
+      all(phrases(lastWords));
+      return ack({ echo: it.use === "not_understood" ? "not understood" : `understood as: ${it.as}`, words: it });
+    }
+    case "confirm_words": {
+      const it = said.get(message.words);
+      if (it === undefined || it.by !== client || Date.now() > it.until || !it.it.confirm) return no("failed_precondition", "there is nothing to confirm any more");
+      it.it = { ...it.it, confirm: false, acted: true, undo: true };
+      return ack({ words: it.it });
+    }
+    case "undo_words": {
+      const it = said.get(message.words);
+      if (it === undefined || !it.it.undo) return no("failed_precondition", "this cannot be taken back any more");
+      if (it.it.use === "instruction") world.instruction = it.before;
+      it.it = { ...it.it, undo: false };
+      event("words_undone", client, { words: message.words });
+      return ack({ words: it.it });
+    }
+    case "split": {
+      const span = [...past.values()].flatMap((each) => each.spans).find((each) => each.id === message.span);
+      if (span === undefined) return no("not_found", `there is no span ${message.span}`);
+      if (message.step < span.first_step || message.step > span.last_step) return no("invalid_argument", "the step is not in the span");
+      span.correction_from = message.step;
+      return ack();
     }
     case "label": {
       const row = message.episode === 0 ? rows.at(-1) : rows.find((each) => each.id === message.episode);
       if (row === undefined) return no("not_found", `there is no episode ${message.episode}`);
+      if (message.span > 0) {
+        const span = past.get(row.id)?.spans.find((each) => each.id === message.span);
+        if (span === undefined) return no("not_found", `there is no span ${message.span}`);
+        span.label = message.value;
+        event("label", client, { episode: row.id, span: message.span, value: message.value });
+        return ack();
+      }
       row.outcome = message.value;
       event("label", client, { episode: row.id, span: 0, value: message.value });
       all(curves());
@@ -256,12 +316,16 @@ setInterval(() => {
   ["x", "y", "z"].forEach((axis, index) => (world.tool[axis] += world.executed[index] * 0.25 * 0.02));
   world.tool.z = Math.max(0.02, Math.min(0.4, world.tool.z));
   world.open = Math.max(0, Math.min(0.08, world.open + world.executed.at(-1) * 0.004));
-  if (world.state === "AUTO" && world.tick % 5 === 0) world.steps += 1;
+  if ((world.state === "AUTO" || world.state === "HUMAN") && world.tick % 5 === 0) {
+    world.steps += 1;
+    noteStep();
+  }
   if (world.steps > 90) {
     rows.push({ id: world.episode, outcome: "success", driver: world.takeovers ? "mixed" : "policy", steps: world.steps, human_steps: Math.round(world.human * 10), takeovers: world.takeovers, human_seconds: world.human, seconds: (now - world.started) / 1000, weights: live });
     event("episode_ended", nudge, { reason: 0, steps: world.steps });
     world.episode += 1;
     event("episode_started", nudge);
+    Object.values(nowSteps).forEach((each) => (each.length = 0));
     Object.assign(world, { steps: 0, takeovers: 0, human: 0, started: now });
     all(curves());
   }
@@ -325,7 +389,17 @@ const server = createServer(async (request, response) => {
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");
     if (role === undefined) return response.writeHead(401).end("{}");
+    if (url.pathname === "/api/v1/episodes") return response.end(JSON.stringify({ episodes: rows }));
+    if (url.pathname === "/api/v1/weights") return response.end(JSON.stringify(weights()));
     if (url.pathname === "/api/v1/robot") return response.end(JSON.stringify(robot));
+    const frame = /^\/api\/v1\/episodes\/(\d+)\/frames\/(\w+)\/(\d+)$/.exec(url.pathname);
+    const one = frame ?? /^\/api\/v1\/episodes\/(\d+)$/.exec(url.pathname);
+    if (one !== null) {
+      const it = episode(Number(one[1]));
+      if (it === undefined || (frame && Number(frame[3]) >= it.steps)) return response.writeHead(404).end("{}");
+      if (frame) return response.writeHead(200, { "content-type": "image/jpeg", "cache-control": "private, immutable, max-age=86400" }).end(pictureOf(frame[2], Number(frame[3]), it.steps));
+      return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(it));
+    }
     if (request.method !== "POST") return response.end(JSON.stringify(status()));
     let body = "";
     for await (const part of request) body += part;
@@ -353,9 +427,11 @@ server.on("upgrade", (request, socket, head) => {
     say(client, { type: "hello", protocol: 1, program: "nudge 0.1.0", boot: "boot-fake", you: { name, role, device: "d1" }, secure: false, robot, fresh_ms: 200 });
     say(client, curves());
     say(client, weights());
+    say(client, learning(rows));
+    say(client, phrases(lastWords));
     clients.add(client);
     live_.on("message", (data) => receive(client, data.toString()));
     live_.on("close", () => clients.delete(client));
   });
 });
-server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${port}/#token=dev`));
+server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}/#token=dev`));

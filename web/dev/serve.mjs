@@ -40,4 +40,4 @@ server.on("upgrade", (request, socket) => {
   });
   for (const end of [socket, onward]) end.setNoDelay(true).on("error", () => (socket.destroy(), onward.destroy()));
 });
-server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${port}/ in front of ${daemon.origin}`));
+server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}/ in front of ${daemon.origin}`));

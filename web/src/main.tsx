@@ -1,5 +1,6 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
+import "./view/panels.css";
 import { render } from "preact";
 import { PassKeeper, codeFromHash } from "./link/pass";
 import { deviceName } from "./state/device_name";

@@ -7,7 +7,7 @@ import { StopLatch } from "../src/link/stop_latch";
 import { isToken, tokenFromHash } from "../src/link/token";
 import type { Ack } from "../src/wire/messages";
 
-const ack = (id: string): Ack => ({ type: "ack", id, ok: true, code: "ok", message: "", echo: "", epoch: 0, holder: "" });
+const ack = (id: string): Ack => ({ type: "ack", id, ok: true, code: "ok", message: "", echo: "", epoch: 0, holder: "", words: undefined });
 
 test("what a subprotocol cannot carry is no token", () => {
   assert.equal(tokenFromHash("#token=a%20b"), undefined);
@@ -73,7 +73,7 @@ test("words, labels and undo survive a lost link; what moves the robot does not"
   outbox.add({ type: "roll_back", id: "b" }, 0, done("b"));
   outbox.add({ type: "label", id: "l", episode: 0, span: 0, value: "success" }, 0, done("l"));
   outbox.add({ type: "undo", id: "u", seconds: 3 }, 0, done("u"));
-  outbox.add({ type: "words", id: "w", text: "x", meant: "comment" }, 0, done("w"));
+  outbox.add({ type: "words", id: "w", text: "x", meant: "comment", view: "facing" }, 0, done("w"));
   outbox.linkLost();
   assert.deepEqual(ended, ["t", "h", "r", "b"]);
   assert.deepEqual(outbox.forNewLink(100).map((act) => act.id), ["l", "u", "w"]);

@@ -15,7 +15,7 @@ function status(fields: object): Status {
 
 const row = (id: number, fields: Partial<EpisodeRow> = {}): EpisodeRow => ({
   id, outcome: "success", driver: "policy", steps: 50, humanSteps: 0, takeovers: 0, humanSeconds: 0,
-  seconds: 5, weights: 1, ...fields,
+  seconds: 5, weights: 1, takeoverAfterS: undefined, instruction: "", startedMs: 0, ...fields,
 });
 
 test("a healthy camera of 10 Hz is fresh at every moment between its pictures", () => {

@@ -92,7 +92,7 @@ test("an ack carries the epoch, the echo and the holder", () => {
   assert.deepEqual(
     parseDaemonMessage(`{"type": "ack", "id": "a", "ok": false, "code": "failed_precondition",
       "message": "busy", "echo": "", "epoch": 3, "holder": "phone#2"}`),
-    { type: "ack", id: "a", ok: false, code: "failed_precondition", message: "busy", echo: "", epoch: 3, holder: "phone#2" });
+    { type: "ack", id: "a", ok: false, code: "failed_precondition", message: "busy", echo: "", epoch: 3, holder: "phone#2", words: undefined });
 });
 
 test("ids are of the allowed form and never repeat", () => {

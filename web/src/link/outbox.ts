@@ -13,7 +13,7 @@ interface Waiting {
   done: (outcome: Outcome) => void;
 }
 
-const survives = new Set(["words", "label", "undo"]);
+const survives = new Set(["words", "undo_words", "label", "undo", "split"]);
 
 export class Outbox {
   #waiting = new Map<string, Waiting>();

@@ -9,7 +9,7 @@ const stateNames: Record<string, string> = {
 const stateNumbers = ["HOLD", "TAKEOVER", "HUMAN", "HANDBACK", "AUTO", "FAULT_HOLD", "ESTOP"];
 const labelNumbers = ["none", "success", "failure", "discard"];
 const labelNames: Record<string, string> = {
-  success: "worked", failure: "failed", discard: "discarded", none: "label taken back",
+  success: "worked", failure: "failed", discard: "taken out of training", none: "label taken back",
 };
 
 function named(value: unknown, numbers: readonly string[]): string {
@@ -33,10 +33,15 @@ export function eventWords(event: LogEvent): string {
       return `Now ${stateNames[to] ?? to.toLowerCase()}`;
     }
     case "words": return `“${value("text")}”`;
+    case "words_confirmed": return "Words were confirmed";
+    case "words_undone": return "Words were taken back";
+    case "span_split": return `The correction begins at step ${value("correction_from")}`;
     case "instruction_changed": return `New task: ${value("instruction")}`;
     case "label": {
       const label = named(data["value"], labelNumbers);
-      return `Episode ${value("episode")}: ${labelNames[label] ?? label}`;
+      const span = value("span");
+      const which = span === "" || span === "0" ? "" : `, correction ${span}`;
+      return `Episode ${value("episode")}${which}: ${labelNames[label] ?? label}`;
     }
     case "steps_discarded": return `Steps ${value("first_step")} to ${value("last_step")} will not be learned from`;
     case "weights_accepted": return `Weights v${value("version")} passed the gate`;

@@ -2,17 +2,11 @@
 import type { DrivePhase } from "../drive/dead_man";
 import type { Viewpoint, Wish } from "../drive/jog";
 import { noWish } from "../drive/jog";
-import type { Curves, Hello, LogEvent, Meaning, Status, Weights } from "../wire/messages";
+import type { Curves, Hello, Learning, LogEvent, Phrases, Status, Weights } from "../wire/messages";
+import { noStrip } from "./live_strip";
+import type { LiveStrip } from "./live_strip";
 import type { LinkView } from "./robot_word";
-
-export interface SaidWords {
-  id: string;
-  who: string;
-  text: string;
-  meant: Meaning;
-  state: "sending" | "stored" | "refused";
-  echo: string; // what was understood, or why not
-}
+import type { SaidWords } from "./words";
 
 export interface Notice {
   id: number;
@@ -27,6 +21,10 @@ export interface PageState {
   status: Status | undefined;
   curves: Curves | undefined;
   weights: Weights | undefined;
+  learning: Learning | undefined;
+  phrases: Phrases | undefined;
+  strip: LiveStrip; // who was in control, in the episode under way
+  opened: { episode: number; step: number | undefined } | undefined; // in the timeline
   events: LogEvent[]; // newest first
   words: SaidWords[]; // newest first
   notices: Notice[];
@@ -44,12 +42,13 @@ export interface PageState {
   speed: number; // 0.1 to 1
   viewpoint: Viewpoint;
   muted: boolean;
+  undoSeconds: number; // what one press takes back
 }
 
 export const firstState: PageState = {
   link: "connecting", linkDetail: "", hello: undefined, status: undefined, curves: undefined,
-  weights: undefined, events: [], words: [], notices: [], roundTripMs: undefined, jitterMs: 0,
+  weights: undefined, learning: undefined, phrases: undefined, strip: noStrip, opened: undefined, events: [], words: [], notices: [], roundTripMs: undefined, jitterMs: 0,
   stopPending: false, stopTold: 0, drive: { phase: "rest", wish: noWish, hands: "" }, busy: "",
   pad: "", joint: 0, asker: "", asking: false, declinedHelp: 0,
-  speed: 0.6, viewpoint: "facing", muted: false,
+  speed: 0.6, viewpoint: "facing", muted: false, undoSeconds: 3,
 };

@@ -13,19 +13,21 @@ import { Chime } from "../sound/chime";
 import { parseFrame } from "../wire/frame";
 import type { Frame } from "../wire/frame";
 import { MessageIds, sessionPrefix } from "../wire/message_id";
-import type { Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning, Status } from "../wire/messages";
+import type { Ack, Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning, Status } from "../wire/messages";
 import { firstState } from "./page_state";
-import type { SaidWords } from "./page_state";
+import { followEpisode } from "./live_strip";
 import { preference, setPreference } from "./preferences";
 import { robotWord, shortName } from "./robot_word";
 import type { Mood } from "./robot_word";
 import { Store } from "./store";
+import { answered, changeWords, confirmed, newWords, takenBack, withWords } from "./words";
+import type { SaidWords } from "./words";
 
 type FrameHandler = (frame: Frame, at: number) => void;
 
 const keptEvents = 60;
-const keptWords = 5;
 const noticeMs = 5000;
+export const undoChoices = [1, 2, 3, 5, 10] as const;
 const askedMs = 20_000; // then a question for control is forgotten
 
 export class Session {
@@ -82,6 +84,7 @@ export class Session {
       speed: Number(preference("speed")) || firstState.speed,
       viewpoint: preference("viewpoint") === "behind" ? "behind" : "facing",
       muted: preference("muted") === "yes",
+      undoSeconds: undoChoices.find((each) => String(each) === preference("undo")) ?? firstState.undoSeconds,
     });
     this.chime.muted = this.store.value.muted;
   }
@@ -97,17 +100,17 @@ export class Session {
 
   start(): void {
     this.driver.dropAll();
-    this.#act({ type: "hand_back" });
+    void this.#act({ type: "hand_back" });
   }
 
   hold(): void {
     this.driver.dropAll();
-    this.#act({ type: "hold" });
+    void this.#act({ type: "hold" });
   }
 
   release(): void {
     this.driver.dropAll();
-    this.#act({ type: "release" });
+    void this.#act({ type: "release" });
   }
 
   // What B, the band's button and a gamepad's Start mean: Start, or hand back.
@@ -157,47 +160,63 @@ export class Session {
   }
 
   resetStop(): void {
-    this.#act({ type: "reset_stop" });
+    void this.#act({ type: "reset_stop" });
   }
 
   resetFault(): void {
-    this.#act({ type: "reset_fault" });
+    void this.#act({ type: "reset_fault" });
   }
 
-  label(episode: number, value: LabelValue): void {
+  // `span` 0: the whole episode. True: it is stored.
+  label(episode: number, value: LabelValue, span = 0): Promise<boolean> {
     const words: Record<LabelValue, string> = {
-      success: "worked", failure: "failed", discard: "discarded", none: "no label",
+      success: "worked", failure: "failed", discard: "taken out of training", none: "no label",
     };
-    const which = episode === 0 ? "Episode" : `Episode ${episode}`;
-    this.#act({ type: "label", episode, span: 0, value }, `${which}: ${words[value]}`);
+    const whole = episode === 0 ? "Episode" : `Episode ${episode}`;
+    const which = span === 0 ? whole : `${whole}, correction ${span}`;
+    return this.#act({ type: "label", episode, span, value }, `${which}: ${words[value]}`);
+  }
+
+  split(span: number, step: number): Promise<boolean> {
+    return this.#act({ type: "split", span, step }, `The correction begins at step ${step}`);
   }
 
   undo(seconds: number): void {
-    this.#act({ type: "undo", seconds }, `The last ${seconds} s will not be learned from`);
+    void this.#act({ type: "undo", seconds }, `The last ${seconds} s will not be learned from`);
+  }
+
+  setUndoSeconds(undoSeconds: number): void {
+    setPreference("undo", String(undoSeconds));
+    this.store.set({ undoSeconds });
   }
 
   say(text: string, meant: Meaning): void {
-    const act = this.#identified({ type: "words", text, meant });
-    const mine: SaidWords = { id: act.id, who: "you", text, meant, state: "sending", echo: "" };
-    this.#setWords([mine, ...this.store.value.words]);
-    this.#send(act, (outcome) => {
-      const ok = outcome.kind === "ack" && outcome.ack.ok;
-      const echo = outcome.kind === "ack" ? outcome.ack.echo || outcome.ack.message : outcome.message;
-      this.#setWords(this.store.value.words.map((each) =>
-        each.id === act.id ? { ...each, state: ok ? "stored" : "refused", echo } : each));
-    });
+    const act = this.#identified({ type: "words", text, meant, view: this.store.value.viewpoint });
+    this.store.set({ words: withWords(this.store.value.words, newWords(act.id, text, meant)) });
+    this.#send(act, (outcome) => this.#change(act.id, (words) => outcome.kind === "ack"
+      ? answered(words, outcome.ack, performance.now())
+      : { ...words, state: "refused", echo: outcome.message }));
   }
 
-  rollBack(): void {
-    this.#act({ type: "roll_back" }, "Rolled back");
+  confirmWords(id: string): void {
+    this.#askAboutWords("confirm_words", id, confirmed);
   }
 
-  promote(version: number): void {
-    this.#act({ type: "promote", version }, `Version ${version} promoted`);
+  undoWords(id: string): void {
+    this.#askAboutWords("undo_words", id, takenBack);
+  }
+
+  rollBack(): Promise<boolean> {
+    const to = this.store.value.weights?.confirmed ?? 0;
+    return this.#act({ type: "roll_back" }, to > 0 ? `Rolled back to v${to}` : "Rolled back");
+  }
+
+  promote(version: number): Promise<boolean> {
+    return this.#act({ type: "promote", version }, `v${version} is confirmed, and acts next`);
   }
 
   resumeLearning(): void {
-    this.#act({ type: "resume_learning" }, "Learning goes on");
+    void this.#act({ type: "resume_learning" }, "Learning goes on");
   }
 
   setSpeed(speed: number): void {
@@ -217,6 +236,25 @@ export class Session {
     setPreference("muted", muted ? "yes" : "no");
     this.chime.muted = muted;
     this.store.set({ muted });
+  }
+
+  // ---- the past ------------------------------------------------------------------------------
+
+  // Shows an episode in the timeline; without a step, its beginning or, under way, its newest.
+  open(episode: number, step?: number): void {
+    this.store.set({ opened: { episode, step } });
+    document.querySelector<HTMLButtonElement>("#tab-episodes")?.click();
+  }
+
+  close(): void {
+    this.store.set({ opened: undefined });
+  }
+
+  // A request of the REST surface with this page's token.
+  get(path: string, signal?: AbortSignal): Promise<Response> {
+    return fetch(new URL(path, this.options.base), {
+      headers: { authorization: `Bearer ${this.options.pass.token}` }, ...(signal && { signal }),
+    });
   }
 
   // ---- cameras -------------------------------------------------------------------------------
@@ -253,6 +291,7 @@ export class Session {
         this.driver.deadMan.observe(message);
         this.store.set({
           status: message,
+          strip: followEpisode(this.store.value.strip, message),
           busy: message.lease.holder === undefined || message.lease.mine ? "" : this.store.value.busy,
         });
         this.#hearPeople(message);
@@ -273,6 +312,12 @@ export class Session {
         break;
       case "weights":
         this.store.set({ weights: message });
+        break;
+      case "phrases":
+        this.store.set({ phrases: message });
+        break;
+      case "learning":
+        this.store.set({ learning: message });
         break;
       case "ack":
         if (this.#stop.acknowledged(message.id)) {
@@ -329,8 +374,8 @@ export class Session {
       case "stop": return this.stop();
       case "start": return this.startIfHeld();
       case "hold": return this.hold();
-      case "worked": return this.label(0, "success");
-      case "failed": return this.label(0, "failure");
+      case "worked": return void this.label(0, "success");
+      case "failed": return void this.label(0, "failure");
       case "previous": return this.chooseJoint(-1);
       case "next": return this.chooseJoint(1);
     }
@@ -342,20 +387,29 @@ export class Session {
     if (event.kind === "words" && event.actor.name !== you) {
       const text = event.data["text"];
       const echo = event.data["understood_as"];
-      this.#setWords([
-        {
-          id: `event ${event.sequence}`, who: shortName(event.actor.name),
-          text: typeof text === "string" ? text : "", state: "stored",
-          meant: event.data["use"] === 3 || event.data["use"] === "comment" ? "comment" : "instruction",
-          echo: typeof echo === "string" ? echo : "",
-        },
-        ...this.store.value.words,
-      ]);
+      const comment = event.data["use"] === 3 || event.data["use"] === "comment";
+      this.store.set({
+        words: withWords(this.store.value.words, {
+          ...newWords(`event ${event.sequence}`, typeof text === "string" ? text : "", comment ? "comment" : "instruction"),
+          who: shortName(event.actor.name), mine: false, state: "stored", echo: typeof echo === "string" ? echo : "",
+        }),
+      });
+    }
+    if (event.kind === "words_undone" && typeof event.data["words"] === "string") {
+      this.#change(event.data["words"], (words) => ({ ...words, state: "undone", asking: "", problem: "" }));
     }
   }
 
-  #setWords(words: SaidWords[]): void {
-    this.store.set({ words: words.slice(0, keptWords) });
+  #change(id: string, change: (words: SaidWords) => SaidWords): void {
+    this.store.set({ words: changeWords(this.store.value.words, id, change) });
+  }
+
+  #askAboutWords(
+    type: "confirm_words" | "undo_words", words: string, then: (words: SaidWords, ack: Ack) => SaidWords,
+  ): void {
+    this.#change(words, (each) => ({ ...each, asking: type === "undo_words" ? "undo" : "confirm", problem: "" }));
+    this.#send(this.#identified({ type, words }), (outcome) => this.#change(words, (each) =>
+      outcome.kind === "ack" ? then(each, outcome.ack) : { ...each, asking: "", problem: outcome.message }));
   }
 
   #askForLease(): void {
@@ -376,8 +430,9 @@ export class Session {
     });
   }
 
-  #act(act: Act, done = ""): void {
-    this.#send(this.#identified(act), (outcome) => {
+  // True: done.
+  #act(act: Act, done = ""): Promise<boolean> {
+    return new Promise((resolve) => this.#send(this.#identified(act), (outcome) => {
       if (outcome.kind === "unanswered") {
         this.#tell("bad", `Not done: ${outcome.message}`);
       } else if (!outcome.ack.ok) {
@@ -386,7 +441,8 @@ export class Session {
       } else if (done !== "") {
         this.#tell("good", outcome.ack.echo || done);
       }
-    });
+      resolve(outcome.kind === "ack" && outcome.ack.ok);
+    }));
   }
 
   #identified(act: Act): IdentifiedAct {

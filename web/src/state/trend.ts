@@ -26,11 +26,19 @@ export interface Trend {
   low: (number | null)[];
   high: (number | null)[];
   takeovers: (number | null)[]; // per 100 steps
+  length: (number | null)[]; // of one takeover, s
+  firstAfter: (number | null)[]; // s into an episode, of those with a takeover
+  human: (number | null)[]; // s of a person for an episode
 }
 
-// `window`: labelled episodes that count for a point, and episodes for the takeovers.
+const sum = (values: readonly number[]): number => values.reduce((all, each) => all + each, 0);
+const ratio = (of: number, by: number): number | null => (by > 0 ? of / by : null);
+
+// `window`: labelled episodes that count for a point, and episodes for the rest.
 export function trendOf(rows: readonly EpisodeRow[], window = 20): Trend {
-  const trend: Trend = { episodes: [], success: [], low: [], high: [], takeovers: [] };
+  const trend: Trend = {
+    episodes: [], success: [], low: [], high: [], takeovers: [], length: [], firstAfter: [], human: [],
+  };
   const outcomes: boolean[] = [];
   rows.forEach((row, index) => {
     if (row.outcome === "success" || row.outcome === "failure") {
@@ -40,13 +48,17 @@ export function trendOf(rows: readonly EpisodeRow[], window = 20): Trend {
     const rate = wilson(outcomes.filter(Boolean).length, outcomes.length);
     const known = outcomes.length > 0;
     const recent = rows.slice(Math.max(0, index + 1 - window), index + 1);
-    const steps = recent.reduce((sum, each) => sum + each.steps, 0);
-    const takeovers = recent.reduce((sum, each) => sum + each.takeovers, 0);
+    const takeovers = sum(recent.map((each) => each.takeovers));
+    const seconds = sum(recent.map((each) => each.humanSeconds));
+    const first = recent.flatMap((each) => (each.takeoverAfterS === undefined ? [] : [each.takeoverAfterS]));
     trend.episodes.push(row.id);
     trend.success.push(known ? 100 * rate.share : null);
     trend.low.push(known ? 100 * rate.low : null);
     trend.high.push(known ? 100 * rate.high : null);
-    trend.takeovers.push(steps > 0 ? (100 * takeovers) / steps : null);
+    trend.takeovers.push(ratio(100 * takeovers, sum(recent.map((each) => each.steps))));
+    trend.length.push(ratio(seconds, takeovers));
+    trend.firstAfter.push(ratio(sum(first), first.length));
+    trend.human.push(ratio(seconds, recent.length));
   });
   return trend;
 }

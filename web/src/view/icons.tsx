@@ -70,3 +70,20 @@ export const Raised = (): JSX.Element => (
 export const Turn = (): JSX.Element => (
   <Icon><path d="M4 12a8 8 0 0 1 14-5.300L20 9m0-5v5h-5M20 12a8 8 0 0 1-14 5.300L4 15m0 5v-5h5" /></Icon>
 );
+export const Mic = (): JSX.Element => (
+  <Icon><path d="M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3z" /><path d="M5.500 11a6.500 6.500 0 0 0 13 0M12 17.500V21" /></Icon>
+);
+export const Speech = (): JSX.Element => <Icon><path d="M4 5h16v11h-8l-5 4v-4H4z" /></Icon>;
+export const Play = (): JSX.Element => <Icon><path d="M7 4.500v15l12-7.500z" fill="currentColor" /></Icon>;
+export const Pause = (): JSX.Element => <Icon><path d="M8.500 5v14M15.500 5v14" stroke-width="3.500" /></Icon>;
+export const Earlier = (): JSX.Element => <Icon><path d="M15 5.500 8.500 12l6.500 6.500" /></Icon>;
+export const Later = (): JSX.Element => <Icon><path d="m9 5.500 6.500 6.500L9 18.500" /></Icon>;
+export const Split = (): JSX.Element => (
+  <Icon><path d="M12 3v18" stroke-dasharray="3 3" /><path d="M8.500 8 4 12l4.500 4M15.500 8 20 12l-4.500 4" /></Icon>
+);
+export const Layers = (): JSX.Element => <Icon><path d="m12 3.500 9 5-9 5-9-5zM3.500 13l8.500 4.800 8.500-4.800" /></Icon>;
+export const Flag = (): JSX.Element => <Icon><path d="M6 21V4h11l-2.500 4 2.500 4H6" /></Icon>;
+export const Warning = (): JSX.Element => <Icon><path d="M12 4 3 19.500h18z" /><path d="M12 10v4.500m0 2.300v.1" /></Icon>;
+export const More = (): JSX.Element => <Icon><path d="M9 4H4v5M15 20h5v-5M4 4l6 6m10 10-6-6" /></Icon>;
+export const Less = (): JSX.Element => <Icon><path d="M4 10h6V4M20 14h-6v6M10 10 4 4m10 10 6 6" /></Icon>;
+export const List = (): JSX.Element => <Icon><path d="M9 6h11M9 12h11M9 18h11M4.500 6h.1M4.500 12h.1M4.500 18h.1" /></Icon>;

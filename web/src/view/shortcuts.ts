@@ -16,7 +16,7 @@ const isText = (target: EventTarget | null): boolean =>
 
 // Parts of the page in which arrow keys have a meaning of their own.
 const ownsArrows = (target: EventTarget | null): boolean =>
-  target instanceof Element && target.closest("input, [role=tablist], [role=radiogroup]") !== null;
+  target instanceof Element && target.closest("input, [role=tablist], [role=radiogroup], [role=slider]") !== null;
 
 export function listenToKeys(session: Session): void {
   const commands: Record<string, () => void> = {
@@ -29,10 +29,10 @@ export function listenToKeys(session: Session): void {
     Digit0: () => session.declineHelp(),
     KeyH: () => session.hold(),
     KeyX: () => session.release(),
-    Digit1: () => session.label(0, "success"),
-    Digit2: () => session.label(0, "failure"),
-    Digit3: () => session.label(0, "discard"),
-    KeyU: () => session.undo(3),
+    Digit1: () => void session.label(0, "success"),
+    Digit2: () => void session.label(0, "failure"),
+    Digit3: () => void session.label(0, "discard"),
+    KeyU: () => session.undo(session.store.value.undoSeconds),
     KeyM: () => session.setMuted(!session.store.value.muted),
     KeyV: () => session.setViewpoint(session.store.value.viewpoint === "facing" ? "behind" : "facing"),
     BracketLeft: () => session.setSpeed(session.store.value.speed - 0.1),

@@ -10,7 +10,7 @@ import { WordsPanel } from "./words_panel";
 export const tabs = ["drive", "progress", "words", "weights", "episodes", "activity"] as const;
 export type Tab = (typeof tabs)[number];
 const names: Record<Tab, string> = {
-  drive: "Drive", progress: "Progress", words: "Words", weights: "Weights", episodes: "Episodes",
+  drive: "Drive", progress: "Learning", words: "Words", weights: "Weights", episodes: "Episodes",
   activity: "Log",
 };
 
@@ -41,7 +41,7 @@ export function Tabs(props: { tab: Tab; onTab: (tab: Tab) => void }): JSX.Elemen
 
 export function Panel(props: { tab: Tab }): JSX.Element {
   return (
-    <div class="panel-box" id="panel" role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={0}>
+    <div class="panel-box" id="panel" key={props.tab} role="tabpanel" aria-labelledby={`tab-${props.tab}`} tabIndex={0}>
       {props.tab === "progress" && <ProgressPanel />}
       {props.tab === "words" && <WordsPanel active={props.tab === "words"} />}
       {props.tab === "weights" && <WeightsPanel />}

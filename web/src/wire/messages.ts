@@ -124,6 +124,9 @@ export interface EpisodeRow {
   humanSeconds: number;
   seconds: number;
   weights: number;
+  takeoverAfterS: number | undefined; // undefined: nobody took over
+  instruction: string;
+  startedMs: number; // 0: not known
 }
 
 export interface Curves {
@@ -140,6 +143,27 @@ export interface WeightsVersion {
   wasLive: boolean;
   acceptedMs: number;
   reason: string;
+  gate: GateFigures | undefined;
+  trainSeconds: number | undefined;
+  corrections: Taught | undefined;
+  loss: number | undefined;
+}
+
+export interface Taught {
+  episodes: number;
+  steps: number;
+}
+
+// What the gate measured; undefined where a check had no data or was not reached.
+export interface GateFigures {
+  largestChange: number | undefined;
+  demonstrationError: number | undefined;
+  demonstrationReference: number | undefined;
+  wildShare: number | undefined;
+  heldOutEpisodes: number;
+  enoughEvidence: boolean;
+  heldOutChange: number | undefined;
+  heldOutBound: number | undefined;
 }
 
 export interface Weights {
@@ -147,6 +171,17 @@ export interface Weights {
   live: number;
   confirmed: number;
   versions: WeightsVersion[]; // newest first
+}
+
+// What became of words.
+export type WordsUse = "nudge" | "hold" | "speed" | "instruction" | "comment" | "not_understood";
+export interface Understood {
+  use: WordsUse;
+  as: string;
+  acted: boolean;
+  why: string; // for people: why they were stored only
+  confirm: boolean; // nothing has moved; a person has to tap
+  undo: boolean; // can be taken back now
 }
 
 export interface Ack {
@@ -158,6 +193,33 @@ export interface Ack {
   echo: string;
   epoch: number;
   holder: string;
+  words: Understood | undefined;
+}
+
+export interface Phrases {
+  type: "phrases";
+  quick: string[];
+  last: string[];
+}
+
+export interface Round {
+  version: number | undefined; // undefined: refused
+  kind: string; // full, micro
+  loss: number | undefined;
+  trainSeconds: number;
+  wallMs: number;
+  corrections: Taught;
+  verdict: string;
+  reason: string;
+}
+
+export interface Learning {
+  type: "learning";
+  episodes: Record<string, number>; // by outcome
+  steps: Record<string, number>; // by class
+  supervisors: { name: string; corrections: number }[];
+  rounds: Round[]; // oldest first
+  next: string; // for people
 }
 
 export interface Pong {
@@ -166,16 +228,19 @@ export interface Pong {
   daemonMs: number;
 }
 
-export type DaemonMessage = Hello | Status | LogEvent | Curves | Weights | Ack | Pong | AskedToDrive;
+export type DaemonMessage =
+  | Hello | Status | LogEvent | Curves | Weights | Ack | Pong | Phrases | Learning | AskedToDrive;
 
 // Messages with an id are acknowledged, once each.
 export type Act =
   | { type: "takeover" | "release" | "hand_back" | "stop" | "reset_stop" | "reset_fault" | "hold" }
   | { type: "roll_back" | "resume_learning" | "ask_to_drive" }
   | { type: "decline_help"; help: number }
-  | { type: "words"; text: string; meant: Meaning }
+  | { type: "words"; text: string; meant: Meaning; view: "facing" | "behind" }
   | { type: "label"; episode: number; span: number; value: LabelValue }
+  | { type: "confirm_words" | "undo_words"; words: string }
   | { type: "undo"; seconds: number }
+  | { type: "split"; span: number; step: number }
   | { type: "promote"; version: number };
 export type IdentifiedAct = Act & { id: string };
 

@@ -1,33 +1,21 @@
 // Text from the daemon into messages. A field that is missing or of the wrong type gets a value that
 // claims nothing: an unknown state reads as HOLD with nobody in control, never as motion.
+import { count, fields, flag, known, list, number, numbers, oneOf, text } from "./fields";
 import type {
-  Actor, Camera, Channel, DaemonMessage, EpisodeRow, LabelValue, Plea, RobotState, Role, WeightsVersion,
+  Actor, Camera, Channel, DaemonMessage, EpisodeRow, GateFigures, LabelValue, LogEvent, Plea,
+  RobotState, Role, Round, Taught, Understood, WeightsVersion,
 } from "./messages";
-
-type Fields = Record<string, unknown>;
-
-const fields = (value: unknown): Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const text = (value: unknown): string => (typeof value === "string" ? value : "");
-const flag = (value: unknown): boolean => value === true;
-const number = (value: unknown): number =>
-  typeof value === "number" && Number.isFinite(value) ? value : 0;
-const numbers = (value: unknown): number[] => list(value).map(number);
-
-function oneOf<T extends string>(value: unknown, allowed: readonly T[], otherwise: T): T {
-  return allowed.find((item) => item === value) ?? otherwise;
-}
 
 const states = ["HOLD", "TAKEOVER", "HUMAN", "HANDBACK", "AUTO", "FAULT_HOLD", "ESTOP"] as const;
 const roles = ["viewer", "script", "supervisor", "engineer"] as const;
 const labels = ["success", "failure", "discard", "none"] as const;
+const uses = ["nudge", "hold", "speed", "instruction", "comment", "not_understood"] as const;
 
 const state = (value: unknown): RobotState => oneOf(value, states, "HOLD");
 const role = (value: unknown): Role => oneOf(value, roles, "viewer");
-const label = (value: unknown): LabelValue => oneOf(value, labels, "none");
+export const label = (value: unknown): LabelValue => oneOf(value, labels, "none");
 
-function actor(value: unknown): Actor {
+export function actor(value: unknown): Actor {
   const it = fields(value);
   return { name: text(it["name"]), role: role(it["role"]) };
 }
@@ -48,7 +36,7 @@ function channel(value: unknown): Channel {
   };
 }
 
-function camera(value: unknown): Camera {
+export function camera(value: unknown): Camera {
   const it = fields(value);
   return { name: text(it["name"]), width: number(it["width"]), height: number(it["height"]) };
 }
@@ -60,6 +48,64 @@ function episode(value: unknown): EpisodeRow {
     steps: number(it["steps"]), humanSteps: number(it["human_steps"]),
     takeovers: number(it["takeovers"]), humanSeconds: number(it["human_seconds"]),
     seconds: number(it["seconds"]), weights: number(it["weights"]),
+    takeoverAfterS: known(it["takeover_after_s"]), instruction: text(it["instruction"]),
+    startedMs: number(it["started_ms"]),
+  };
+}
+
+function taught(value: unknown): Taught | undefined {
+  const it = fields(value);
+  return known(it["steps"]) === undefined
+    ? undefined : { episodes: count(it["episodes"]), steps: count(it["steps"]) };
+}
+
+// The gate writes a negative number for what it did not measure.
+function gate(value: unknown): GateFigures | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const it = fields(value);
+  const measured = (key: string): number | undefined => {
+    const figure = known(it[key]);
+    return figure === undefined || figure < 0 ? undefined : figure;
+  };
+  const episodes = count(it["held_out_episodes"]);
+  return {
+    largestChange: measured("largest_change"), demonstrationError: measured("demonstration_error"),
+    demonstrationReference: measured("demonstration_error_reference"), wildShare: measured("wild_share"),
+    heldOutEpisodes: episodes, enoughEvidence: flag(it["enough_evidence"]),
+    heldOutChange: episodes > 0 ? known(it["held_out_change"]) : undefined,
+    heldOutBound: episodes > 0 ? known(it["held_out_change_bound"]) : undefined,
+  };
+}
+
+function round(value: unknown): Round {
+  const it = fields(value);
+  return {
+    version: known(it["version"]), kind: text(it["kind"]), loss: known(it["loss"]),
+    trainSeconds: number(it["train_seconds"]), wallMs: number(it["wall_ms"]),
+    corrections: taught(it["corrections"]) ?? { episodes: 0, steps: 0 },
+    verdict: text(it["verdict"]), reason: text(it["reason"]),
+  };
+}
+
+function counts(value: unknown): Record<string, number> {
+  return Object.fromEntries(Object.entries(fields(value)).map(([key, each]) => [key, count(each)]));
+}
+
+function understood(value: unknown): Understood | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const it = fields(value);
+  return {
+    use: oneOf(it["use"], uses, "not_understood"), as: text(it["as"]), acted: flag(it["acted"]),
+    why: text(it["why"]), confirm: flag(it["confirm"]), undo: flag(it["undo"]),
+  };
+}
+
+export function logEvent(value: unknown): LogEvent {
+  const it = fields(value);
+  return {
+    type: "event", sequence: number(it["sequence"]), kind: text(it["kind"]),
+    episode: number(it["episode"]), step: number(it["step"]), wallMs: number(it["wall_ms"]),
+    actor: actor(it["actor"]), data: fields(it["data"]),
   };
 }
 
@@ -68,7 +114,8 @@ function version(value: unknown): WeightsVersion {
   return {
     version: number(it["version"]), parent: number(it["parent"]), kind: text(it["kind"]),
     state: text(it["state"]), wasLive: flag(it["was_live"]), acceptedMs: number(it["accepted_ms"]),
-    reason: text(it["reason"]),
+    reason: text(it["reason"]), gate: gate(it["gate"]), trainSeconds: known(it["train_seconds"]),
+    corrections: taught(it["corrections"]), loss: known(it["loss"]),
   };
 }
 
@@ -137,11 +184,7 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
       };
     }
     case "event":
-      return {
-        type: "event", sequence: number(it["sequence"]), kind: text(it["kind"]),
-        episode: number(it["episode"]), step: number(it["step"]), wallMs: number(it["wall_ms"]),
-        actor: actor(it["actor"]), data: fields(it["data"]),
-      };
+      return logEvent(it);
     case "curves": {
       const success = fields(it["success"]);
       return {
@@ -161,8 +204,23 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
       return {
         type: "ack", id: text(it["id"]), ok: flag(it["ok"]), code: text(it["code"]),
         message: text(it["message"]), echo: text(it["echo"]), epoch: number(it["epoch"]),
-        holder: text(it["holder"]),
+        holder: text(it["holder"]), words: understood(it["words"]),
       };
+    case "phrases":
+      return {
+        type: "phrases", quick: list(it["quick"]).map(text).filter(Boolean).slice(0, 8),
+        last: list(it["last"]).map(text).filter(Boolean).slice(0, 5),
+      };
+    case "learning": {
+      const dataset = fields(it["dataset"]);
+      return {
+        type: "learning", episodes: counts(dataset["episodes"]), steps: counts(dataset["steps"]),
+        supervisors: list(dataset["supervisors"]).map((each) => ({
+          name: text(fields(each)["name"]), corrections: count(fields(each)["corrections"]),
+        })),
+        rounds: list(it["rounds"]).map(round), next: text(it["next"]),
+      };
+    }
     case "asked_to_drive":
       return { type: "asked_to_drive", by: actor(it["by"]) };
     case "pong":

@@ -1,0 +1,264 @@
+#include "src/ports/device_desk.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "src/ports/http_rules.h"
+#include "src/ports/supervisor_wire.h"
+
+namespace nudge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMaxBody = 2048;
+constexpr int kMaxDepth = 4;
+constexpr std::size_t kMaxText = 256;  // of one field
+constexpr int kRetryAfterSeconds = 60;
+constexpr std::string_view kDevicesPath = "/api/v1/devices/", kRevoke = "/revoke";
+
+constexpr Route kRoutes[] = {
+    {"GET", "/authority.crt", false},        {"POST", "/api/v1/pair", false},
+    {"POST", "/api/v1/token", false},        {"GET", "/api/v1/devices"},
+    {"POST", "/api/v1/devices/{id}/revoke"}, {"POST", "/api/v1/pairing-codes"},
+};
+
+std::int64_t milliseconds(WallTime time) {
+  return time.time_since_epoch() / std::chrono::milliseconds(1);
+}
+
+HttpResponse answer_with(const Json& body, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return response;
+}
+
+// An object of texts; unknown fields are ignored. None: it is no such thing.
+class Body {
+ public:
+  explicit Body(const std::string& text) {
+    if (text.size() > kMaxBody || json_depth(text, kMaxDepth) > kMaxDepth) return;
+    json_ = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  }
+  bool is_object() const { return json_.is_object(); }
+  // None: it is missing, no text, or too long.
+  std::optional<std::string> text(const char* name) const {
+    const auto found = json_.find(name);
+    if (found == json_.end() || !found->is_string()) return std::nullopt;
+    const auto& text = found->get_ref<const std::string&>();
+    if (text.size() > kMaxText) return std::nullopt;
+    return text;
+  }
+
+ private:
+  nlohmann::json json_;
+};
+
+HttpResponse bad(std::string_view what) {
+  return problem(400, to_string(Code::kInvalidArgument), what);
+}
+
+Json grant_json(const Grant& grant) {
+  return {{"token", grant.token},
+          {"refresh", grant.refresh},
+          {"role", to_string(grant.device.role)},
+          {"name", grant.device.name},
+          {"robot", grant.device.robot},
+          {"device", grant.device.id},
+          {"expires_ms", milliseconds(grant.expires)}};
+}
+
+std::string described(const Device& device) { return "'" + device.name + "' (" + device.id + ")"; }
+
+}  // namespace
+
+std::string encode_offer(const PairingOffer& offer) {
+  return Json({{"code", offer.code},
+               {"role", to_string(offer.role)},
+               {"url", offer.urls.empty() ? "" : offer.urls.front()},
+               {"urls", offer.urls},
+               {"fingerprint", offer.fingerprint},
+               {"expires_ms", milliseconds(offer.expires)}})
+      .dump();
+}
+
+DeviceDesk::DeviceDesk(DeviceDeskOptions options, Devices devices)
+    : options_(std::move(options)),
+      devices_(std::move(devices)),
+      self_(std::make_shared<DeviceDesk*>(this)) {}
+
+std::span<const Route> DeviceDesk::routes() { return kRoutes; }
+
+void DeviceDesk::handle(const HttpRequest& request, HttpHandler::Respond respond) {
+  if (request.path == "/authority.crt") return respond(authority());
+  if (request.path == "/api/v1/pair") return pair(request, std::move(respond));
+  if (request.path == "/api/v1/token") return refresh(request, std::move(respond));
+  if (!request.actor || request.actor->role != Role::kEngineer) {
+    return respond(
+        problem(403, to_string(Code::kPermissionDenied), "this needs the engineer's role"));
+  }
+  if (request.path == "/api/v1/devices") return respond(list());
+  if (request.path == "/api/v1/pairing-codes") return make_code(request, std::move(respond));
+  std::string_view id = request.path;
+  id.remove_prefix(kDevicesPath.size());
+  id.remove_suffix(kRevoke.size());
+  revoke(std::string(id), std::move(respond));
+}
+
+void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) {
+  const Body body(request.body);
+  const std::optional<std::string> code = body.is_object() ? body.text("code") : std::nullopt;
+  if (!code) return respond(bad(R"(send {"code": "XXXX-XXXX", "name": "..."})"));
+  const Result<Role> role = codes_.redeem(*code, request.peer, options_.now());
+  if (!role.ok()) {
+    const bool too_many = role.status().code() == Code::kResourceExhausted;
+    tell("a wrong pairing code came from " + request.peer +
+             (too_many ? "; no more are looked at for now" : ""),
+         true);
+    HttpResponse refused =
+        problem(too_many ? 429 : 403, to_string(role.status().code()), role.status().message());
+    if (too_many) refused.retry_after_s = kRetryAfterSeconds;
+    return respond(std::move(refused));
+  }
+  const std::string name = presentable(body.text("name").value_or(""), "tablet");
+  Result<Grant> grant = devices_.pair(name, *role, options_.wall());
+  if (!grant.ok()) {
+    return respond(problem(507, to_string(grant.status().code()), grant.status().message()));
+  }
+  options_.save(devices_.encode(), [self = self_, peer = request.peer, grant = *std::move(grant),
+                                    respond = std::move(respond)](const Status& saved) {
+    if (*self == nullptr) return;
+    if (!saved.ok()) {
+      (*self)->devices_.revoke(grant.device.id);
+      return respond(problem(507, to_string(saved.code()),
+                             "the device cannot be remembered: " + saved.message()));
+    }
+    (*self)->tell(described(grant.device) + " was paired from " + peer + " as " +
+                  std::string(to_string(grant.device.role)));
+    respond(answer_with(grant_json(grant)));
+  });
+}
+
+void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respond) {
+  const Body body(request.body);
+  const std::optional<std::string> secret = body.is_object() ? body.text("refresh") : std::nullopt;
+  if (!secret) return respond(bad(R"(send {"refresh": "..."})"));
+  Devices::Refreshed refreshed = devices_.refresh(*secret, options_.wall());
+  if (refreshed.revoked) {
+    tell(
+        "device " + *refreshed.revoked + " is revoked: from " + request.peer +
+            " came a refresh that had been used before, so that somebody has a copy; pair it again",
+        true);
+    gone(*refreshed.revoked, "revoked");
+  } else if (!refreshed.grant) {
+    return respond(problem(401, "unauthenticated", "this device is not paired; pair it again"));
+  }
+  options_.save(devices_.encode(), [self = self_, grant = std::move(refreshed.grant),
+                                    respond = std::move(respond)](const Status& saved) {
+    if (*self == nullptr) return;
+    // A tablet in use is not sent away for the disk's sake: at worst it has to be paired again
+    // after a restart.
+    if (!saved.ok()) {
+      (*self)->tell("what devices may cannot be stored: " + saved.message(), true);
+    }
+    if (grant) return respond(answer_with(grant_json(*grant)));
+    respond(problem(401, "unauthenticated", "this device was revoked; pair it again"));
+  });
+}
+
+void DeviceDesk::revoke(const std::string& id, HttpHandler::Respond respond) {
+  if (!devices_.revoke(id)) {
+    return respond(problem(404, to_string(Code::kNotFound), "there is no device " + id));
+  }
+  tell("device " + id + " was revoked");
+  gone(id, "revoked");
+  options_.save(devices_.encode(), [id, respond = std::move(respond)](const Status& saved) {
+    if (saved.ok()) return respond(answer_with({{"id", id}, {"revoked", true}}));
+    respond(
+        problem(507, to_string(saved.code()),
+                "the device is revoked, but after a restart it may be back: " + saved.message()));
+  });
+}
+
+void DeviceDesk::make_code(const HttpRequest& request, HttpHandler::Respond respond) {
+  Role role = Role::kSupervisor;
+  if (!request.body.empty()) {
+    const Body body(request.body);
+    if (!body.is_object()) return respond(bad(R"(send {"role": "supervisor"}, or nothing)"));
+    const std::optional<Role> wanted = device_role(body.text("role").value_or("supervisor"));
+    if (!wanted) return respond(bad("role must be viewer, supervisor or engineer"));
+    role = *wanted;
+  }
+  HttpResponse made;
+  made.status = 201;
+  made.body = encode_offer(offer(role));
+  respond(std::move(made));
+}
+
+PairingOffer DeviceDesk::offer(Role role) {
+  PairingOffer offer;
+  offer.code = codes_.make(role, options_.now());
+  offer.role = role;
+  for (const std::string& url : served_.urls) offer.urls.push_back(url + "/#pair=" + offer.code);
+  offer.fingerprint = served_.fingerprint;
+  offer.expires = options_.wall() + PairingCodes::kLife;
+  return offer;
+}
+
+HttpResponse DeviceDesk::list() const {
+  Json rows = Json::array();
+  for (const Device& device : devices_.list()) {
+    Json row = {{"id", device.id},
+                {"name", device.name},
+                {"role", to_string(device.role)},
+                {"robot", device.robot},
+                {"paired_ms", milliseconds(device.paired)},
+                {"seen_ms", milliseconds(device.seen)},
+                {"expires_ms", milliseconds(Devices::expiry(device))},
+                {"connected", connected ? connected(device.id) : 0}};
+    rows.push_back(std::move(row));
+  }
+  return answer_with({{"devices", rows}});
+}
+
+HttpResponse DeviceDesk::authority() const {
+  if (served_.authority_der.empty()) {
+    return problem(404, to_string(Code::kNotFound),
+                   "there is no certificate authority of this daemon's own to install");
+  }
+  HttpResponse response;
+  response.content_type = "application/x-x509-ca-cert";
+  response.body = served_.authority_der;
+  return response;
+}
+
+std::optional<Caller> DeviceDesk::who_is(std::string_view token) const {
+  return devices_.who_is(token, options_.wall());
+}
+
+bool DeviceDesk::knows(const std::string& device) const {
+  const std::vector<Device> all = devices_.list();
+  return std::any_of(all.begin(), all.end(), [&](const Device& d) { return d.id == device; });
+}
+
+void DeviceDesk::expire() {
+  const std::vector<std::string> old = devices_.expire(options_.wall());
+  if (old.empty()) return;
+  for (const std::string& device : old) {
+    tell("device " + device + " was not used for long and is forgotten");
+    gone(device, "expired");
+  }
+  options_.save(devices_.encode(), [](const Status&) {});
+}
+
+void DeviceDesk::gone(const std::string& device, std::string_view reason) {
+  if (on_gone) on_gone(device, reason);
+}
+
+void DeviceDesk::tell(const std::string& message, bool trouble) const {
+  if (options_.notice) options_.notice(message, trouble);
+}
+
+}  // namespace nudge

@@ -1,0 +1,83 @@
+// A connected TCP socket, with or without TLS, as one stream for Asio and Beast: so that sessions
+// are compiled once and read the same either way. Inside src/ports/http_session.cc and
+// live_session.* only.
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core/flat_stream.hpp>
+#include <boost/beast/websocket/teardown.hpp>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace nudge {
+
+// Movable while nothing is under way.
+class PeerStream {
+ public:
+  using Socket = boost::asio::ip::tcp::socket;
+  using executor_type = Socket::executor_type;
+
+  explicit PeerStream(Socket socket) : state_(std::make_unique<State>(std::move(socket))) {}
+
+  executor_type get_executor() { return state_->socket.get_executor(); }
+  Socket& socket() { return state_->socket; }
+  bool is_secure() const { return state_->tls.has_value(); }
+
+  // The server's part of the handshake; from its success on everything travels encrypted.
+  template <typename Handler>
+  void async_handshake(boost::asio::ssl::context& context, Handler&& handler) {
+    state_->tls.emplace(state_->socket, context);
+    state_->tls->next_layer().async_handshake(boost::asio::ssl::stream_base::server,
+                                              std::forward<Handler>(handler));
+  }
+  // Tells the peer that nothing follows, and waits for it to say the same.
+  template <typename Handler>
+  void async_goodbye(Handler&& handler) {
+    state_->tls->next_layer().async_shutdown(std::forward<Handler>(handler));
+  }
+
+  template <typename Buffers, typename Handler>
+  void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (state_->tls) {
+      state_->tls->async_read_some(buffers, std::forward<Handler>(handler));
+    } else {
+      state_->socket.async_read_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+  template <typename Buffers, typename Handler>
+  void async_write_some(const Buffers& buffers, Handler&& handler) {
+    if (state_->tls) {
+      state_->tls->async_write_some(buffers, std::forward<Handler>(handler));
+    } else {
+      state_->socket.async_write_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+
+ private:
+  // In one place that does not move: TLS refers to the socket.
+  struct State {
+    explicit State(Socket from) : socket(std::move(from)) {}
+    Socket socket;
+    // A frame's head and what follows it become one record.
+    std::optional<boost::beast::flat_stream<boost::asio::ssl::stream<Socket&>>> tls;
+  };
+  std::unique_ptr<State> state_;
+};
+
+// What Beast asks of a stream that is not its own: how a WebSocket's connection ends. Its closing
+// frames have said that nothing follows, so that TLS need not say it again.
+inline void beast_close_socket(PeerStream& stream) {
+  boost::system::error_code ignored;
+  stream.socket().close(ignored);
+}
+template <typename Handler>
+void async_teardown(boost::beast::role_type role, PeerStream& stream, Handler&& handler) {
+  using boost::beast::websocket::async_teardown;
+  async_teardown(role, stream.socket(), std::forward<Handler>(handler));
+}
+
+}  // namespace nudge

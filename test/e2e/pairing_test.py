@@ -1,0 +1,450 @@
+"""A tablet comes in: TLS with the daemon's own authority, pairing, driving, and being sent away."""
+
+import http.client
+import json
+import re
+import select
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import time
+
+import program
+from program import Case, end, environment, nudge
+from websocket import WebSocket
+
+QUICK = ["--no-learning", "--set", "ports.http=0", "--set", "ports.teleop=0",
+         "--set", "authority.watchdog_ms=800"]
+CODE = re.compile(r"Pairing code ([2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4})")
+
+
+class Daemon:
+    """A daemon that speaks TLS on loopback, with what it prints."""
+
+    def __init__(self, state, *arguments):
+        self.state = state
+        self.log = open(state.parent / f"{state.name}.err", "ab")
+        self.process = subprocess.Popen(
+            [program.program(), "run", "--state", str(state), *QUICK, *arguments],
+            env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
+            text=True)
+        self.lines = [self.process.stdout.readline().rstrip("\n")]
+        if not self.lines[0]:
+            self.process.wait()
+            raise AssertionError(f"the daemon did not start:\n{self.errors()}")
+        self.port = int(self.lines[0].split("/#")[0].rsplit(":", 1)[1])
+        self.token = self.lines[0].split("#token=")[1]
+        self.secure = self.lines[0].startswith("https://")
+
+    def greeting(self):
+        """All that is said at the start, up to the certificate's fingerprint."""
+        while not re.fullmatch(r"  ([0-9A-F]{2}:){31}[0-9A-F]{2}", self.lines[-1]):
+            self.lines.append(self.process.stdout.readline().rstrip("\n"))
+        return "\n".join(self.lines)
+
+    def errors(self):
+        return (self.state.parent / f"{self.state.name}.err").read_text()
+
+    def context(self):
+        """Of a tablet that has installed the authority."""
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=(self.state / "run/authority.pem").read_text()
+                                      .split("-----BEGIN PRIVATE KEY")[0])
+        return context
+
+    def request(self, method, path, body=None, token="", headers=None):
+        """Status, decoded body, headers."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30,
+                                                 context=self.context())
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        sent.update(headers or {})
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        kind = answer.getheader("Content-Type", "")
+        return answer.status, json.loads(data) if "json" in kind else data, answer.headers
+
+    def code(self, role="supervisor"):
+        status, made, _ = self.request("POST", "/api/v1/pairing-codes", {"role": role}, self.token)
+        assert status == 201, (status, made)
+        return made["code"]
+
+    def pair(self, name="Anna's tablet", role="supervisor"):
+        status, grant, _ = self.request("POST", "/api/v1/pair",
+                                        {"code": self.code(role), "name": name})
+        assert status == 200, (status, grant)
+        return grant
+
+    def live(self, token, name="tablet"):
+        return WebSocket(self.port, f"/api/v1/live?name={name}",
+                         ["nudge.v1", f"nudge.token.{token}"], context=self.context())
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        self.log.close()
+        return code
+
+    def kill(self):
+        end(self.process)
+        self.process.stdout.close()
+        self.log.close()
+
+
+def messages(live, patience=30):
+    """Text messages, one after the other, as they come."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        select.select([live.socket], [], [], 0.2)
+        for text in live.receive():
+            yield json.loads(text)
+    raise AssertionError(f"nothing came for {patience} s")
+
+
+def first(live, kind, **fields):
+    for message in messages(live):
+        if message["type"] == kind and all(message.get(k) == v for k, v in fields.items()):
+            return message
+    return None
+
+
+def closing(live, patience=30):
+    """Waits for the daemon to close; gives code and words."""
+    try:
+        for _ in messages(live, patience):
+            pass
+    except ConnectionError as error:
+        return live.code, str(error)
+    return None
+
+
+class PairingCase(Case):
+    def daemon(self, *arguments, state=None):
+        daemon = Daemon(state or self.folder / "state", "--listen", "127.0.0.1", "--tls", *arguments)
+        self.addCleanup(lambda: daemon.process.poll() is None and daemon.kill())
+        return daemon
+
+
+class Encrypted(PairingCase):
+    def test_shows_a_certificate_that_its_authority_vouches_for(self):
+        daemon = self.daemon("--set", "ports.names=robot-7.local")
+        self.assertTrue(daemon.secure)
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            with daemon.context().wrap_socket(plain, server_hostname="robot-7.local") as line:
+                self.assertIn(line.version(), ("TLSv1.2", "TLSv1.3"))
+                names = {value for _, value in line.getpeercert()["subjectAltName"]}
+        self.assertLessEqual({"localhost", "127.0.0.1", "robot-7.local"}, names)
+        for name in ("authority.pem", "server.pem", "entrance.json", "tokens.json"):
+            mode = (daemon.state / "run" / name).stat().st_mode
+            self.assertEqual(stat.S_IMODE(mode), 0o600, name)
+
+        # What a tablet installs is that authority, in DER.
+        status, der, headers = daemon.request("GET", "/authority.crt")
+        self.assertEqual((status, headers["Content-Type"]), (200, "application/x-x509-ca-cert"))
+        installed = ssl.create_default_context()
+        installed.load_verify_locations(cadata=der)
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            installed.wrap_socket(plain, server_hostname="localhost").close()
+
+        # Another name, another authority and old versions are no way in.
+        for context, name in ((daemon.context(), "other.local"),
+                              (ssl.create_default_context(), "localhost")):
+            with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+                with self.assertRaises(ssl.SSLCertVerificationError):
+                    context.wrap_socket(plain, server_hostname=name)
+        old = daemon.context()
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            with self.assertRaises(ssl.SSLError):
+                old.wrap_socket(plain, server_hostname="localhost")
+        weak = daemon.context()
+        weak.maximum_version = ssl.TLSVersion.TLSv1_2
+        weak.set_ciphers("AES128-SHA:ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0")
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            with self.assertRaises(ssl.SSLError):
+                weak.wrap_socket(plain, server_hostname="localhost")
+
+    def test_sends_plain_http_to_tls_and_acts_on_none_of_it(self):
+        daemon = self.daemon()
+
+        def plain(method, headers=None):
+            connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+            connection.request(method, "/?a=b", "{}" if method == "POST" else None, headers or {})
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            return answer.status, answer.getheader("Location")
+        self.assertEqual(plain("GET"), (307, f"https://127.0.0.1:{daemon.port}/?a=b"))
+        self.assertEqual(plain("POST"), (403, None))
+        self.assertEqual(plain("GET", {"Host": "evil.example"}), (403, None))
+
+    def test_asks_for_the_origin_of_its_own_page(self):
+        daemon = self.daemon()
+        address = f"127.0.0.1:{daemon.port}"
+        for origin, wanted in ((f"https://{address}", 200), (f"http://{address}", 403),
+                               ("https://evil.example", 403), ("null", 403)):
+            status, _, _ = daemon.request("GET", "/api/v1/status", token=daemon.token,
+                                          headers={"Origin": origin})
+            self.assertEqual(status, wanted, origin)
+        status, _, _ = daemon.request("GET", "/healthz", headers={"Host": "evil.example"})
+        self.assertEqual(status, 403)
+
+    def test_ends_a_handshake_that_does_not_come_to_its_end(self):
+        daemon = self.daemon()
+        silent = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
+        halting = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
+        halting.sendall(b"\x16\x03\x01\x02\x00")  # the head of a handshake, and no more
+        nonsense = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
+        nonsense.sendall(b"\x00" * 4096)
+        for line in (silent, halting, nonsense):
+            try:
+                while line.recv(1024):  # an alert, perhaps
+                    pass
+            except ConnectionResetError:
+                pass
+            line.close()
+        self.assertEqual(daemon.request("GET", "/healthz")[0], 200)
+
+    def test_keeps_its_authority_when_it_makes_another_certificate(self):
+        daemon = self.daemon()
+        authority = (daemon.state / "run/authority.pem").read_text()
+        server = (daemon.state / "run/server.pem").read_text()
+        self.assertEqual(daemon.stop(), 0)
+        daemon = self.daemon()
+        self.assertEqual((daemon.state / "run/server.pem").read_text(), server)
+        self.assertEqual(daemon.stop(), 0)
+        daemon = self.daemon("--set", "ports.names=192.0.2.77,robot-8.local")
+        self.assertNotEqual((daemon.state / "run/server.pem").read_text(), server)
+        self.assertEqual((daemon.state / "run/authority.pem").read_text(), authority)
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            daemon.context().wrap_socket(plain, server_hostname="192.0.2.77").close()
+
+    def test_serves_the_certificate_that_people_bring(self):
+        first = self.daemon()
+        self.assertEqual(first.stop(), 0)
+        text = (first.state / "run/server.pem").read_text()
+        mark = text.index("-----BEGIN PRIVATE KEY")
+        (self.folder / "cert.pem").write_text(text[:mark])
+        key = self.folder / "key.pem"
+        key.write_text(text[mark:])
+        key.chmod(0o644)
+        refused = nudge("run", "--state", self.folder / "own", *QUICK, "--tls",
+                        "--cert", self.folder / "cert.pem", "--key", key)
+        self.check(refused, 77, "ports.key")
+        key.chmod(0o600)
+        daemon = self.daemon("--cert", str(self.folder / "cert.pem"), "--key", str(key),
+                             state=self.folder / "own")
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as plain:
+            first.context().wrap_socket(plain, server_hostname="localhost").close()
+        self.assertFalse((daemon.state / "run/authority.pem").exists())
+
+    def test_does_not_leave_the_machine_in_clear(self):
+        state = self.folder / "state"
+        refused = nudge("run", "--state", state, *QUICK, "--listen", "0.0.0.0:0",
+                        "--set", "ports.tls=off")
+        self.check(refused, 64, "needs TLS", "ports.tls")
+        self.check(nudge("run", "--state", state, *QUICK, "--listen", "robot"), 64, "0.0.0.0")
+        self.check(nudge("run", "--state", state, *QUICK, "--listen", "0.0.0.0:x"), 78, "port")
+        self.check(nudge("run", "--state", state, *QUICK, "--cert", "a.pem"), 78, "certificate")
+
+
+class Paired(PairingCase):
+    def test_a_tablet_pairs_drives_and_is_sent_away(self):
+        daemon = self.daemon()
+        greeting = daemon.greeting()
+        code = CODE.search(greeting)[1]
+        self.assertIn(f"https://127.0.0.1:{daemon.port}/#pair={code}", greeting)
+        self.assertIn("▀", greeting)
+
+        asked = {"code": code, "name": "Anna's tablet"}
+        status, grant, _ = daemon.request("POST", "/api/v1/pair", asked)
+        self.assertEqual(status, 200, grant)
+        self.assertEqual((grant["role"], grant["name"], grant["robot"]),
+                         ("supervisor", "Anna's tablet", "kitchen"))
+        self.assertLess(abs(grant["expires_ms"] / 1000 - time.time() - 15 * 60), 60)
+        status, again, _ = daemon.request("POST", "/api/v1/pair", asked)
+        self.assertEqual((status, again["code"]), (403, "permission_denied"))
+
+        live = daemon.live(grant["token"])
+        hello = first(live, "hello")
+        self.assertIs(hello["secure"], True)
+        self.assertEqual(hello["you"]["device"], grant["device"])
+        self.assertTrue(hello["you"]["name"].startswith("Anna's tablet#"))
+        self.assertEqual(hello["you"]["role"], "supervisor")
+
+        # It drives: the robot's commands are the tablet's.
+        live.send(json.dumps({"type": "takeover", "id": "t-1"}))
+        ack = first(live, "ack", id="t-1")
+        self.assertTrue(ack["ok"], ack)
+        driven = False
+        sequence = 0
+        for message in messages(live):
+            if message["type"] != "status":
+                continue
+            sequence += 1
+            driven = driven or (message["source"] == "human" and message["executed"][2] != 0)
+            if driven:
+                break
+            live.send(json.dumps({"type": "jog", "epoch": ack["epoch"], "sequence": sequence,
+                                  "tick": message["tick"], "dead_man": True,
+                                  "action": [0, 0, 0.2, 0]}))
+        self.assertTrue(driven)
+        live.send(json.dumps({"type": "hold", "id": "h-1"}))
+        self.assertTrue(first(live, "ack", id="h-1")["ok"])
+        live.send(json.dumps({"type": "promote", "id": "p-1", "version": 1}))
+        self.assertEqual(first(live, "ack", id="p-1")["code"], "permission_denied")
+
+        # The owner sees it, and sends it away.
+        listed = nudge("auth", "list", "--state", daemon.state, "--json")
+        self.check(listed, 0)
+        row, = listed.json()
+        self.assertEqual((row["id"], row["name"], row["connected"]),
+                         (grant["device"], "Anna's tablet", 1))
+        self.check(nudge("auth", "list", "--state", daemon.state), 0, "Anna's tablet")
+        self.check(nudge("auth", "revoke", grant["device"], "--state", daemon.state), 0, "revoked")
+        code, words = closing(live)
+        self.assertEqual(code, 4401)
+        self.assertIn("revoked", words)
+        status, _, _ = daemon.request("GET", "/api/v1/status", token=grant["token"])
+        self.assertEqual(status, 401)
+        status, _, _ = daemon.request("POST", "/api/v1/token", {"refresh": grant["refresh"]})
+        self.assertEqual(status, 401)
+        self.check(nudge("auth", "revoke", grant["device"], "--state", daemon.state), 66)
+
+        # No secret was told to anybody.
+        for secret in (grant["token"], grant["refresh"], daemon.token):
+            self.assertNotIn(secret, daemon.errors())
+            self.assertNotIn(secret, (daemon.state / "run/devices.json").read_text())
+
+    def test_a_revoked_live_connection_ends_within_a_second(self):
+        daemon = self.daemon()
+        grant = daemon.pair()
+        live = daemon.live(grant["token"])
+        first(live, "hello")
+        path = f"/api/v1/devices/{grant['device']}/revoke"
+        self.assertEqual(daemon.request("POST", path, {}, grant["token"])[0], 403)
+        begin = time.monotonic()
+        self.assertEqual(daemon.request("POST", path, {}, daemon.token)[0], 200)
+        self.assertEqual(closing(live)[0], 4401)
+        # Far within a second on a quiet machine; what is tested here is not how busy this one is.
+        self.assertLess(time.monotonic() - begin, 1 if program.LONG else 10)
+
+    def test_a_refresh_works_once(self):
+        daemon = self.daemon()
+        grant = daemon.pair()
+        live = daemon.live(grant["token"])
+        first(live, "hello")
+
+        def refresh(secret):
+            return daemon.request("POST", "/api/v1/token", {"refresh": secret})[:2]
+        status, second = refresh(grant["refresh"])
+        self.assertEqual(status, 200, second)
+        self.assertNotEqual(second["refresh"], grant["refresh"])
+        status, third = refresh(second["refresh"])
+        self.assertEqual(status, 200, third)
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=third["token"])[0], 200)
+        # One that was used before has been copied.
+        self.assertEqual(refresh(grant["refresh"])[0], 401)
+        self.assertEqual(closing(live)[0], 4401)
+        self.assertEqual(refresh(third["refresh"])[0], 401)
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=third["token"])[0], 401)
+
+    def test_guessing_codes_ends_soon(self):
+        daemon = self.daemon()
+        code = daemon.code()
+        wrong = {"code": "AAAA-AAAA", "name": "x"}
+        answers = [daemon.request("POST", "/api/v1/pair", wrong) for _ in range(6)]
+        self.assertEqual([status for status, _, _ in answers[:5]], [403] * 5)
+        status, body, headers = answers[5]
+        if status != 429:  # a very busy machine: a minute has passed, and one more try
+            status, body, headers = daemon.request("POST", "/api/v1/pair", wrong)
+        self.assertEqual((status, body["code"]), (429, "resource_exhausted"))
+        self.assertGreater(int(headers["Retry-After"]), 0)
+        self.assertEqual(daemon.request("POST", "/api/v1/pair", {"code": code, "name": "x"})[0], 429)
+        for body in ({}, {"code": 7}, [], "x", {"code": "A" * 300}, {"name": "x"}):
+            self.assertEqual(daemon.request("POST", "/api/v1/pair", body)[0], 400, body)
+            self.assertEqual(daemon.request("POST", "/api/v1/token", body)[0], 400, body)
+
+    def test_devices_are_remembered(self):
+        daemon = self.daemon()
+        grant = daemon.pair("the wall", "viewer")
+        other = daemon.pair("Ben's phone")
+        self.assertEqual(daemon.stop(), 0)
+        state = daemon.state
+        self.assertEqual(stat.S_IMODE((state / "run/devices.json").stat().st_mode), 0o600)
+        # Without a daemon the command works on the file.
+        rows = nudge("auth", "list", "--state", state, "--json").json()
+        self.assertEqual([row["name"] for row in rows], ["the wall", "Ben's phone"])
+        self.check(nudge("auth", "revoke", other["device"], "--state", state), 0)
+        self.check(nudge("auth", "pair", "--state", state), 69, "nudge run --listen")
+
+        daemon = self.daemon()
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=grant["token"])[0], 200)
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=other["token"])[0], 401)
+        status, next_one, _ = daemon.request("POST", "/api/v1/token", {"refresh": grant["refresh"]})
+        self.assertEqual((status, next_one["role"]), (200, "viewer"))
+        # A viewer looks.
+        self.assertEqual(daemon.request("POST", "/api/v1/feedback", {"type": "takeover", "id": "t"},
+                                        next_one["token"])[0], 403)
+        self.assertEqual(daemon.stop(), 0)
+
+        # Those of another robot stay outside.
+        file = state / "run/devices.json"
+        file.write_text(file.read_text().replace('"robot": "kitchen"', '"robot": "workshop"'))
+        daemon = self.daemon()
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=next_one["token"])[0], 401)
+        self.assertEqual(daemon.request("POST", "/api/v1/token",
+                                        {"refresh": next_one["refresh"]})[0], 401)
+
+    def test_only_an_engineer_lets_people_in(self):
+        daemon = self.daemon()
+        grant = daemon.pair()
+        for method, path in (("GET", "/api/v1/devices"), ("POST", "/api/v1/pairing-codes"),
+                             ("POST", f"/api/v1/devices/{grant['device']}/revoke")):
+            body = None if method == "GET" else {}
+            self.assertEqual(daemon.request(method, path, body)[0], 401, path)
+            self.assertEqual(daemon.request(method, path, body, grant["token"])[0], 403, path)
+        made = nudge("auth", "pair", "--role", "engineer", "--state", daemon.state, "--json")
+        self.check(made, 0)
+        status, engineer, _ = daemon.request(
+            "POST", "/api/v1/pair", {"code": made.json()["code"], "name": "Eva"})
+        self.assertEqual((status, engineer["role"]), (200, "engineer"))
+        shown = nudge("auth", "pair", "--state", daemon.state)
+        self.check(shown, 0, "Pairing code", "█", "#pair=")
+        self.check(nudge("auth", "pair", "--role", "script", "--state", daemon.state), 64)
+        status, rows, _ = daemon.request("GET", "/api/v1/devices", token=engineer["token"])
+        self.assertEqual((status, len(rows["devices"])), (200, 2))
+
+    def test_a_damaged_file_is_no_way_in(self):
+        state = self.folder / "state"
+        daemon = self.daemon(state=state)
+        daemon.pair()
+        self.assertEqual(daemon.stop(), 0)
+        file = state / "run/devices.json"
+        file.chmod(0o644)
+        self.check(nudge("run", "--state", state, *QUICK), 77, "devices")
+        file.chmod(0o600)
+        file.write_text("{")
+        self.check(nudge("run", "--state", state, *QUICK), 65, "devices.json", "pair")
+
+    def test_pairing_works_on_this_machine_in_clear(self):
+        daemon = Daemon(self.folder / "state")
+        self.addCleanup(lambda: daemon.process.poll() is None and daemon.kill())
+        self.assertFalse(daemon.secure)
+        made = nudge("auth", "pair", "--state", daemon.state, "--json").json()
+        self.assertEqual(made["url"], f"http://127.0.0.1:{daemon.port}/#pair={made['code']}")
+        self.assertEqual(made["fingerprint"], "")
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+        connection.request("POST", "/api/v1/pair", json.dumps({"code": made["code"], "name": "x"}))
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+
+
+if __name__ == "__main__":
+    program.main()

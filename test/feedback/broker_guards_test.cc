@@ -1,0 +1,111 @@
+// What a guard of the broker lets pass, or keeps, beside its plain case: each was found missing by
+// taking the guards away one at a time (scripts/mutation.py).
+#include <gtest/gtest.h>
+
+#include "feedback/broker.h"
+#include "test/feedback/authority_rig.h"
+
+namespace nudge {
+namespace {
+
+using std::chrono::milliseconds;
+
+bool known(std::string_view) { return false; }
+
+Broker made(std::size_t remembered = 4096) {
+  return *Broker::make({"kitchen-1", 4, milliseconds(100), remembered}, known);
+}
+
+Situation usual_situation() {
+  Situation situation;
+  situation.newest_episode = 7;
+  situation.newest_span = 3;
+  return situation;
+}
+
+Handled send(Broker& broker, FeedbackBody body, std::string id = "m-1", const Actor& who = kAnna) {
+  return broker.handle({std::move(id), who, std::move(body)}, usual_situation());
+}
+
+bool takes_words(const std::string& text) {
+  Broker broker = made();
+  return !send(broker, WordsMessage{text}).ack;
+}
+
+bool stops(const std::string& text) {
+  Broker broker = made();
+  return send(broker, WordsMessage{text}).act.has_value();
+}
+
+TEST(BrokerGuards, ARobotsNameAndTheSizeOfItsActionsAreBounded) {
+  const auto ok = [](std::string robot, std::size_t size) {
+    return Broker::make({std::move(robot), size, milliseconds(100)}, known).ok();
+  };
+  EXPECT_TRUE(ok(std::string(64, 'r'), 64));
+  EXPECT_FALSE(ok(std::string(65, 'r'), 64));
+  EXPECT_FALSE(ok(std::string(64, 'r'), 65));
+}
+
+TEST(BrokerGuards, AnIdEndsWhereItsCharactersDo) {
+  Broker broker = made();
+  for (const char first : {'A', 'Z', 'a', 'z', '0', '9'}) {
+    EXPECT_TRUE(send(broker, Hold{}, std::string(1, first)).act) << first;
+  }
+  for (const char beside : {'@', '[', '`', '{', '/', ';', '~', ','}) {
+    EXPECT_FALSE(send(broker, Hold{}, std::string(1, beside)).act) << beside;
+  }
+}
+
+TEST(BrokerGuards, AnActorsNameMayHave64Bytes) {
+  Broker broker = made();
+  EXPECT_TRUE(send(broker, Hold{}, "m", {std::string(64, 'x'), Role::kSupervisor}).act);
+}
+
+TEST(BrokerGuards, TheFirstAndLastPointOfEachLengthOfUtf8AreText) {
+  for (const char* point : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                            "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(takes_words(point)) << testing::PrintToString(point);
+  }
+  for (const char* surrogate : {"\xed\xa0\x80", "\xed\xbf\xbf"}) {
+    EXPECT_FALSE(takes_words(surrogate)) << testing::PrintToString(surrogate);
+  }
+}
+
+TEST(BrokerGuards, TabsAndNewLinesAreWhatTextFieldsBring) {
+  EXPECT_TRUE(takes_words("a bit\tlower"));
+  for (const char* text : {"stop\n", "\tstop", "st\top", "stop, stop!", "STOP."}) {
+    EXPECT_TRUE(stops(text)) << text;
+  }
+}
+
+TEST(BrokerGuards, WordsThatCannotBeKeptMoveNothingUnlessTheyAreStop) {
+  Broker broker = made(16);
+  for (int i = 0; i < 16; ++i) {
+    (void)send(broker, LabelMessage{7, 0, LabelValue::kSuccess}, "l" + std::to_string(i));
+  }
+  const Handled words = send(broker, WordsMessage{"a bit lower"}, "w");
+  EXPECT_EQ(words.ack->status.code(), Code::kResourceExhausted);
+  EXPECT_FALSE(words.act);
+  EXPECT_TRUE(send(broker, WordsMessage{"stop"}, "s").act);
+}
+
+TEST(BrokerGuards, ARefusalWaitsForNoDisk) {
+  Broker broker = made();
+  (void)send(broker, TakeoverRequest{}, "t");
+  const auto ack = broker.on_decided({"t", failed_precondition("no"), 0, "", /*logged=*/true});
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->status.code(), Code::kFailedPrecondition);
+}
+
+TEST(BrokerGuards, WhatIsAnsweredOrUnknownIsNotAnsweredAsNotStored) {
+  Broker broker = made();
+  EXPECT_FALSE(broker.on_not_stored("never", unavailable("full")));
+  (void)send(broker, TakeoverRequest{}, "t");
+  ASSERT_TRUE(broker.on_decided({"t", failed_precondition("no"), 0, "", false}));
+  EXPECT_FALSE(broker.on_not_stored("t", unavailable("full")));
+  EXPECT_FALSE(broker.on_decided({"t", {}, 1, "", false})) << "nobody is answered twice";
+  EXPECT_TRUE(send(broker, TakeoverRequest{}, "t").ack) << "the answer is still known";
+}
+
+}  // namespace
+}  // namespace nudge

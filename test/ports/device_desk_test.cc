@@ -1,0 +1,186 @@
+#include "src/ports/device_desk.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace nudge {
+namespace {
+
+using nlohmann::json;
+
+class DeviceDeskTest : public testing::Test {
+ protected:
+  DeviceDeskTest() : desk_(options(), Devices("kitchen")) {
+    desk_.serve_at({.urls = {"https://10.0.0.7:8080", "https://robot.local:8080"},
+                    .fingerprint = "AB:CD",
+                    .authority_der = "DER"});
+    desk_.on_gone = [this](const std::string& device, std::string_view reason) {
+      gone_.insert(device + " " + std::string(reason));
+    };
+    desk_.connected = [](const std::string&) { return 2; };
+  }
+  DeviceDeskOptions options() {
+    return {.now = [this] { return now_; },
+            .wall = [this] { return wall_; },
+            .save =
+                [this](std::string text, const std::function<void(Status)>& done) {
+                  if (disk_.ok()) file_ = std::move(text);
+                  done(disk_);
+                },
+            .notice = [this](const std::string& message, bool) { told_ += message + "\n"; }};
+  }
+  HttpResponse request(const std::string& method, const std::string& path, const std::string& body,
+                       std::optional<Role> role = {}) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    request.peer = "10.0.0.9";
+    if (role) request.actor = Actor{"somebody", *role};
+    HttpResponse answer;
+    desk_.handle(request, [&](HttpResponse response) { answer = std::move(response); });
+    return answer;
+  }
+  HttpResponse pair(const std::string& name = "Anna's tablet", Role role = Role::kSupervisor) {
+    return request("POST", "/api/v1/pair",
+                   json({{"code", desk_.offer(role).code}, {"name", name}}).dump());
+  }
+  HttpResponse refresh(const json& grant) {
+    return request("POST", "/api/v1/token", json({{"refresh", grant["refresh"]}}).dump());
+  }
+
+  Instant now_{std::chrono::hours(1)};
+  WallTime wall_{std::chrono::hours(480'000)};
+  Status disk_;
+  std::string file_, told_;
+  std::set<std::string> gone_;
+  DeviceDesk desk_;
+};
+
+TEST_F(DeviceDeskTest, PairsWithACodeAndRemembersTheDevice) {
+  const HttpResponse answer = pair();
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json grant = json::parse(answer.body);
+  EXPECT_EQ(grant["role"], "supervisor");
+  EXPECT_EQ(grant["name"], "Anna's tablet");
+  EXPECT_EQ(grant["robot"], "kitchen");
+  EXPECT_EQ(desk_.who_is(std::string(grant["token"]))->device, grant["device"]);
+  EXPECT_NE(file_.find(grant["device"]), std::string::npos);
+  EXPECT_NE(told_.find("Anna's tablet"), std::string::npos);
+  EXPECT_EQ(told_.find(std::string(grant["token"])), std::string::npos);
+}
+
+TEST_F(DeviceDeskTest, CallsADeviceWithoutAFitNameATablet) {
+  for (const std::string& name : {std::string(), std::string(65, 'a'), std::string("\x01")}) {
+    EXPECT_EQ(json::parse(pair(name).body)["name"], "tablet");
+  }
+}
+
+TEST_F(DeviceDeskTest, OffersTheAddressesWithTheCode) {
+  const HttpResponse made =
+      request("POST", "/api/v1/pairing-codes", R"({"role":"viewer"})", Role::kEngineer);
+  EXPECT_EQ(made.status, 201);
+  const json offer = json::parse(made.body);
+  EXPECT_EQ(offer["role"], "viewer");
+  EXPECT_EQ(offer["url"], "https://10.0.0.7:8080/#pair=" + std::string(offer["code"]));
+  EXPECT_EQ(offer["urls"].size(), 2u);
+  EXPECT_EQ(offer["fingerprint"], "AB:CD");
+  EXPECT_EQ(json::parse(request("POST", "/api/v1/pairing-codes", "", Role::kEngineer).body)["role"],
+            "supervisor");
+  for (const char* body : {"[]", R"({"role":"script"})", R"({"role":"king"})", "{"}) {
+    EXPECT_EQ(request("POST", "/api/v1/pairing-codes", body, Role::kEngineer).status, 400) << body;
+  }
+}
+
+TEST_F(DeviceDeskTest, SaysWhenThereAreTooManyWrongCodes) {
+  const std::string wrong = R"({"code":"AAAA-AAAA","name":"x"})";
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(request("POST", "/api/v1/pair", wrong).status, 403);
+  const HttpResponse refused = request("POST", "/api/v1/pair", wrong);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_GT(refused.retry_after_s, 0);
+}
+
+TEST_F(DeviceDeskTest, PairsNobodyWhomTheDiskCannotKeep) {
+  disk_ = resource_exhausted("the disk is full");
+  EXPECT_EQ(pair().status, 507);
+  disk_ = {};
+  const HttpResponse list = request("GET", "/api/v1/devices", "", Role::kEngineer);
+  EXPECT_TRUE(json::parse(list.body)["devices"].empty());
+}
+
+TEST_F(DeviceDeskTest, RenewsTokensThoughTheDiskIsFull) {
+  const json first = json::parse(pair().body);
+  disk_ = resource_exhausted("the disk is full");
+  const HttpResponse answer = refresh(first);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(desk_.who_is(std::string(json::parse(answer.body)["token"])));
+  EXPECT_NE(told_.find("the disk is full"), std::string::npos);
+}
+
+TEST_F(DeviceDeskTest, SendsAwayTheDeviceWhoseRefreshIsUsedTwice) {
+  const json first = json::parse(pair().body);
+  const json second = json::parse(refresh(first).body);
+  ASSERT_EQ(refresh(second).status, 200);
+  EXPECT_EQ(refresh(first).status, 401);
+  EXPECT_EQ(gone_, std::set<std::string>{std::string(first["device"]) + " revoked"});
+  EXPECT_EQ(file_.find(first["device"]), std::string::npos);
+  EXPECT_FALSE(desk_.who_is(std::string(second["token"])));
+}
+
+TEST_F(DeviceDeskTest, ListsAndRevokesForAnEngineerAlone) {
+  const json grant = json::parse(pair().body);
+  const std::string path = "/api/v1/devices/" + std::string(grant["device"]) + "/revoke";
+  for (const Role role : {Role::kScript, Role::kViewer, Role::kSupervisor}) {
+    EXPECT_EQ(request("GET", "/api/v1/devices", "", role).status, 403);
+    EXPECT_EQ(request("POST", "/api/v1/pairing-codes", "", role).status, 403);
+    EXPECT_EQ(request("POST", path, "", role).status, 403);
+  }
+  const json row =
+      json::parse(request("GET", "/api/v1/devices", "", Role::kEngineer).body)["devices"][0];
+  EXPECT_EQ(row["id"], grant["device"]);
+  EXPECT_EQ(row["connected"], 2);
+  EXPECT_EQ(request("POST", path, "", Role::kEngineer).status, 200);
+  EXPECT_EQ(gone_, std::set<std::string>{std::string(grant["device"]) + " revoked"});
+  EXPECT_EQ(request("POST", path, "", Role::kEngineer).status, 404);
+}
+
+TEST_F(DeviceDeskTest, SaysThatARevokedDeviceMayComeBackWhenTheDiskDidNotTakeIt) {
+  const json grant = json::parse(pair().body);
+  disk_ = resource_exhausted("the disk is full");
+  const std::string path = "/api/v1/devices/" + std::string(grant["device"]) + "/revoke";
+  EXPECT_EQ(request("POST", path, "", Role::kEngineer).status, 507);
+  EXPECT_FALSE(desk_.who_is(std::string(grant["token"])));
+}
+
+TEST_F(DeviceDeskTest, ForgetsWhoWasNotHereForLong) {
+  const json grant = json::parse(pair().body);
+  desk_.expire();
+  EXPECT_TRUE(gone_.empty());
+  wall_ += Devices::kUnused;
+  desk_.expire();
+  EXPECT_EQ(gone_, std::set<std::string>{std::string(grant["device"]) + " expired"});
+  EXPECT_EQ(file_.find(grant["device"]), std::string::npos);
+}
+
+TEST_F(DeviceDeskTest, GivesItsAuthorityToAnybodyWhereThereIsOne) {
+  const HttpResponse answer = request("GET", "/authority.crt", "");
+  EXPECT_EQ(answer.content_type, "application/x-x509-ca-cert");
+  EXPECT_EQ(answer.body, "DER");
+  desk_.serve_at({});
+  EXPECT_EQ(request("GET", "/authority.crt", "").status, 404);
+}
+
+TEST_F(DeviceDeskTest, RefusesBodiesThatAreNone) {
+  for (const std::string& body :
+       {std::string(), std::string("{"), std::string("[]"), std::string("{}"),
+        std::string(R"({"code":7,"refresh":7})"), std::string(4096, ' ') + "{}",
+        std::string(R"({"x":[[[[1]]]],"code":"a","refresh":"a"})")}) {
+    EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 400) << body;
+    EXPECT_EQ(request("POST", "/api/v1/token", body).status, 400) << body;
+  }
+}
+
+}  // namespace
+}  // namespace nudge
