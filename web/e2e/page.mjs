@@ -30,6 +30,8 @@ export class Daemon {
     daemon.process = spawn(process.env.NUDGE_PROGRAM, [
       "run", "--state", process.env.NUDGE_STATE, ...[...patient, `ports.http=${port}`].flatMap((each) => ["--set", each]),
     ], { stdio: ["ignore", "pipe", "inherit"] });
+    // However this ends, nothing is left behind.
+    process.once("exit", () => daemon.process.kill("SIGKILL"));
     const [line] = await once(createInterface({ input: daemon.process.stdout }), "line");
     const address = new URL(line.trim());
     daemon.base = address.origin;
@@ -108,7 +110,7 @@ export const launch = () => chromium.launch({
 
 // One page, and what a person does with it.
 export class Visitor {
-  static async open(browser, daemon, { size = [1280, 800], touch = true, hash, options = {}, script } = {}) {
+  static async open(browser, daemon, { size = [1280, 800], touch = true, hash, options = {}, script, before } = {}) {
     const visitor = new Visitor();
     visitor.context = await browser.newContext({ viewport: { width: size[0], height: size[1] }, hasTouch: touch, ...options });
     visitor.context.setDefaultTimeout(15_000 * patience);
@@ -130,6 +132,7 @@ export class Visitor {
       }).observe({ type: "layout-shift", buffered: true });
     });
     if (script) await page.addInitScript(script);
+    if (before) await before(page);
     await page.goto(`${daemon.base}/${hash ?? `#token=${daemon.token}`}`);
     return visitor;
   }
