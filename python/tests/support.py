@@ -16,6 +16,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "python" / "src"), str(ROOT / "test" / "e2e")]
 
+import chaos  # noqa: E402, F401
 import numpy as np  # noqa: E402
 import program  # noqa: E402
 from live_test import Daemon as Process  # noqa: E402
