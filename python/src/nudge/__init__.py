@@ -14,7 +14,7 @@ from nudge.rest import Daemon, token
 from nudge.robot import Observation, Robot, RobotStats
 from nudge.spec import Camera, Channel, RobotSpec
 from nudge.status import Code, NudgeError
-from nudge.supervisor import Supervisor
+from nudge.supervisor import Command, Supervisor
 from nudge.wire import Ack, Authority, Role, Source, State
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Camera",
     "Channel",
     "Code",
+    "Command",
     "Daemon",
     "Episode",
     "Image",

@@ -25,7 +25,7 @@ from nudge.images import Encoder, Image
 from nudge.robot import Observation, Robot
 from nudge.spec import Camera, Channel, RobotSpec
 from nudge.status import Code, NudgeError
-from nudge.supervisor import Supervisor
+from nudge.supervisor import Command, Supervisor
 from nudge.wire import Floats, State
 
 _POSITION = ".pos"
@@ -288,8 +288,8 @@ class Leader:
                 )
             self._axes.append((joint, measured[name], float(channel["upper"])))
 
-    def command(self, state: State) -> tuple[Floats, Floats]:
-        """Rates in [-1, 1] and the leader's joints, [joints] each, for a state of the robot."""
+    def command(self, state: State) -> Command:
+        """What the leader arm tells the robot, which is in this state, to do."""
         held = self._teleoperator.get_action()
         joints = np.array(
             [float(held[j.name + _POSITION]) * j.factor for j, _, _ in self._axes], np.float32
@@ -297,13 +297,13 @@ class Leader:
         there = state.proprioception[[i for _, i, _ in self._axes]]
         full = np.array([upper for _, _, upper in self._axes], np.float32)
         rates = np.clip((joints - there) / (full * np.float32(self._horizon_s)), -1, 1)
-        return rates.astype(np.float32), joints
+        return Command(rates, joints)
 
     def drive(self, until: Callable[[State], bool] = lambda _: False) -> None:
         """Takes over and drives, until `until(state)` or the robot is taken away. It then holds."""
         self._supervisor.takeover()
 
-        def follow(state: State) -> tuple[Floats, Floats] | None:
+        def follow(state: State) -> Command | None:
             return None if until(state) else self.command(state)
 
         self._supervisor.drive(follow)

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +29,7 @@ from nudge.dealer import Dealer
 from nudge.rest import new_id
 from nudge.spec import LONGEST_NAME, printable
 from nudge.status import Code, NudgeError
-from nudge.wire import Ack, Authority, Floats, State, TeleopWelcome
+from nudge.wire import Ack, Authority, State, TeleopWelcome
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5572"
 PROGRAM = "nudge-python 0.1.0"
@@ -39,6 +40,14 @@ _SILENCE_S = 1.0
 _BATCH = 1024
 _MAX_ACKS = 1024  # that nobody has asked for yet
 _MAX_WAITING = 64  # messages that wait for the link's thread
+
+
+@dataclass(frozen=True)
+class Command:
+    """Rates in [-1, 1], [channels], and a leader arm's own joints in the robot's units."""
+
+    action: ArrayLike
+    joints: ArrayLike = ()
 
 
 class Supervisor:
@@ -230,13 +239,13 @@ class Supervisor:
 
     def drive(
         self,
-        command: Callable[[State], ArrayLike | tuple[Floats, Floats] | None],
+        command: Callable[[State], ArrayLike | Command | None],
         *,
         timeout_s: float | None = None,
     ) -> bool:
         """Jogs with what `command(state)` gives for each new state, until it gives None.
 
-        It gives rates, [channels]; a leader arm gives a pair, rates and its own joints.
+        It gives rates, [channels], or, for a leader arm, a `Command`.
         Call it after `takeover()`. True: it gave None. False: the robot is not this supervisor's to
         drive any more, or the time is over. Lets go of the dead-man at the end: the robot holds.
         """
@@ -257,8 +266,8 @@ class Supervisor:
             if values is None:
                 finished = True
                 break
-            if isinstance(values, tuple):
-                self.jog(values[0], joints=values[1], state=state)
+            if isinstance(values, Command):
+                self.jog(values.action, joints=values.joints, state=state)
             else:
                 self.jog(values, state=state)
         self.jog(still, dead_man=False)
