@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What is read from a log is what happened: the daemon's files, its golden segment, and its REST."""
+"""What is read from a log is what happened: files, the golden segment, and the daemon's REST."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import tempfile
 import unittest
+from typing import Any, ClassVar
 
 import numpy as np
 import support
@@ -230,7 +231,7 @@ class Files(RobotCase):
 class Answers(unittest.TestCase):
     """The episode's answer of the supervisor's port, by its description."""
 
-    ANSWER = {
+    ANSWER: ClassVar[dict[str, Any]] = {
         "id": 7,
         "purpose": "deployment",
         "outcome": "success",

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "python" / "src"), str(ROOT / "test" / "e2e")]
 
-import chaos  # noqa: E402, F401
+import chaos  # noqa: E402
 import numpy as np  # noqa: E402
 import program  # noqa: E402
 from live_test import Daemon as Process  # noqa: E402
@@ -24,6 +24,17 @@ from live_test import Daemon as Process  # noqa: E402
 import nudge  # noqa: E402
 from nudge.wire import Floats  # noqa: E402
 
+__all__ = [
+    "GOLDEN",
+    "Point",
+    "Process",
+    "RobotCase",
+    "Running",
+    "chaos",
+    "golden",
+    "main",
+    "program",
+]
 GOLDEN = ROOT / "test" / "data"
 PERIOD_S = 0.02
 SPEED = 0.5  # m/s, of a full rate
@@ -146,7 +157,8 @@ class RobotCase(program.Case):  # type: ignore[misc]
 
     def supervisor(self, role: str = "supervisor", **options: Any) -> nudge.Supervisor:
         options.setdefault("robot", "point")
-        options.setdefault("token", nudge.token(self.state, role))
+        if "token" not in options:
+            options["token"] = nudge.token(self.state, role)
         options.setdefault("patience_s", 30.0)
         found = nudge.Supervisor(endpoint=f"tcp://127.0.0.1:{self.teleop_port}", **options)
         self.addCleanup(found.close)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import unittest
 
+import numpy as np
 import support
 from support import golden
 
+import nudge
 from nudge import wire
 from nudge.status import Code, NudgeError
 
@@ -35,12 +37,12 @@ class Robots(unittest.TestCase):
         self.assertEqual(action.action.tolist(), [0.5, -1.0])
 
     def test_a_hello_is_written_byte_for_byte(self) -> None:
-        spec = support.nudge.RobotSpec(
+        spec = nudge.RobotSpec(
             id="arm",
-            proprioception=[support.nudge.Channel(axis, "m", -1, 1) for axis in "xy"],
-            object_state=[support.nudge.Channel("block", "m", -1, 1)],
-            action=[support.nudge.Channel(axis, "m/s", -0.25, 0.25) for axis in "xy"],
-            cameras=[support.nudge.Camera("front", 64, 48)],
+            proprioception=[nudge.Channel(axis, "m", -1, 1) for axis in "xy"],
+            object_state=[nudge.Channel("block", "m", -1, 1)],
+            action=[nudge.Channel(axis, "m/s", -0.25, 0.25) for axis in "xy"],
+            cameras=[nudge.Camera("front", 64, 48)],
             control_period_ns=5_000_000,
             policy_period_ns=20_000_000,
         )
@@ -58,8 +60,8 @@ class Robots(unittest.TestCase):
             time_ns=7_000_000_000,
             sent_ns=7_001_000_000,
             applied=12,
-            proprioception=support.np.array([0.5, -0.25], support.np.float32),
-            object_state=support.np.array([1.5], support.np.float32),
+            proprioception=np.array([0.5, -0.25], np.float32),
+            object_state=np.array([1.5], np.float32),
             success=True,
             holding=True,
             frames=[wire.CameraFrame(0, 64, 48, 6_000_000_000, b"\xff\xd8\xff\xd9")],
@@ -148,9 +150,9 @@ class Teleoperation(unittest.TestCase):
         self.assertEqual((ack.ok, ack.code), (False, Code.INTERNAL))
 
     def test_messages_are_written_byte_for_byte(self) -> None:
-        action = support.np.array([0.5, -1, 0, 0], support.np.float32)
+        action = np.array([0.5, -1, 0, 0], np.float32)
         jog = wire.Jog("kitchen", 3, 17, 1234, True, action)
-        joints = support.np.array([0.25, -1.5], support.np.float32)
+        joints = np.array([0.25, -1.5], np.float32)
         leader = wire.Jog("kitchen", 3, 17, 1234, True, action, joints)
         hello = wire.TeleopHello(
             "nudge-teleop", "00112233445566ff", "leader arm", "secret", "kitchen", 2

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Stands for the person at the Fetch arm: demonstrates, watches, and takes over when it is stuck.
+
+teach.py record    takes over, does the task, labels it: material for the first weights
+teach.py correct   starts the policy, and takes over when the task does not get on
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nudge
+from nudge import Authority, State
+
+STUCK_S = 1.5  # without progress: a person would reach for the stick
+LONGEST_S = 30.0  # of an episode
+
+
+def command(state: State) -> NDArray[np.float32]:
+    """How somebody who knows the task would drive now, from what the robot says alone."""
+    tool, fingers = state.proprioception[:3], state.proprioception[3:]
+    block, goal = state.object_state[:3], state.object_state[3:]
+    away = block - tool
+    beside, above = float(np.linalg.norm(away[:2])), -float(away[2])
+    gripper = 1.0
+    if beside < 0.02 and abs(above) < 0.02:
+        gripper = -1.0
+        closed = float(fingers.sum()) < 0.055  # the block is 5 cm wide
+        way = goal - block if closed else np.zeros(3)
+    elif beside < 0.01:
+        way = away
+    else:
+        # From above: whoever comes from the side pushes it.
+        way = away + np.array([0, 0, 0.06])
+        if above < 0.04:
+            way[:2] = 0
+    return np.array([*np.clip(8 * way, -1, 1), gripper], np.float32)
+
+
+def left(state: State) -> float:
+    """How much of the task is left, m: it falls while the task gets on."""
+    tool = state.proprioception[:3]
+    block, goal = state.object_state[:3], state.object_state[3:]
+    return float(np.linalg.norm(block - tool) + 2 * np.linalg.norm(goal - block))
+
+
+def finish(supervisor: nudge.Supervisor) -> bool:
+    """Takes over and drives until the episode is over. True: the robot calls it a success."""
+    supervisor.takeover()
+    supervisor.drive(command, timeout_s=LONGEST_S)
+    return over(supervisor)
+
+
+def over(supervisor: nudge.Supervisor) -> bool:
+    """Ends what is left of the episode by a label; True: success."""
+    state = supervisor.state()
+    success = state.episode == 0 and state.last_success
+    supervisor.label("success" if success else "failure")
+    return success
+
+
+def record(supervisor: nudge.Supervisor, episodes: int) -> None:
+    """Demonstrations by takeover."""
+    for number in range(1, episodes + 1):
+        success = finish(supervisor)
+        print(f"demonstration {number}: {'success' if success else 'failure'}", flush=True)
+
+
+def correct(supervisor: nudge.Supervisor, episodes: int) -> None:
+    """Lets the policy work, and corrects it."""
+    alone = 0
+    for number in range(1, episodes + 1):
+        supervisor.hand_back()
+        begun = supervisor.wait_for(lambda state: state.episode != 0)
+        best, since, corrected, success = np.inf, time.monotonic(), False, False
+        for state in supervisor.states():
+            if state.episode != begun.episode:
+                success = state.last_success
+                break
+            if left(state) < best - 0.01:
+                best, since = left(state), time.monotonic()
+            stuck = time.monotonic() - since > STUCK_S
+            if stuck or state.state not in (Authority.HANDBACK, Authority.AUTO):
+                corrected = True
+                success = finish(supervisor)
+                break
+        else:
+            continue
+        if not corrected:
+            supervisor.label("success" if success else "failure")
+        alone += success and not corrected
+        how = "corrected" if corrected else "alone"
+        print(
+            f"episode {number}: {'success' if success else 'failure'}, {how}, weights "
+            f"v{begun.weights}; {alone} of {number} alone",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Does what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("record", "correct"))
+    parser.add_argument("--state", required=True, help="the daemon's state folder")
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--endpoint", default="tcp://127.0.0.1:5572")
+    options = parser.parse_args()
+    token = nudge.token(options.state, "supervisor")
+    with nudge.Supervisor("fetch", token, options.endpoint, name="teacher") as supervisor:
+        if options.what == "record":
+            record(supervisor, options.episodes)
+        else:
+            correct(supervisor, options.episodes)
+
+
+if __name__ == "__main__":
+    main()
