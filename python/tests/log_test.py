@@ -242,6 +242,8 @@ class Answers(unittest.TestCase):
         "started_ms": 1764029000123,
         "ended": True,
         "recorded": True,
+        "damaged": False,
+        "truncated": False,
         "spans": [
             {
                 "id": 5,
@@ -272,12 +274,12 @@ class Answers(unittest.TestCase):
             }
         ],
         "step": {
-            "source": ["policy", "human", "human"],
-            "weights": [3, 3, 3],
-            "seconds": [0, 0.2, 0.3],
-            "proposed": [[0.5, None], None, [0, 0]],
-            "executed": [[0.5, 0], [0.25, 1], [0, 0]],
-            "clamped": [False, True, False],
+            "source": ["policy", "lost", "human", "human"],
+            "weights": [3, 0, 3, 3],
+            "seconds": [0, None, 0.2, 0.3],
+            "proposed": [[0.5, None], None, None, [0, 0]],
+            "executed": [[0.5, 0], None, [0.25, 1], [0, 0]],
+            "clamped": [False, None, True, False],
         },
     }
 
@@ -295,6 +297,11 @@ class Answers(unittest.TestCase):
         self.assertEqual(episode.discarded, [(3, 3)])
         self.assertEqual(episode.cameras, ("front",))
         self.assertIsNone(episode.steps.proprioception)
+        self.assertTrue(episode.whole)
+
+    def test_an_answer_that_is_not_whole_says_so(self) -> None:
+        for name, value in (("recorded", False), ("damaged", True), ("truncated", True)):
+            self.assertFalse(episode_of({**self.ANSWER, name: value}).whole, name)
 
     def test_an_answer_that_lacks_something_raises(self) -> None:
         for missing in ("id", "step", "purpose"):

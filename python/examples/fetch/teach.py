@@ -8,6 +8,7 @@ teach.py correct   starts the policy, and takes over when the task does not get 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 import nudge
 from nudge import Authority, State
 
+FASTEST = 0.4  # of the full rate, as limits.max_rate in fetch.toml
 STUCK_S = 1.5  # without progress: a person would reach for the stick
 LONGEST_S = 30.0  # of an episode
 
@@ -38,7 +40,7 @@ def command(state: State) -> NDArray[np.float32]:
         way = away + np.array([0, 0, 0.06])
         if above < 0.04:
             way[:2] = 0
-    return np.array([*np.clip(8 * way, -1, 1), gripper], np.float32)
+    return np.array([*np.clip(8 * way, -FASTEST, FASTEST), gripper], np.float32)
 
 
 def left(state: State) -> float:
@@ -48,19 +50,36 @@ def left(state: State) -> float:
     return float(np.linalg.norm(block - tool) + 2 * np.linalg.norm(goal - block))
 
 
+def look(supervisor: nudge.Supervisor) -> None:
+    """A fault is looked at and ended, as by an engineer who stands beside the robot."""
+    while (state := supervisor.state()).state == Authority.FAULT_HOLD:
+        print(f"a fault at tick {state.tick}", flush=True)
+        with contextlib.suppress(nudge.NudgeError):  # its cause may last
+            supervisor.reset_fault()
+        time.sleep(0.5)
+
+
 def finish(supervisor: nudge.Supervisor) -> bool:
     """Takes over and drives until the episode is over. True: the robot calls it a success."""
-    supervisor.takeover()
-    supervisor.drive(command, timeout_s=LONGEST_S)
-    return over(supervisor)
+    end = time.monotonic() + LONGEST_S
+    episode = supervisor.state().episode
 
+    def driven(state: State) -> NDArray[np.float32]:
+        nonlocal episode
+        episode = episode or state.episode  # it begins when somebody drives
+        return command(state)
 
-def over(supervisor: nudge.Supervisor) -> bool:
-    """Ends what is left of the episode by a label; True: success."""
-    state = supervisor.state()
-    success = state.episode == 0 and state.last_success
-    supervisor.label("success" if success else "failure")
-    return success
+    while time.monotonic() < end:
+        look(supervisor)
+        supervisor.takeover()
+        supervisor.drive(driven, timeout_s=end - time.monotonic())
+        state = supervisor.wait_for(lambda state: state.state != Authority.HUMAN)
+        if episode and state.episode != episode:
+            supervisor.label("success" if state.last_success else "failure")
+            return state.last_success
+    supervisor.label("failure")
+    supervisor.wait_for(lambda state: state.episode == 0)  # it is abandoned
+    return False
 
 
 def record(supervisor: nudge.Supervisor, episodes: int) -> None:
@@ -109,7 +128,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--endpoint", default="tcp://127.0.0.1:5572")
     options = parser.parse_args()
-    token = nudge.token(options.state, "supervisor")
+    token = nudge.token(options.state, "engineer")
     with nudge.Supervisor("fetch", token, options.endpoint, name="teacher") as supervisor:
         if options.what == "record":
             record(supervisor, options.episodes)

@@ -15,10 +15,11 @@ import os
 import pathlib
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ _USES = ("not_understood", "instruction", "nudge", "comment")
 _ROLES = ("script", "viewer", "supervisor", "engineer")
 _SOURCES = ("hold", "policy", "human", "nudge", "script")
 _U64 = (1 << 64) - 1
+_PATIENCE_S = 30.0
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Episode:
     cameras: Sequence[str]
     events: Sequence[Event]
     seed: int | None = None  # as given to the robot's reset
+    whole: bool = True  # False: the daemon could not read, or not send, all of its steps
     _source: Any = field(default=None, repr=False, compare=False)
 
     def frame(self, camera: str, step: int) -> bytes | None:
@@ -505,12 +509,23 @@ class _DaemonLog:
     def close(self) -> None:
         """It keeps no connection."""
 
+    def _patiently(self, ask: Callable[[], _Answer]) -> _Answer:
+        """The daemon lets the past be read only so fast, beside its work."""
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except NudgeError as error:
+                if error.code != Code.RESOURCE_EXHAUSTED or time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
+
     def numbers(self) -> list[int]:
         return [int(row["id"]) for row in self._daemon.episodes(1000)]
 
     def frame(self, episode: Episode, camera: str, step: int) -> bytes | None:
         try:
-            return self._daemon.frame(episode.number, camera, step)
+            return self._patiently(lambda: self._daemon.frame(episode.number, camera, step))
         except NudgeError as error:
             if error.code == Code.NOT_FOUND:
                 return None
@@ -518,7 +533,7 @@ class _DaemonLog:
 
     def episode(self, number: int) -> Episode:
         try:
-            found = self._daemon.episode(number)
+            found = self._patiently(lambda: self._daemon.episode(number))
         except NudgeError as error:
             if error.code != Code.NOT_FOUND:
                 raise
@@ -546,18 +561,14 @@ def _actions(rows: Sequence[Sequence[float | None] | None], width: int) -> NDArr
 def episode_of(found: Mapping[str, Any], source: object = None) -> Episode:
     """The episode in an answer of `GET /api/v1/episodes/{id}`. Raises KeyError and its like."""
     step = found["step"]
-    count = len(step["source"])
-    width = max((len(row) for row in (*step["executed"], *step["proposed"]) if row), default=0)
-    lost = [(int(row["first_step"]), int(row["count"])) for row in found.get("lost", [])]
-    numbers = step.get("step")
-    if numbers is None:  # in order, without those that got lost
-        gone = {first + i for first, many in lost for i in range(many)}
-        numbers = []
-        candidate = 0
-        while len(numbers) < count:
-            if candidate not in gone:
-                numbers.append(candidate)
-            candidate += 1
+    # An entry for each policy step; those that are missing are called lost.
+    there = [number for number, word in enumerate(step["source"]) if word != "lost"]
+
+    def rows(name: str) -> list[Any]:
+        return [step[name][number] for number in there]
+
+    executed, proposed = rows("executed"), rows("proposed")
+    width = max((len(row) for row in (*executed, *proposed) if row), default=0)
     events = [
         Event(
             sequence=int(row["sequence"]),
@@ -586,13 +597,13 @@ def episode_of(found: Mapping[str, Any], source: object = None) -> Episode:
         ),
         outcome=str(found["outcome"]),
         steps=Steps(
-            step=np.array(numbers, np.uint32),
-            source=tuple(str(word) for word in step["source"]),
-            weights=np.array(step["weights"], np.uint64),
-            seconds=np.array(step["seconds"], np.float64),
-            clamped=np.array(step["clamped"], np.bool_),
-            proposed=_actions(step["proposed"], width),
-            executed=_actions(step["executed"], width),
+            step=np.array(there, np.uint32),
+            source=tuple(str(word) for word in rows("source")),
+            weights=np.array(rows("weights"), np.uint64),
+            seconds=np.array(rows("seconds"), np.float64),
+            clamped=np.array(rows("clamped"), np.bool_),
+            proposed=_actions(proposed, width),
+            executed=_actions(executed, width),
         ),
         spans=[
             Span(
@@ -623,8 +634,14 @@ def episode_of(found: Mapping[str, Any], source: object = None) -> Episode:
         discarded=[
             (int(row["first_step"]), int(row["last_step"])) for row in found.get("discarded", [])
         ],
-        lost=lost,
+        lost=[(int(row["first_step"]), int(row["count"])) for row in found.get("lost", [])],
         cameras=tuple(str(row["name"]) for row in found.get("cameras", [])),
         events=events,
+        seed=next(
+            (event.data.get("seed") for event in events if event.kind == "episode_started"), None
+        ),
+        whole=bool(found.get("recorded", True))
+        and not found.get("damaged")
+        and not found.get("truncated"),
         _source=source,
     )

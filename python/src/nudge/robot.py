@@ -618,6 +618,10 @@ class _Link:
                 return False
             self._resetting = True
             stops = self._stops
+            if self._outbox.observation is not None:
+                # It would arrive behind the report, and pass for what is seen after the reset.
+                self._outbox.observation = None
+                self._count("unsent")
         code, text = Code.OK, ""
         try:
             self.robot.reset(asked.seed)
