@@ -133,8 +133,7 @@ class WithTheDaemon(RobotCase):
         self.serve(robot)
         self.start_daemon()
         supervisor = self.supervisor(robot="cart")
-        supervisor.takeover()
-        supervisor.drive(lambda state: (1.0, 0.0), timeout_s=60)  # the episode's end ends it
+        self.drive(supervisor, lambda _: (1.0, 0.0), lambda: supervisor.state().last_success)
         state = supervisor.wait_for(lambda state: state.episode == 0 and state.last_success)
         self.assertEqual(state.state, Authority.HOLD)
         self.assertGreaterEqual(env.place, env.goal)

@@ -153,20 +153,22 @@ class WithTheDaemon(RobotCase):
         leader = Leader(hand, supervisor, self.daemon.robot(), degrees=True)
         self.assertTrue(hand.is_connected)
 
-        far = []
+        far: list[int] = []
+        before: list[float] = []
 
         def until(state: nudge.State) -> bool:
             if state.state == Authority.TAKEOVER:
                 far.append(state.tick)
                 if len(far) == 30:
-                    self.assertEqual(arm.joints["shoulder"], 0.0)  # not jerked to the hand
+                    before.append(arm.joints["shoulder"])  # not jerked to the hand
                     hand.joints["shoulder"] = 3.0
             if state.state == Authority.HUMAN and hand.joints["shoulder"] < 20:
                 hand.joints["shoulder"] = 20.0
             return bool(arm.joints["shoulder"] > 15)
 
-        leader.drive(until)
-        self.assertGreaterEqual(len(far), 30)
+        # Again when the robot was taken away: a busy machine does that.
+        self.wait_until(lambda: leader.drive(until) or arm.joints["shoulder"] > 15, "the way")
+        self.assertEqual(before, [0.0])
         self.assertGreater(arm.joints["shoulder"], 15)
         supervisor.wait_for(Authority.HOLD)
 

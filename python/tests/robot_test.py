@@ -14,20 +14,15 @@ from support import Point, RobotCase, Running, chaos, point_spec
 
 import nudge
 from nudge import Authority, Code, NudgeError
-from nudge.wire import Floats
 
 FRESH_S = 0.2
 
 
 class RoundTrip(RobotCase):
-    def drive(self, supervisor: nudge.Supervisor, robot: Point) -> None:
+    def move(self, supervisor: nudge.Supervisor, robot: Point) -> None:
         """A person drives the robot until it has moved."""
-        supervisor.takeover()
         moved = len(robot.moves) + 5
-        finished = supervisor.drive(
-            lambda _: None if len(robot.moves) >= moved else np.array([0.5, -0.25]), timeout_s=60
-        )
-        self.assertTrue(finished)
+        self.drive(supervisor, lambda _: (0.5, -0.25), lambda: len(robot.moves) >= moved)
 
     def test_a_person_drives_the_robot_and_it_holds_when_they_let_go(self) -> None:
         robot = Point()
@@ -35,7 +30,7 @@ class RoundTrip(RobotCase):
         self.start_daemon()
         self.assertEqual(self.daemon.robot()["id"], "point")
         supervisor = self.supervisor()
-        self.drive(supervisor, robot)
+        self.move(supervisor, robot)
         self.assertGreater(robot.place[0], 0)
         self.assertLess(robot.place[1], 0)
         supervisor.wait_for(Authority.HOLD)
@@ -56,7 +51,7 @@ class RoundTrip(RobotCase):
         )
         self.serve(robot)
         self.start_daemon()
-        self.drive(self.supervisor(), point)
+        self.move(self.supervisor(), point)
         self.assertGreater(point.place[0], 0)
 
     def test_stop_is_latched_until_a_person_resets_it(self) -> None:
@@ -64,7 +59,7 @@ class RoundTrip(RobotCase):
         self.serve(robot)
         self.start_daemon()
         supervisor = self.supervisor()
-        self.drive(supervisor, robot)
+        self.move(supervisor, robot)
         supervisor.stop()
         supervisor.wait_for(Authority.ESTOP)
         self.wait_until(lambda: robot.estops, "the robot's stop")
@@ -73,28 +68,27 @@ class RoundTrip(RobotCase):
         self.assertEqual(caught.exception.code, Code.FAILED_PRECONDITION)
         supervisor.reset_stop()
         supervisor.wait_for(Authority.HOLD)
-        self.drive(supervisor, robot)
+        self.move(supervisor, robot)
 
     def test_stop_can_be_pressed_on_the_robots_side(self) -> None:
         robot = Point()
         self.serve(robot)
         self.start_daemon()
         supervisor = self.supervisor()
-        supervisor.takeover()
         moves: list[int] = []  # when it was pressed
         pressing = threading.Thread(target=robot.press_stop)
         looks = 0
 
-        def command(_: nudge.State) -> Floats | None:
+        def command(_: nudge.State) -> tuple[float, float]:
             nonlocal looks
             if len(robot.moves) >= 5 and not moves:
                 pressing.start()
                 pressing.join()
                 moves.append(len(robot.moves))
             looks += bool(moves)
-            return None if looks > 20 else np.array([0.5, 0.5], np.float32)
+            return (0.5, 0.5)
 
-        self.assertTrue(supervisor.drive(command, timeout_s=60))
+        self.drive(supervisor, command, lambda: looks > 20)
         self.assertEqual(len(robot.estops), 1)
         # One apply() may have been under way.
         self.assertLessEqual(len(robot.moves), moves[0] + 1)
@@ -103,14 +97,13 @@ class RoundTrip(RobotCase):
         supervisor.wait_for(Authority.ESTOP)
         supervisor.reset_stop()
         supervisor.wait_for(Authority.HOLD)
-        self.drive(supervisor, robot)
+        self.move(supervisor, robot)
 
     def test_a_hold_that_comes_while_apply_runs_has_the_last_word(self) -> None:
         robot = Point()
         self.serve(robot)
         self.start_daemon()
         supervisor = self.supervisor()
-        supervisor.takeover()
         entered, let = threading.Event(), threading.Event()
 
         def stuck() -> None:
@@ -119,7 +112,7 @@ class RoundTrip(RobotCase):
                 let.wait(60)
 
         robot.before_apply = stuck
-        supervisor.drive(lambda _: None if entered.is_set() else np.array([1.0, 0.0]), timeout_s=60)
+        self.drive(supervisor, lambda _: (1.0, 0.0), entered.is_set)
         before = len(robot.holds)
         self.wait_until(lambda: len(robot.holds) > before, "a hold while apply() runs")
         holds = len(robot.holds)
@@ -166,7 +159,7 @@ class RoundTrip(RobotCase):
         robot.images = (nudge.Image("front", pixels),)
         self.serve(robot)
         self.start_daemon()
-        self.drive(self.supervisor(), robot)
+        self.move(self.supervisor(), robot)
         self.process.stop()
         with nudge.LogReader(self.state) as reader:
             (episode,) = reader.episodes()
@@ -179,15 +172,17 @@ class Silence(RobotCase):
     def begin(self, port: int | None = None) -> tuple[Point, nudge.Supervisor, threading.Thread]:
         """Somebody drives, and goes on driving while the link lasts."""
         robot = Point()
-        self.serve(robot, port)
+        self.serve(robot, port, fresh_s=None, silence_s=None)  # 200 ms
         self.start_daemon()
         supervisor = self.supervisor(patience_s=60)
-        supervisor.takeover()
+        moved = threading.Event()
 
         def drive() -> None:
+            self.drive(supervisor, lambda _: (0.1, 0.1), moved.is_set)
             # At last the daemon is not heard, as the test wants it.
             with contextlib.suppress(NudgeError):
-                supervisor.drive(lambda _: np.array([0.1, 0.1]))
+                supervisor.takeover()
+                supervisor.drive(lambda _: (0.1, 0.1))
 
         thread = threading.Thread(target=drive, daemon=True)
         thread.start()
@@ -227,10 +222,7 @@ class Silence(RobotCase):
         # What the daemon sends in HOLD, if anything, moves nothing.
         self.assertTrue(all(not action.any() for _, action in robot.moves[moves:]))
         self.wait_until(lambda: supervisor.connected, "the supervisor's return")
-        supervisor.takeover()
-        supervisor.drive(
-            lambda _: None if len(robot.moves) > moves + 10 else np.array([1.0, 0.0]), timeout_s=60
-        )
+        self.drive(supervisor, lambda _: (1.0, 0.0), lambda: len(robot.moves) > moves + 10)
         self.assertTrue(any(action.any() for _, action in robot.moves[moves:]))
 
     def test_actions_that_waited_on_the_way_are_refused_however_recently_they_arrived(self) -> None:

@@ -6,6 +6,7 @@ or from CTest.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 import threading
@@ -138,10 +139,13 @@ class RobotCase(program.Case):  # type: ignore[misc]
             "--set", "robot.driver=remote",
             "--set", f"ports.robot={self.robot_port}",
             "--set", f"ports.teleop={self.teleop_port}",
+            # A busy machine stalls threads for longer than a robot may be left alone.
+            "--set", "authority.fresh_ms=500",
             "--no-learning",
         ]  # fmt: skip
 
     def serve(self, robot: nudge.Robot, port: int | None = None, **options: Any) -> Running:
+        options = {"fresh_s": 0.5, "silence_s": 1.0, **options}  # likewise
         running = Running(robot, port or self.robot_port, **options)
         self.addCleanup(running.end)
         return running
@@ -155,7 +159,7 @@ class RobotCase(program.Case):  # type: ignore[misc]
         self.daemon = nudge.Daemon(process.address)
         return process
 
-    def supervisor(self, role: str = "supervisor", **options: Any) -> nudge.Supervisor:
+    def supervisor(self, role: str = "engineer", **options: Any) -> nudge.Supervisor:
         options.setdefault("robot", "point")
         if "token" not in options:
             options["token"] = nudge.token(self.state, role)
@@ -163,6 +167,25 @@ class RobotCase(program.Case):  # type: ignore[misc]
         found = nudge.Supervisor(endpoint=f"tcp://127.0.0.1:{self.teleop_port}", **options)
         self.addCleanup(found.close)
         return found
+
+    def drive(
+        self,
+        supervisor: nudge.Supervisor,
+        command: Callable[[nudge.State], Any],
+        done: Callable[[], object],
+    ) -> None:
+        """Drives until it is done, again when the robot was taken away: a busy machine does that.
+
+        An engineer, who may end faults.
+        """
+        end = time.monotonic() + program.PATIENCE
+        while not done():
+            self.assertLess(time.monotonic(), end, str(supervisor.state()))
+            with contextlib.suppress(nudge.NudgeError):
+                if supervisor.state().state == nudge.Authority.FAULT_HOLD:
+                    supervisor.reset_fault()
+                supervisor.takeover()
+                supervisor.drive(lambda state: None if done() else command(state), timeout_s=60)
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         program.wait_until(condition, what)
