@@ -168,29 +168,39 @@ class RoundTrip(RobotCase):
             self.assertIsNone(episode.frame("front", 1000))
 
 
+class Driver:
+    """Drives in a thread of its own, again and again, while it may and is not enough."""
+
+    def __init__(self, supervisor: nudge.Supervisor) -> None:
+        self.supervisor = supervisor
+        self.enough = threading.Event()
+        self.thread = threading.Thread(target=self._drive, daemon=True)
+        self.thread.start()
+
+    def _drive(self) -> None:
+        while not self.enough.is_set():
+            with contextlib.suppress(NudgeError):
+                if self.supervisor.state().state == Authority.FAULT_HOLD:
+                    self.supervisor.reset_fault()
+                self.supervisor.takeover()
+                self.supervisor.drive(lambda _: (0.1, 0.1))
+
+
 class Silence(RobotCase):
-    def begin(self, port: int | None = None) -> tuple[Point, nudge.Supervisor, threading.Thread]:
-        """Somebody drives, and goes on driving while the link lasts."""
+    def begin(self, port: int | None = None) -> tuple[Point, nudge.Supervisor, Driver]:
+        """Somebody drives, and comes back until told that it is enough."""
         robot = Point()
         self.serve(robot, port, fresh_s=None, silence_s=None)  # 200 ms
         self.start_daemon()
         supervisor = self.supervisor(patience_s=60)
-        moved = threading.Event()
-
-        def drive() -> None:
-            self.drive(supervisor, lambda _: (0.1, 0.1), moved.is_set)
-            # At last the daemon is not heard, as the test wants it.
-            with contextlib.suppress(NudgeError):
-                supervisor.takeover()
-                supervisor.drive(lambda _: (0.1, 0.1))
-
-        thread = threading.Thread(target=drive, daemon=True)
-        thread.start()
+        driver = Driver(supervisor)
+        self.addCleanup(driver.enough.set)
         self.wait_until(lambda: len(robot.moves) > 10, "the robot to move")
-        return robot, supervisor, thread
+        return robot, supervisor, driver
 
     def test_the_robot_holds_by_itself_when_the_daemon_is_stopped(self) -> None:
-        robot, _, _ = self.begin()
+        robot, _, driver = self.begin()
+        driver.enough.set()
         daemon = self.process.process
         own = robot.stats.own_holds
         daemon.send_signal(signal.SIGSTOP)
@@ -209,9 +219,10 @@ class Silence(RobotCase):
         self.assertTrue(robot.standing)
 
     def test_after_a_restart_of_the_daemon_the_robot_is_held_until_somebody_acts(self) -> None:
-        robot, supervisor, driving = self.begin()
+        robot, supervisor, driver = self.begin()
+        driver.enough.set()
         self.process.kill()
-        driving.join(60)
+        driver.thread.join(60)
         self.wait_until(lambda: robot.standing, "the hold")
         moves = len(robot.moves)
         self.start_daemon()

@@ -27,6 +27,7 @@ from nudge.wire import Floats  # noqa: E402
 
 __all__ = [
     "GOLDEN",
+    "ROOT",
     "Point",
     "Process",
     "RobotCase",
