@@ -89,33 +89,35 @@ def record(supervisor: nudge.Supervisor, episodes: int) -> None:
         print(f"demonstration {number}: {'success' if success else 'failure'}", flush=True)
 
 
+def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
+    """One episode, from its start to its end: success, whether it was corrected, weights."""
+    look(supervisor)
+    supervisor.hand_back()
+    episode = supervisor.wait_for(lambda state: state.episode != 0).episode
+    best, since, weights = np.inf, time.monotonic(), 0
+    for state in supervisor.states():
+        if state.episode != episode:
+            supervisor.label("success" if state.last_success else "failure")
+            return state.last_success, False, weights
+        weights = state.weights or weights
+        if left(state) < best - 0.01:
+            best, since = left(state), time.monotonic()
+        stuck = time.monotonic() - since > STUCK_S
+        if stuck or state.state not in (Authority.HANDBACK, Authority.AUTO):
+            break
+    return finish(supervisor), True, weights
+
+
 def correct(supervisor: nudge.Supervisor, episodes: int) -> None:
     """Lets the policy work, and corrects it."""
     alone = 0
     for number in range(1, episodes + 1):
-        supervisor.hand_back()
-        begun = supervisor.wait_for(lambda state: state.episode != 0)
-        best, since, corrected, success = np.inf, time.monotonic(), False, False
-        for state in supervisor.states():
-            if state.episode != begun.episode:
-                success = state.last_success
-                break
-            if left(state) < best - 0.01:
-                best, since = left(state), time.monotonic()
-            stuck = time.monotonic() - since > STUCK_S
-            if stuck or state.state not in (Authority.HANDBACK, Authority.AUTO):
-                corrected = True
-                success = finish(supervisor)
-                break
-        else:
-            continue
-        if not corrected:
-            supervisor.label("success" if success else "failure")
+        success, corrected, weights = watch(supervisor)
         alone += success and not corrected
-        how = "corrected" if corrected else "alone"
         print(
-            f"episode {number}: {'success' if success else 'failure'}, {how}, weights "
-            f"v{begun.weights}; {alone} of {number} alone",
+            f"episode {number}: {'success' if success else 'failure'}, "
+            f"{'corrected' if corrected else 'alone'}, weights v{weights}; "
+            f"{alone} of {number} alone",
             flush=True,
         )
 
