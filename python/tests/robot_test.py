@@ -37,7 +37,8 @@ class RoundTrip(RobotCase):
         self.wait_until(lambda: robot.standing, "the robot to stand")
         self.assertEqual(len(robot.seeds), 1)  # an episode began with a reset
         stats = robot.stats
-        self.assertEqual((stats.sessions, stats.bad_messages), (1, 0))
+        self.assertGreaterEqual(stats.sessions, 1)
+        self.assertEqual(stats.bad_messages, 0)
         self.assertGreater(stats.actions, 0)
 
     def test_functions_are_as_good_as_a_subclass(self) -> None:
@@ -224,9 +225,9 @@ class Silence(RobotCase):
         self.process.kill()
         driver.thread.join(60)
         self.wait_until(lambda: robot.standing, "the hold")
-        moves = len(robot.moves)
+        moves, sessions = len(robot.moves), robot.stats.sessions
         self.start_daemon()
-        self.wait_until(lambda: robot.stats.sessions == 2, "the new session")
+        self.wait_until(lambda: robot.stats.sessions > sessions, "the new session")
         sent = robot.stats.observations
         self.wait_until(lambda: robot.stats.observations > sent + 50, "some ticks")
         self.assertEqual(self.daemon.status()["state"], "HOLD")

@@ -71,8 +71,9 @@ def finish(supervisor: nudge.Supervisor) -> bool:
 
     while time.monotonic() < end:
         look(supervisor)
-        supervisor.takeover()
-        supervisor.drive(driven, timeout_s=end - time.monotonic())
+        with contextlib.suppress(nudge.NudgeError):  # another fault, in this moment
+            supervisor.takeover()
+            supervisor.drive(driven, timeout_s=end - time.monotonic())
         state = supervisor.wait_for(lambda state: state.state != Authority.HUMAN)
         if episode and state.episode != episode:
             supervisor.label("success" if state.last_success else "failure")
@@ -91,8 +92,11 @@ def record(supervisor: nudge.Supervisor, episodes: int) -> None:
 
 def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
     """One episode, from its start to its end: success, whether it was corrected, weights."""
-    look(supervisor)
-    supervisor.hand_back()
+    while True:
+        look(supervisor)
+        with contextlib.suppress(nudge.NudgeError):
+            supervisor.hand_back()
+            break
     episode = supervisor.wait_for(lambda state: state.episode != 0).episode
     best, since, weights = np.inf, time.monotonic(), 0
     for state in supervisor.states():
