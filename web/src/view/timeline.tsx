@@ -187,7 +187,10 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
   const channelCount = Math.max(names.length, record?.executed[0]?.length ?? 0);
 
   return (
-    <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}>
+    <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") session.close();
+      }}>
       <header class="timeline-head">
         <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><List /><span class="word">All</span></button>
         <div class="about">
