@@ -242,8 +242,10 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
                 {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"}
               </button>
               <button type="button" class="button" aria-label="One step on" disabled={step >= last} onClick={() => move(1)}><Later /></button>
-              <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
-                onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
+              {!following && (
+                <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
+                  onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
+              )}
               {live && (
                 <button type="button" class="button follow" aria-pressed={following} onClick={() => {
                   setPlaying(false);
