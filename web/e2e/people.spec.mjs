@@ -61,13 +61,17 @@ await runTests({
     await ben.shot("observer");
   },
   "an observer asks, and whoever drives goes on; passed with one tap, control is taken by an act": async () => {
-    await annaDrives();
-    await ben.page.getByRole("button", { name: "Ask to drive" }).click();
-    await anna.page.getByRole("button", { name: "Pass control" }).waitFor();
+    const passes = anna.page.getByRole("button", { name: "Pass control" });
+    // Whoever loses control meanwhile, as on a busy computer, is not asked any more.
+    await until("the driver is asked", async () => {
+      await annaDrives();
+      await ben.page.getByRole("button", { name: "Ask to drive" }).click({ timeout: 2000 }).catch(() => undefined);
+      const seen = await passes.waitFor({ timeout: 2000 }).then(() => true, () => false);
+      return seen && (await robot.status()).source === "human";
+    }, 20_000);
     assert.match(await anna.page.locator(".question").innerText(), /asks to drive/);
-    assert.equal((await robot.status()).source, "human");
     await anna.shot("asked");
-    await anna.page.getByRole("button", { name: "Pass control" }).click();
+    await passes.click();
     await until("the robot holds", () => robot.holds());
     await until("the lease is free", async () => (await robot.status()).lease.holder === null);
     await until("the observer is told", async () => /free/.test(await ben.page.locator(".notices").innerText()));
