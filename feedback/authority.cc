@@ -240,6 +240,7 @@ Status AuthorityConfig::validate() const {
   if (nudge_longest <= Duration::zero() || nudge_longest > std::chrono::seconds(2)) {
     return wrong("nudge_longest must be above 0, at most 2 s");
   }
+  if (!(slowest > 0 && slowest <= 1)) return wrong("slowest must be above 0, at most 1");
   return {};
 }
 
@@ -261,6 +262,7 @@ Authority::Authority(const AuthorityConfig& config, Limits limits, const Authori
   nudge_.assign(limits_.size(), 0.0f);
   bias_.assign(limits_.size(), 0.0f);
   bent_.assign(limits_.size(), 0.0f);
+  slowed_.assign(limits_.size(), 0.0f);
   not_finite_.reserve(static_cast<std::size_t>(config_.not_finite_limit) + 1);
 }
 
@@ -301,6 +303,7 @@ const Decision& Authority::tick(const TickInputs& in) {
   decision_.lease = lease_;
   decision_.stop_latched = state_ == kEstop;
   decision_.last_fresh_tick = last_fresh_tick_;
+  decision_.speed = speed_;
   return decision_;
 }
 
@@ -457,6 +460,7 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
 void Authority::handle(const AuthorityAct& act, const TickInputs& in) {
   ActAnswer answer;
   answer.id = act.id;
+  answer.speed_before = speed_;
   const std::size_t before = decision_.records.size();
   if (lease_.holder && lease_.holder->name == act.actor.name) sign_of_life_ = in.now;
 
@@ -486,12 +490,17 @@ void Authority::handle(const AuthorityAct& act, const TickInputs& in) {
     answer.status = reset_stop(act, in);
   } else if (std::holds_alternative<ResetFault>(act.body)) {
     answer.status = reset_fault(act, in);
+  } else if (const auto* end = std::get_if<EndNudge>(&act.body)) {
+    if (nudging_ && decision_.nudge == end->words) std::fill(nudge_.begin(), nudge_.end(), 0.0f);
+  } else if (std::holds_alternative<SpeedChange>(act.body)) {
+    answer.status = change_speed(act, answer);
   } else {
-    answer.status = start_nudge(act, in);
+    answer.status = start_nudge(act, in, answer);
   }
+  answer.speed = speed_;
 
   if (act.id.empty()) return;
-  if (decision_.records.size() > before) {
+  if (decision_.records.size() > before && !act.logged_elsewhere) {
     decision_.records.back().id = act.id;
     answer.logged = true;
   }
@@ -596,10 +605,44 @@ Status Authority::reset_fault(const AuthorityAct& act, const TickInputs& in) {
   return {};
 }
 
-Status Authority::start_nudge(const AuthorityAct& act, const TickInputs& in) {
+Status Authority::may_speak(const Actor& actor, ActAnswer& answer) const {
+  if (!is_person(actor.role)) return permission_denied("only a person's words move the robot");
+  if (lease_.holder && lease_.holder->name != actor.name) {
+    answer.holder = lease_.holder->name;
+    return busy(*lease_.holder);
+  }
+  return {};
+}
+
+Status Authority::change_speed(const AuthorityAct& act, ActAnswer& answer) {
+  const SpeedChange& change = std::get<SpeedChange>(act.body);
+  NUDGE_TRY(may_speak(act.actor, answer));
+  if (!(change.scale > 0) || !std::isfinite(change.scale)) {
+    return invalid_argument("a speed is a finite number above 0");
+  }
+  double wanted = change.absolute ? change.scale : speed_ * change.scale;
+  constexpr double kSame = 0.005;  // three times slower and three times faster is where one began
+  wanted = wanted > 1 - kSame ? 1.0 : std::max(wanted, config_.slowest);
+  if (std::abs(wanted - speed_) < kSame) {
+    return failed_precondition(
+        change.absolute ? "the policy works at that speed already"
+        : speed_ >= 1   ? "the policy works at its own speed; words never make it faster than that"
+                        : "the policy works as slowly as words may make it");
+  }
+  speed_ = wanted;
+  return {};
+}
+
+void Authority::forget_words() {
+  speed_ = 1;
+  nudging_ = false;
+  std::fill(bias_.begin(), bias_.end(), 0.0f);
+}
+
+Status Authority::start_nudge(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer) {
   const NudgeBias& nudge = std::get<NudgeBias>(act.body);
   if (state_ != kAuto) return wrong_state(state_, "bending the policy's motion");
-  if (!is_person(act.actor.role)) return permission_denied("only a person's words move the robot");
+  NUDGE_TRY(may_speak(act.actor, answer));
   if (nudge.bias.size() != limits_.size() || !all_finite(nudge.bias) ||
       nudge.length <= Duration::zero()) {
     return invalid_argument("a nudge needs a finite rate for each of " +
@@ -611,6 +654,8 @@ Status Authority::start_nudge(const AuthorityAct& act, const TickInputs& in) {
   }
   nudge_end_ = in.now + std::min(nudge.length, config_.nudge_longest);
   nudging_ = true;
+  decision_.nudge = nudge.words;
+  decision_.nudge_by = act.actor;
   return {};
 }
 
@@ -725,7 +770,7 @@ void Authority::run_timers(const TickInputs& in) {
 }
 
 // Moves the bias one ramp step towards what is wanted, in time to be gone at its end.
-void Authority::bend(const TickInputs& in) {
+void Authority::bend(const TickInputs& in, const Action& policy) {
   const auto ramp = static_cast<float>(config_.nudge_ramp);
   float largest = 0;
   for (const float b : bias_) largest = std::max(largest, std::abs(b));
@@ -737,12 +782,21 @@ void Authority::bend(const TickInputs& in) {
     bias_[i] = std::clamp(goal, bias_[i] - ramp, bias_[i] + ramp);
     if (in.now >= nudge_end_) bias_[i] = 0;
     any = any || bias_[i] != 0 || (!fade && nudge_[i] != 0);
-    const float proposed = (*in.proposed)[i];
+    const float proposed = policy[i];
     // Bending within the policy's own range is not a policy that leaves its range.
     const float room = std::max(std::abs(proposed), static_cast<float>(limits_.max_rate(i)));
     bent_[i] = std::clamp(proposed + bias_[i], -room, room);
   }
   nudging_ = any;
+}
+
+// Slower is never wilder: each rate keeps its sign and shrinks.
+const Action& Authority::slowed(const Action& proposed) {
+  if (speed_ >= 1) return proposed;
+  for (std::size_t i = 0; i < slowed_.size(); ++i) {
+    slowed_[i] = static_cast<float>(speed_ * static_cast<double>(proposed[i]));
+  }
+  return slowed_;
 }
 
 bool Authority::too_many_clamped(bool clamped) {
@@ -769,14 +823,15 @@ void Authority::move(const TickInputs& in) {
     if (too_many_clamped(!limits_.permits(*in.proposed, in.position))) {
       fire(kOutOfLimits, nobody(), in);
     } else if (nudging_) {
-      bend(in);
+      bend(in, slowed(*in.proposed));
       wanted = &bent_;
       decision_.source = nudging_ ? ControlSource::kNudge : ControlSource::kPolicy;
     } else {
-      wanted = in.proposed;
+      wanted = &slowed(*in.proposed);
       decision_.source = ControlSource::kPolicy;
     }
   }
+  if (decision_.source != ControlSource::kNudge && !nudging_) decision_.nudge.clear();
 
   if (state_ == kEstop || state_ == kFaultHold || still_) {
     limits_.forget();

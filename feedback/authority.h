@@ -118,6 +118,9 @@ struct AuthorityConfig {
   double nudge_bound = 0.5;
   double nudge_ramp = 0.05;
   Duration nudge_longest = std::chrono::seconds(2);
+  // Words slow the policy down to this share of its own rates, and never make it faster than they
+  // are; above 0, at most 1. A quarter: slow enough to watch, too fast for an arm to seem stuck.
+  double slowest = 0.25;
 
   // A program (Role::kScript) may hand back only what it holds. True lets it start the policy from
   // a free HOLD as well: for simulations without a person, never beside a real robot.
@@ -137,16 +140,32 @@ struct AuthorityBoot {
 
 // A motion word, typed: acts in AUTO only, added to the policy's rates.
 struct NudgeBias {
-  Action bias;        // normalised rates, [ActionSpec::size()]; all zero takes the nudge back
-  Duration length{};  // ramps included; longer than nudge_longest is cut to it
+  Action bias;             // normalised rates, [ActionSpec::size()]; all zero takes the nudge back
+  Duration length{};       // ramps included; longer than nudge_longest is cut to it
+  std::string words = {};  // id of the words that it comes from; empty: none
+};
+
+// Ends the nudge that comes from these words, on its ramp. Another one goes on.
+struct EndNudge {
+  std::string words;
+};
+
+// Words about the policy's speed, in any state. The new share of its own rates is kept within
+// AuthorityConfig::slowest and 1; forget_words() takes it back to 1.
+struct SpeedChange {
+  bool absolute = false;  // the share itself; else a factor to the one in force
+  double scale = 1;       // finite, above 0
 };
 
 // A deliberate act. Travels through a lossless queue, its role already checked by the broker.
 struct AuthorityAct {
   std::string id;  // of the message; empty: nobody waits for an answer
   Actor actor;     // name is unique per driving device: it is what the lease is bound to
-  std::variant<TakeoverRequest, Release, HandBack, Hold, Stop, ResetStop, ResetFault, NudgeBias>
+  std::variant<TakeoverRequest, Release, HandBack, Hold, Stop, ResetStop, ResetFault, NudgeBias,
+               EndNudge, SpeedChange>
       body;
+  bool logged_elsewhere = false;  // the id is that of words, which have an event of their own: no
+                                  // record of the authority may carry it
 };
 
 // A jog command with the sender that the connection vouches for. Latest wins.
@@ -211,6 +230,7 @@ struct ActAnswer {
   LeaseEpoch epoch = 0;  // granted, or held already
   std::string holder;    // who has the lease, when that is why the act was refused
   bool logged = false;   // a record carries the id: acknowledge when that is durable; else now
+  double speed_before = 1, speed = 1;  // share of the policy's rates, before the act and after it
 };
 
 // Why a jog command was dropped. For counters; never renumber.
@@ -240,6 +260,9 @@ struct Decision {
   bool clamped = false;  // Limited::clamped
   bool changed = false;  // Limited::changed
   bool stale = false;    // AUTO, but the policy proposed nothing: slowing down
+  double speed = 1;      // share of the policy's own rates that it is given in AUTO, (0, 1]
+  std::string nudge;     // kNudge: id of the words that bend the policy; empty: it had none
+  Actor nudge_by;        // kNudge: who said them
   bool flush_policy =
       false;  // drop the chunk and the inference under way, reset the policy's state
   bool roll_back_weights = false;  // the policy proposed values that are not finite
@@ -266,6 +289,9 @@ class Authority {
   // Once per control tick. The answer is valid until the next call.
   const Decision& tick(const TickInputs& in);
 
+  // The episode is over, and with it what words asked of it: full speed again, no nudge.
+  void forget_words();
+
   AuthorityState state() const { return state_; }
   const Lease& lease() const { return lease_; }
   const std::array<std::uint64_t, kCommandRefusals>& refused_commands() const { return refused_; }
@@ -288,7 +314,10 @@ class Authority {
   Status hand_back(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status reset_stop(const AuthorityAct& act, const TickInputs& in);
   Status reset_fault(const AuthorityAct& act, const TickInputs& in);
-  Status start_nudge(const AuthorityAct& act, const TickInputs& in);
+  Status start_nudge(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
+  Status change_speed(const AuthorityAct& act, ActAnswer& answer);
+  // Words move the robot for the lease's holder or, while it is free, for any person.
+  Status may_speak(const Actor& actor, ActAnswer& answer) const;
   void end_lease(const Actor& by, std::string_view cause);
   // Who keeps `actor` from having the lease now; null: nobody.
   const Actor* in_the_way(const Actor& actor, Instant now) const;
@@ -298,7 +327,8 @@ class Authority {
   std::optional<Instant> time_of(ControlTick tick) const;
   bool aligned(const TickInputs& in) const;
   void run_timers(const TickInputs& in);
-  void bend(const TickInputs& in);
+  void bend(const TickInputs& in, const Action& policy);
+  const Action& slowed(const Action& proposed);
   bool too_many_clamped(bool clamped);
   void move(const TickInputs& in);
 
@@ -345,6 +375,8 @@ class Authority {
   Instant nudge_end_;
   bool nudging_ = false;
   Action bent_;  // proposed with bias_ added
+  double speed_ = 1;
+  Action slowed_;  // proposed times speed_
 
   std::array<std::uint64_t, kCommandRefusals> refused_{};
   Decision decision_;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kLongestId = 64;
 constexpr std::size_t kLongestWords = 1000;
+constexpr std::size_t kMostSpoken = 256;
 constexpr double kLongestUndo = 600;  // seconds; longer than any episode a person remembers
 
 template <typename... Handlers>
@@ -97,6 +98,32 @@ Status no_room() {
   return resource_exhausted("too many messages wait to be stored; send it again in a moment");
 }
 
+// Why words would move nothing now; empty: nothing is known against it. The authority decides.
+std::string why_not_now(const Situation& situation, const Actor& actor) {
+  if (actor.role == Role::kScript) return "only a person's words move the robot";
+  const std::string holder = situation.lease.holder ? situation.lease.holder->name : "";
+  switch (situation.state) {
+    case AuthorityState::kAuto: break;
+    case AuthorityState::kHold: return "the robot holds; nudges bend the policy while it drives";
+    case AuthorityState::kTakeover:
+    case AuthorityState::kHuman: return holder.empty() ? "a person drives" : holder + " drives";
+    case AuthorityState::kHandback: return "the policy does not drive yet";
+    case AuthorityState::kFaultHold: return "a fault holds the robot";
+    case AuthorityState::kEstop: return "STOP holds the robot";
+  }
+  if (!holder.empty() && holder != actor.name) return holder + " has the lease";
+  return {};
+}
+
+std::string echo_of(const WordsAck& words) {
+  const bool plain = words.use == WordsUse::kInstruction || words.use == WordsUse::kComment ||
+                     words.use == WordsUse::kNotUnderstood;
+  std::string echo = (plain ? "" : "understood as: ") + words.as;
+  if (words.confirm) return echo + "? Confirm it, and it is done";
+  if (!words.acted && !words.why.empty()) echo += " (stored only: " + words.why + ")";
+  return echo;
+}
+
 Ack refusal(std::string id, Status why) {
   return {.id = std::move(id), .status = std::move(why), .echo = {}, .epoch = 0, .holder = {}};
 }
@@ -104,7 +131,7 @@ Ack refusal(std::string id, Status why) {
 }  // namespace
 
 Understood understand_only_stop(const WordsMessage& words) {
-  if (is_stop(words.text)) return {WordsUse::kNudge, "stop: hold still", Hold{}};
+  if (is_stop(words.text)) return {WordsUse::kHold, "stop: hold still", Hold{}};
   const bool instruction = words.meant == WordsUse::kInstruction;
   return {words.meant, (instruction ? "instruction: " : "comment: ") + words.text,
           std::monostate{}};
@@ -119,6 +146,9 @@ Status BrokerConfig::validate() const {
   }
   if (policy_period <= Duration::zero()) {
     return invalid_argument("broker: policy_period must be above 0");
+  }
+  if (confirm_within <= Duration::zero() || go_back_within <= Duration::zero()) {
+    return invalid_argument("broker: confirm_within and go_back_within must be above 0");
   }
   if (remembered_ids < 16) return invalid_argument("broker: remembered_ids must be at least 16");
   return {};
@@ -159,14 +189,17 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
   if (!make_room()) {
     out.ack = refusal(message.id, no_room());
     const auto* words = std::get_if<WordsMessage>(&message.body);
-    if (std::holds_alternative<Hold>(message.body) || (words && is_stop(words->text))) {
+    const bool said =
+        words != nullptr && words->text.size() <= kLongestWords &&
+        (is_stop(words->text) || std::holds_alternative<Hold>(understand_(*words).motion));
+    if (std::holds_alternative<Hold>(message.body) || said) {
       out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = Hold{}};
     }
     return out;
   }
 
-  std::string echo;
-  Status status = judge(message, situation, out, echo);
+  Verdict verdict;
+  Status status = judge(message, situation, out, verdict);
   Remembered& entry = remember(message);
   if (!status.ok()) {
     entry.answered = true;
@@ -174,7 +207,9 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
     out = {};
     out.ack = entry.ack;
   } else {
-    entry.ack.echo = std::move(echo);
+    entry.ack.echo = verdict.words ? echo_of(*verdict.words) : std::move(verdict.echo);
+    entry.ack.words = std::move(verdict.words);
+    entry.spoken = std::move(verdict.spoken);
     entry.decided = !(out.act && out.act->id == message.id);
   }
   return out;
@@ -242,7 +277,7 @@ bool Broker::repeated(const FeedbackMessage& message, Handled& out) const {
 }
 
 Status Broker::judge(const FeedbackMessage& message, const Situation& situation, Handled& out,
-                     std::string& echo) const {
+                     Verdict& verdict) {
   // "Stop" is for everyone, said or typed.
   const bool perhaps_stop = std::holds_alternative<Hold>(message.body) ||
                             std::holds_alternative<WordsMessage>(message.body);
@@ -279,8 +314,12 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
             return act(body);
           },
           [&](const WordsMessage& words) {
-            return judge_words(message, words, situation, out, echo);
+            return judge_words(message, words, situation, out, verdict);
           },
+          [&](const ConfirmWords& confirm) {
+            return judge_confirm(message, confirm, situation, out, verdict);
+          },
+          [&](const UndoWords& undo) { return judge_undo(message, undo, situation, out, verdict); },
           [&](const LabelMessage& label) {
             const EpisodeId episode = label.episode == 0 ? situation.newest_episode : label.episode;
             if (episode == 0 || episode > situation.newest_episode) {
@@ -311,8 +350,8 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
             store(situation.newest_episode,
                   StepsDiscarded{situation.newest_episode, static_cast<std::uint32_t>(first),
                                  static_cast<std::uint32_t>(last)});
-            echo = "steps " + std::to_string(first) + " to " + std::to_string(last) +
-                   " will not be learned from";
+            verdict.echo = "steps " + std::to_string(first) + " to " + std::to_string(last) +
+                           " will not be learned from";
             return Status{};
           },
           [&](const SplitSpan& split) {
@@ -323,6 +362,15 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
             store(situation.newest_episode, SpanSplit{split.span, split.step});
             return Status{};
           },
+          [&](const DeclineHelp& decline) {
+            if (decline.help == 0 || decline.help != situation.help) {
+              return failed_precondition("the policy does not ask for help " +
+                                         std::to_string(decline.help) + " now");
+            }
+            store(situation.newest_episode, HelpEnded{decline.help, HelpEnd::kDeclined});
+            echo = "no help needed: it will not ask again in this episode";
+            return Status{};
+          },
           [](const auto&) { return internal("handled before"); },
       },
       message.body);
@@ -331,7 +379,7 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
 }
 
 Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& words,
-                           const Situation& situation, Handled& out, std::string& echo) const {
+                           const Situation& situation, Handled& out, Verdict& verdict) {
   if (words.text.size() > kLongestWords) {
     return invalid_argument("words may be at most 1,000 bytes; these are " +
                             std::to_string(words.text.size()));
@@ -348,7 +396,6 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
   if (is_viewer(message.actor) && !std::holds_alternative<Hold>(understood.motion)) {
     return viewers_only_look();
   }
-  echo = understood.understood_as;
   const auto store = [&](Payload payload) {
     out.records.push_back({.id = {},
                            .actor = message.actor,
@@ -356,20 +403,188 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
                            .policy_step = situation.policy_step,
                            .payload = std::move(payload)});
   };
-  store(Words{words.text, understood.use, understood.understood_as});
-  if (understood.use == WordsUse::kInstruction) store(InstructionChanged{words.text});
+  const auto act = [&](auto body) {
+    out.act = AuthorityAct{.id = message.id,
+                           .actor = message.actor,
+                           .body = std::move(body),
+                           .logged_elsewhere = true};
+  };
 
-  // The message's id belongs to the words; their motion needs no answer of its own.
-  if (std::holds_alternative<Hold>(understood.motion)) {
-    out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = Hold{}};
-  } else if (auto* nudge = std::get_if<NudgeBias>(&understood.motion)) {
-    if (situation.state == AuthorityState::kAuto) {
-      out.act = AuthorityAct{.id = {}, .actor = message.actor, .body = std::move(*nudge)};
+  WordsAck ack{.use = understood.use, .as = understood.understood_as};
+  Spoken spoken{.actor = message.actor,
+                .understood = {},
+                .said = situation.now,
+                .episode = situation.newest_episode};
+  if (std::holds_alternative<GoBack>(understood.motion)) {
+    const bool recent = last_nudge_ && last_nudge_->episode == situation.newest_episode &&
+                        situation.now - last_nudge_->began <= config_.go_back_within;
+    if (recent) {
+      understood.understood_as += " (" + last_nudge_->as + ")";
+      ack.as = understood.understood_as;
+      spoken.reverse = last_nudge_->nudge;
+      spoken.reverse_from = last_nudge_->began;
     } else {
-      echo += " (stored only: the policy is not driving)";
+      ack.why = "there is no nudge to undo; take over to drive the robot back";
     }
   }
+  const bool nudges = std::holds_alternative<NudgeBias>(understood.motion) || spoken.reverse;
+  if (nudges) ack.why = why_not_now(situation, message.actor);
+  if (ack.why.empty()) ack.why = understood.why;
+  if (nudges && ack.why.empty() && understood.confirm) {
+    ack.confirm = spoken.asks = true;
+  } else if (std::holds_alternative<Hold>(understood.motion)) {
+    act(Hold{});
+  } else if (const auto* speed = std::get_if<SpeedChange>(&understood.motion)) {
+    act(*speed);
+  } else if (nudges && ack.why.empty()) {
+    NudgeBias nudge = std::get<NudgeBias>(understood.motion);
+    nudge.words = message.id;
+    act(std::move(nudge));
+  }
+  store(Words{words.text, understood.use, understood.understood_as});
+  if (understood.use == WordsUse::kInstruction) {
+    store(InstructionChanged{words.text});
+    ack.acted = true;
+    spoken.instruction = instruction_.value_or(situation.instruction);
+    instruction_ = words.text;
+    instruction_words_ = message.id;
+  }
+  ack.undo = understood.use == WordsUse::kInstruction || understood.use == WordsUse::kComment;
+  spoken.understood = std::move(understood);
+  remember_spoken(message.id, std::move(spoken));
+  verdict.spoken = message.id;
+  verdict.words = std::move(ack);
   return {};
+}
+
+Status Broker::judge_confirm(const FeedbackMessage& message, const ConfirmWords& confirm,
+                             const Situation& situation, Handled& out, Verdict& verdict) {
+  const Result<Spoken*> found = find_spoken(confirm.words, message.actor);
+  if (!found.ok()) return found.status();
+  Spoken& spoken = **found;
+  if (!std::exchange(spoken.asks, false)) {
+    return failed_precondition("these words do not wait for a confirmation");
+  }
+  if (situation.now - spoken.said > config_.confirm_within) {
+    return failed_precondition("that was too long ago to be confirmed; say it again");
+  }
+  WordsAck ack{.use = spoken.understood.use, .as = spoken.understood.understood_as};
+  ack.why = why_not_now(situation, message.actor);
+  if (ack.why.empty()) {
+    NudgeBias nudge;
+    if (spoken.reverse) {
+      // A nudge that is still under way has come only so far.
+      const double share = std::clamp(
+          seconds(situation.now - spoken.reverse_from) / seconds(spoken.reverse->length), 0.0, 1.0);
+      nudge = *spoken.reverse;
+      for (float& rate : nudge.bias) rate *= static_cast<float>(-share);
+    } else {
+      nudge = std::get<NudgeBias>(spoken.understood.motion);
+    }
+    nudge.words = confirm.words;
+    spoken.said = situation.now;
+    out.act = AuthorityAct{.id = message.id,
+                           .actor = message.actor,
+                           .body = std::move(nudge),
+                           .logged_elsewhere = true};
+  }
+  out.records.push_back({.id = {},
+                         .actor = message.actor,
+                         .episode = situation.newest_episode,
+                         .policy_step = situation.policy_step,
+                         .payload = WordsConfirmed{confirm.words}});
+  verdict.spoken = confirm.words;
+  verdict.words = std::move(ack);
+  return {};
+}
+
+Status Broker::judge_undo(const FeedbackMessage& message, const UndoWords& undo,
+                          const Situation& situation, Handled& out, Verdict& verdict) {
+  const Result<Spoken*> found = find_spoken(undo.words, message.actor);
+  if (!found.ok()) return found.status();
+  Spoken& spoken = **found;
+  const WordsUse use = spoken.understood.use;
+  if (use == WordsUse::kHold) {
+    return failed_precondition("a stop is not taken back: look at the scene, then press Start");
+  }
+  if (std::exchange(spoken.undone, true)) {
+    return failed_precondition("these words are taken back already");
+  }
+  spoken.asks = false;
+  WordsAck ack{.use = use, .as = "taken back: " + spoken.understood.understood_as, .acted = true};
+  const auto store = [&](Payload payload) {
+    out.records.push_back({.id = {},
+                           .actor = message.actor,
+                           .episode = situation.newest_episode,
+                           .policy_step = situation.policy_step,
+                           .payload = std::move(payload)});
+  };
+  const auto act = [&](auto body) {
+    ack.acted = false;
+    out.act = AuthorityAct{.id = message.id,
+                           .actor = message.actor,
+                           .body = std::move(body),
+                           .logged_elsewhere = true};
+  };
+  if (use == WordsUse::kNudge) {
+    if (last_nudge_ && last_nudge_->words == undo.words) last_nudge_.reset();
+    act(EndNudge{undo.words});
+  } else if (use == WordsUse::kSpeed && speed_words_ == undo.words) {
+    speed_words_.clear();
+    act(SpeedChange{.absolute = true, .scale = spoken.speed_before});
+  } else if (use == WordsUse::kInstruction && instruction_words_ == undo.words) {
+    instruction_words_.clear();
+    instruction_ = spoken.instruction;
+    store(InstructionChanged{*spoken.instruction});
+  }
+  store(WordsUndone{undo.words});
+  verdict.words = std::move(ack);
+  return {};
+}
+
+Result<Broker::Spoken*> Broker::find_spoken(const std::string& id, const Actor& actor) {
+  const auto found = spoken_.find(id);
+  if (found == spoken_.end()) {
+    return not_found("there are no such words, or too many have been said since");
+  }
+  if (found->second.actor.name != actor.name) {
+    return permission_denied("these are the words of " + found->second.actor.name);
+  }
+  return &found->second;
+}
+
+void Broker::remember_spoken(const std::string& id, Spoken spoken) {
+  if (!spoken_.insert_or_assign(id, std::move(spoken)).second) return;
+  spoken_order_.push_back(id);
+  if (spoken_order_.size() <= kMostSpoken) return;
+  spoken_.erase(spoken_order_.front());
+  spoken_order_.pop_front();
+}
+
+void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
+  WordsAck& words = *entry.ack.words;
+  words.acted = answer.status.ok();
+  words.why = answer.status.message();
+  const auto found = spoken_.find(entry.spoken);
+  if (words.acted && found != spoken_.end()) {
+    Spoken& spoken = found->second;
+    words.undo = words.use == WordsUse::kNudge || words.use == WordsUse::kSpeed;
+    if (words.use == WordsUse::kSpeed) {
+      spoken.speed_before = answer.speed_before;
+      speed_words_ = entry.spoken;
+      words.as = "work at " + std::to_string(std::lround(100 * answer.speed)) +
+                 " % of the policy's own speed";
+    } else if (spoken.reverse) {
+      last_nudge_.reset();  // one does not go back from going back
+    } else if (const auto* nudge = std::get_if<NudgeBias>(&spoken.understood.motion)) {
+      last_nudge_ = LastNudge{.words = entry.spoken,
+                              .as = spoken.understood.understood_as,
+                              .nudge = *nudge,
+                              .began = spoken.said,
+                              .episode = spoken.episode};
+    }
+  }
+  entry.ack.echo = echo_of(words);
 }
 
 bool Broker::make_room() {
@@ -393,9 +608,19 @@ Broker::Remembered& Broker::remember(const FeedbackMessage& message) {
 
 std::optional<Ack> Broker::on_decided(const ActAnswer& answer) {
   const auto found = recent_.find(answer.id);
-  if (found == recent_.end() || found->second.answered) return std::nullopt;
+  if (found == recent_.end() || found->second.answered || found->second.decided) {
+    return std::nullopt;
+  }
   Remembered& entry = found->second;
   entry.decided = true;
+  if (entry.ack.words) {
+    // The words are stored whatever the authority says.
+    settle_words(answer, entry);
+    if (!entry.not_stored.ok()) return forget(answer.id, entry.not_stored);
+    if (!entry.durable) return std::nullopt;
+    entry.answered = true;
+    return entry.ack;
+  }
   entry.ack.status = answer.status;
   entry.ack.epoch = answer.epoch;
   entry.ack.holder = answer.holder;
@@ -417,10 +642,26 @@ std::optional<Ack> Broker::on_durable(std::string_view id) {
 std::optional<Ack> Broker::on_not_stored(std::string_view id, const Status& why) {
   const auto found = recent_.find(std::string(id));
   if (found == recent_.end() || found->second.answered) return std::nullopt;
+  Status status = why.ok() ? unavailable("the event was not stored") : why;
+  if (!found->second.decided && found->second.ack.words) {
+    found->second.not_stored = std::move(status);  // whether it acted is still to be told
+    return std::nullopt;
+  }
+  return forget(found->first, status);
+}
+
+std::optional<Ack> Broker::on_not_asked(std::string_view id, const Status& why) {
+  const auto found = recent_.find(std::string(id));
+  if (found == recent_.end() || found->second.answered) return std::nullopt;
+  return forget(found->first, why);
+}
+
+std::optional<Ack> Broker::forget(const std::string& id, const Status& why) {
+  const auto found = recent_.find(id);
   Ack ack = std::move(found->second.ack);
   recent_.erase(found);
-  std::erase(order_, id);
-  ack.status = why.ok() ? unavailable("the event was not stored") : why;
+  std::erase(order_, ack.id);
+  ack.status = why;
   return ack;
 }
 

@@ -20,6 +20,17 @@
 
 namespace nudge {
 
+// What became of words, for people.
+struct WordsAck {
+  WordsUse use = WordsUse::kNotUnderstood;
+  std::string as = {};   // "move the tool 2 cm down"
+  bool acted = false;    // the authority took it, or the instruction is in force
+  std::string why = {};  // it did not act; empty when it did, and when there is nothing to do
+  bool confirm = false;  // asks back: nothing happens before ConfirmWords
+  bool undo = false;     // UndoWords may take it back now
+  friend bool operator==(const WordsAck&, const WordsAck&) = default;
+};
+
 // The answer to a message, sent to every connection that sent its id.
 struct Ack {
   std::string id;
@@ -27,14 +38,20 @@ struct Ack {
   std::string echo;      // for people: "understood as: stop", "busy: anna drives"
   LeaseEpoch epoch = 0;  // of a granted takeover
   std::string holder;    // busy: who has the lease
+  std::optional<WordsAck> words = std::nullopt;  // to WordsMessage, ConfirmWords and UndoWords
   friend bool operator==(const Ack&, const Ack&) = default;
 };
+
+struct GoBack {};  // the last nudge, the other way
 
 // What a sentence means.
 struct Understood {
   WordsUse use = WordsUse::kNotUnderstood;
-  std::string understood_as;                             // echoed to the person
-  std::variant<std::monostate, Hold, NudgeBias> motion;  // acts at once
+  std::string understood_as;  // echoed to the person
+  // Acts at once, unless `confirm`.
+  std::variant<std::monostate, Hold, NudgeBias, SpeedChange, GoBack> motion;
+  bool confirm = false;  // asks back first
+  std::string why = {};  // kNudge without a motion: why this robot cannot do it
 };
 using Understand = std::function<Understood(const WordsMessage&)>;
 
@@ -47,6 +64,8 @@ struct BrokerConfig {
   std::size_t action_size = 0;        // ActionSpec::size()
   Duration policy_period{};           // of a policy step; above 0
   std::size_t remembered_ids = 4096;  // recent messages whose answer is kept; at least 16
+  Duration confirm_within = std::chrono::seconds(10);  // after the words that asked back
+  Duration go_back_within = std::chrono::seconds(30);  // after the nudge; above 0, both of them
   Status validate() const;
 };
 
@@ -57,6 +76,9 @@ struct Situation {
   EpisodeId newest_episode = 0;   // running or ended; 0: none yet
   std::uint32_t policy_step = 0;  // newest step of that episode
   SpanId newest_span = 0;         // 0: none yet
+  std::string instruction = {};   // in force
+  Instant now = {};               // robot's steady clock
+  std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
 };
 
 // An event to be logged, as far as the broker can fill it in.
@@ -65,7 +87,8 @@ struct FeedbackRecord {
   Actor actor;
   EpisodeId episode = 0;
   std::uint32_t policy_step = 0;
-  Payload payload;  // Words, InstructionChanged, Label, StepsDiscarded or SpanSplit
+  // Words*, InstructionChanged, Label, StepsDiscarded, SpanSplit or HelpEnded
+  Payload payload;
 };
 
 struct Handled {
@@ -96,9 +119,13 @@ class Broker {
   // The event with this id is on disk: the answer to send now; none when nobody waits for it.
   std::optional<Ack> on_durable(std::string_view id);
 
-  // The event could not be stored (disk full, queue closed): the refusal to send. The id is
-  // forgotten, so that sending it again tries again.
+  // The event could not be stored (disk full, queue closed): the refusal to send, once it is known
+  // what became of the act that came with it. The id is forgotten, so that sending it again tries
+  // again.
   std::optional<Ack> on_not_stored(std::string_view id, const Status& why);
+
+  // The act did not reach the authority (its queue is full): the same, at once.
+  std::optional<Ack> on_not_asked(std::string_view id, const Status& why);
 
   // Commands that were not passed on, by reason. Those that are, the authority judges and counts.
   const std::array<std::uint64_t, kCommandRefusals>& refused_commands() const { return refused_; }
@@ -110,6 +137,25 @@ class Broker {
     bool decided = true;   // false: an act the authority has not answered yet
     bool durable = false;  // its event is on disk
     bool answered = false;
+    Status not_stored;   // ok: nothing is known against it
+    std::string spoken;  // id of the words that the act is about; empty: none
+  };
+  // Words that may still be confirmed or taken back.
+  struct Spoken {
+    Actor actor;
+    Understood understood;
+    Instant said;
+    EpisodeId episode = 0;
+    std::optional<NudgeBias> reverse = {};        // of GoBack: the nudge that it takes back, and
+    Instant reverse_from = {};                    // when that began
+    std::optional<std::string> instruction = {};  // kInstruction: the one before it
+    double speed_before = 1;                      // kSpeed, once it has acted
+    bool asks = false, undone = false;
+  };
+  struct Verdict {
+    std::string echo;
+    std::optional<WordsAck> words;
+    std::string spoken;
   };
   Broker(const BrokerConfig& config, Known known, Understand understand);
 
@@ -118,9 +164,19 @@ class Broker {
   void take_stop(const FeedbackMessage& message, Handled& out);
   bool repeated(const FeedbackMessage& message, Handled& out) const;
   Status judge(const FeedbackMessage& message, const Situation& situation, Handled& out,
-               std::string& echo) const;
+               Verdict& verdict);
   Status judge_words(const FeedbackMessage& message, const WordsMessage& words,
-                     const Situation& situation, Handled& out, std::string& echo) const;
+                     const Situation& situation, Handled& out, Verdict& verdict);
+  Status judge_confirm(const FeedbackMessage& message, const ConfirmWords& confirm,
+                       const Situation& situation, Handled& out, Verdict& verdict);
+  Status judge_undo(const FeedbackMessage& message, const UndoWords& undo,
+                    const Situation& situation, Handled& out, Verdict& verdict);
+  // The words of this message's sender; why not.
+  Result<Spoken*> find_spoken(const std::string& id, const Actor& actor);
+  void remember_spoken(const std::string& id, Spoken spoken);
+  // What the authority made of the act of words.
+  void settle_words(const ActAnswer& answer, Remembered& entry);
+  std::optional<Ack> forget(const std::string& id, const Status& why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.
   bool make_room();
   Remembered& remember(const FeedbackMessage& message);
@@ -129,7 +185,20 @@ class Broker {
   Known known_;
   Understand understand_;
   std::unordered_map<std::string, Remembered> recent_;
-  std::deque<std::string> order_;  // the same ids, oldest first
+  std::deque<std::string> order_;                   // the same ids, oldest first
+  std::unordered_map<std::string, Spoken> spoken_;  // by id of the message
+  std::deque<std::string> spoken_order_;            // the same ids, oldest first
+  struct LastNudge {
+    std::string words;
+    std::string as;
+    NudgeBias nudge;
+    Instant began;
+    EpisodeId episode = 0;
+  };
+  std::optional<LastNudge> last_nudge_;     // that the authority took, and nobody has taken back
+  std::optional<std::string> instruction_;  // newest that went through here
+  std::string instruction_words_;           // and the words that it came from
+  std::string speed_words_;                 // the newest that changed the speed
   std::array<std::uint64_t, kCommandRefusals> refused_{};
   // Of the newest command that was passed on.
   LeaseEpoch newest_epoch_ = 0;

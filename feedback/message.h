@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -37,11 +38,27 @@ struct ResetStop {};   // ends the latch; the robot holds
 struct ResetFault {};  // ends FAULT_HOLD once its cause is gone; the robot holds
 struct Hold {};        // "stop", said: the robot holds; from anyone
 
+// Where the person looks from: at the robot's face, as a camera in front of it does, or over its
+// shoulder. What is left for one is right for the other.
+enum class Viewpoint : std::uint8_t { kFacing, kBehind };
+
 // Something said or typed.
 struct WordsMessage {
   std::string text;                         // 1 to 1,000 bytes of UTF-8
   WordsUse meant = WordsUse::kInstruction;  // kInstruction or kComment, by the page's mode; motion
                                             // words are recognised in both
+  std::optional<Viewpoint> view = std::nullopt;  // of the speaker; none: the configured one
+};
+
+// "Yes" to words that asked back: they act now. By their speaker, within 10 s, once.
+struct ConfirmWords {
+  std::string words;  // id of their message
+};
+
+// Takes words back: a nudge under way ends on its ramp, an instruction or a speed gives way to the
+// one before, and nothing that the words brought about is learned from. By their speaker.
+struct UndoWords {
+  std::string words;  // id of their message
 };
 
 struct LabelMessage {
@@ -61,9 +78,14 @@ struct SplitSpan {
   std::uint32_t step = 0;  // policy step of the span's episode
 };
 
-using FeedbackBody =
-    std::variant<TakeoverRequest, JogCommand, Release, HandBack, Stop, ResetStop, ResetFault, Hold,
-                 WordsMessage, LabelMessage, UndoLast, SplitSpan>;
+// "No help needed": the policy asks no more in this episode.
+struct DeclineHelp {
+  std::uint64_t help = 0;  // as in HelpAsked
+};
+
+using FeedbackBody = std::variant<TakeoverRequest, JogCommand, Release, HandBack, Stop, ResetStop,
+                                  ResetFault, Hold, WordsMessage, LabelMessage, UndoLast, SplitSpan,
+                                  ConfirmWords, UndoWords, DeclineHelp>;
 
 struct FeedbackMessage {
   std::string id;  // made by the sender, [A-Za-z0-9_.:-]{1,64}, never used for anything else; a

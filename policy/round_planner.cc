@@ -68,7 +68,9 @@ void RoundPlanner::apply(const Event& event) {
   } else if (const auto* opened = std::get_if<SpanOpened>(&event.payload)) {
     if (deployment_.count(event.episode) == 0) return;
     open_[opened->span] = {event.episode, opened->kind, opened->first_step};
-    if (opened->kind == SpanKind::kTakeover) drop_rounds();
+    if (opened->kind != SpanKind::kTakeover) return;
+    takeovers_[opened->span] = event.episode;
+    drop_rounds();
   } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
     on_span_closed(event, *closed);
   } else if (const auto* label = std::get_if<Label>(&event.payload)) {
@@ -79,6 +81,15 @@ void RoundPlanner::apply(const Event& event) {
     // Undone steps leave the dataset: weights that learned from them are to be replaced, but this
     // alone is no feedback that makes a rolled back round worth repeating.
     if (deployment_.count(discarded->episode) > 0 && !held_out_for_label(discarded->episode)) {
+      newest_ = event.sequence;
+    }
+  } else if (const auto* split = std::get_if<SpanSplit>(&event.payload)) {
+    // Moves steps between recovery and correction, which a batch has in other shares.
+    const auto span = takeovers_.find(split->span);
+    if (span != takeovers_.end() && !held_out_for_label(span->second)) newest_ = event.sequence;
+  } else if (std::holds_alternative<WordsUndone>(event.payload)) {
+    // Likewise for the steps that the words had bent.
+    if (deployment_.count(event.episode) > 0 && !held_out_for_label(event.episode)) {
       newest_ = event.sequence;
     }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {

@@ -101,7 +101,8 @@ class RoundPlanner {
   std::set<EpisodeId> deployment_;                // all deployment episodes
   std::map<EpisodeId, std::uint64_t> corrected_;  // to the number for is_held_out()
   std::map<SpanId, OpenSpan> open_;
-  Sequence newest_ = 0;             // newest event with something to learn from
+  std::map<SpanId, EpisodeId> takeovers_;  // all spans that a split may be about
+  Sequence newest_ = 0;                    // newest event with something to learn from
   Sequence newest_correction_ = 0;  // newest closed takeover span with something to learn from
   Sequence learned_ = 0;            // prefix of the last full round that was completed
   std::optional<RoundOrder> micro_, full_;  // wanted; base and seed are filled in by due()

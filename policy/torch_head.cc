@@ -80,10 +80,14 @@ struct ActionHead::Impl {
   at::Tensor advantage_bias;     // [3, hidden]
   std::vector<Matrix> weight;    // of the layers after the first
   std::vector<at::Tensor> bias;  // of the same
-  // Buffers for `rows` rows, kept between calls.
-  std::size_t rows = 0;
-  at::Tensor context, base, x, velocity;
-  std::vector<at::Tensor> hidden;
+  // Buffers for `rows` rows, kept between calls: one set for the single chunk that is played, one
+  // for batches, so that neither makes the other allocate.
+  struct Buffers {
+    std::size_t rows = 0;
+    at::Tensor context, base, x, velocity;
+    std::vector<at::Tensor> hidden;
+  };
+  Buffers single, batch;
 
   std::size_t context_size() const {
     return layout.reference.size + layout.features.size + layout.proprioception.size;
@@ -91,49 +95,51 @@ struct ActionHead::Impl {
 
   // One row is kept as a vector: a matrix-vector product is what the BLAS is fastest at there, and
   // making views costs as much as the small products do.
-  void reserve(std::size_t n) {
-    if (n == rows) return;
+  Buffers& reserve(std::size_t n) {
+    Buffers& b = n == 1 ? single : batch;
+    if (n == b.rows) return b;
     const auto buffer = [&](std::size_t columns) {
-      const auto b = static_cast<std::int64_t>(n), c = static_cast<std::int64_t>(columns);
-      return n == 1 ? at::zeros({c}, at::kFloat) : at::zeros({b, c}, at::kFloat);
+      const auto r = static_cast<std::int64_t>(n), c = static_cast<std::int64_t>(columns);
+      return n == 1 ? at::zeros({c}, at::kFloat) : at::zeros({r, c}, at::kFloat);
     };
-    context = buffer(context_size());
-    base = buffer(weights->head().hidden);
-    x = buffer(layout.output);
-    velocity = buffer(layout.output);
-    hidden.clear();
+    b.context = buffer(context_size());
+    b.base = buffer(weights->head().hidden);
+    b.x = buffer(layout.output);
+    b.velocity = buffer(layout.output);
+    b.hidden.clear();
     for (std::size_t i = 0; i < weights->head().layers; ++i) {
-      hidden.push_back(buffer(weights->head().hidden));
+      b.hidden.push_back(buffer(weights->head().hidden));
     }
-    rows = n;
+    b.rows = n;
+    return b;
   }
 
   // out = addend + in * weight^T
-  void linear(at::Tensor& out, const at::Tensor& addend, const at::Tensor& in,
-              const Matrix& w) const {
-    if (rows == 1) {
+  static void linear(at::Tensor& out, const at::Tensor& addend, const at::Tensor& in,
+                     const Matrix& w) {
+    if (in.dim() == 1) {
       at::addmv_out(out, addend, w.plain, in);
     } else {
       at::addmm_out(out, addend, in, w.transposed);
     }
   }
 
-  // Runs the network at Euler step `k`; the result is in `velocity`.
-  void forward(std::size_t k) {
+  // Runs the network at Euler step `k`; the result is in `b.velocity`.
+  void forward(Buffers& b, std::size_t k) const {
     const std::size_t width = weights->head().hidden;
     const float* time = time_bias.data_ptr<float>() + k * width;
-    const float* from = base.data_ptr<float>();
-    float* to = hidden[0].data_ptr<float>();
-    for (std::size_t r = 0; r < rows; ++r) {
+    const float* from = b.base.data_ptr<float>();
+    float* to = b.hidden[0].data_ptr<float>();
+    for (std::size_t r = 0; r < b.rows; ++r) {
       for (std::size_t i = 0; i < width; ++i) to[r * width + i] = from[r * width + i] + time[i];
     }
-    if (layout.noisy.size > 0) linear(hidden[0], hidden[0], x, noisy_weight);
-    at::silu_(hidden[0]);
-    for (std::size_t i = 1; i < hidden.size(); ++i) {
-      linear(hidden[i], bias[i - 1], hidden[i - 1], weight[i - 1]);
-      at::silu_(hidden[i]);
+    if (layout.noisy.size > 0) linear(b.hidden[0], b.hidden[0], b.x, noisy_weight);
+    at::silu_(b.hidden[0]);
+    for (std::size_t i = 1; i < b.hidden.size(); ++i) {
+      linear(b.hidden[i], bias[i - 1], b.hidden[i - 1], weight[i - 1]);
+      at::silu_(b.hidden[i]);
     }
-    linear(velocity, bias.back(), hidden.back(), weight.back());
+    linear(b.velocity, bias.back(), b.hidden.back(), weight.back());
   }
 };
 
@@ -242,9 +248,9 @@ Status ActionHead::sample(const HeadBatch& in, std::span<const float> noise,
 
   try {
     const at::InferenceMode inference;
-    h.reserve(n);
+    Impl::Buffers& b = h.reserve(n);
     const std::size_t stride = h.context_size();
-    auto* context = h.context.data_ptr<float>();
+    auto* context = b.context.data_ptr<float>();
     std::size_t offset = 0;
     if (s.reference_chunk) {
       if (in.reference.empty()) {
@@ -262,27 +268,27 @@ Status ActionHead::sample(const HeadBatch& in, std::span<const float> noise,
     }
     // base = advantage's part + context's part
     const auto* advantage_bias = h.advantage_bias.data_ptr<float>();
-    auto* base = h.base.data_ptr<float>();
+    auto* base = b.base.data_ptr<float>();
     for (std::size_t r = 0; r < n; ++r) {
       const auto token = in.advantage.empty() ? Advantage::kPositive : in.advantage[r];
       std::memcpy(base + r * s.hidden, advantage_bias + static_cast<std::size_t>(token) * s.hidden,
                   s.hidden * sizeof(float));
     }
-    h.linear(h.base, h.base, h.context, h.context_weight);
+    Impl::linear(b.base, b.base, b.context, h.context_weight);
 
-    const at::Tensor* result = &h.velocity;
+    const at::Tensor* result = &b.velocity;
     if (flow) {
-      std::memcpy(h.x.data_ptr<float>(), noise.data(), noise.size_bytes());
+      std::memcpy(b.x.data_ptr<float>(), noise.data(), noise.size_bytes());
       const float dt = 1.0F / static_cast<float>(s.euler_steps);
-      float* x = h.x.data_ptr<float>();
-      const float* v = h.velocity.data_ptr<float>();
+      float* x = b.x.data_ptr<float>();
+      const float* v = b.velocity.data_ptr<float>();
       for (std::size_t k = 0; k < s.euler_steps; ++k) {
-        h.forward(k);
+        h.forward(b, k);
         for (std::size_t i = 0; i < n * out; ++i) x[i] += dt * v[i];
       }
-      result = &h.x;
+      result = &b.x;
     } else {
-      h.forward(0);
+      h.forward(b, 0);
     }
     const auto* y = result->data_ptr<float>();
     for (std::size_t i = 0; i < n * out; i += s.action_size) {

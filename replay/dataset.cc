@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "nudge/hold_out.h"
@@ -21,12 +22,15 @@ using Row = Sampler::Row;
 constexpr std::uint32_t kNoSpan = 0xffffffff;
 constexpr std::uint32_t kEndless = 0xffffffff;  // last step of an open span
 constexpr std::uint8_t kNoClass = 0xff;
+constexpr std::uint8_t kTakenOut = 0xfe;  // no class, since a label says so
+bool has_class(std::uint8_t step_class) { return step_class < kSampleClasses; }
 constexpr std::uint32_t kMaxSupervisors = 10'000;  // later ones share the last number
 
 enum RowFlag : std::uint8_t {
   kRowDiscarded = 1,  // undone
   kRowNoData = 2,     // a column is missing, not finite, or of another backbone
   kRowStale = 4,      // the robot held during part of it
+  kRowSlowed = 8,     // words had slowed the policy
 };
 
 // What the dataset keeps of a step; the rest stays in the segment.
@@ -37,7 +41,7 @@ struct StepRow {
   std::uint32_t span = kNoSpan;  // index
   ControlSource source = ControlSource::kHold;
   std::uint8_t flags = 0;              // RowFlag
-  std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped
+  std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped; or one of the two
 };
 static_assert(sizeof(StepRow) == 24);
 
@@ -76,6 +80,7 @@ struct SpanState {
   std::uint32_t last_step = kEndless;
   std::uint32_t correction_from = 0;
   bool empty = false;
+  bool undone = false;  // the words that caused it were taken back
   Outcome outcome;
 };
 
@@ -185,13 +190,15 @@ struct Dataset::State {
   std::vector<Columns> columns;  // by episode; apart, so that sampling touches little memory
   std::unordered_map<EpisodeId, std::uint32_t> episode_index;  // never iterated
   std::vector<SpanState> spans;
-  std::unordered_map<SpanId, std::uint32_t> span_index;  // never iterated
-  std::vector<std::string> supervisors;                  // number - 1
+  std::unordered_map<SpanId, std::uint32_t> span_index;       // never iterated
+  std::unordered_map<std::string, std::uint32_t> words_span;  // by id of the words; never iterated
+  std::unordered_set<std::string> words_undone;               // ids; never iterated
+  std::vector<std::string> supervisors;                       // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
-  std::uint64_t discarded = 0, unusable = 0, missing = 0;
+  std::uint64_t discarded = 0, taken_out = 0, unusable = 0, missing = 0;
 
   RowStore rows;
   Sampler sampler;
@@ -245,9 +252,9 @@ struct Dataset::State {
 
   bool covers(const SpanState& span, std::uint32_t policy_step) const {
     const LabelValue outcome = span.outcome.value();
-    return span.opened && !span.excluded && !span.empty && outcome != LabelValue::kFailure &&
-           outcome != LabelValue::kDiscard && policy_step >= span.first_step &&
-           policy_step <= span.last_step;
+    return span.opened && !span.excluded && !span.empty && !span.undone &&
+           outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
+           policy_step >= span.first_step && policy_step <= span.last_step;
   }
 
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
@@ -285,6 +292,16 @@ struct Dataset::State {
     return {};
   }
 
+  // Whether a step that is of no class would be of one but for a label.
+  bool is_taken_out(const StepRow& row, const EpisodeState& episode) const {
+    if (row.flags != 0 || !episode.purpose || row.source == ControlSource::kHold) return false;
+    if (*episode.purpose == EpisodePurpose::kEvaluation) return false;
+    if (episode.outcome.value() == LabelValue::kDiscard) return true;
+    if (row.span == kNoSpan || !spans[row.span].opened) return false;
+    const LabelValue outcome = spans[row.span].outcome.value();
+    return outcome == LabelValue::kDiscard || outcome == LabelValue::kFailure;
+  }
+
   bool is_dropped(SampleClass c) const {
     return (c == SampleClass::kBeforeTakeover &&
             options.before_takeover_advantage == Advantage::kNone) ||
@@ -301,7 +318,11 @@ struct Dataset::State {
     StepRow& row = rows[number];
     const EpisodeState& episode = episodes[row.episode];
     const std::optional<SampleClass> c = classify(row, episode);
-    row.step_class = c ? static_cast<std::uint8_t>(*c) : kNoClass;
+    taken_out -= row.step_class == kTakenOut ? 1 : 0;
+    row.step_class = c                            ? static_cast<std::uint8_t>(*c)
+                     : is_taken_out(row, episode) ? kTakenOut
+                                                  : kNoClass;
+    taken_out += row.step_class == kTakenOut ? 1 : 0;
     Sampler::StratumId to = Sampler::kNowhere;
     if (c && !is_dropped(*c)) {
       const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
@@ -414,6 +435,23 @@ struct Dataset::State {
       place(row);
     }
   }
+  void fold(const Event&, const WordsActed& acted) {
+    const std::uint32_t number = span_at(acted.span);
+    words_span.insert_or_assign(acted.words, number);
+    if (words_undone.contains(acted.words)) undo(number);
+  }
+  // May come before its words have moved anything, and stays.
+  void fold(const Event&, const WordsUndone& undone) {
+    if (!words_undone.insert(undone.words).second) return;
+    if (const auto span = words_span.find(undone.words); span != words_span.end()) {
+      undo(span->second);
+    }
+  }
+  void undo(std::uint32_t span_number) {
+    SpanState& span = spans[span_number];
+    span.undone = true;
+    if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing
 
@@ -498,6 +536,7 @@ struct Dataset::State {
     }
     if (step.flags & kStepStale) row.flags |= kRowStale;
     if (row.flags != 0) ++unusable;
+    if (step.flags & kStepSlowed) row.flags |= kRowSlowed;
     for (const auto& [first, last] : episode.discards) {
       if (step.policy_step < first || step.policy_step > last) continue;
       row.flags |= kRowDiscarded;
@@ -523,7 +562,7 @@ struct Dataset::State {
                             (a.step_class == static_cast<std::uint8_t>(SampleClass::kRecovery) &&
                              b.step_class == static_cast<std::uint8_t>(SampleClass::kCorrection));
     return a.episode == b.episode && a.policy_step + 1 == b.policy_step && a.span == b.span &&
-           a.source == b.source && same_class && b.step_class != kNoClass;
+           a.source == b.source && same_class && has_class(b.step_class);
   }
 
   std::span<const Half> features(const StepRow& row) const {
@@ -597,9 +636,9 @@ struct Dataset::State {
           mask[h] = h < lengths[i] ? 1.0f : 0.0f;
         }
         batch.weight[out] = 1;
-        batch.advantage[out] = row.step_class == kNoClass
-                                   ? Advantage::kNone
-                                   : advantage_of(static_cast<SampleClass>(row.step_class));
+        batch.advantage[out] = has_class(row.step_class)
+                                   ? advantage_of(static_cast<SampleClass>(row.step_class))
+                                   : Advantage::kNone;
         batch.cluster[out] = episodes[row.episode].id;
       }
     }
@@ -754,6 +793,7 @@ DatasetCounts Dataset::counts() const {
   counts.prefix = s.prefix;
   counts.steps = s.rows.size();
   counts.discarded = s.discarded;
+  counts.taken_out = s.taken_out;
   counts.unusable = s.unusable;
   counts.missing = s.missing;
   counts.corrected_episodes = s.corrected_episodes;
@@ -783,6 +823,7 @@ DatasetCounts Dataset::counts() const {
         ++counts.deployments;
         counts.successes += episode.outcome.value() == LabelValue::kSuccess;
         counts.failures += episode.outcome.value() == LabelValue::kFailure;
+        counts.discards += episode.outcome.value() == LabelValue::kDiscard;
         break;
       case EpisodePurpose::kDemonstration: ++counts.demonstrations; break;
       case EpisodePurpose::kEvaluation: ++counts.evaluations; break;
@@ -798,7 +839,7 @@ std::array<std::uint64_t, kSampleClasses + 1> Dataset::counts(EpisodeId id) cons
   const EpisodeState& episode = state_->episodes[found->second];
   for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
     const std::uint8_t c = state_->rows[row].step_class;
-    ++counts[c == kNoClass ? kSampleClasses : c];
+    ++counts[has_class(c) ? c : kSampleClasses];
   }
   return counts;
 }

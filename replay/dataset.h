@@ -16,11 +16,12 @@
 //   autonomous success  kPolicy drove in a kDeployment episode labelled success
 //   autonomous failure  the same, labelled failure
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
-// undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard; steps
-// behind SpanClosed::last_step; steps flagged stale (the executed mean is then nobody's action);
-// steps without features, proprioception or executed action, with a number that
-// is not finite, or of another backbone; withdrawn supervisors. Spans that lost steps still count:
-// the gap ends the window. Labels: Outcome's rule.
+// undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
+// words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
+// executed mean is then nobody's action) or slowed (the policy's at another pace); steps without
+// features, proprioception or executed action, with a number that is not finite, or of another
+// backbone; withdrawn supervisors. Spans that lost steps still count: the gap ends the window.
+// Labels: Outcome's rule.
 //
 // Hold-out: deployment episodes are numbered by their first closed complete takeover span that is
 // not empty; is_held_out() of the number takes the whole episode out of training for ever. An
@@ -82,11 +83,12 @@ struct DatasetCounts {
   std::array<std::uint64_t, kSampleClasses> trainable{};  // steps that may be sampled, by class
   std::array<std::uint64_t, kSampleClasses> held_out{};   // the same in held-out episodes
   std::uint64_t discarded = 0;                            // undone
-  std::uint64_t unusable = 0;  // stale, incomplete, not finite, or of another backbone
-  std::uint64_t missing = 0;   // in segment files that are gone (evicted)
-  std::uint64_t episodes = 0;  // started
+  std::uint64_t taken_out = 0;  // by a label: of their episode, discard; of their span, failure too
+  std::uint64_t unusable = 0;   // stale, incomplete, not finite, or of another backbone
+  std::uint64_t missing = 0;    // in segment files that are gone (evicted)
+  std::uint64_t episodes = 0;   // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
-  std::uint64_t successes = 0, failures = 0;                           // labelled deployments
+  std::uint64_t successes = 0, failures = 0, discards = 0;             // labelled deployments
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
   std::vector<SupervisorCounts> supervisors;  // who opened a span, in order of first appearance

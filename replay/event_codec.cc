@@ -14,7 +14,8 @@ using json_fields::Writer;
 inline constexpr std::size_t kMaxWords = 1000;
 
 // One specialisation per kind: its stable name and its list of fields, which reading and writing
-// share. `P` is the struct, const when writing.
+// share; `first_fields` are those of payload version 1, where they were others. `P` is the struct,
+// const when writing.
 template <typename T>
 struct Kind;
 
@@ -107,7 +108,7 @@ struct Kind<Words> {
   static constexpr std::string_view kName = "words";
   static void fields(auto& a, auto& p) {
     a.field("text", p.text, kMaxWords);
-    a.field("use", p.use, WordsUse::kComment);
+    a.field("use", p.use, WordsUse::kSpeed);
     a.field("understood_as", p.understood_as);
   }
 };
@@ -137,12 +138,20 @@ struct Kind<StepsDiscarded> {
 template <>
 struct Kind<CandidateReceived> {
   static constexpr std::string_view kName = "candidate_received";
-  static void fields(auto& a, auto& p) {
+  static void first_fields(auto& a, auto& p) {
     a.field("hash", p.hash);
     a.field("parent", p.parent);
     a.field("kind", p.kind, WeightsKind::kFull);
     a.field("prefix", p.prefix);
     a.field("train_seconds", p.train_seconds);
+  }
+  static void fields(auto& a, auto& p) {
+    first_fields(a, p);
+    a.field("steps", p.steps);
+    a.field("loss", p.loss);
+    a.field("correction_episodes", p.correction_episodes);
+    a.field("correction_steps", p.correction_steps);
+    a.field("demonstration_steps", p.demonstration_steps);
   }
 };
 template <>
@@ -218,17 +227,65 @@ struct Kind<StopReset> {
   static constexpr std::string_view kName = "stop_reset";
   static void fields(auto&, auto&) {}
 };
+template <>
+struct Kind<WordsConfirmed> {
+  static constexpr std::string_view kName = "words_confirmed";
+  static void fields(auto& a, auto& p) { a.field("words", p.words); }
+};
+template <>
+struct Kind<WordsActed> {
+  static constexpr std::string_view kName = "words_acted";
+  static void fields(auto& a, auto& p) {
+    a.field("words", p.words);
+    a.field("span", p.span);
+  }
+};
+template <>
+struct Kind<WordsUndone> {
+  static constexpr std::string_view kName = "words_undone";
+  static void fields(auto& a, auto& p) { a.field("words", p.words); }
+};
+template <>
+struct Kind<HelpAsked> {
+  static constexpr std::string_view kName = "help_asked";
+  static void fields(auto& a, auto& p) {
+    a.field("help", p.help);
+    a.field("reason", p.reason, HelpReason::kBoth);
+    a.field("score", p.score);
+  }
+};
+template <>
+struct Kind<HelpEnded> {
+  static constexpr std::string_view kName = "help_ended";
+  static void fields(auto& a, auto& p) {
+    a.field("help", p.help);
+    a.field("reason", p.reason, HelpEnd::kEpisodeEnded);
+  }
+};
+template <>
+struct Kind<HelpScored> {
+  static constexpr std::string_view kName = "help_scored";
+  static void fields(auto& a, auto& p) {
+    a.field("disagreement", p.disagreement);
+    a.field("travel", p.travel);
+    a.field("seconds", p.seconds);
+  }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
-bool read_kind(std::string_view kind, Reader& reader, Payload& out) {
+bool read_kind(std::string_view kind, std::uint32_t version, Reader& reader, Payload& out) {
   if constexpr (I == std::variant_size_v<Payload>) {
     return false;
   } else {
     using T = std::variant_alternative_t<I, Payload>;
-    if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, reader, out);
+    if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, version, reader, out);
     T payload;
-    Kind<T>::fields(reader, payload);
+    if constexpr (requires { Kind<T>::first_fields(reader, payload); }) {
+      version == 1 ? Kind<T>::first_fields(reader, payload) : Kind<T>::fields(reader, payload);
+    } else {
+      Kind<T>::fields(reader, payload);
+    }
     out = std::move(payload);
     return true;
   }
@@ -256,6 +313,7 @@ std::uint64_t subject_of(const Payload& payload) {
   return std::visit(Overloaded{[](const SpanOpened& p) -> std::uint64_t { return p.span; },
                                [](const SpanClosed& p) -> std::uint64_t { return p.span; },
                                [](const SpanSplit& p) -> std::uint64_t { return p.span; },
+                               [](const WordsActed& p) -> std::uint64_t { return p.span; },
                                [](const LeaseGranted& p) -> std::uint64_t { return p.epoch; },
                                [](const LeaseEnded& p) -> std::uint64_t { return p.epoch; },
                                [](const Label& p) -> std::uint64_t { return p.episode; },
@@ -283,9 +341,9 @@ Result<std::string> encode_payload(const Payload& payload) {
 
 Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
                                std::span<const std::byte> json) {
-  if (version != kPayloadVersion) {
+  if (version == 0 || version > kPayloadVersion) {
     return unimplemented("event payload of version " + std::to_string(version) +
-                         "; this build reads " + std::to_string(kPayloadVersion) +
+                         "; this build reads up to " + std::to_string(kPayloadVersion) +
                          ": use the version that wrote it, or a newer one");
   }
   if (json.size() > kMaxPayloadBytes) {
@@ -295,7 +353,7 @@ Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
   const nlohmann::json object = json_fields::parse(json);
   Payload payload;
   Reader reader(object);
-  if (!read_kind(kind, reader, payload)) {
+  if (!read_kind(kind, version, reader, payload)) {
     return unimplemented("event of the unknown kind '" + std::string(kind.substr(0, 64)) +
                          "': written by a newer version of Nudge; use that one");
   }

@@ -13,14 +13,16 @@
 namespace nudge {
 
 // Version of the text that encode_payload() writes. It rises when a field of any kind changes.
-inline constexpr std::uint32_t kPayloadVersion = 1;
+// Older versions are read: 1 knew less of CandidateReceived.
+inline constexpr std::uint32_t kPayloadVersion = 2;
 inline constexpr std::size_t kMaxPayloadBytes = 256u << 10;  // encoded
 
 // Stable name of a payload's kind: "episode_started". Part of the log's format.
 std::string_view kind_of(const Payload& payload);
 
-// The number that queries of the log look up: span of Span*, version of Weights*, epoch of Lease*,
-// episode of Label and StepsDiscarded; 0 for all other kinds. (WeightsRolledBack: `from`.)
+// The number that queries of the log look up: span of Span* and WordsActed, version of Weights*,
+// epoch of Lease*, episode of Label and StepsDiscarded; 0 for all other kinds. (WeightsRolledBack:
+// `from`.)
 std::uint64_t subject_of(const Payload& payload);
 
 // One line of JSON with a field per member, enums as their numbers, hashes as hex. Equal payloads

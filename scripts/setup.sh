@@ -63,7 +63,7 @@ while (($# > 0)); do
     --for)
       case "${2-}" in
         build) build=yes ;;
-        test) build=yes ;;
+        test) build=yes more+=(python3-numpy python3-zmq) ;;
         bench) build=yes more+=(libbenchmark-dev) ;;
         clang) build=yes more+=("clang-$(clang_version)") ;;
         format)

@@ -95,7 +95,9 @@ enum class WordsUse : std::uint8_t {
   kNotUnderstood = 0,
   kInstruction = 1,
   kNudge = 2,
-  kComment = 3
+  kComment = 3,
+  kHold = 4,
+  kSpeed = 5,
 };
 struct Words {
   std::string text;  // at most 1,000 bytes, as the person said it
@@ -104,6 +106,17 @@ struct Words {
 };
 struct InstructionChanged {
   std::string instruction;
+};
+// What became of words; each names the id of their Words event.
+struct WordsConfirmed {
+  std::string words;  // that asked for it: "let go"
+};
+struct WordsActed {
+  std::string words;
+  SpanId span = 0;  // of kind kNudge: the steps that they bent
+};
+struct WordsUndone {
+  std::string words;  // taken back: nothing that they brought about is learned from
 };
 
 enum class LabelValue : std::uint8_t { kNone = 0, kSuccess = 1, kFailure = 2, kDiscard = 3 };
@@ -128,6 +141,12 @@ struct CandidateReceived {
   WeightsKind kind = WeightsKind::kFull;
   Sequence prefix = 0;       // trained on the log up to and including this
   double train_seconds = 0;  // wall time of the round
+  // As the learner tells it; all zero in events of the first payload version.
+  std::uint32_t steps = 0;                // of the optimiser
+  double loss = 0;                        // mean over the round's last tenth
+  std::uint32_t correction_episodes = 0;  // that it may learn from, up to the prefix
+  std::uint64_t correction_steps = 0;     // the same, recovery included
+  std::uint64_t demonstration_steps = 0;
 };
 struct WeightsAccepted {
   WeightsVersion version = 0;
@@ -168,13 +187,40 @@ struct Fault {
 struct Stopped {};  // STOP was pressed; latched
 struct StopReset {};
 
+// The policy asked a person for help: it is unsure, or it does not get on.
+enum class HelpReason : std::uint8_t { kDisagreement = 0, kNoProgress = 1, kBoth = 2 };
+struct HelpAsked {
+  std::uint64_t help = 0;  // number over the life of the log, from 1
+  HelpReason reason = HelpReason::kDisagreement;
+  double score = 0;  // 0..1, of the worst sign at that moment; 0.5 is where it asks
+};
+enum class HelpEnd : std::uint8_t {
+  kTakenOver = 0,  // a person came
+  kDeclined = 1,   // a person said that it is not needed in this episode
+  kSettled = 2,    // the signs have gone by themselves
+  kHeld = 3,       // the policy stopped driving for another reason
+  kEpisodeEnded = 4,
+};
+struct HelpEnded {
+  std::uint64_t help = 0;
+  HelpEnd reason = HelpEnd::kTakenOver;
+};
+// The worst sign of each kind while the policy drove in an episode, asked or not: what later
+// thresholds are made from (policy/help_thresholds.h).
+struct HelpScored {
+  double disagreement = -1;  // largest, smoothed; deviations of the action, < 0: unknown
+  double travel = -1;        // smallest, share of the channels' range, < 0: unknown
+  double seconds = 0;        // that the policy drove, since the last takeover
+};
+
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
 using Payload =
     std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
                  AuthorityChanged, LeaseGranted, LeaseEnded, Words, InstructionChanged, Label,
                  StepsDiscarded, CandidateReceived, WeightsAccepted, WeightsRejected, WeightsLive,
                  WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
-                 LearningResumed, Fault, Stopped, StopReset>;
+                 LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
+                 WordsUndone, HelpAsked, HelpEnded, HelpScored>;
 
 // One discrete event.
 struct Event {
@@ -196,8 +242,9 @@ struct Event {
 enum StepFlag : std::uint32_t {
   kStepClamped = 1u << 0,  // executed differs from requested
   kStepFirstOfChunk = 1u << 1,
-  kStepStale = 1u << 2,  // no fresh command or chunk: the robot held during part of it
-  kStepShort = 1u << 3,  // shorter than a policy period: control changed hands, which ends a step
+  kStepStale = 1u << 2,   // no fresh command or chunk: the robot held during part of it
+  kStepShort = 1u << 3,   // shorter than a policy period: control changed hands, which ends a step
+  kStepSlowed = 1u << 4,  // words had slowed the policy: its rates were cut by them
 };
 
 // One policy step. Written to the episode's segment file.

@@ -17,6 +17,7 @@
 #include "src/ports/access.h"
 #include "src/ports/devices.h"
 #include "src/ports/private_file.h"
+#include "src/ports/supervisor_wire.h"
 
 namespace nudge {
 namespace {

@@ -547,6 +547,13 @@ void check_rules(const Config& c, Report&& report) {
            "clamps_to_hold = " + text(c.limits.clamps_to_hold) +
                " must be below clamp_window_ticks = " + text(c.limits.clamp_window_ticks));
   }
+  if (c.words.view != "facing" && c.words.view != "behind") {
+    report("words.view", "view = \"" + c.words.view + "\" is neither facing nor behind");
+  }
+  if (c.words.most_m < c.words.bit_m) {
+    report("words.most_m", "most_m = " + number_text(c.words.most_m) +
+                               " is less than words.bit_m = " + number_text(c.words.bit_m));
+  }
   if (c.policy.replan_after > c.policy.horizon) {
     report("policy.replan_after", "replan_after = " + text(c.policy.replan_after) +
                                       " is more than policy.horizon = " + text(c.policy.horizon));
@@ -561,6 +568,14 @@ void check_rules(const Config& c, Report&& report) {
   if ((c.ports.certificate == "own") != (c.ports.key == "own")) {
     report("ports.certificate",
            "certificate and key belong together: name both files, or leave both at \"own\"");
+  }
+  if (c.help.samples == 1) {
+    report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");
+  }
+  if (static_cast<double>(c.help.episodes + 1) * c.help.false_alarms < 1) {
+    report("help.episodes", "episodes = " + text(c.help.episodes) +
+                                " are too few to tell false_alarms = " +
+                                number_text(c.help.false_alarms) + ": take 1 / false_alarms");
   }
   if (c.learner.restart_max_s < c.learner.restart_first_s) {
     report("learner.restart_max_s",

@@ -61,6 +61,15 @@ struct Config {
     std::int64_t watchdog_ms = 200;      // gap of the control loop that means FAULT_HOLD
   } authority;
 
+  struct Words {
+    std::string axes = "auto";    // which channel moves the robot where
+    std::string view = "facing";  // where people look from, unless they say: facing, behind
+    double bit_m = 0.02;          // "a bit"
+    double most_m = 0.05;         // longest motion of one nudge
+    double bound = 0.5;           // of the bias of a channel, share of its full rate
+    double slowest = 0.25;        // share of the policy's own rates that words leave it
+  } words;
+
   struct Policy {
     PolicyHead head = PolicyHead::kFlow;
     std::int64_t horizon = 8;       // policy steps in a chunk
@@ -115,6 +124,15 @@ struct Config {
     double confidence = 0.95;     // one-sided, of the comparison of takeover rates
     std::int64_t rollbacks_to_pause = 2;  // in a row
   } probation;
+
+  struct Help {
+    bool ask = true;              // false: the policy never asks
+    std::int64_t samples = 8;     // chunks for one observation, to see whether they agree; 0: none
+    double false_alarms = 0.1;    // share of the episodes that go well in which it may ask
+    std::int64_t episodes = 200;  // newest successes that thresholds are made from
+    double window_s = 1.0;        // in which the robot must get somewhere
+    double smoothing_s = 0.5;     // time constant of the disagreement
+  } help;
 
   struct State {
     std::string dir = "nudge-data";  // log, weights, the learner's socket

@@ -43,8 +43,7 @@ ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
           .authority_der = entrance.certificate.authority_der};
 }
 
-Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex& episodes,
-                SpanId& newest_span) {
+Status fold_log(Log& log, Succession& succession, Past& past) {
   while (succession.folded() < log.durable()) {
     Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
     if (!items.ok()) return items.status();
@@ -53,11 +52,7 @@ Status fold_log(Log& log, Succession& succession, History& history, EpisodeIndex
     }
     for (const FeedItem& item : *items) {
       NUDGE_TRY(succession.fold(item));
-      episodes.apply(item);
-      const auto* event = std::get_if<Event>(&item);
-      if (event == nullptr) continue;
-      history.apply(*event);
-      if (const auto* span = std::get_if<SpanOpened>(&event->payload)) newest_span = span->span;
+      std::visit([&past](const auto& entry) { (void)past.apply(entry); }, item);
     }
   }
   return {};
@@ -185,10 +180,13 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       round_planner_options(config), probation_options(config), p.gate->record(), tell);
   p.links.writer.push_reserved(WriterItem(RecordWanted{
       .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
-  History history;
-  EpisodeIndex episodes;
-  SpanId newest_span = 0;
-  NUDGE_TRY(fold_log(*p.log, *succession, history, episodes, newest_span));
+  Past past;
+  past.help =
+      HelpCalibration(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
+  NUDGE_TRY(fold_log(*p.log, *succession, past));
+  const EpisodeId next_episode = p.log->next_episode_id();
+  past.newest_episode = next_episode - 1;
+  const std::uint64_t newest_help = past.help.newest_help();
   Result<std::optional<LoadedHead>> head = succession->boot();
   if (!head.ok()) return head.status();
   WeightsVersion live = 0;
@@ -207,15 +205,15 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
     host = *std::move(opened);
   }
 
-  const EpisodeId next_episode = p.log->next_episode_id();
   DeskInfo info;
   info.robot = spec;
   info.program = kProgram;
   info.boot = boot;
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
+  Result<MotionWords> words = MotionWords::make(motion_words_config(config, spec));
+  if (!words.ok()) return words.status();
   Result<std::unique_ptr<FrontDesk>> desk =
-      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(history), next_episode - 1,
-                      newest_span, std::move(episodes));
+      FrontDesk::make(robot, p.links, loop, std::move(info), std::move(past), *std::move(words));
   if (!desk.ok()) return desk.status();
   p.desk = *std::move(desk);
 
@@ -236,7 +234,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.inference = std::make_unique<InferenceThread>(
       std::make_unique<Inference>(*std::move(backbone),
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count())),
-      p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); });
+      p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); },
+      doubt_options(config));
 
   StepThreadOptions step;
   step.clock = steady_now;
@@ -248,6 +247,11 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
   step.abandon = std::chrono::seconds(config.robot.abandon_s);
   step.fifo_priority = static_cast<int>(config.daemon.fifo_priority);
+  if (config.help.ask) {
+    step.help = help_signal_options(config, spec);
+    NUDGE_TRY(step.help->validate());
+    step.help->next_help = newest_help + 1;
+  }
   p.step = std::make_unique<StepThread>(robot, *std::move(controller), p.links, std::move(step));
   p.watchdog = std::make_unique<Watchdog>(
       robot, p.links.heartbeat, steady_now,

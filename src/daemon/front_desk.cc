@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/loop/clock.h"
+
 namespace nudge {
 namespace {
 
@@ -10,6 +12,7 @@ namespace {
 constexpr Duration kLook = std::chrono::milliseconds(5);
 constexpr int kLooksPerStatus = 10;
 constexpr std::size_t kMaxWaiting = 4096;
+constexpr const char* kAfterFeedback = "after the next correction or label";
 constexpr Duration kLearnerStale = std::chrono::seconds(60);
 
 Ack refusal(const std::string& id, Status status) {
@@ -21,37 +24,45 @@ Ack refusal(const std::string& id, Status status) {
 
 }  // namespace
 
+bool Past::apply(const Event& event) {
+  history.apply(event);
+  episodes.apply(event);
+  ledger.apply(event);
+  if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span = span->span;
+  return help.apply(event);
+}
+
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
-                                                   DeskInfo info, History history,
-                                                   EpisodeId newest_episode, SpanId newest_span,
-                                                   EpisodeIndex episodes) {
-  std::unique_ptr<FrontDesk> desk(new FrontDesk(robot, links, loop, std::move(info),
-                                                std::move(history), newest_episode, newest_span,
-                                                std::move(episodes)));
+                                                   DeskInfo info, Past past,
+                                                   Understand understand) {
+  std::unique_ptr<FrontDesk> desk(
+      new FrontDesk(robot, links, loop, std::move(info), std::move(past)));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
-      [history = &desk->history_](std::string_view id) { return history->knows(id); });
+      [history = &desk->past_.history](std::string_view id) { return history->knows(id); },
+      std::move(understand));
   if (!broker.ok()) return broker.status();
   desk->broker_ = std::make_unique<Broker>(*std::move(broker));
   return desk;
 }
 
-FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-                     EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes)
+FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past)
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
-      history_(std::move(history)),
-      episodes_(std::move(episodes)),
-      newest_episode_(newest_episode),
-      newest_span_(newest_span),
+      past_(std::move(past)),
       alive_(std::make_shared<int>(0)) {
   frames_.resize(info_.robot.observation.cameras.size());
+  const EpisodeRecord* newest = past_.episodes.find(past_.newest_episode);
+  if (newest != nullptr && newest->ended && newest->ended->steps > 0) {
+    newest_step_ = newest->ended->steps - 1;
+  }
 }
 
 void FrontDesk::start() {
+  links_.help_thresholds.put(past_.help.thresholds());
   look();  // the first request must not be answered with a state that never was
   looking_ = loop_.every(kLook, [this] { look(); });
 }
@@ -72,6 +83,9 @@ void FrontDesk::look() {
     writer_ = *std::move(writer);
   }
   if (std::optional<GateStatus> gate = links_.gate_status.try_take()) gate_ = *gate;
+  if (std::optional<DatasetCounts> counts = links_.dataset.try_take()) {
+    dataset_ = *std::move(counts);
+  }
   take_notices();
   take_readings();
   if (links_.gate_answers.try_take_all(gate_answers_)) {
@@ -104,7 +118,11 @@ void FrontDesk::take_snapshot() {
   std::optional<Snapshot> snapshot = links_.snapshot.try_take();
   if (!snapshot) return;
   snapshot_ = *std::move(snapshot);
-  newest_episode_ = std::max(newest_episode_, snapshot_.episode);
+  episode_seen(snapshot_.episode);
+  // Between two episodes the step thread counts nothing.
+  if (snapshot_.episode != 0 && snapshot_.episode == past_.newest_episode) {
+    newest_step_ = snapshot_.policy_step;
+  }
   // Commands that went no further than the broker moved nothing, either.
   for (std::size_t i = 0; i < kCommandRefusals; ++i) {
     snapshot_.refused_commands[i] += broker_->refused_commands()[i];
@@ -116,14 +134,13 @@ void FrontDesk::take_notices() {
   take_snapshot();
   awake_ = false;
   if (!links_.notices.try_take_all(notices_)) return;
+  bool learned = false;
   for (WriterNotice& notice : notices_) {
     for (const Event& event : notice.events) {
-      history_.apply(event);
-      episodes_.apply(event);
-      if (const auto* span = std::get_if<SpanOpened>(&event.payload)) newest_span_ = span->span;
-      newest_episode_ = std::max(newest_episode_, event.episode);
+      learned = past_.apply(event) || learned;
+      episode_seen(event.episode);
     }
-    for (const StepsRef& steps : notice.steps) episodes_.apply(steps);
+    for (const StepsRef& steps : notice.steps) past_.episodes.apply(steps);
     for (const ActAnswer& answered : notice.answers) {
       if (const std::optional<Ack> ack = broker_->on_decided(answered)) answer(*ack);
     }
@@ -146,6 +163,7 @@ void FrontDesk::take_notices() {
     if (notice.events.empty()) continue;
     for (DeskListener* listener : listeners_) listener->on_events(notice.events);
   }
+  if (learned) links_.help_thresholds.put(past_.help.thresholds());
 }
 
 void FrontDesk::answer(const Ack& ack) {
@@ -156,19 +174,63 @@ void FrontDesk::answer(const Ack& ack) {
   for (const Reply& reply : replies) reply(ack);
 }
 
+void FrontDesk::episode_seen(EpisodeId episode) {
+  if (episode <= past_.newest_episode) return;
+  past_.newest_episode = episode;
+  newest_step_ = 0;
+}
+
+// What a message about a span leaves open, or has wrong, is known here. Of a span that is too long
+// ago the broker judges what it can.
+Status FrontDesk::complete(FeedbackMessage& message) const {
+  if (auto* label = std::get_if<LabelMessage>(&message.body)) {
+    EpisodeId episode = 0;
+    if (past_.episodes.find_span(label->span, &episode) == nullptr) return {};
+    if (label->episode != 0 && label->episode != episode) {
+      return invalid_argument("span " + std::to_string(label->span) + " is of episode " +
+                              std::to_string(episode) + ", not of " +
+                              std::to_string(label->episode));
+    }
+    label->episode = episode;
+  } else if (const auto* split = std::get_if<SplitSpan>(&message.body)) {
+    const SpanRecord* span = past_.episodes.find_span(split->span);
+    if (span == nullptr) return {};
+    const std::string name = "span " + std::to_string(split->span);
+    if (span->kind != SpanKind::kTakeover) {
+      return invalid_argument(name + " is a nudge; only takeovers are split");
+    }
+    // Its first step: all of it is correction. Behind its last one: all of it is recovery.
+    const bool late = span->closed && split->step > std::uint64_t{span->closed->last_step} + 1;
+    if (split->step < span->first_step || late) {
+      return invalid_argument(
+          name + " begins at step " + std::to_string(span->first_step) +
+          (span->closed ? " and ends at " + std::to_string(span->closed->last_step) : "") +
+          "; step " + std::to_string(split->step) + " is not in it");
+    }
+  }
+  return {};
+}
+
 Situation FrontDesk::situation() const {
   Situation situation;
   situation.state = snapshot_.state;
   situation.lease = snapshot_.lease;
-  situation.newest_episode = newest_episode_;
-  situation.policy_step = snapshot_.policy_step;
-  situation.newest_span = newest_span_;
+  situation.newest_episode = past_.newest_episode;
+  situation.policy_step = newest_step_;
+  situation.newest_span = past_.newest_span;
+  situation.instruction = snapshot_.instruction;
+  situation.now = steady_now();
+  situation.help = snapshot_.help.help;
   return situation;
 }
 
 void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   const bool jog = std::holds_alternative<JogCommand>(message.body);
   const std::string id = message.id;
+  // A message that is sent again gets the same answer, whatever has become of its span.
+  if (!past_.history.knows(id)) {
+    if (Status wrong = complete(message); !wrong.ok()) return reply(refusal(id, std::move(wrong)));
+  }
   Handled handled = broker_->handle(message, situation());
   if (handled.stop) {
     ++links_.stop_presses;
@@ -188,15 +250,18 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   }
   if (handled.act && !links_.acts.try_push(*std::move(handled.act))) {
     const Status full = unavailable("the step thread does not take what people ask for; it stalls");
-    if (const std::optional<Ack> ack = broker_->on_not_stored(id, full)) answer(*ack);
+    if (const std::optional<Ack> ack = broker_->on_not_asked(id, full)) answer(*ack);
     return;
   }
   for (FeedbackRecord& record : handled.records) {
     std::optional<std::string> instruction;
+    std::uint64_t declined = 0;
+    if (const auto* ended = std::get_if<HelpEnded>(&record.payload)) declined = ended->help;
     if (const auto* changed = std::get_if<InstructionChanged>(&record.payload)) {
       instruction = changed->instruction;
     }
     if (links_.writer.push_reserved(WriterItem(std::move(record)))) {
+      if (declined != 0) links_.declined_help = declined;
       if (instruction) links_.instruction.put(*std::move(instruction));
       continue;
     }
@@ -215,7 +280,7 @@ void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply)
                                                   : "only an engineer decides this")));
     return;
   }
-  if (history_.knows(id)) {
+  if (past_.history.knows(id)) {
     reply(refusal(id, {}));  // done already
     return;
   }
@@ -231,7 +296,7 @@ void FrontDesk::submit(OperatorMessage message, const Actor& actor, Reply reply)
 }
 
 void FrontDesk::read_episode(EpisodeId episode, Read reply) {
-  const EpisodeRecord* record = episodes_.find(episode);
+  const EpisodeRecord* record = past_.episodes.find(episode);
   if (record == nullptr) {
     return reply(
         not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));
@@ -240,7 +305,7 @@ void FrontDesk::read_episode(EpisodeId episode, Read reply) {
 }
 
 void FrontDesk::read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) {
-  const EpisodeRecord* record = episodes_.find(episode);
+  const EpisodeRecord* record = past_.episodes.find(episode);
   if (record == nullptr) {
     return reply(
         not_found("there is no episode " + std::to_string(episode) + ", or it is too long ago"));
@@ -279,22 +344,27 @@ void FrontDesk::update_learning() {
   learning.done = writer_.learner.rounds;
   if (!writer_.learner_on) {
     learning.state = "off";
+    learning.next = "learning is off";
   } else if (gate_.paused) {
     learning.state = "paused";
     learning.detail = "Weights were rolled back twice in a row. An engineer can resume learning.";
+    learning.next = "when an engineer resumes learning";
   } else if (!writer_.learner_connected) {
     const bool stale = snapshot_.now - writer_.learner_seen > kLearnerStale;
     learning.state = stale ? "stale" : "restarting";
     learning.detail = stale ? "The learner has been gone for a minute; see learner.log."
                             : "The learner process is starting.";
+    learning.next = "when the learner is back";
   } else if (gate_.waits_for_feedback) {
     learning.state = "waiting";
     learning.detail =
         "Weights were rolled back. Learning goes on with the next correction or label.";
+    learning.next = kAfterFeedback;
   } else {
     const bool behind = writer_.learner.through < writer_.log.durable;
     learning.state = behind ? "training" : "idle";
     learning.detail = writer_.learner.trouble;
+    learning.next = gate_.anything_new ? "after this episode" : kAfterFeedback;
   }
   learning_ = std::move(learning);
 }

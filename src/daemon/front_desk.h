@@ -10,22 +10,34 @@
 #include "feedback/broker.h"
 #include "nudge/robot.h"
 #include "src/daemon/links.h"
+#include "src/loop/help_calibration.h"
 #include "src/ports/desk.h"
 #include "src/ports/episode_index.h"
 #include "src/ports/event_loop.h"
 
 namespace nudge {
 
+// What is durable so far, as folds over the log. The desk goes on where the daemon's start ended.
+struct Past {
+  History history;
+  EpisodeIndex episodes;
+  LearningLedger ledger;
+  HelpCalibration help;
+  EpisodeId newest_episode = 0;  // that has begun, recorded or not; 0: none yet
+  SpanId newest_span = 0;        // 0: none yet
+
+  // In order, each once. True: the policy asks for help by other thresholds now.
+  bool apply(const Event& event);
+  void apply(const StepsRef& steps) { episodes.apply(steps); }
+};
+
 // Lives on the loop's thread.
 class FrontDesk final : public Desk {
  public:
-  // `robot` (for STOP alone), `links` and `loop` outlive it. `history` and `episodes` hold the log
-  // so far.
-  // Errors of Broker::make().
+  // `robot` (for STOP alone), `links` and `loop` outlive it. Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
-                                                 DeskInfo info, History history,
-                                                 EpisodeId newest_episode, SpanId newest_span,
-                                                 EpisodeIndex episodes = {});
+                                                 DeskInfo info, Past past,
+                                                 Understand understand = understand_only_stop);
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
@@ -35,8 +47,10 @@ class FrontDesk final : public Desk {
 
   const DeskInfo& info() const override { return info_; }
   const Snapshot& snapshot() const override { return snapshot_; }
-  const History& history() const override { return history_; }
+  const History& history() const override { return past_.history; }
   const LearningStatus& learning() const override { return learning_; }
+  const LearningLedger& ledger() const override { return past_.ledger; }
+  const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return writer_.recording; }
   std::span<const Image> frames() const override { return frames_; }
   const WriterStatus& writer() const { return writer_; }
@@ -47,8 +61,7 @@ class FrontDesk final : public Desk {
   void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
 
  private:
-  FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, History history,
-            EpisodeId newest_episode, SpanId newest_span, EpisodeIndex episodes);
+  FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past);
   void look();
   void take_snapshot();
   void take_notices();
@@ -57,21 +70,22 @@ class FrontDesk final : public Desk {
   void answer(const Ack& ack);
   void update_learning();
   Situation situation() const;
+  void episode_seen(EpisodeId episode);
+  Status complete(FeedbackMessage& message) const;
 
   Robot& robot_;
   Links& links_;
   EventLoop& loop_;
   DeskInfo info_;
-  History history_;
-  EpisodeIndex episodes_;
+  Past past_;
+  DatasetCounts dataset_;
   std::unique_ptr<Broker> broker_;
   Snapshot snapshot_;
   std::vector<Image> frames_;
   WriterStatus writer_;
   GateStatus gate_;
   LearningStatus learning_;
-  EpisodeId newest_episode_ = 0;
-  SpanId newest_span_ = 0;
+  std::uint32_t newest_step_ = 0;  // of that episode; its last, when it is over
   std::vector<DeskListener*> listeners_;
   // Who waits for the answer to an id; a message sent twice has two.
   std::unordered_multimap<std::string, Reply> waiting_;

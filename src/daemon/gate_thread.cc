@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 namespace nudge {
 namespace {
 
@@ -80,8 +82,10 @@ void GateThread::run() {
       check(succession_->refresh_probes());
       probes_stale_ = false;
     }
+    if (std::exchange(counts_stale_, false)) links_.dataset.put(succession_->dataset().counts());
     links_.gate_status.put({.paused = succession_->planner().paused(),
-                            .waits_for_feedback = succession_->planner().waits_for_feedback()});
+                            .waits_for_feedback = succession_->planner().waits_for_feedback(),
+                            .anything_new = succession_->planner().anything_new()});
   }
 }
 
@@ -108,6 +112,7 @@ void GateThread::fold() {
         folded.code() == Code::kResourceExhausted || folded.code() == Code::kUnavailable;
     check(folded);
     if (later) return;
+    counts_stale_ = true;
     const auto* event = std::get_if<Event>(&unfolded_.front());
     if (event != nullptr && std::holds_alternative<EpisodeEnded>(event->payload)) {
       probes_stale_ = true;

@@ -51,6 +51,7 @@ class GateThread {
   std::deque<GateAnswer> unanswered_;  // the io thread is behind
   std::deque<RecordWanted> untold_;    // the writer's queue was full
   bool probes_stale_ = true;
+  bool counts_stale_ = true;
   std::string trouble_;
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "src/loop/clock.h"
 #include "src/loop/controller.h"
 
@@ -13,8 +15,15 @@ constexpr Duration kPatience = std::chrono::milliseconds(10);
 
 }  // namespace
 
-InferenceThread::InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell)
-    : inference_(std::move(inference)), links_(links), tell_(std::move(tell)) {}
+DoubtOptions doubt_options(const Config& config) {
+  if (!config.help.ask) return {};
+  return {.samples = static_cast<std::size_t>(config.help.samples),
+          .rows = static_cast<std::size_t>(config.policy.replan_after)};
+}
+
+InferenceThread::InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell,
+                                 const DoubtOptions& doubt)
+    : inference_(std::move(inference)), links_(links), tell_(std::move(tell)), doubt_(doubt) {}
 
 InferenceThread::~InferenceThread() { stop(); }
 
@@ -39,6 +48,7 @@ void InferenceThread::run() {
       if (requests[i].chunk) newest = i;
     }
     for (std::size_t i = 0; i < requests.size(); ++i) serve(requests[i], i == newest);
+    doubt();
   }
 }
 
@@ -56,6 +66,9 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
     if (chunk.ok()) {
       links_.chunks.put({.chunk = *std::move(chunk), .latency = steady_now() - begin});
       trouble({});
+      if (doubt_.samples > 0) {
+        doubtful_ = {*features, request.observation.proprioception, request.observation.time};
+      }
     } else {
       trouble(chunk.status());
     }
@@ -67,6 +80,18 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
   step.images = std::move(request.observation.images);
   // Not taken: the writer finds no features for the step, and counts it as lost.
   (void)links_.writer.push_reserved(WriterItem(std::move(step)));
+}
+
+// Last of all, when the chunk that plays and the features for the log have been handed over.
+void InferenceThread::doubt() {
+  if (!doubtful_) return;
+  const Doubtful of = *std::exchange(doubtful_, std::nullopt);
+  const Result<std::optional<double>> disagreement =
+      inference_->disagreement(of.features, of.proprioception, doubt_.samples, doubt_.rows);
+  if (!disagreement.ok()) return trouble(disagreement.status());
+  if (*disagreement) {
+    links_.doubts.put({.disagreement = **disagreement, .observed = of.observed});
+  }
 }
 
 void InferenceThread::trouble(const Status& status) {

@@ -4,13 +4,25 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "src/config/config.h"
 #include "src/daemon/links.h"
 #include "src/loop/inference.h"
 
 namespace nudge {
+
+// How often chunks are sampled again to see whether the policy is sure of them; 0: never.
+struct DoubtOptions {
+  std::size_t samples = 0;  // as in Inference::disagreement()
+  std::size_t rows = 0;
+};
+
+// As configured; nothing while the policy may not ask for help.
+DoubtOptions doubt_options(const Config& config);
 
 // start() and stop() belong to one thread.
 class InferenceThread {
@@ -18,7 +30,8 @@ class InferenceThread {
   // Told about trouble, once each time it changes; from the inference thread.
   using Tell = std::function<void(const std::string&)>;
 
-  InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell);
+  InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell,
+                  const DoubtOptions& doubt = {});
   ~InferenceThread();
   void start();
   void stop();
@@ -26,11 +39,19 @@ class InferenceThread {
  private:
   void run();
   void serve(InferenceRequest& request, bool newest_chunk);
+  void doubt();
   void trouble(const Status& status);
 
   std::unique_ptr<Inference> inference_;
   Links& links_;
   Tell tell_;
+  DoubtOptions doubt_;
+  // The chunk that was handed over last, until its samples have been compared.
+  struct Doubtful {
+    std::vector<float> features, proprioception;
+    Instant observed;
+  };
+  std::optional<Doubtful> doubtful_;
   std::string told_;
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -19,7 +19,9 @@
 
 #include "feedback/authority.h"
 #include "feedback/broker.h"
+#include "policy/help_thresholds.h"
 #include "policy/swap_slot.h"
+#include "replay/dataset.h"
 #include "replay/feed.h"
 #include "src/daemon/snapshot.h"
 #include "src/handoff/bounded_queue.h"
@@ -49,6 +51,12 @@ struct ComputedChunk {
   Duration latency{};  // of the computation
 };
 
+// How far samples of a chunk lie apart; computed after the chunk was handed over.
+struct ComputedDoubt {
+  double disagreement = 0;
+  Instant observed;  // as ActionChunk::observed
+};
+
 // ---- to the writer ------------------------------------------------------------------------------
 
 struct EpisodeBegun {
@@ -76,6 +84,9 @@ struct StepReport {
   std::optional<Step> finished;  // its features come from inference
   bool step_begun = false;
   WeightsVersion played = 0;
+  std::optional<HelpAsked> help_asked;
+  std::optional<HelpEnded> help_ended;
+  std::optional<HelpScored> help_scored;  // before `over`
   std::optional<EpisodeOver> over;
   // Steps that this report's forerunners lost because the writer did not keep up.
   std::uint32_t lost_first = 0, lost = 0;
@@ -141,6 +152,7 @@ using GateItem = std::variant<FeedBatch, TickNews, CandidateMessage, WeightsAct>
 
 struct GateStatus {
   bool paused = false, waits_for_feedback = false;
+  bool anything_new = false;  // to learn from, since the last full round
 };
 struct GateAnswer {
   std::string id;
@@ -175,6 +187,8 @@ struct Links {
   Latest<SentJog> let_go;  // the dead-man is up; beside the other, so that no press displaces it
   std::atomic<std::uint64_t> stop_presses{0};
   Latest<std::string> instruction;
+  Latest<HelpThresholds> help_thresholds;
+  std::atomic<std::uint64_t> declined_help{0};  // number of the newest that was declined
 
   // step to everybody
   Latest<Snapshot> snapshot;                                 // io
@@ -185,6 +199,7 @@ struct Links {
   // step, inference
   BoundedQueue<InferenceRequest> requests{16};
   Latest<ComputedChunk> chunks;
+  Latest<ComputedDoubt> doubts;
   std::atomic<WeightsVersion> loaded{0};  // in use by inference
   SwapSlot<LoadedHead> heads;             // gate to inference
 
@@ -198,6 +213,7 @@ struct Links {
   BoundedQueue<GateItem> gate{8192, 4096};
   std::atomic<std::uint64_t> flushes{0};  // gate to step: the chunk that plays must go
   Latest<GateStatus> gate_status;         // io
+  Latest<DatasetCounts> dataset;          // io
   BoundedQueue<GateAnswer> gate_answers{256};
 
   // io, archive: never more answers than requests

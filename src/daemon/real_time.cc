@@ -119,10 +119,12 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   Links links;
   OtherEnds others(links, heads, options.swap_every);
   Status trouble;
-  InferenceThread inference(std::make_unique<Inference>(*std::move(backbone), options.seed), links,
-                            [&trouble](const std::string& message) {
-                              if (trouble.ok()) trouble = internal(message);
-                            });
+  InferenceThread inference(
+      std::make_unique<Inference>(*std::move(backbone), options.seed), links,
+      [&trouble](const std::string& message) {
+        if (trouble.ok()) trouble = internal(message);
+      },
+      doubt_options(config));
   WriterThreadOptions writing;
   writing.clock = steady_now;
   writing.wall = wall_now;
@@ -139,6 +141,7 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   stepping.seed = options.seed;
   stepping.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
   stepping.fifo_priority = static_cast<int>(config.daemon.fifo_priority);
+  if (config.help.ask) stepping.help = help_signal_options(config, spec);
   StepThread step(robot, *std::move(controller), links, std::move(stepping));
 
   writer.start();

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "feedback/authority.h"
 #include "nudge/event.h"
 #include "nudge/types.h"
+#include "policy/help_signal.h"
 #include "src/daemon/duration_histogram.h"
 
 namespace nudge {
@@ -27,6 +29,7 @@ struct Snapshot {
   Action requested;  // by the source; empty: nobody asked for motion
   Action executed;   // what the robot got
   bool clamped = false;
+  double speed = 1;  // share of its own rates at which the policy drives, as words asked for
 
   EpisodeId episode = 0;          // 0: none runs
   std::uint32_t policy_step = 0;  // of the step under way
@@ -43,10 +46,13 @@ struct Snapshot {
   WeightsVersion playing = 0;  // whose chunk is loaded; 0: none
 
   std::array<std::uint64_t, kCommandRefusals> refused_commands{};
-  std::uint64_t missed_ticks = 0;  // since boot
-  std::uint64_t lost_steps = 0;    // since boot: the writer's queue was full
-  DurationHistogram work;          // CPU time of each tick since boot, but this one
-  DurationHistogram late;          // how much later than due each tick since boot began
+  std::uint64_t missed_ticks = 0;     // since boot
+  std::uint64_t lost_steps = 0;       // since boot: the writer's queue was full
+  HelpState help;                     // what the policy asks now
+  std::optional<double> uncertainty;  // HelpSignal::uncertainty()
+  std::uint64_t help_asks = 0;        // since boot
+  DurationHistogram work;             // CPU time of each tick since boot, but this one
+  DurationHistogram late;             // how much later than due each tick since boot began
 };
 
 }  // namespace nudge

@@ -34,6 +34,7 @@ StepThread::StepThread(Robot& robot, std::unique_ptr<Controller> controller, Lin
       options_(std::move(options)),
       state_(controller_->authority().state()) {
   links_.state = state_;
+  if (options_.help) help_.emplace(*options_.help);
   if (state_ == AuthorityState::kEstop) cause_ = "stopped";
   Snapshot snapshot;
   snapshot.now = options_.clock();
@@ -157,6 +158,7 @@ void StepThread::tick(Instant now, Instant due) {
     controller_->begin_episode(episode_, now);
   }
   count(outcome);
+  watch_for_help(now, outcome, report);
   // Only once the authority has let somebody drive: a reset may move the robot.
   if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
   if (!stands(decision.state)) moved_ = now;
@@ -167,8 +169,8 @@ void StepThread::tick(Instant now, Instant due) {
 
   const bool matters = report.chunk || report.begun || outcome.finished || outcome.step_begun ||
                        !decision.records.empty() || !decision.answers.empty() ||
-                       decision.span_end || decision.roll_back_weights ||
-                       decision.last_fresh_tick == controller_->control_tick();
+                       decision.span_end || decision.roll_back_weights || report.help_asked ||
+                       report.help_ended || decision.last_fresh_tick == controller_->control_tick();
   if (matters || !backlog_.empty()) {
     report.moment = moment(now);
     report.decision = decision;
@@ -205,6 +207,7 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   reset_pending_ = resetting_ || !begun.ok();
   reset_seen_ = now;
   controller_->begin_episode(reset_pending_ ? 0 : episode_, now);
+  if (help_) help_->begin_episode();
   asked_ = false;
   report.begun = {.episode = episode_, .seed = seed, .instruction = options_.instruction};
 }
@@ -218,11 +221,17 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason) {
   // The last, unfinished step still belongs to the episode.
   report.finished = controller_->finish_step();
   if (report.finished) ++steps_;
+  if (help_) {
+    report.help_ended = help_->end_episode();
+    report.help_scored = help_->scored();
+    help_->begin_episode();
+  }
   report.over = {.reason = reason, .steps = steps_};
   this->report(std::move(report));
   last_success_ = reason == EpisodeEnd::kTaskDone;
   episode_ = 0;
   reset_pending_ = resetting_ = false;
+  controller_->forget_words();
   controller_->begin_episode(0, now);
   asked_ = false;
 }
@@ -264,6 +273,29 @@ void StepThread::count(const TickOutcome& outcome) {
   }
 }
 
+void StepThread::watch_for_help(Instant now, const TickOutcome& outcome, StepReport& report) {
+  if (!help_) return;
+  if (const std::optional<HelpThresholds> learned = links_.help_thresholds.try_take()) {
+    help_->set_thresholds(*learned);
+  }
+  const bool person = state_ == AuthorityState::kTakeover || state_ == AuthorityState::kHuman;
+  report.help_ended = help_->on_control(state_ == AuthorityState::kAuto, person, now);
+  if (const std::uint64_t declined = links_.declined_help; declined != declined_seen_) {
+    declined_seen_ = declined;
+    (void)help_->decline(declined);  // it is in the log already
+  }
+  if (const std::optional<ComputedDoubt> doubt = links_.doubts.try_take()) {
+    help_->on_disagreement(doubt->disagreement, doubt->observed);
+  }
+  if (!outcome.finished || episode_ == 0) return;
+  const ControlSource source = outcome.finished->source;
+  if (source != ControlSource::kPolicy && source != ControlSource::kNudge) return;
+  const HelpChange change = help_->on_step(outcome.finished->proprioception);
+  if (change.asked) ++help_asks_;
+  report.help_asked = change.asked;
+  if (change.ended) report.help_ended = change.ended;
+}
+
 void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   if (asked_ && now - asked_at_ > kChunkPatience) asked_ = false;
   const WeightsVersion loaded = links_.loaded;
@@ -302,7 +334,8 @@ void StepThread::report(StepReport report) {
   }
   const bool human = report.finished && report.finished->source == ControlSource::kHuman;
   const bool must = human || report.begun || report.over || !report.decision.records.empty() ||
-                    !report.decision.answers.empty() || report.decision.span_end;
+                    !report.decision.answers.empty() || report.decision.span_end ||
+                    report.help_asked || report.help_ended;
   if (lost_ > 0 && backlog_.empty()) {
     report.lost_first = lost_first_;
     report.lost = lost_;
@@ -352,6 +385,7 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.requested = decision.requested;
   snapshot.executed = decision.executed;
   snapshot.clamped = decision.clamped;
+  snapshot.speed = decision.speed;
   snapshot.episode = episode_;
   snapshot.policy_step = controller_->policy_step();
   snapshot.autonomous = autonomous_;
@@ -370,6 +404,11 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.refused_commands = controller_->authority().refused_commands();
   snapshot.missed_ticks = missed_;
   snapshot.lost_steps = lost_total_;
+  if (help_) {
+    snapshot.help = help_->state();
+    snapshot.uncertainty = help_->uncertainty();
+    snapshot.help_asks = help_asks_;
+  }
   snapshot.work = work_;
   snapshot.late = late_;
   links_.snapshot.put(std::move(snapshot));

@@ -5,10 +5,12 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "policy/help_signal.h"
 #include "src/daemon/links.h"
 #include "src/loop/controller.h"
 
@@ -27,7 +29,8 @@ struct StepThreadOptions {
   // An episode in which the robot has stood still for this long is over; the next start is a new
   // one.
   Duration abandon = std::chrono::seconds(60);
-  int fifo_priority = 0;  // SCHED_FIFO; 0: the ordinary scheduler
+  int fifo_priority = 0;                       // SCHED_FIFO; 0: the ordinary scheduler
+  std::optional<HelpSignalOptions> help = {};  // none: the policy never asks for help
 };
 
 // start() and stop() belong to one thread; everything else to the thread it starts.
@@ -54,6 +57,7 @@ class StepThread {
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);
   void ask_inference(Instant now, const TickOutcome& outcome);
   void count(const TickOutcome& outcome);
+  void watch_for_help(Instant now, const TickOutcome& outcome, StepReport& report);
   void report(StepReport report);
   void publish(Instant now, const TickOutcome& outcome);
   Moment moment(Instant now) const;
@@ -85,6 +89,9 @@ class StepThread {
   Instant reset_seen_{};       // newest tick of that
   std::string reset_failed_;   // since the last tick: why; empty: no
   std::string reset_trouble_;  // of the newest reset; empty: none
+
+  std::optional<HelpSignal> help_;
+  std::uint64_t help_asks_ = 0, declined_seen_ = 0;
 
   bool asked_ = false;  // a chunk is being computed
   Instant asked_at_{};

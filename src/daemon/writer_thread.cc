@@ -175,6 +175,7 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
     }
   }
   if (!report.decision.records.empty() || report.decision.span_end) commit_wanted_ = true;
+  if (unrecorded_ == 0) record_help(report, moment);
   if (report.over) {
     if (log_.open_episode() != 0) end_episode(report.over->reason, report.over->steps, moment);
     unrecorded_ = 0;
@@ -199,6 +200,17 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
                        (news.played != 0 && news.played != moment_.weights);
   if (matters) (void)links_.gate.push_reserved(GateItem(std::move(news)));
   return true;
+}
+
+void WriterThread::record_help(const StepReport& report, const Moment& moment) {
+  const auto append = [&](const auto& payload) {
+    if (!payload) return;
+    check(recorder_.append(*payload, moment), "what the policy asked");
+    commit_wanted_ = true;
+  };
+  append(report.help_ended);
+  append(report.help_asked);
+  append(report.help_scored);
 }
 
 void WriterThread::end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment) {

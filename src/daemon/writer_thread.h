@@ -55,6 +55,7 @@ class WriterThread {
   void take(StepReport& report);
   void settle(bool all);
   bool settle(StepReport& report, bool last_chance);
+  void record_help(const StepReport& report, const Moment& moment);
   void end_episode(EpisodeEnd reason, std::uint32_t steps, const Moment& moment);
   void take(FeedbackRecord& record);
   void take(RecordWanted& record);

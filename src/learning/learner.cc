@@ -59,6 +59,12 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   candidate.prefix = order.prefix;
   candidate.steps = steps;
   candidate.loss = loss_steps > 0 ? loss / loss_steps : 0;
+  const DatasetCounts counts = dataset.counts();
+  const auto of = [&](SampleClass c) { return counts.trainable[static_cast<std::size_t>(c)]; };
+  candidate.correction_episodes =
+      static_cast<std::uint32_t>(counts.corrected_episodes - counts.held_out_episodes);
+  candidate.correction_steps = of(SampleClass::kCorrection) + of(SampleClass::kRecovery);
+  candidate.demonstration_steps = of(SampleClass::kDemonstration);
   candidate.weights = *std::move(bytes);
   candidate.train_seconds = wall_seconds_since(start);
   return candidate;

@@ -122,6 +122,9 @@ struct ToFrames {
     header["steps"] = m.steps;
     header["train_seconds"] = m.train_seconds;
     header["loss"] = m.loss;
+    header["correction_episodes"] = m.correction_episodes;
+    header["correction_steps"] = m.correction_steps;
+    header["demonstration_steps"] = m.demonstration_steps;
     return {to_frame(header), m.weights};
   }
   Frames operator()(const LearnerProgress& m) const {
@@ -185,6 +188,10 @@ Result<LearnerMessage> decode_learner_message(Frames frames) {
     m.steps = static_cast<std::uint32_t>(fields.number("steps", UINT32_MAX));
     m.train_seconds = fields.real("train_seconds");
     m.loss = fields.real("loss");
+    m.correction_episodes =
+        static_cast<std::uint32_t>(fields.number("correction_episodes", UINT32_MAX));
+    m.correction_steps = fields.number("correction_steps", kAny);
+    m.demonstration_steps = fields.number("demonstration_steps", kAny);
     if (frames[1].size() > kMaxCandidateBytes) {
       return invalid_argument("candidate has " + std::to_string(frames[1].size()) +
                               " bytes, more than " + std::to_string(kMaxCandidateBytes));

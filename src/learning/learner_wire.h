@@ -14,7 +14,7 @@
 
 namespace nudge {
 
-inline constexpr int kLearnerProtocol = 1;
+inline constexpr int kLearnerProtocol = 2;
 inline constexpr std::size_t kMaxLearnerHeader = 64 * 1024;           // bytes
 inline constexpr std::size_t kMaxCandidateBytes = 256 * 1024 * 1024;  // bytes
 inline constexpr std::size_t kMaxFeedItems = 4096;                    // per message
@@ -42,7 +42,12 @@ struct CandidateMessage {
   std::uint32_t steps = 0;
   double train_seconds = 0;  // wall time of the round, in the learner
   double loss = 0;           // mean over the round's last tenth
-  Frame weights;             // a weights file
+  // What the dataset held at the prefix, without what is held out: episodes and steps of people's
+  // corrections, recovery included, and steps of demonstrations.
+  std::uint32_t correction_episodes = 0;
+  std::uint64_t correction_steps = 0;
+  std::uint64_t demonstration_steps = 0;
+  Frame weights;  // a weights file
 };
 // Everything up to `through` has been folded and no round is due or running.
 struct LearnerProgress {

@@ -121,6 +121,18 @@ ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot) 
   return options;
 }
 
+HelpSignalOptions help_signal_options(const Config& config, const RobotSpec& robot) {
+  HelpSignalOptions options;
+  options.policy_period = robot.policy_period;
+  for (const Channel& channel : robot.observation.proprioception) {
+    options.range.push_back(static_cast<double>(channel.upper) - channel.lower);
+  }
+  // A robot of a slow policy has a longer window: two steps are the least that shows anything.
+  options.window = std::max(from_seconds(config.help.window_s), 2 * robot.policy_period);
+  options.smoothing = from_seconds(config.help.smoothing_s);
+  return options;
+}
+
 std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot) {
   std::vector<std::optional<std::size_t>> measured(robot.action.size());
   const std::vector<Channel>& seen = robot.observation.proprioception;
@@ -151,6 +163,8 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   }
   options.clamp_limit = static_cast<int>(config.limits.clamps_to_hold);
   options.clamp_window = static_cast<int>(config.limits.clamp_window_ticks);
+  options.nudge_bound = config.words.bound;
+  options.slowest = config.words.slowest;
   return options;
 }
 
@@ -176,6 +190,17 @@ LimitsConfig limits_config(const Config& config, const RobotSpec& robot) {
     }
   }
   return options;
+}
+
+MotionWordsConfig motion_words_config(const Config& config, const RobotSpec& robot) {
+  MotionWordsConfig words;
+  words.action = robot.action;
+  words.axes = config.words.axes;
+  words.view = config.words.view == "behind" ? Viewpoint::kBehind : Viewpoint::kFacing;
+  words.bit = config.words.bit_m;
+  words.most = config.words.most_m;
+  words.bounds = NudgeBounds::of(authority_config(config, robot));
+  return words;
 }
 
 std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "feedback/authority.h"
+#include "feedback/motion_words.h"
 #include "policy/backbone.h"
 #include "policy/chunk_player.h"
 #include "policy/gate.h"
+#include "policy/help_signal.h"
 #include "policy/probation.h"
 #include "policy/round_planner.h"
 #include "policy/trainer.h"
@@ -41,11 +43,13 @@ GateOptions gate_options(const Config& config);
 RoundPlannerOptions round_planner_options(const Config& config);
 ProbationOptions probation_options(const Config& config);
 ChunkPlayerOptions player_options(const Config& config, const RobotSpec& robot);
+HelpSignalOptions help_signal_options(const Config& config, const RobotSpec& robot);
 // For each action channel, the proprioception channel of the same name whose rate it is ("rad" and
 // "rad/s"); none: it has none.
 std::vector<std::optional<std::size_t>> measured_channels(const RobotSpec& robot);
 AuthorityConfig authority_config(const Config& config, const RobotSpec& robot);
 LimitsConfig limits_config(const Config& config, const RobotSpec& robot);
+MotionWordsConfig motion_words_config(const Config& config, const RobotSpec& robot);
 // Names, out of those of the robot. What the configuration names and the robot lacks goes into
 // `unknown`: a simulation without its cameras is no reason to stand still.
 std::vector<std::string> cameras_that_matter(const Config& config, const RobotSpec& robot,

@@ -1,8 +1,27 @@
 #include "src/learning/succession.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace nudge {
+namespace {
+
+// The learner is another process: what it calls a number may be none.
+CandidateReceived received(const CandidateMessage& candidate) {
+  const auto finite = [](double value) { return std::isfinite(value) ? value : 0.0; };
+  return {.hash = sha256(candidate.weights),
+          .parent = candidate.base,
+          .kind = candidate.kind,
+          .prefix = candidate.prefix,
+          .train_seconds = finite(candidate.train_seconds),
+          .steps = candidate.steps,
+          .loss = finite(candidate.loss),
+          .correction_episodes = candidate.correction_episodes,
+          .correction_steps = candidate.correction_steps,
+          .demonstration_steps = candidate.demonstration_steps};
+}
+
+}  // namespace
 
 Succession::Succession(FileSystem& files, Rollout& rollout, const DatasetOptions& dataset,
                        const RoundPlannerOptions& planner, const ProbationOptions& probation,
@@ -57,11 +76,7 @@ Result<std::optional<LoadedHead>> Succession::boot() {
 Status Succession::consider(const CandidateMessage& candidate, WeightsVersion next, WallTime wall) {
   // Its parent may be what was just found wanting; the fold does not know yet.
   if (going_back_) return supersede(candidate);
-  NUDGE_TRY(record(CandidateReceived{.hash = sha256(candidate.weights),
-                                     .parent = candidate.base,
-                                     .kind = candidate.kind,
-                                     .prefix = candidate.prefix,
-                                     .train_seconds = candidate.train_seconds}));
+  NUDGE_TRY(record(received(candidate)));
   Result<Admission> admission = rollout_.consider(candidate.weights, Offered::kByLearner, history(),
                                                   std::max(next, given_ + 1), wall);
   if (!admission.ok()) {
@@ -82,11 +97,7 @@ Status Succession::consider(const CandidateMessage& candidate, WeightsVersion ne
 }
 
 Status Succession::supersede(const CandidateMessage& candidate) {
-  NUDGE_TRY(record(CandidateReceived{.hash = sha256(candidate.weights),
-                                     .parent = candidate.base,
-                                     .kind = candidate.kind,
-                                     .prefix = candidate.prefix,
-                                     .train_seconds = candidate.train_seconds}));
+  NUDGE_TRY(record(received(candidate)));
   return record(WeightsRejected{.hash = sha256(candidate.weights),
                                 .parent = candidate.base,
                                 .reason = "superseded",

@@ -142,7 +142,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   }
   const Decision& decision = authority_.tick(in);
 
-  if (open_ && step_is_over(now, decision.source)) outcome.finished = finish_step();
+  if (open_ && step_is_over(now, decision)) outcome.finished = finish_step();
   if (!open_ && episode_ != 0) {
     begin_step(now, wall, decision);
     if (has_proposal) open_->step.proposed = proposed_;
@@ -184,8 +184,8 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   return outcome;
 }
 
-bool Controller::step_is_over(Instant now, ControlSource source) const {
-  if (source != open_->step.source) return true;
+bool Controller::step_is_over(Instant now, const Decision& decision) const {
+  if (decision.source != open_->step.source || decision.nudge != open_->nudge) return true;
   // Half a tick of slack: a real clock's ticks are never exact.
   return now - open_->begun + robot_.spec().control_period / 2 >= robot_.spec().policy_period;
 }
@@ -193,6 +193,7 @@ bool Controller::step_is_over(Instant now, ControlSource source) const {
 void Controller::begin_step(Instant now, WallTime wall, const Decision& decision) {
   OpenStep open;
   open.begun = now;
+  open.nudge = decision.nudge;
   open.step.episode = episode_;
   open.step.policy_step = policy_step_;
   open.step.control_tick = tick_;
@@ -221,6 +222,9 @@ void Controller::add_to_step(const Decision& decision) {
     open_->executed[i] += decision.executed[i];
   if (decision.clamped) open_->step.flags |= kStepClamped;
   if (decision.stale) open_->step.flags |= kStepStale;
+  const bool of_policy =
+      open_->step.source == ControlSource::kPolicy || open_->step.source == ControlSource::kNudge;
+  if (of_policy && decision.speed < 1) open_->step.flags |= kStepSlowed;
 }
 
 std::optional<Step> Controller::finish_step() {

@@ -60,7 +60,7 @@ struct TickOutcome {
 };
 
 // Not thread-safe: belongs to the step thread. A change of control ends the policy step early, so
-// that every step has exactly one source.
+// that every step has exactly one source, and a nudged one exactly one reason.
 class Controller {
  public:
   // `robot` must outlive the controller. kInvalidArgument from the parts' own checks, or a
@@ -74,6 +74,9 @@ class Controller {
   // One control tick: `now` is the robot's steady clock, `wall` goes into the step.
   TickOutcome tick(Instant now, WallTime wall, const ControlInputs& inputs);
 
+  // The episode is over, and what words asked of it: see Authority.
+  void forget_words() { authority_.forget_words(); }
+
   // The step under way ends now, as at the end of an episode. Nothing: none has begun.
   std::optional<Step> finish_step();
 
@@ -85,7 +88,7 @@ class Controller {
 
  private:
   Controller(Robot& robot, const ControllerOptions& options, Authority authority);
-  bool step_is_over(Instant now, ControlSource source) const;
+  bool step_is_over(Instant now, const Decision& decision) const;
   void begin_step(Instant now, WallTime wall, const Decision& decision);
   void add_to_step(const Decision& decision);
 
@@ -93,6 +96,7 @@ class Controller {
   struct OpenStep {
     Step step;
     Instant begun;
+    std::string nudge;  // Decision::nudge of all its ticks
     std::uint32_t ticks = 0;
     std::uint32_t requested_ticks = 0;
     std::vector<double> requested, executed;

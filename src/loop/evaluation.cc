@@ -18,7 +18,7 @@ constexpr std::uint64_t kEvaluationStream = 1'000'003;  // see evaluation_seeds(
 Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>& weights,
                      const std::vector<std::uint64_t>& seeds, std::atomic<std::size_t>& next,
                      EvaluationResult& result, std::mutex& mutex, std::size_t& done,
-                     const OnEvaluated& on_evaluated) {
+                     const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces) {
   KitchenOptions options = kitchen_options(config);
   options.cameras = false;
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(options);
@@ -38,6 +38,10 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   LockstepOptions lockstep_options;
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
   lockstep_options.wall_start = wall_now();
+  if (traces != nullptr) {
+    lockstep_options.doubt_samples = static_cast<std::size_t>(config.help.samples);
+    lockstep_options.doubt_rows = static_cast<std::size_t>(config.policy.replan_after);
+  }
 
   for (std::size_t i = next++; i < seeds.size(); i = next++) {
     // Each episode begins with a controller of its own, in HOLD and at rest: what one had done
@@ -46,10 +50,17 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
         Controller::make(**robot, controller_options(config, spec, {}));
     if (!controller.ok()) return controller.status();
     Lockstep lockstep(**robot, **controller, inference, lockstep_options);
-    Unattended unattended;
-    const Result<EpisodeResult> episode = lockstep.run(i + 1, seeds[i], unattended);
+    Unattended alone;
+    TracedUnattended traced;
+    const Result<EpisodeResult> episode =
+        lockstep.run(i + 1, seeds[i], traces == nullptr ? alone : traced);
     if (!episode.ok()) return episode.status();
     const std::lock_guard lock(mutex);
+    if (traces != nullptr) {
+      (*traces)[i] = traced.take();
+      (*traces)[i].success = episode->success;
+      (*traces)[i].length = episode->length;
+    }
     result.success[i] = episode->success;
     result.steps[i] = episode->policy_steps;
     ++done;
@@ -66,7 +77,8 @@ std::uint64_t EvaluationResult::successes() const {
 
 Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const Weights> weights,
                                   const std::vector<std::uint64_t>& seeds, unsigned threads,
-                                  const OnEvaluated& on_evaluated) {
+                                  const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces) {
+  if (traces != nullptr) traces->assign(seeds.size(), {});
   EvaluationResult result;
   result.success.assign(seeds.size(), false);
   result.steps.assign(seeds.size(), 0);
@@ -77,7 +89,7 @@ Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const We
   std::vector<std::thread> workers;
   for (Status& status : statuses) {
     workers.emplace_back([&, out = &status] {
-      *out = evaluate_some(config, weights, seeds, next, result, mutex, done, on_evaluated);
+      *out = evaluate_some(config, weights, seeds, next, result, mutex, done, on_evaluated, traces);
     });
   }
   for (std::thread& worker : workers) worker.join();

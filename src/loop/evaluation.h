@@ -8,6 +8,7 @@
 
 #include "policy/weights.h"
 #include "src/config/config.h"
+#include "src/loop/help_trace.h"
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
@@ -23,10 +24,13 @@ using OnEvaluated = std::function<void(std::size_t done)>;
 
 // Runs one episode from each seed, on `threads` threads of its own that have ended when it returns.
 // A seed fixes the start and the policy's noise, so that two evaluations are paired.
-// kInvalidArgument when the weights do not fit the kitchen; errors of the parts.
+// kInvalidArgument when the weights do not fit the kitchen; errors of the parts. `traces`, unless
+// null, becomes what the help signal would have seen of each episode, in the order of the seeds;
+// looking changes no episode.
 Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const Weights> weights,
                                   const std::vector<std::uint64_t>& seeds, unsigned threads,
-                                  const OnEvaluated& on_evaluated = {});
+                                  const OnEvaluated& on_evaluated = {},
+                                  std::vector<HelpTrace>* traces = nullptr);
 
 // The starts that evaluations use: never those of demonstrations or deployment.
 std::vector<std::uint64_t> evaluation_seeds(std::uint64_t seed, std::size_t count);

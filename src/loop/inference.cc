@@ -1,24 +1,40 @@
 #include "src/loop/inference.h"
 
+#include <algorithm>
+
+#include "policy/disagreement.h"
+#include "policy/input_layout.h"
+
 namespace nudge {
 
 Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed)
-    : backbone_(std::move(backbone)), noise_(seed) {}
+    : backbone_(std::move(backbone)), noise_(seed), doubt_(Random::derive(seed, kDoubtStream)) {}
 
 bool Inference::take_from(SwapSlot<LoadedHead>& slot) {
   const LoadedHead* const taken = slot.try_take();
   if (taken == nullptr) return false;
   head_ = taken;
+  action_scale_.clear();
   return true;
 }
 
+namespace {
+
+Status no_head() {
+  return failed_precondition(
+      "there are no weights to run; train some from demonstrations (nudge train) and promote them");
+}
+
+void repeat(const std::vector<float>& row, std::size_t times, std::vector<float>& out) {
+  out.clear();
+  for (std::size_t i = 0; i < times; ++i) out.insert(out.end(), row.begin(), row.end());
+}
+
+}  // namespace
+
 Result<ActionChunk> Inference::infer(const std::vector<float>& features,
                                      const std::vector<float>& proprioception, Instant observed) {
-  if (head_ == nullptr || head_->head == nullptr) {
-    return failed_precondition(
-        "there are no weights to run; train some from demonstrations (nudge train) and promote "
-        "them");
-  }
+  if (head_ == nullptr || head_->head == nullptr) return no_head();
   const HeadSpec& spec = head_->head->spec();
   ActionChunk chunk;
   chunk.horizon = spec.horizon;
@@ -34,6 +50,29 @@ Result<ActionChunk> Inference::infer(const std::vector<float>& features,
   batch.proprioception = proprioception;
   NUDGE_TRY(head_->head->sample(batch, noise_values_, chunk.actions));
   return chunk;
+}
+
+Result<std::optional<double>> Inference::disagreement(const std::vector<float>& features,
+                                                      const std::vector<float>& proprioception,
+                                                      std::size_t samples, std::size_t rows) {
+  if (head_ == nullptr || head_->head == nullptr) return no_head();
+  if (samples < 2 || samples > 64) return invalid_argument("disagreement needs 2 to 64 samples");
+  const HeadSpec& spec = head_->head->spec();
+  if (spec.kind != HeadKind::kFlow) return std::optional<double>();
+  repeat(features, samples, doubt_features_);
+  repeat(proprioception, samples, doubt_proprioception_);
+  doubt_noise_.resize(samples * spec.horizon * spec.action_size);
+  doubt_chunks_.resize(doubt_noise_.size());
+  for (float& value : doubt_noise_) value = static_cast<float>(doubt_.normal());
+  HeadBatch batch;
+  batch.size = samples;
+  batch.features = doubt_features_;
+  batch.proprioception = doubt_proprioception_;
+  NUDGE_TRY(head_->head->sample(batch, doubt_noise_, doubt_chunks_));
+  if (action_scale_.empty()) action_scale_ = values_of(head_->head->weights(), "norm.action.scale");
+  return std::optional<double>(nudge::disagreement(doubt_chunks_, samples, spec.horizon,
+                                                   std::clamp<std::size_t>(rows, 1, spec.horizon),
+                                                   action_scale_));
 }
 
 }  // namespace nudge

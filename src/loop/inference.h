@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,10 @@ class Inference {
   const Backbone& backbone() const { return *backbone_; }
 
   // Starts the noise anew, so that equal starts see equal noise whatever ran before.
-  void begin_episode(std::uint64_t seed) { noise_ = Random(seed); }
+  void begin_episode(std::uint64_t seed) {
+    noise_ = Random(seed);
+    doubt_ = Random(Random::derive(seed, kDoubtStream));
+  }
 
   Result<std::vector<float>> encode(const Observation& observation,
                                     const std::string& instruction) {
@@ -43,12 +47,24 @@ class Inference {
   // kFailedPrecondition without a head; errors of ActionHead::sample().
   Result<ActionChunk> infer(const std::vector<float>& features,
                             const std::vector<float>& proprioception, Instant observed);
+  // policy/disagreement.h of `samples` (2 to 64) further chunks for the same observation, in their
+  // first `rows` rows (as many as there are at most). Their noise is a stream of its own: the
+  // chunks of infer() are the same with and without it. Nothing for a head that draws no noise.
+  // Errors as infer().
+  Result<std::optional<double>> disagreement(const std::vector<float>& features,
+                                             const std::vector<float>& proprioception,
+                                             std::size_t samples, std::size_t rows);
 
  private:
+  static constexpr std::uint64_t kDoubtStream = 7'000'003;
   std::unique_ptr<Backbone> backbone_;
   const LoadedHead* head_ = nullptr;  // owned by the slot's taker side
   Random noise_;
   std::vector<float> noise_values_;  // reused
+  // Of disagreement(); reused.
+  Random doubt_;
+  std::vector<float> doubt_features_, doubt_proprioception_, doubt_noise_, doubt_chunks_;
+  std::vector<float> action_scale_;  // of the head in use
 };
 
 }  // namespace nudge

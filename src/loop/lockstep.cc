@@ -54,7 +54,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     NUDGE_TRY(companion.after_tick(now, wall(now), outcome, std::move(finished_features),
                                    std::move(finished_images)));
     NUDGE_TRY(trouble);  // only now: what the tick brought belongs into the log all the same
-    NUDGE_TRY(plan(now));
+    NUDGE_TRY(plan(now, companion));
 
     result.success = controller_.observation().success;
     result.length = robot_.now() - begun;
@@ -90,7 +90,7 @@ Status Lockstep::deliver_chunk(Instant now, Companion& companion) {
   return companion.on_chunk(version, coming.computed_in, loaded);
 }
 
-Status Lockstep::plan(Instant now) {
+Status Lockstep::plan(Instant now, Companion& companion) {
   if (coming_ || inference_.version() == 0) return {};
   // The newest observation was read at this tick's start; whatever moved since is the latency.
   if (!plan_again_ && !controller_.player().needs_chunk(now)) return {};
@@ -108,6 +108,11 @@ Status Lockstep::plan(Instant now) {
   coming_ = ComingChunk{.arrives = now + options_.inference_latency,
                         .computed_in = steady_now() - wall_begin,
                         .chunk = *std::move(chunk)};
+  if (options_.doubt_samples == 0) return {};
+  const Result<std::optional<double>> doubt = inference_.disagreement(
+      *features, observation.proprioception, options_.doubt_samples, options_.doubt_rows);
+  if (!doubt.ok()) return doubt.status();
+  if (*doubt) companion.on_disagreement(**doubt, observation.time);
   return {};
 }
 

@@ -19,6 +19,9 @@ struct LockstepOptions {
   Duration time_limit{};                                       // of an episode
   std::string instruction;
   WallTime wall_start;  // wall time at the first tick; goes on with the simulated clock
+  // How sure the policy is of each chunk: Inference::disagreement() of so many samples and rows; 0:
+  // not looked at. Takes no simulated time and changes no action.
+  std::size_t doubt_samples = 0, doubt_rows = 0;
 };
 
 struct EpisodeResult {
@@ -40,6 +43,8 @@ class Companion {
   // A chunk of `version` was computed in `latency` of wall time, and taken or refused (not finite,
   // wrong size) by the player. An error returned from here ends the episode's run.
   virtual Status on_chunk(WeightsVersion version, Duration latency, const Status& taken) = 0;
+  // With LockstepOptions::doubt_samples: of the chunk for the observation at `observed`.
+  virtual void on_disagreement(double /*value*/, Instant /*observed*/) {}
 };
 
 // Not thread-safe: one thread at a time. Several instances with parts of their own may run at once.
@@ -63,7 +68,7 @@ class Lockstep {
 
  private:
   Status deliver_chunk(Instant now, Companion& companion);
-  Status plan(Instant now);
+  Status plan(Instant now, Companion& companion);
 
   KitchenRobot& robot_;
   Controller& controller_;

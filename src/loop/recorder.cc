@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace nudge {
+namespace {
+
+SpanEnd end_of_nudge(const Decision& decision) {
+  switch (decision.state) {
+    case AuthorityState::kFaultHold: return SpanEnd::kFault;
+    case AuthorityState::kEstop: return SpanEnd::kStopped;
+    default: return SpanEnd::kReleased;
+  }
+}
+
+}  // namespace
 
 Recorder::Recorder(Log& log, std::string boot, Actor self)
     : log_(log), boot_(std::move(boot)), self_(std::move(self)) {}
@@ -38,26 +49,23 @@ Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features
     Step step = *outcome.finished;
     step.features = std::move(features);
     step.images = std::move(images);
-    if (span_ && step.source == ControlSource::kHuman) {
+    const ControlSource of_span =
+        span_ && span_->kind == SpanKind::kNudge ? ControlSource::kNudge : ControlSource::kHuman;
+    if (span_ && step.source == of_span) {
       step.span = span_->id;
       span_->last_step = step.policy_step;
     }
     keep(take_step(std::move(step), moment));
   }
-  if (span_ && decision.span_end) keep(close_span(*decision.span_end, moment));
-  if (outcome.step_begun && decision.source == ControlSource::kHuman && !span_) {
-    span_ = OpenSpan{.id = log_.next_span_id(),
-                     .first_step = moment.policy_step,
-                     .last_fresh_step = moment.policy_step,
-                     .last_step = moment.policy_step,
-                     .complete = true,
-                     .driver = driver};
-    newest_span_ = span_->id;
-    keep(append(SpanOpened{.span = span_->id,
-                           .kind = SpanKind::kTakeover,
-                           .epoch = decision.lease.epoch,
-                           .first_step = moment.policy_step},
-                moment, driver, ""));
+  const bool nudged = decision.source == ControlSource::kNudge;
+  if (span_ && span_->kind == SpanKind::kNudge) {
+    if (!nudged || decision.nudge != span_->words) keep(close_span(end_of_nudge(decision), moment));
+  } else if (span_ && decision.span_end) {
+    keep(close_span(*decision.span_end, moment));
+  }
+  const bool driven = decision.source == ControlSource::kHuman;
+  if (outcome.step_begun && (driven || nudged) && !span_) {
+    keep(open_span(decision, driven ? driver : decision.nudge_by, moment));
   }
   if (span_ && decision.last_fresh_tick == moment.control_tick) {
     span_->last_fresh_step = moment.policy_step;
@@ -66,6 +74,26 @@ Status Recorder::on_tick(const TickOutcome& outcome, std::vector<float> features
     keep(append(record.payload, moment, record.actor, record.id));
   }
   return first;
+}
+
+Status Recorder::open_span(const Decision& decision, const Actor& driver, const Moment& moment) {
+  const bool nudged = decision.source == ControlSource::kNudge;
+  span_ = OpenSpan{.id = log_.next_span_id(),
+                   .kind = nudged ? SpanKind::kNudge : SpanKind::kTakeover,
+                   .words = nudged ? decision.nudge : std::string(),
+                   .first_step = moment.policy_step,
+                   .last_fresh_step = moment.policy_step,
+                   .last_step = moment.policy_step,
+                   .complete = true,
+                   .driver = driver};
+  newest_span_ = span_->id;
+  NUDGE_TRY(append(SpanOpened{.span = span_->id,
+                              .kind = span_->kind,
+                              .epoch = decision.lease.epoch,
+                              .first_step = moment.policy_step},
+                   moment, driver, ""));
+  if (span_->words.empty()) return {};
+  return append(WordsActed{.words = span_->words, .span = span_->id}, moment, driver, "");
 }
 
 Status Recorder::close_span(SpanEnd reason, const Moment& moment) {
@@ -78,7 +106,7 @@ Status Recorder::close_span(SpanEnd reason, const Moment& moment) {
                                                   : span.last_step;
   closed.complete = span.complete;
   NUDGE_TRY(append(closed, moment, span.driver, ""));
-  span_closed_ = true;
+  span_closed_ = span_closed_ || span.kind == SpanKind::kTakeover;
   return {};
 }
 

@@ -63,6 +63,8 @@ class Recorder {
  private:
   struct OpenSpan {
     SpanId id = 0;
+    SpanKind kind = SpanKind::kTakeover;
+    std::string words;  // kNudge: id of those behind it
     std::uint32_t first_step = 0;
     std::uint32_t last_fresh_step = 0;
     std::uint32_t last_step = 0;
@@ -77,6 +79,7 @@ class Recorder {
   Status take_step(Step step, const Moment& moment);
   Status report_lost(const Moment& moment);  // once the log takes steps again
   Status append_lost(const Moment& moment);
+  Status open_span(const Decision& decision, const Actor& driver, const Moment& moment);
   Status close_span(SpanEnd reason, const Moment& moment);
 
   Log& log_;

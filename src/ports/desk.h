@@ -10,8 +10,10 @@
 #include "feedback/broker.h"
 #include "nudge/event.h"
 #include "nudge/robot.h"
+#include "replay/dataset.h"
 #include "src/daemon/snapshot.h"
 #include "src/ports/history.h"
+#include "src/ports/learning_ledger.h"
 #include "src/ports/supervisor_wire.h"
 
 namespace nudge {
@@ -21,6 +23,7 @@ struct LearningStatus {
   std::string detail;                 // for people
   std::string round;                  // micro, full; empty: none
   std::uint64_t done = 0, total = 0;  // steps of the round
+  std::string next;                   // for people: when the next round comes
 };
 
 struct DeskInfo {
@@ -40,6 +43,8 @@ class Desk {
   virtual const Snapshot& snapshot() const = 0;  // newest
   virtual const History& history() const = 0;    // durable events so far
   virtual const LearningStatus& learning() const = 0;
+  virtual const LearningLedger& ledger() const = 0;  // of durable events so far
+  virtual const DatasetCounts& dataset() const = 0;  // as far as the gate has folded the log
   virtual bool recording() const = 0;
   // Newest frame of each camera, as in RobotSpec; its jpeg is empty when there was none yet.
   virtual std::span<const Image> frames() const = 0;

@@ -199,7 +199,7 @@ Devices::Refreshed Devices::refresh(std::string_view refresh, WallTime now) {
   const Digest family = digest_of(refresh.substr(0, kFamilyText));
   const Digest whole = digest_of(refresh);
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return same(entry.family, family) && entry.device.robot == robot_;
+    return same(entry.family, family) && entry.device.robot == robot_ && now < expiry(entry.device);
   });
   if (found == entries_.end()) return {};
   if (same(found->refresh, whole)) {

@@ -25,6 +25,14 @@ bool by_daemon(const Actor& actor) {
   return actor.role == Role::kScript && (actor.name == "nudge" || actor.name == "authority");
 }
 
+// Cut between two characters.
+std::string shortened(const std::string& text) {
+  if (text.size() <= kMaxRowInstruction) return text;
+  std::size_t end = kMaxRowInstruction;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0u) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 template <typename Row, typename Key>
 Row* find_by(std::deque<Row>& rows, Key Row::*key, Key wanted) {
   const auto at = std::lower_bound(rows.begin(), rows.end(), wanted,
@@ -37,11 +45,15 @@ Row* find_by(std::deque<Row>& rows, Key Row::*key, Key wanted) {
 void History::apply(const Event& event) {
   remember(event);
   look_at_time(event);
+  phrases_.apply(event);
 
   if (std::holds_alternative<Booted>(event.payload)) {
     // The log closes what a crash left open before a boot is written; what is open still is damage.
     while (!open_.empty()) end(open_.begin()->first);
     spans_.clear();
+    state_ = AuthorityState::kHold;
+  } else if (const auto* change = std::get_if<AuthorityChanged>(&event.payload)) {
+    look_at_authority(event, *change);
   } else if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
     start(event, *started);
   } else if (const auto* ended = std::get_if<EpisodeEnded>(&event.payload)) {
@@ -135,6 +147,19 @@ void History::look_at_time(const Event& event) {
   }
 }
 
+void History::look_at_authority(const Event& event, const AuthorityChanged& change) {
+  state_ = change.to;
+  const auto at = open_.find(event.episode);
+  if (at == open_.end() || at->second.boot != event.boot) return;
+  std::optional<Instant>& driven = at->second.driven;
+  if (change.to == AuthorityState::kAuto && !driven) driven = event.time;
+  EpisodeRow* row = find(event.episode);
+  if (row != nullptr && driven && !row->takeover_after && change.from == AuthorityState::kAuto &&
+      change.to == AuthorityState::kTakeover) {
+    row->takeover_after = event.time - *driven;
+  }
+}
+
 void History::start(const Event& event, const EpisodeStarted& started) {
   if (started.purpose != EpisodePurpose::kDeployment || event.episode == 0) return;
   if (!episodes_.empty() && episodes_.back().episode >= event.episode) return;  // began already
@@ -142,8 +167,12 @@ void History::start(const Event& event, const EpisodeStarted& started) {
   EpisodeRow row;
   row.episode = event.episode;
   row.weights = event.weights;
-  episodes_.push_back(row);
-  open_[event.episode] = {event.time, event.time, event.boot};
+  row.started = event.wall_time;
+  row.instruction = shortened(started.instruction);
+  episodes_.push_back(std::move(row));
+  OpenEpisode& open = open_[event.episode];
+  open = {event.time, event.time, event.boot, std::nullopt};
+  if (state_ == AuthorityState::kAuto) open.driven = event.time;
   if (episodes_.size() > kEpisodes) {
     open_.erase(episodes_.front().episode);
     episodes_.pop_front();

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 
 #include "nudge/event.h"
 #include "replay/outcome.h"
+#include "src/ports/phrases.h"
 
 namespace nudge {
 
@@ -24,9 +26,15 @@ struct EpisodeRow {
   Duration length{};  // by the events' steady clock; up to the newest of the boot it ran in
   WeightsVersion weights = 0;  // live at its end
   bool ended = false;
+  WallTime started;
+  std::string instruction;  // at its start; at most kMaxRowInstruction
+  // From when the policy first drove in it to when somebody first took over; none: nobody did.
+  std::optional<Duration> takeover_after;
 
   LabelValue outcome() const { return said.value(); }
 };
+
+inline constexpr std::size_t kMaxRowInstruction = 200;  // bytes
 
 struct WeightsRow {
   WeightsVersion version = 0;
@@ -55,6 +63,7 @@ class History {
 
   const std::deque<EpisodeRow>& episodes() const { return episodes_; }  // deployment, newest last
   const std::deque<WeightsRow>& weights() const { return weights_; }    // newest last
+  const Phrases& phrases() const { return phrases_; }
   WeightsVersion live() const { return live_; }
   WeightsVersion confirmed() const { return confirmed_; }
   // Whether a message of somebody's with this id is durable. Ids are kept as 64-bit hashes; two ids
@@ -72,7 +81,8 @@ class History {
   static constexpr std::size_t kOpen = 64;  // episodes, spans: one of each, in a log without damage
   struct OpenEpisode {
     Instant started, newest;
-    std::string boot;  // whose clock these are
+    std::string boot;               // whose clock these are
+    std::optional<Instant> driven;  // since when the policy drove, first
   };
   struct OpenSpan {
     EpisodeId episode = 0;
@@ -84,18 +94,21 @@ class History {
   WeightsRow* find_weights(WeightsVersion version);
   void remember(const Event& event);
   void look_at_time(const Event& event);
+  void look_at_authority(const Event& event, const AuthorityChanged& change);
   void start(const Event& event, const EpisodeStarted& started);
   void end(EpisodeId episode);
   void close(const SpanClosed& closed);
   void accept(const Event& event, const WeightsAccepted& accepted);
   void take_back_above(WeightsVersion version, std::string_view reason);
 
+  Phrases phrases_;
   std::deque<EpisodeRow> episodes_;
   std::map<EpisodeId, OpenEpisode> open_;
   std::map<SpanId, OpenSpan> spans_;  // takeovers
   std::deque<WeightsRow> weights_;
   std::unordered_set<std::uint64_t> known_;
   std::deque<std::uint64_t> known_order_;  // the same, oldest first
+  AuthorityState state_ = AuthorityState::kHold;
   WeightsVersion live_ = 0, confirmed_ = 0;
   std::uint64_t total_episodes_ = 0;
 };

@@ -250,6 +250,14 @@ std::string encode_metrics(const MetricsView& view) {
   out.counter("nudge_episodes_total", "Deployment episodes that have ended, of the whole log.")
       .add(number(view.history.total_episodes()));
 
+  out.gauge("nudge_help_asked", "1 while the policy asks for help.")
+      .add(now.help.help != 0 ? 1 : 0);
+  out.counter("nudge_help_asks_total", "How often the policy has asked for help, since boot.")
+      .add(number(now.help_asks));
+  auto uncertainty = out.gauge("nudge_policy_uncertainty",
+                               "Disagreement of the policy's samples; it asks at 0.5.");
+  if (now.uncertainty) uncertainty.add(*now.uncertainty);
+
   out.gauge("nudge_connections", "Connections to the supervisor's port.")
       .add(number(view.http.open - std::min(view.http.live, view.http.open)), "kind", "request")
       .add(number(view.http.live), "kind", "live");

@@ -7,11 +7,12 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/beast/core/flat_stream.hpp>
 #include <boost/beast/websocket/teardown.hpp>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace nudge {
 
@@ -31,13 +32,13 @@ class PeerStream {
   template <typename Handler>
   void async_handshake(boost::asio::ssl::context& context, Handler&& handler) {
     state_->tls.emplace(state_->socket, context);
-    state_->tls->next_layer().async_handshake(boost::asio::ssl::stream_base::server,
-                                              std::forward<Handler>(handler));
+    state_->tls->async_handshake(boost::asio::ssl::stream_base::server,
+                                 std::forward<Handler>(handler));
   }
   // Tells the peer that nothing follows, and waits for it to say the same.
   template <typename Handler>
   void async_goodbye(Handler&& handler) {
-    state_->tls->next_layer().async_shutdown(std::forward<Handler>(handler));
+    state_->tls->async_shutdown(std::forward<Handler>(handler));
   }
 
   template <typename Buffers, typename Handler>
@@ -50,20 +51,28 @@ class PeerStream {
   }
   template <typename Buffers, typename Handler>
   void async_write_some(const Buffers& buffers, Handler&& handler) {
-    if (state_->tls) {
+    if (!state_->tls) {
+      state_->socket.async_write_some(buffers, std::forward<Handler>(handler));
+    } else if (const std::size_t size = boost::asio::buffer_size(buffers); size > kRecordBytes) {
       state_->tls->async_write_some(buffers, std::forward<Handler>(handler));
     } else {
-      state_->socket.async_write_some(buffers, std::forward<Handler>(handler));
+      // A head and what follows it become one record, and one packet where it fits.
+      state_->record.resize(size);
+      boost::asio::buffer_copy(boost::asio::buffer(state_->record), buffers);
+      state_->tls->async_write_some(boost::asio::buffer(state_->record),
+                                    std::forward<Handler>(handler));
     }
   }
 
  private:
+  static constexpr std::size_t kRecordBytes = 16u << 10;  // what one record of TLS can hold
+
   // In one place that does not move: TLS refers to the socket.
   struct State {
     explicit State(Socket from) : socket(std::move(from)) {}
     Socket socket;
-    // A frame's head and what follows it become one record.
-    std::optional<boost::beast::flat_stream<boost::asio::ssl::stream<Socket&>>> tls;
+    std::optional<boost::asio::ssl::stream<Socket&>> tls;
+    std::vector<char> record;  // being written; there is one write at a time
   };
   std::unique_ptr<State> state_;
 };

@@ -34,6 +34,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/episodes/{id}"},
     {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
     {"GET", "/api/v1/weights"},
+    {"GET", "/api/v1/learning"},
+    {"GET", "/api/v1/phrases"},
     {"POST", "/api/v1/feedback"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
@@ -120,6 +122,11 @@ bool changes_weights(const Event& event) {
                std::is_same_v<T, WeightsPromoted>;
       },
       event.payload);
+}
+
+bool changes_phrases(const Event& event) {
+  return std::holds_alternative<Words>(event.payload) ||
+         std::holds_alternative<WordsUndone>(event.payload);
 }
 
 bool changes_curves(const Event& event) {
@@ -255,7 +262,9 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (request.path == "/api/v1/status") return json(status(false));
   if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
   if (request.path == "/api/v1/episodes") return episodes(request);
-  return json(encode_weights(desk_.history()));
+  if (request.path == "/api/v1/learning") return json(learning());
+  if (request.path == "/api/v1/phrases") return json(encode_phrases(desk_.history()));
+  return json(encode_weights(desk_.history(), desk_.ledger()));
 }
 
 HttpResponse SupervisorPort::ready() const {
@@ -378,6 +387,10 @@ std::string SupervisorPort::status(bool mine) const {
                        mine);
 }
 
+std::string SupervisorPort::learning() const {
+  return encode_learning(desk_.dataset(), desk_.ledger(), desk_.learning());
+}
+
 // ---- live connections ---------------------------------------------------------------------------
 
 Status SupervisorPort::may_send(Role role, const ClientMessage& message) {
@@ -419,7 +432,11 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   }
   sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
-  sink_->send(connection, encode_weights(desk_.history()));
+  sink_->send(connection, encode_weights(desk_.history(), desk_.ledger()));
+  sink_->send(connection, encode_phrases(desk_.history()));
+  std::string learned = learning();
+  if (viewers_.size() == 1) learning_sent_ = learned;  // others may still be told
+  sink_->send(connection, std::move(learned));
 }
 
 void SupervisorPort::end_device(const std::string& device, std::string_view reason) {
@@ -581,6 +598,7 @@ void SupervisorPort::on_events(std::span<const Event> events) {
   for (const Event& event : events) {
     curves_changed_ = curves_changed_ || changes_curves(event);
     weights_changed_ = weights_changed_ || changes_weights(event);
+    phrases_changed_ = phrases_changed_ || changes_phrases(event);
     if (!viewers_.empty() && is_shown(event)) send_all(encode_event(event));
   }
 }
@@ -595,9 +613,20 @@ void SupervisorPort::on_status() {
     send_all(encode_curves(desk_.history()));
   }
   if (std::exchange(weights_changed_, false) && !viewers_.empty()) {
-    send_all(encode_weights(desk_.history()));
+    send_all(encode_weights(desk_.history(), desk_.ledger()));
+  }
+  if (std::exchange(phrases_changed_, false) && !viewers_.empty()) {
+    send_all(encode_phrases(desk_.history()));
   }
   if (viewers_.empty()) return;
+  // Counts change with every commit of a correction.
+  if (options_.now() - learning_looked_ >= options_.learning_period) {
+    learning_looked_ = options_.now();
+    if (std::string now = learning(); now != learning_sent_) {
+      learning_sent_ = std::move(now);
+      send_all(learning_sent_);
+    }
+  }
   const std::string others = status(false);
   const auto& holder = desk_.snapshot().lease.holder;
   for (const auto& [connection, viewer] : viewers_) {

@@ -51,9 +51,10 @@ struct SupervisorPortOptions {
   double stops_per_second = 20;
   // Of one connection, between two requests to drive that reach the holder.
   Duration between_asks = std::chrono::seconds(1);
+  Duration learning_period = std::chrono::seconds(1);  // between two looks at what is learned
   // What all people together may read of the past. Each frame is a read of the disk, each episode
   // one of a whole segment.
-  double frames_per_second = 200, past_episodes_per_second = 20;
+  double frames_per_second = 400, past_episodes_per_second = 20;
 };
 
 // Lives on the loop's thread.
@@ -114,6 +115,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;
+  std::string learning() const;
 
   bool stop_allowed(Viewer& viewer);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
@@ -129,7 +131,9 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   LiveSink* sink_ = nullptr;
   std::map<ConnectionId, Viewer> viewers_;
   std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
-  bool curves_changed_ = false, weights_changed_ = false;
+  bool curves_changed_ = false, weights_changed_ = false, phrases_changed_ = false;
+  std::string learning_sent_;  // newest, to everybody
+  Instant learning_looked_{};  // when it was last compared
   std::uint64_t wrong_jogs_ = 0;
   Instant devices_seen_{};  // when those that are too old were looked for
   TokenBucket frames_, past_episodes_;

@@ -5,13 +5,16 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "replay/dataset.h"
 #include "replay/event_codec.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
 #include "src/ports/http_message.h"
+#include "src/ports/learning_ledger.h"
 
 namespace nudge {
 namespace {
@@ -71,6 +74,11 @@ class Fields {
     if (text.size() > most) return fail(name, "is too long"), std::string();
     return text;
   }
+  std::string message_id(const char* name) {
+    std::string id = text(name, kMaxName);
+    if (status_.ok() && !is_message_id(id)) fail(name, "is not the id of a message");
+    return id;
+  }
   const nlohmann::json* list(const char* name, std::size_t most) {
     const nlohmann::json* value = take(name, true);
     if (value == nullptr) return nullptr;
@@ -107,6 +115,7 @@ constexpr std::array<std::string_view, 4> kLabels = {"none", "success", "failure
 static_assert(static_cast<int>(LabelValue::kSuccess) == 1);
 static_assert(static_cast<int>(LabelValue::kDiscard) == 3);
 constexpr std::array<std::string_view, 2> kMeant = {"instruction", "comment"};
+constexpr std::array<std::string_view, 2> kViews = {"facing", "behind"};
 
 JogCommand read_jog(Fields& fields) {
   JogCommand jog;
@@ -170,7 +179,16 @@ bool read_feedback(std::string_view type, Fields& fields, FeedbackBody& out) {
     words.meant = fields.word("meant", kMeant, "is neither instruction nor comment") == 0
                       ? WordsUse::kInstruction
                       : WordsUse::kComment;
+    if (fields.find("view") != nullptr) {
+      words.view = fields.word("view", kViews, "is neither facing nor behind") == 0
+                       ? Viewpoint::kFacing
+                       : Viewpoint::kBehind;
+    }
     out = std::move(words);
+  } else if (type == "confirm_words") {
+    out = ConfirmWords{fields.message_id("words")};
+  } else if (type == "undo_words") {
+    out = UndoWords{fields.message_id("words")};
   } else if (type == "label") {
     LabelMessage label;
     label.episode = fields.whole64("episode", /*needed=*/false);
@@ -185,6 +203,8 @@ bool read_feedback(std::string_view type, Fields& fields, FeedbackBody& out) {
     split.span = fields.whole64("span");
     split.step = fields.whole32("step");
     out = split;
+  } else if (type == "decline_help") {
+    out = DeclineHelp{fields.whole64("help")};
   } else {
     return false;
   }
@@ -291,6 +311,18 @@ std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+std::string_view name_of(WordsUse use) {
+  switch (use) {
+    case WordsUse::kNotUnderstood: return "not_understood";
+    case WordsUse::kInstruction: return "instruction";
+    case WordsUse::kNudge: return "nudge";
+    case WordsUse::kComment: return "comment";
+    case WordsUse::kHold: return "hold";
+    case WordsUse::kSpeed: return "speed";
+  }
+  return "unknown";
+}
+
 std::string_view name_of(WeightsKind kind) {
   return kind == WeightsKind::kFull ? "full" : "provisional";
 }
@@ -337,6 +369,26 @@ Json robot_json(const RobotSpec& robot) {
           {"cameras", std::move(cameras)}};
 }
 
+Json help_json(const HelpState& help) {
+  if (help.help == 0) return nullptr;
+  std::string_view reason = "both";
+  std::string_view why =
+      "The policy is unsure and does not get on: its samples disagree, and the robot makes no "
+      "progress.";
+  if (help.reason == HelpReason::kDisagreement) {
+    reason = "disagreement";
+    why = "The policy is unsure: its samples disagree.";
+  } else if (help.reason == HelpReason::kNoProgress) {
+    reason = "no_progress";
+    why = "The policy does not get on: the robot stays where it is, or takes longer than usual.";
+  }
+  return {{"id", help.help},
+          {"why", why},
+          {"reason", reason},
+          {"score", rounded(help.score)},
+          {"since_s", rounded(seconds(help.since))}};
+}
+
 Json episodes_json(const History& history, std::size_t most) {
   std::vector<const EpisodeRow*> rows;
   const auto& all = history.episodes();
@@ -354,7 +406,69 @@ Json episodes_json(const History& history, std::size_t most) {
                     {"takeovers", row.takeovers},
                     {"human_seconds", rounded(seconds(row.human))},
                     {"seconds", rounded(seconds(row.length))},
-                    {"weights", row.weights}});
+                    {"weights", row.weights},
+                    {"takeover_after_s",
+                     row.takeover_after ? rounded(seconds(*row.takeover_after)) : Json(nullptr)},
+                    {"instruction", row.instruction},
+                    {"started_ms", milliseconds(row.started)}});
+  }
+  return list;
+}
+
+// Losses are small: four digits that count.
+Json significant(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  if (value == 0) return 0.0;
+  const double scale = std::pow(10, 3 - std::floor(std::log10(std::abs(value))));
+  return std::isfinite(scale) ? std::round(value * scale) / scale : value;
+}
+
+// A log of an earlier version says of a round neither its steps nor what came of them.
+bool is_told(const CandidateReceived& candidate) { return candidate.steps > 0; }
+
+Json loss_json(const CandidateReceived& candidate) {
+  return is_told(candidate) ? significant(candidate.loss) : Json(nullptr);
+}
+
+Json corrections_json(const CandidateReceived& candidate) {
+  if (!is_told(candidate)) return nullptr;
+  return {{"episodes", candidate.correction_episodes}, {"steps", candidate.correction_steps}};
+}
+
+Json rounds_json(const LearningLedger& ledger) {
+  Json list = Json::array();
+  const auto& all = ledger.rounds();
+  for (std::size_t i = all.size() - std::min(all.size(), kShownRounds); i < all.size(); ++i) {
+    const LearningRound& round = all[i];
+    const CandidateReceived& told = round.candidate;
+    list.push_back({{"version", round.version != 0 ? Json(round.version) : Json(nullptr)},
+                    {"kind", round.kind == WeightsKind::kFull ? "full" : "micro"},
+                    {"loss", loss_json(told)},
+                    {"steps", told.steps},
+                    {"train_seconds", rounded(told.train_seconds)},
+                    {"wall_ms", milliseconds(round.wall)},
+                    {"corrections", corrections_json(told)},
+                    {"demonstration", told.demonstration_steps},
+                    {"verdict", round.version != 0 ? "accepted" : "rejected"},
+                    {"reason", round.reason}});
+  }
+  return list;
+}
+
+// A person has many connections, each with a number behind its name.
+Json supervisors_json(const DatasetCounts& dataset) {
+  std::map<std::string, std::uint64_t> steps;
+  for (const SupervisorCounts& one : dataset.supervisors) {
+    const std::uint64_t corrections = one.corrections + one.recoveries;
+    if (corrections > 0) steps[one.name.substr(0, one.name.find('#'))] += corrections;
+  }
+  std::vector<std::pair<std::string, std::uint64_t>> most(steps.begin(), steps.end());
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  Json list = Json::array();
+  for (const auto& [name, corrections] : most) {
+    if (list.size() >= kShownSupervisors) break;
+    list.push_back({{"name", name}, {"corrections", corrections}});
   }
   return list;
 }
@@ -447,14 +561,20 @@ Result<ClientMessage> parse_client_message(std::string_view text, const Actor& a
 }
 
 std::string encode_ack(const Ack& ack) {
-  return text_of({{"type", "ack"},
-                  {"id", ack.id},
-                  {"ok", ack.status.ok()},
-                  {"code", to_string(ack.status.code())},
-                  {"message", ack.status.message()},
-                  {"echo", ack.echo},
-                  {"epoch", ack.epoch},
-                  {"holder", ack.holder}});
+  Json json = {{"type", "ack"},
+               {"id", ack.id},
+               {"ok", ack.status.ok()},
+               {"code", to_string(ack.status.code())},
+               {"message", ack.status.message()},
+               {"echo", ack.echo},
+               {"epoch", ack.epoch},
+               {"holder", ack.holder}};
+  if (ack.words) {
+    json["words"] = {{"use", name_of(ack.words->use)}, {"as", ack.words->as},
+                     {"acted", ack.words->acted},      {"why", ack.words->why},
+                     {"confirm", ack.words->confirm},  {"undo", ack.words->undo}};
+  }
+  return text_of(json);
 }
 
 std::string encode_pong(const Ping& ping, Instant now) {
@@ -510,6 +630,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"requested", numbers(now.requested)},
        {"executed", numbers(now.executed)},
        {"clamped", now.clamped},
+       {"speed", rounded(now.speed)},
        {"proprioception", numbers(now.observation.proprioception)},
        {"episode",
         {{"id", now.episode},
@@ -538,14 +659,17 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"missed_ticks", now.missed_ticks},
        {"lost_steps", now.lost_steps},
        {"refused_commands", refused},
-       {"viewers", view.viewers}});
+       {"viewers", view.viewers},
+       {"help", help_json(now.help)},
+       {"uncertainty", now.uncertainty ? rounded(*now.uncertainty) : Json(nullptr)}});
 }
 
 bool is_shown(const Event& event) {
   return std::visit(
       []<typename T>(const T&) {
         return !std::is_same_v<T, LeaseGranted> && !std::is_same_v<T, LeaseEnded> &&
-               !std::is_same_v<T, CandidateReceived>;
+               !std::is_same_v<T, CandidateReceived> && !std::is_same_v<T, WordsActed> &&
+               !std::is_same_v<T, HelpScored>;
       },
       event.payload);
 }
@@ -579,10 +703,13 @@ std::string encode_episodes(const History& history, std::size_t most) {
   return text_of({{"episodes", episodes_json(history, most)}});
 }
 
-std::string encode_weights(const History& history) {
+std::string encode_weights(const History& history, const LearningLedger& ledger) {
   Json versions = Json::array();
   const auto& all = history.weights();
   for (auto row = all.rbegin(); row != all.rend() && versions.size() < kShownVersions; ++row) {
+    const LearningRound* round = ledger.find(row->version);
+    const auto of_round = [&](Json value) { return round != nullptr ? value : Json(nullptr); };
+    const CandidateReceived told = round != nullptr ? round->candidate : CandidateReceived{};
     versions.push_back({{"version", row->version},
                         {"parent", row->parent},
                         {"kind", name_of(row->kind)},
@@ -590,12 +717,49 @@ std::string encode_weights(const History& history) {
                         {"was_live", row->was_live},
                         {"accepted_ms", milliseconds(row->accepted)},
                         {"reason", row->reason},
-                        {"gate", gate_json(row->gate)}});
+                        {"gate", gate_json(row->gate)},
+                        {"prefix", of_round(told.prefix)},
+                        {"train_seconds", of_round(rounded(told.train_seconds))},
+                        {"loss", of_round(loss_json(told))},
+                        {"corrections", of_round(corrections_json(told))},
+                        {"demonstration", of_round(told.demonstration_steps)}});
   }
   return text_of({{"type", "weights"},
                   {"live", history.live()},
                   {"confirmed", history.confirmed()},
                   {"versions", std::move(versions)}});
+}
+
+std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& ledger,
+                            const LearningStatus& learning) {
+  const auto of = [&](SampleClass c) { return dataset.trainable[static_cast<std::size_t>(c)]; };
+  std::uint64_t held_out = 0;
+  for (const std::uint64_t steps : dataset.held_out) held_out += steps;
+  return text_of({{"type", "learning"},
+                  {"dataset",
+                   {{"episodes",
+                     {{"success", dataset.successes},
+                      {"failure", dataset.failures},
+                      {"discard", dataset.discards},
+                      {"unlabelled", dataset.deployments - dataset.successes - dataset.failures -
+                                         dataset.discards}}},
+                    {"steps",
+                     {{"correction", of(SampleClass::kCorrection)},
+                      {"recovery", of(SampleClass::kRecovery)},
+                      {"nudged", of(SampleClass::kNudged)},
+                      {"autonomous_success", of(SampleClass::kAutonomousSuccess)},
+                      {"demonstration", of(SampleClass::kDemonstration)},
+                      {"discarded", dataset.discarded + dataset.taken_out},
+                      {"held_out", held_out}}},
+                    {"supervisors", supervisors_json(dataset)}}},
+                  {"rounds", rounds_json(ledger)},
+                  {"next", learning.next}});
+}
+
+std::string encode_phrases(const History& history) {
+  return text_of({{"type", "phrases"},
+                  {"quick", history.phrases().quick()},
+                  {"last", history.phrases().last()}});
 }
 
 std::string_view why_text(AuthorityState state, std::string_view cause) {

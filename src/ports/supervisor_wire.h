@@ -17,6 +17,8 @@ namespace nudge {
 
 class History;
 struct Caller;
+class LearningLedger;
+struct DatasetCounts;
 struct DeskInfo;
 struct LearningStatus;
 
@@ -113,7 +115,14 @@ inline constexpr std::size_t kShownVersions = 100;
 // The newest episodes that have ended, at most `most`, and the success among the newest 20.
 std::string encode_curves(const History& history, std::size_t most = kCurveEpisodes);
 std::string encode_episodes(const History& history, std::size_t most);  // {"episodes": [...]}
-std::string encode_weights(const History& history);
+std::string encode_weights(const History& history, const LearningLedger& ledger);
+
+inline constexpr std::size_t kShownRounds = 100;
+inline constexpr std::size_t kShownSupervisors = 32;
+// What is in the dataset, what the newest rounds made of it, and when the next one comes.
+std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& ledger,
+                            const LearningStatus& learning);
+std::string encode_phrases(const History& history);
 
 // One sentence or two for people: why the robot does not move, or who moves it, and what to do.
 // `cause` is a word of Trigger, or "boot"; a word that this build does not know gets the state's

@@ -404,6 +404,15 @@ Result<std::string> feedback_text(const FeedbackMessage& message) {
                    json["type"] = "words";
                    json["text"] = m.text;
                    json["meant"] = m.meant == WordsUse::kComment ? "comment" : "instruction";
+                   if (m.view) json["view"] = *m.view == Viewpoint::kBehind ? "behind" : "facing";
+                 },
+                 [&](const ConfirmWords& m) {
+                   json["type"] = "confirm_words";
+                   json["words"] = m.words;
+                 },
+                 [&](const UndoWords& m) {
+                   json["type"] = "undo_words";
+                   json["words"] = m.words;
                  },
                  [&](const LabelMessage& m) {
                    json["type"] = "label";
@@ -419,6 +428,10 @@ Result<std::string> feedback_text(const FeedbackMessage& message) {
                    json["type"] = "split";
                    json["span"] = m.span;
                    json["step"] = m.step;
+                 },
+                 [&](const DeclineHelp& m) {
+                   json["type"] = "decline_help";
+                   json["help"] = m.help;
                  },
              },
              message.body);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "nudge/random.h"
+#include "policy/disagreement.h"
 #include "policy/gate.h"
 #include "policy/head.h"
 #include "policy/input_layout.h"
@@ -103,6 +104,22 @@ void head_sample(benchmark::State& state) {
   }
 }
 BENCHMARK(head_sample)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
+
+// Per iteration: what it costs to see how sure the policy is of a chunk, eight samples in one batch.
+void head_sample_of_eight(benchmark::State& state) {
+  const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));
+  auto head = must(ActionHead::load(fresh(spec)));
+  const Batch b = data(spec, 8, 2);
+  std::vector<float> chunks(b.actions.size());
+  for (auto _ : state) {
+    const Status status =
+        head->sample({8, b.features, b.proprioception, b.advantage, {}}, b.actions, chunks);
+    if (!status.ok()) state.SkipWithError(status.message().c_str());
+    benchmark::DoNotOptimize(
+        disagreement(chunks, 8, spec.horizon, 4, std::vector<float>(spec.action_size, 1.0F)));
+  }
+}
+BENCHMARK(head_sample_of_eight)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
 
 // The matrix-vector products of the same network, as many times.
 void bare_products_of_a_sample(benchmark::State& state) {

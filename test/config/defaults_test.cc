@@ -5,6 +5,7 @@
 #include "feedback/authority.h"
 #include "policy/chunk_player.h"
 #include "policy/gate.h"
+#include "policy/help_signal.h"
 #include "policy/probation.h"
 #include "policy/round_planner.h"
 #include "policy/trainer.h"
@@ -103,6 +104,12 @@ TEST(Defaults, OfTheGateAndOfProbationAreTheirOwn) {
   EXPECT_EQ(from_milliseconds(kDefaults.probation.latency_ms), probation.latency_budget);
   EXPECT_EQ(kDefaults.probation.confidence, probation.confidence);
   EXPECT_EQ(kDefaults.probation.rollbacks_to_pause, RoundPlannerOptions{}.rollbacks_to_pause);
+}
+
+TEST(Defaults, OfHelpAreItsOwn) {
+  const HelpSignalOptions own;
+  EXPECT_EQ(from_seconds(kDefaults.help.window_s), own.window);
+  EXPECT_EQ(from_seconds(kDefaults.help.smoothing_s), own.smoothing);
 }
 
 TEST(Defaults, OfTheLogAreItsOwn) {

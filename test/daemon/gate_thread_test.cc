@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "test/support/altered_weights.h"
 #include "test/support/learning_log.h"
@@ -144,6 +145,62 @@ TEST_F(GateThreadTest, WeightsRunOnlyOnceTheirAcceptanceIsDurable) {
   EXPECT_TRUE(nothing_is_handed_over());
   make_durable();
   EXPECT_TRUE(handed_over(1));
+}
+
+TEST_F(GateThreadTest, TellsWhatTheLearnersDatasetHoldsWhateverPeopleSayAndHoweverLate) {
+  gate_->start();
+  make_durable();
+  for (int i = 0; i < 6; ++i) log_->corrected_episode();  // 6 to 11, with spans 1 to 6
+  log_->append(Label{.episode = 6, .span = 1, .value = LabelValue::kDiscard});
+  log_->append(Label{.episode = 7, .span = 2, .value = LabelValue::kFailure});
+  log_->append(SpanSplit{.span = 3, .correction_from = 20});
+  log_->append(StepsDiscarded{.episode = 9, .first_step = 17, .last_step = 30});
+  make_durable();
+  log_->append(Label{.episode = 6, .span = 1, .value = LabelValue::kNone});
+  log_->append(Label{.episode = 10, .span = 0, .value = LabelValue::kDiscard});
+  log_->append(Label{.episode = 5, .span = 0, .value = LabelValue::kSuccess});
+  make_durable();
+  const DatasetCounts expected = log_->dataset(config_).counts();
+  EXPECT_GT(expected.taken_out, 0u);
+  EXPECT_GT(expected.discarded, 0u);
+  EXPECT_GT(expected.trainable[static_cast<std::size_t>(SampleClass::kRecovery)], 0u);
+  DatasetCounts told;
+  ASSERT_TRUE(eventually([&] {
+    if (auto counts = links_.dataset.try_take()) told = *std::move(counts);
+    return told.prefix == expected.prefix;
+  }));
+  EXPECT_EQ(told.trainable, expected.trainable);
+  EXPECT_EQ(told.held_out, expected.held_out);
+  EXPECT_EQ(told.discarded, expected.discarded);
+  EXPECT_EQ(told.taken_out, expected.taken_out);
+  EXPECT_EQ(told.successes, expected.successes);
+  EXPECT_EQ(told.discards, expected.discards);
+  EXPECT_EQ(told.corrected_episodes, expected.corrected_episodes);
+  ASSERT_EQ(told.supervisors.size(), expected.supervisors.size());
+  EXPECT_EQ(told.supervisors[0].corrections, expected.supervisors[0].corrections);
+}
+
+TEST_F(GateThreadTest, WhatTheLearnerSaysOfItsRoundIsRecordedWithTheCandidate) {
+  run_with_base();
+  const auto weights = child();
+  CandidateMessage candidate;
+  candidate.base = 1;
+  candidate.prefix = fed_;
+  candidate.steps = 60;
+  candidate.loss = std::numeric_limits<double>::quiet_NaN();
+  candidate.train_seconds = 0.5;
+  candidate.correction_episodes = 2;
+  candidate.correction_steps = 24;
+  candidate.demonstration_steps = 120;
+  candidate.weights = Frame(weights.begin(), weights.end());
+  ASSERT_TRUE(links_.gate.push_reserved(GateItem(std::move(candidate))));
+  const CandidateReceived* received = nullptr;
+  ASSERT_TRUE(eventually([&] { return (received = wanted<CandidateReceived>()) != nullptr; }));
+  EXPECT_EQ(received->steps, 60u);
+  EXPECT_EQ(received->loss, 0) << "a number that is none is not recorded";
+  EXPECT_EQ(received->correction_episodes, 2u);
+  EXPECT_EQ(received->correction_steps, 24u);
+  EXPECT_EQ(received->demonstration_steps, 120u);
 }
 
 TEST_F(GateThreadTest, WeightsWaitWhileAPersonDrives) {

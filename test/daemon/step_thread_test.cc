@@ -62,6 +62,9 @@ class StepThreadTest : public ::testing::Test {
       if (!request.chunk) continue;
       links_->chunks.put(
           {.chunk = test::steady_chunk(request.observation.time, links_->loaded, 0.5f)});
+      if (doubt_) {
+        links_->doubts.put({.disagreement = *doubt_, .observed = request.observation.time});
+      }
     }
   }
 
@@ -99,6 +102,7 @@ class StepThreadTest : public ::testing::Test {
   std::vector<StepReport> reports_;
   std::vector<std::uint32_t> begun_;
   bool infer_ = true;
+  std::optional<double> doubt_;
   int acts_ = 0;
 };
 
@@ -255,6 +259,18 @@ TEST_F(StepThreadTest, AnEpisodeEndsByTimeAndTheNextBeginsWhileThePolicyDrives) 
   ASSERT_GE(begun().size(), 2u);
   EXPECT_EQ(begun()[1].episode, 8u);
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadTest, ASpeedAskedForInWordsIsShownAndEndsWithTheEpisode) {
+  start_policy();
+  act(SpeedChange{.absolute = true, .scale = 0.5});
+  tick();
+  EXPECT_EQ(snapshot_.speed, 0.5);
+  EXPECT_EQ(robot_.applied.back(), (Action{0.25f, 0.25f}));
+  tick(70);
+  ASSERT_GE(begun().size(), 2u);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.speed, 1.0);
 }
 
 TEST_F(StepThreadTest, HoldingDoesNotCountAgainstTheTimeOfAnEpisode) {
@@ -568,6 +584,104 @@ TEST_F(StepThreadTest, ARobotThatStopsAnsweringIsSaidSo) {
   tick(20);
   EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold);
   EXPECT_NE(snapshot_.robot_trouble.find("does not answer"), std::string::npos);
+}
+
+// ---- help ---------------------------------------------------------------------------------------
+
+class StepThreadHelpTest : public StepThreadTest {
+ protected:
+  void SetUp() override {
+    StepThreadOptions options;
+    HelpSignalOptions help;
+    help.policy_period = robot_.spec().policy_period;
+    help.range = {2};
+    help.next_help = 12;
+    options.help = help;
+    make(options);
+    links_->help_thresholds.put({0.5, 0, kNeverAsk.seconds});
+  }
+  template <typename T>
+  std::vector<T> told(std::optional<T> StepReport::*what) const {
+    std::vector<T> all;
+    for (const StepReport& report : reports_) {
+      if (report.*what) all.push_back(*(report.*what));
+    }
+    return all;
+  }
+};
+
+TEST_F(StepThreadHelpTest, AsksWhenThePolicyIsUnsureAndThePolicyDrivesOn) {
+  doubt_ = 0.9;
+  start_policy();
+  tick(35);
+  const auto asked = told(&StepReport::help_asked);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].help, 12u);
+  EXPECT_EQ(asked[0].reason, HelpReason::kDisagreement);
+  EXPECT_EQ(snapshot_.help.help, 12u);
+  EXPECT_EQ(snapshot_.help_asks, 1u);
+  ASSERT_TRUE(snapshot_.uncertainty.has_value());
+  EXPECT_GT(*snapshot_.uncertainty, 0.5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+}
+
+TEST_F(StepThreadHelpTest, ATakeoverIsTheAnswer) {
+  doubt_ = 0.9;
+  start_policy();
+  tick(35);
+  act(TakeoverRequest{});
+  tick(2);
+  const auto ended = told(&StepReport::help_ended);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].help, 12u);
+  EXPECT_EQ(ended[0].reason, HelpEnd::kTakenOver);
+  EXPECT_EQ(snapshot_.help.help, 0u);
+}
+
+TEST_F(StepThreadHelpTest, DeclinedHelpIsNotAskedAgainInTheEpisodeAndMayBeInTheNext) {
+  doubt_ = 0.9;
+  start_policy();
+  tick(30);
+  ASSERT_EQ(snapshot_.help.help, 12u);
+  links_->declined_help = 12;
+  tick();
+  EXPECT_EQ(snapshot_.help.help, 0u);
+  EXPECT_TRUE(told(&StepReport::help_ended).empty()) << "whoever declined it has logged that";
+  while (snapshot_.episode == 7) tick();
+  EXPECT_EQ(told(&StepReport::help_asked).size(), 1u);
+  tick(40);
+  EXPECT_EQ(told(&StepReport::help_asked).size(), 2u);
+}
+
+TEST_F(StepThreadHelpTest, TheEndOfAnEpisodeTellsTheWorstSignsAndEndsTheAsk) {
+  doubt_ = 0.9;
+  start_policy();
+  while (ended().empty()) tick();
+  const auto over = told(&StepReport::help_ended);
+  ASSERT_EQ(over.size(), 1u);
+  EXPECT_EQ(over[0].reason, HelpEnd::kEpisodeEnded);
+  const auto scored = told(&StepReport::help_scored);
+  ASSERT_EQ(scored.size(), 1u);
+  EXPECT_NEAR(scored[0].disagreement, 0.9, 1e-6);
+  EXPECT_GT(scored[0].seconds, 0.5);
+}
+
+TEST_F(StepThreadHelpTest, WhatTheRobotIsToldDoesNotDependOnTheSignal) {
+  doubt_ = 0.9;
+  start_policy();
+  tick(100);
+  const std::vector<Action> asking = robot_.applied;
+  const std::size_t asks = told(&StepReport::help_asked).size();
+  robot_.applied.clear();
+  robot_.now = Instant(std::chrono::seconds(1));
+  reports_.clear();
+  doubt_.reset();
+  make({});
+  start_policy();
+  tick(100);
+  EXPECT_GT(asks, 0u) << "nothing to compare";
+  EXPECT_TRUE(told(&StepReport::help_scored).empty());
+  EXPECT_EQ(robot_.applied, asking);
 }
 
 }  // namespace

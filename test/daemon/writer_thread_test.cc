@@ -189,6 +189,30 @@ class WriterThreadTest : public ::testing::Test {
   bool writer_stalls_ = false;
 };
 
+// ---- help --------------------------------------------------------------------------------------
+
+TEST_F(WriterThreadTest, WhatThePolicyAsksIsRecordedInItsEpisode) {
+  start_policy();
+  tick(10);
+  StepReport report;
+  report.decision.state = AuthorityState::kAuto;
+  report.help_asked = HelpAsked{.help = 4, .reason = HelpReason::kBoth, .score = 0.7};
+  report.help_ended = HelpEnded{.help = 3, .reason = HelpEnd::kSettled};
+  report.help_scored = HelpScored{.disagreement = 0.3, .travel = 0.1, .seconds = 2};
+  ASSERT_TRUE(links_.writer.push_reserved(WriterItem(std::move(report))));
+  tick(2);
+  ASSERT_EQ(recorded<HelpAsked>().size(), 1u);
+  EXPECT_EQ(recorded<HelpAsked>()[0].help, 4u);
+  EXPECT_EQ(recorded<HelpEnded>().size(), 1u);
+  EXPECT_EQ(recorded<HelpScored>().size(), 1u);
+  for (const Event& event : events_) {
+    if (std::holds_alternative<HelpAsked>(event.payload)) {
+      EXPECT_EQ(event.episode, snapshot_.episode);
+      EXPECT_EQ(event.actor, kSelf);
+    }
+  }
+}
+
 // ---- spans -------------------------------------------------------------------------------------
 
 TEST_F(WriterThreadTest, ASpanThatALostLinkCutTeachesNothingAfterItsLastFreshCommand) {

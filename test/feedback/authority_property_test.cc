@@ -68,7 +68,10 @@ struct World {
     maybe(0.05, ResetFault{});
     maybe(0.01,
           NudgeBias{{static_cast<float>(random.uniform(-2, 2)), 0, chance(0.02) ? kNan : 0.3f, 0},
-                    from_seconds(random.uniform(-0.1, 4))});
+                    from_seconds(random.uniform(-0.1, 4)),
+                    "w-" + std::to_string(random.below(3))});
+    maybe(0.003, EndNudge{"w-" + std::to_string(random.below(3))});
+    maybe(0.003, SpeedChange{chance(0.5), chance(0.05) ? double{kNan} : random.uniform(-0.2, 3)});
     if (chance(0.02)) {  // the driver does what is sensible
       rig.act(kPeople[driver], TakeoverRequest{}, "id-" + std::to_string(ids++));
     }
@@ -355,18 +358,23 @@ class Sentences {
     switch (d.source) {
       case ControlSource::kPolicy:
         ASSERT_EQ(d.state, S::kAuto);
-        ASSERT_EQ(d.requested, proposed_);
+        for (std::size_t i = 0; i < 4; ++i) {
+          ASSERT_FLOAT_EQ(d.requested[i], static_cast<float>(d.speed * double{proposed_[i]}));
+        }
         break;
       case ControlSource::kNudge:
         ASSERT_EQ(d.state, S::kAuto);
         for (std::size_t i = 0; i < 4; ++i) {
-          ASSERT_LE(std::abs(d.requested[i] - proposed_[i]), 0.5f + 1e-6f) << "nudges are bounded";
+          const double policy = d.speed * double{proposed_[i]};
+          ASSERT_LE(std::abs(double{d.requested[i]} - policy), 0.5 + 1e-6) << "nudges are bounded";
         }
         break;
       case ControlSource::kHuman: ASSERT_EQ(d.state, S::kHuman); break;
       case ControlSource::kHold: ASSERT_TRUE(d.requested.empty()); break;
       case ControlSource::kScript: FAIL();
     }
+    ASSERT_GE(d.speed, 0.25);
+    ASSERT_LE(d.speed, 1.0) << "words never make the policy faster";
     // A nudge lives two seconds, unless another one follows.
     if (has<NudgeBias>([](const Actor&) { return true; })) nudged_ = now_;
     if (d.source == ControlSource::kNudge) {

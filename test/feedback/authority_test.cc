@@ -1229,6 +1229,121 @@ TEST(Authority, ANudgeOnAPolicyAtFullSpeedIsNotOutOfLimits) {
   EXPECT_LE(rig.decision->executed[0], 1.0f);
 }
 
+TEST(Authority, ANudgeEndsOnItsRampWhenItsWordsAreTakenBackAndNoOtherDoes) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, NudgeBias{{0, 0.3f, 0, 0}, std::chrono::seconds(2), "w2"});
+  rig.steps(10);
+  EXPECT_EQ(rig.decision->nudge, "w2");
+  EXPECT_EQ(rig.decision->nudge_by, kAnna);
+  rig.act(kAnna, EndNudge{"w1"}, "other");
+  rig.steps(3);
+  EXPECT_NEAR(rig.decision->requested[1], 0.3, 1e-6);
+  rig.act(kAnna, EndNudge{"w2"}, "own");
+  rig.step();
+  EXPECT_TRUE(rig.decision->answers[0].status.ok());
+  EXPECT_NEAR(rig.decision->requested[1], 0.25, 1e-6);
+  rig.steps(6);
+  EXPECT_EQ(rig.decision->source, ControlSource::kPolicy);
+  EXPECT_TRUE(rig.decision->nudge.empty());
+}
+
+TEST(Authority, AWordsActIsAnsweredAndLeavesItsIdToTheWords) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.acts.push_back({.id = "w", .actor = kAnna, .body = Hold{}, .logged_elsewhere = true});
+  rig.step();
+  ASSERT_EQ(rig.decision->answers.size(), 1u);
+  EXPECT_FALSE(rig.decision->answers[0].logged);
+  ASSERT_FALSE(rig.decision->records.empty());
+  for (const AuthorityRecord& record : rig.decision->records) EXPECT_TRUE(record.id.empty());
+}
+
+// ---- speed ------------------------------------------------------------------------------------
+
+TEST(Authority, WordsSlowThePolicyDownAndNeverMakeItFasterThanItIs) {
+  Rig rig;
+  rig.proposal = {0.4f, -0.2f, 0, 1.0f};
+  rig.reach(S::kAuto);
+  rig.act(kAnna, SpeedChange{.absolute = false, .scale = 0.5}, "s");
+  rig.step();
+  EXPECT_TRUE(rig.decision->answers[0].status.ok());
+  EXPECT_EQ(rig.decision->answers[0].speed_before, 1.0);
+  EXPECT_EQ(rig.decision->answers[0].speed, 0.5);
+  EXPECT_EQ(rig.decision->speed, 0.5);
+  EXPECT_EQ(rig.decision->requested, (Action{0.2f, -0.1f, 0, 0.5f}));
+  EXPECT_EQ(rig.decision->source, ControlSource::kPolicy);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.01});
+  rig.step();
+  EXPECT_EQ(rig.decision->speed, 0.25) << "never so slow that it seems stuck";
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 40});
+  rig.step();
+  EXPECT_EQ(rig.decision->speed, 1.0);
+  rig.act(kAnna, SpeedChange{.absolute = false, .scale = 2}, "f");
+  rig.step();
+  EXPECT_EQ(rig.decision->answers[0].status.code(), Code::kFailedPrecondition);
+  EXPECT_EQ(rig.decision->requested, rig.proposal);
+}
+
+TEST(Authority, SlowerAndFasterLeadBackToWhereTheyBegan) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  for (const double scale : {0.7, 0.7, 1 / 0.7, 1 / 0.7}) {
+    rig.act(kAnna, SpeedChange{.absolute = false, .scale = scale});
+    rig.step();
+  }
+  EXPECT_EQ(rig.decision->speed, 1.0);
+}
+
+TEST(Authority, ASpeedStaysThroughAHoldAndIsForgottenWithTheEpisode) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.5});
+  rig.step();
+  rig.act(kAnna, Hold{});
+  rig.steps(3);
+  rig.act(kAnna, HandBack{});
+  rig.steps(5);
+  ASSERT_EQ(rig.state(), S::kAuto);
+  EXPECT_EQ(rig.decision->speed, 0.5) << "nobody is surprised by a fast robot";
+  rig.authority.forget_words();
+  rig.step();
+  EXPECT_EQ(rig.decision->speed, 1.0);
+}
+
+TEST(Authority, OnlyPeopleChangeTheSpeedAndNotUnderAnothersLease) {
+  Rig rig;
+  rig.reach(S::kHuman);
+  const SpeedChange half{.absolute = true, .scale = 0.5};
+  rig.jog(kAnna);
+  rig.act(kBen, half, "ben");
+  rig.act(kProgram, half, "program");
+  rig.act(kViewerVic, half, "vic");
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = -1}, "negative");
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = std::nan("")}, "nan");
+  rig.step();
+  for (const ActAnswer& answer : rig.decision->answers) {
+    EXPECT_FALSE(answer.status.ok()) << answer.id;
+  }
+  EXPECT_EQ(rig.decision->answers[0].holder, "anna");
+  EXPECT_EQ(rig.decision->speed, 1.0);
+  rig.jog(kAnna);
+  rig.act(kAnna, half, "anna");
+  rig.step();
+  EXPECT_TRUE(rig.decision->answers[0].status.ok());
+  EXPECT_EQ(rig.decision->requested, rig.sent.command.action) << "a person's own rates are whole";
+}
+
+TEST(Authority, ASlowedPolicyThatIsNotFiniteIsAFaultAllTheSame) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.5});
+  rig.step();
+  rig.proposal[0] = kNan;
+  rig.step();
+  EXPECT_EQ(rig.state(), S::kFaultHold);
+}
+
 // ---- configuration ----------------------------------------------------------------------------
 
 TEST(Authority, ConfigurationNamesTheFieldOutOfRange) {
@@ -1259,6 +1374,8 @@ TEST(Authority, ConfigurationNamesTheFieldOutOfRange) {
   names([](C& c) { c.nudge_bound = 1.1; }, "nudge_bound");
   names([](C& c) { c.nudge_ramp = 0; }, "nudge_ramp");
   names([](C& c) { c.nudge_longest = milliseconds(2001); }, "nudge_longest");
+  names([](C& c) { c.slowest = 0; }, "slowest");
+  names([](C& c) { c.slowest = 1.01; }, "slowest");
 }
 
 TEST(Authority, DefaultsAreThoseOfTheSafetySpecification) {

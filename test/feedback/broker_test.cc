@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "feedback/motion_words.h"
 #include "test/feedback/authority_rig.h"
 
 namespace nudge {
@@ -51,7 +52,8 @@ TEST(Broker, ViewersMayOnlyLookSayStopAndPressStop) {
                                                WordsMessage{"nice", WordsUse::kComment},
                                                LabelMessage{7, 0, LabelValue::kSuccess},
                                                UndoLast{1},
-                                               SplitSpan{1, 5}};
+                                               SplitSpan{1, 5},
+                                               DeclineHelp{4}};
   for (std::size_t i = 0; i < forbidden.size(); ++i) {
     Desk desk;
     EXPECT_EQ(refused(desk.send(kViewerVic, forbidden[i])), Code::kPermissionDenied) << i;
@@ -310,7 +312,7 @@ TEST(Broker, TheWordStopHoldsHoweverItIsSpelled) {
     const Handled handled = desk.send(kAnna, WordsMessage{text}, "w");
     ASSERT_TRUE(handled.act.has_value()) << text;
     EXPECT_TRUE(std::holds_alternative<Hold>(handled.act->body));
-    EXPECT_TRUE(handled.act->id.empty());
+    EXPECT_TRUE(handled.act->logged_elsewhere) << "the id belongs to the words";
     ASSERT_EQ(handled.records.size(), 1u);
     EXPECT_EQ(handled.records[0].id, "w");
     EXPECT_EQ(std::get<Words>(handled.records[0].payload).text, text);
@@ -358,6 +360,228 @@ TEST(Broker, ANudgeActsInAutoAndIsOnlyStoredElsewhere) {
   EXPECT_FALSE(handled.act.has_value());
   EXPECT_EQ(handled.records.size(), 1u);
   EXPECT_NE(desk.broker.on_durable("b")->echo.find("stored only"), std::string::npos);
+}
+
+// Words and what the authority answers, as both come back.
+class WordsDesk : public Desk {
+ public:
+  WordsDesk() : Desk(4096, *MotionWords::make(config())) {
+    situation.state = AuthorityState::kAuto;
+    situation.lease = {};
+    situation.now = Instant(std::chrono::seconds(100));
+    situation.instruction = "lift the block";
+  }
+  static MotionWordsConfig config() {
+    MotionWordsConfig config;
+    config.action = four_channels();
+    return config;
+  }
+  // The answer once both are there; the authority's first.
+  Ack answer(const std::string& id, const Status& status = {}, double before = 1,
+             double speed = 1) {
+    const auto early = broker.on_decided({id, status, 0, "", false, before, speed});
+    const auto late = broker.on_durable(id);
+    EXPECT_NE(early.has_value(), late.has_value()) << id;
+    return early ? *early : late.value_or(Ack{});
+  }
+  Ack say(const std::string& text, const std::string& id, const Actor& who = kAnna) {
+    const Handled handled = send(who, WordsMessage{text}, id);
+    EXPECT_FALSE(handled.ack.has_value());
+    return handled.act ? answer(id) : broker.on_durable(id).value_or(Ack{});
+  }
+};
+
+TEST(BrokerWords, ANudgeIsActedOnceTheAuthorityTookItAndItIsOnDisk) {
+  WordsDesk desk;
+  const Handled handled = desk.send(kAnna, WordsMessage{"a bit lower"}, "w");
+  ASSERT_TRUE(handled.act.has_value());
+  EXPECT_EQ(handled.act->id, "w");
+  EXPECT_EQ(std::get<NudgeBias>(handled.act->body).words, "w");
+  EXPECT_FALSE(desk.broker.on_durable("w").has_value()) << "the authority has not said so";
+  const auto ack = desk.broker.on_decided({"w", {}, 0, "", false});
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(*ack->words,
+            (WordsAck{WordsUse::kNudge, "move the tool 2 cm down", true, "", false, true}));
+  EXPECT_EQ(ack->echo, "understood as: move the tool 2 cm down");
+}
+
+TEST(BrokerWords, WhatTheAuthorityRefusesIsStoredAndSaidSo) {
+  WordsDesk desk;
+  desk.send(kAnna, WordsMessage{"a bit lower"}, "w");
+  const Ack ack = desk.answer("w", failed_precondition("not in HOLD"));
+  EXPECT_TRUE(ack.status.ok()) << "the words are stored";
+  EXPECT_FALSE(ack.words->acted);
+  EXPECT_FALSE(ack.words->undo);
+  EXPECT_EQ(ack.words->why, "not in HOLD");
+  EXPECT_NE(ack.echo.find("stored only"), std::string::npos);
+}
+
+TEST(BrokerWords, OutsideAutoOrUnderAnothersLeaseNothingIsAsked) {
+  for (const AuthorityState state :
+       {AuthorityState::kHold, AuthorityState::kTakeover, AuthorityState::kHuman,
+        AuthorityState::kHandback, AuthorityState::kFaultHold, AuthorityState::kEstop}) {
+    WordsDesk desk;
+    desk.situation.state = state;
+    EXPECT_FALSE(desk.send(kAnna, WordsMessage{"a bit lower"}, "w").act.has_value());
+    const auto ack = desk.broker.on_durable("w");
+    EXPECT_FALSE(ack->words->acted);
+    EXPECT_FALSE(ack->words->why.empty());
+    EXPECT_FALSE(desk.send(kAnna, WordsMessage{"let go"}, "o").act.has_value());
+    EXPECT_FALSE(desk.broker.on_durable("o")->words->confirm);
+  }
+  WordsDesk desk;
+  desk.situation.lease = {5, kBen};
+  EXPECT_FALSE(desk.send(kAnna, WordsMessage{"a bit lower"}, "w").act.has_value());
+  EXPECT_EQ(desk.broker.on_durable("w")->words->why, "ben has the lease");
+  EXPECT_TRUE(desk.send(kBen, WordsMessage{"a bit lower"}, "b").act.has_value());
+  EXPECT_FALSE(desk.send(kProgram, WordsMessage{"a bit lower"}, "p").act.has_value());
+}
+
+TEST(BrokerWords, StopInAnyWordsIsAHoldOfAnybody) {
+  for (const char* text : {"whoa", "hang on", "stop going down", "it will break, stop"}) {
+    for (const Actor& who : {kViewerVic, kAnna, kProgram}) {
+      WordsDesk desk;
+      desk.situation.state = AuthorityState::kHuman;
+      const Handled handled = desk.send(who, WordsMessage{text}, "w");
+      ASSERT_TRUE(handled.act.has_value()) << text;
+      EXPECT_TRUE(std::holds_alternative<Hold>(handled.act->body));
+      EXPECT_TRUE(desk.answer("w").words->acted);
+    }
+  }
+}
+
+TEST(BrokerWords, OpeningAsksBackAndActsOnAYesOfTheSameSenderOnce) {
+  WordsDesk desk;
+  Handled handled = desk.send(kAnna, WordsMessage{"open the gripper"}, "w");
+  EXPECT_FALSE(handled.act.has_value());
+  EXPECT_TRUE(desk.broker.on_durable("w")->words->confirm);
+  EXPECT_EQ(refused(desk.send(kBen, ConfirmWords{"w"}, "b")), Code::kPermissionDenied);
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"v"}, "v1")), Code::kNotFound);
+  handled = desk.send(kAnna, ConfirmWords{"w"}, "y");
+  ASSERT_TRUE(handled.act.has_value());
+  EXPECT_GT(std::get<NudgeBias>(handled.act->body).bias[3], 0);
+  EXPECT_EQ(std::get<NudgeBias>(handled.act->body).words, "w");
+  EXPECT_EQ(std::get<WordsConfirmed>(handled.records.at(0).payload).words, "w");
+  EXPECT_TRUE(desk.answer("y").words->acted);
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"w"}, "again")), Code::kFailedPrecondition);
+  EXPECT_FALSE(desk.send(kAnna, ConfirmWords{"w"}, "y").act.has_value()) << "the same yes";
+}
+
+TEST(BrokerWords, AYesComesWithinTenSeconds) {
+  WordsDesk desk;
+  desk.say("let go", "w");
+  desk.situation.now += std::chrono::milliseconds(10'001);
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"w"}, "y")), Code::kFailedPrecondition);
+  desk.say("let go", "w2");
+  desk.situation.state = AuthorityState::kHold;
+  const Handled handled = desk.send(kAnna, ConfirmWords{"w2"}, "y2");
+  EXPECT_FALSE(handled.act.has_value());
+  EXPECT_FALSE(desk.broker.on_durable("y2")->words->acted);
+}
+
+TEST(BrokerWords, GoingBackReversesTheLastNudgeAfterAYes) {
+  WordsDesk desk;
+  EXPECT_FALSE(desk.say("go back", "g0").words->confirm) << "there is nothing to go back from";
+  desk.say("a bit lower", "n");
+  desk.situation.now += std::chrono::seconds(3);
+  EXPECT_TRUE(desk.say("go back", "g1").words->confirm);
+  const Handled handled = desk.send(kAnna, ConfirmWords{"g1"}, "y");
+  ASSERT_TRUE(handled.act.has_value());
+  const auto& back = std::get<NudgeBias>(handled.act->body);
+  const Understood said = (*MotionWords::make(WordsDesk::config()))({.text = "a bit lower"});
+  const auto& lower = std::get<NudgeBias>(said.motion);
+  EXPECT_FLOAT_EQ(back.bias[2], -lower.bias[2]);
+  desk.answer("y");
+  EXPECT_FALSE(desk.say("go back", "g2").words->confirm) << "not back and forth";
+}
+
+TEST(BrokerWords, GoingBackForgetsNudgesThatAreLongAgoOrOfAnotherEpisode) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.situation.now += std::chrono::seconds(31);
+  EXPECT_FALSE(desk.say("go back", "g1").words->confirm);
+  desk.say("a bit lower", "n2");
+  ++desk.situation.newest_episode;
+  EXPECT_FALSE(desk.say("go back", "g2").words->confirm);
+}
+
+TEST(BrokerWords, TakingANudgeBackEndsItAndIsLogged) {
+  WordsDesk desk;
+  desk.say("a bit lower", "w");
+  EXPECT_EQ(refused(desk.send(kBen, UndoWords{"w"}, "b")), Code::kPermissionDenied);
+  const Handled handled = desk.send(kAnna, UndoWords{"w"}, "u");
+  ASSERT_TRUE(handled.act.has_value());
+  EXPECT_EQ(std::get<EndNudge>(handled.act->body).words, "w");
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(std::get<WordsUndone>(handled.records[0].payload).words, "w");
+  EXPECT_EQ(handled.records[0].id, "u");
+  EXPECT_TRUE(desk.answer("u").words->acted);
+  EXPECT_EQ(refused(desk.send(kAnna, UndoWords{"w"}, "u2")), Code::kFailedPrecondition);
+  EXPECT_FALSE(desk.say("go back", "g").words->confirm) << "it is taken back already";
+}
+
+TEST(BrokerWords, TakingAnInstructionBackBringsTheOneBeforeIt) {
+  WordsDesk desk;
+  EXPECT_TRUE(desk.say("put it in the left drawer", "i1").words->undo);
+  desk.say("pick up the cup", "i2");
+  Handled handled = desk.send(kAnna, UndoWords{"i2"}, "u2");
+  ASSERT_EQ(handled.records.size(), 2u);
+  EXPECT_EQ(std::get<InstructionChanged>(handled.records[0].payload).instruction,
+            "put it in the left drawer");
+  EXPECT_TRUE(std::holds_alternative<WordsUndone>(handled.records[1].payload));
+  // Words whose instruction is not in force change none.
+  handled = desk.send(kAnna, UndoWords{"i1"}, "u1");
+  ASSERT_EQ(handled.records.size(), 1u);
+  WordsDesk other;
+  other.say("pick up the cup", "i");
+  handled = other.send(kAnna, UndoWords{"i"}, "u");
+  EXPECT_EQ(std::get<InstructionChanged>(handled.records[0].payload).instruction, "lift the block");
+}
+
+TEST(BrokerWords, TakingASpeedBackBringsTheOneBeforeIt) {
+  WordsDesk desk;
+  desk.send(kAnna, WordsMessage{"slower"}, "s");
+  const Ack ack = desk.answer("s", {}, 1.0, 0.7);
+  EXPECT_EQ(ack.words->as, "work at 70 % of the policy's own speed");
+  EXPECT_TRUE(ack.words->undo);
+  const Handled handled = desk.send(kAnna, UndoWords{"s"}, "u");
+  ASSERT_TRUE(handled.act.has_value());
+  EXPECT_TRUE(std::get<SpeedChange>(handled.act->body).absolute);
+  EXPECT_EQ(std::get<SpeedChange>(handled.act->body).scale, 1.0);
+}
+
+TEST(BrokerWords, AStopIsNotTakenBack) {
+  WordsDesk desk;
+  EXPECT_FALSE(desk.say("stop", "s").words->undo);
+  EXPECT_EQ(refused(desk.send(kAnna, UndoWords{"s"}, "u")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, WordsThatCouldNotBeStoredStillTellWhetherTheyActed) {
+  WordsDesk desk;
+  desk.send(kAnna, WordsMessage{"a bit lower"}, "w");
+  EXPECT_FALSE(desk.broker.on_not_stored("w", resource_exhausted("full")).has_value());
+  const auto ack = desk.broker.on_decided({"w", {}, 0, "", false});
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->status.code(), Code::kResourceExhausted);
+  EXPECT_TRUE(ack->words->acted);
+  desk.send(kAnna, WordsMessage{"a bit lower"}, "x");
+  const auto unasked = desk.broker.on_not_asked("x", unavailable("stalled"));
+  ASSERT_TRUE(unasked.has_value());
+  EXPECT_FALSE(unasked->words->acted);
+}
+
+TEST(BrokerWords, ViewersNeitherConfirmNorTakeBack) {
+  WordsDesk desk;
+  desk.say("let go", "w");
+  EXPECT_EQ(refused(desk.send(kViewerVic, ConfirmWords{"w"}, "y")), Code::kPermissionDenied);
+  EXPECT_EQ(refused(desk.send(kViewerVic, UndoWords{"w"}, "u")), Code::kPermissionDenied);
+}
+
+TEST(BrokerWords, OnlyTheNewestWordsAreRemembered) {
+  WordsDesk desk;
+  desk.say("let go", "first");
+  for (int i = 0; i < 300; ++i) desk.say("well done", "c" + std::to_string(i));
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"first"}, "y")), Code::kNotFound);
 }
 
 TEST(Broker, WordsAreBoundedValidUtf8) {
@@ -422,6 +646,23 @@ TEST(Broker, UndoDiscardsTheStepsOfTheLastSecondsOfTheEpisode) {
   Desk desk;
   desk.situation.newest_episode = 0;
   EXPECT_EQ(refused(desk.send(kAnna, UndoLast{1}, "u")), Code::kFailedPrecondition);
+}
+
+TEST(Broker, DeclinesOnlyTheHelpThatIsAskedForNow) {
+  Desk desk;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{4}, "a")), Code::kFailedPrecondition);
+  desk.situation.help = 4;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{3}, "b")), Code::kFailedPrecondition);
+  const Handled handled = desk.send(kAnna, DeclineHelp{4}, "c");
+  EXPECT_FALSE(handled.act.has_value());
+  ASSERT_EQ(handled.records.size(), 1u);
+  EXPECT_EQ(handled.records[0].id, "c");
+  EXPECT_EQ(handled.records[0].episode, 7u);
+  const auto& ended = std::get<HelpEnded>(handled.records[0].payload);
+  EXPECT_EQ(ended.help, 4u);
+  EXPECT_EQ(ended.reason, HelpEnd::kDeclined);
+  desk.situation.help = 0;
+  EXPECT_EQ(refused(desk.send(kAnna, DeclineHelp{0}, "d")), Code::kFailedPrecondition);
 }
 
 TEST(Broker, SplitsOnlySpansThatExist) {

@@ -69,16 +69,16 @@ TEST(LearnerWire, BringsEveryDaemonMessageBack) {
 }
 
 TEST(LearnerWire, RefusesAnotherProtocolVersionByName) {
-  const auto result = decode_learner_message({frame_of(R"({"protocol":2,"type":"hello"})")});
+  const auto result = decode_learner_message({frame_of(R"({"protocol":3,"type":"hello"})")});
   EXPECT_EQ(result.status().code(), Code::kUnimplemented);
 }
 
 TEST(LearnerWire, RefusesWhatLacksAFieldOrHasOneOutOfRange) {
-  for (const char* text : {R"({"protocol":1,"type":"feed"})",
-                           R"({"protocol":1,"type":"feed","from":-1,"max_items":1})",
-                           R"({"protocol":1,"type":"feed","from":1,"max_items":99999})",
-                           R"({"protocol":1,"type":"feed","from":"1","max_items":1})",
-                           R"({"protocol":1,"type":"nothing"})", R"({"protocol":1})",
+  for (const char* text : {R"({"protocol":2,"type":"feed"})",
+                           R"({"protocol":2,"type":"feed","from":-1,"max_items":1})",
+                           R"({"protocol":2,"type":"feed","from":1,"max_items":99999})",
+                           R"({"protocol":2,"type":"feed","from":"1","max_items":1})",
+                           R"({"protocol":2,"type":"nothing"})", R"({"protocol":2})",
                            R"({"type":"feed"})", "[]", "", "{"}) {
     EXPECT_EQ(decode_learner_message({frame_of(text)}).status().code(), Code::kInvalidArgument)
         << text;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "policy/trainer.h"
@@ -133,6 +134,26 @@ TEST_F(EvaluationTest, StartsAreDifferentAndFixedByTheSeed) {
   EXPECT_EQ(seeds, evaluation_seeds(5, 100));
   EXPECT_EQ(std::set<std::uint64_t>(seeds.begin(), seeds.end()).size(), 100u);
   EXPECT_NE(seeds, evaluation_seeds(6, 100));
+}
+
+TEST_F(EvaluationTest, KeepingTracesChangesNoEpisode) {
+  const auto seeds = evaluation_seeds(3, 8);
+  std::vector<HelpTrace> traces;
+  const auto traced = evaluate(quick_config(), policy_, seeds, 2, {}, &traces);
+  ASSERT_TRUE(traced.ok()) << traced.status().message();
+  const EvaluationResult plain = run(seeds, 1);
+  EXPECT_EQ(traced->success, plain.success);
+  EXPECT_EQ(traced->steps, plain.steps);
+  ASSERT_EQ(traces.size(), seeds.size());
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    EXPECT_EQ(traces[i].success, plain.success[i]);
+    const auto count = [&](HelpTrace::What what) {
+      return std::count_if(traces[i].entries.begin(), traces[i].entries.end(),
+                           [&](const HelpTrace::Entry& entry) { return entry.what == what; });
+    };
+    EXPECT_GT(count(HelpTrace::What::kDisagreement), 2);
+    EXPECT_GE(count(HelpTrace::What::kStep) + 3, plain.steps[i]);
+  }
 }
 
 TEST_F(EvaluationTest, RefusesWeightsOfAnotherBackbone) {

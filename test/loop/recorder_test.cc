@@ -348,6 +348,63 @@ TEST_F(FullDiskTest, LostStepsAreCountedAndReportedOnce) {
   }
 }
 
+TEST_F(RecorderTest, ANudgeIsASpanOfItsOwnLinkedToItsWords) {
+  begin();
+  start_policy();
+  for (int i = 0; i < 12; ++i) tick();
+  const auto say = [&](const std::string& words, float rate) {
+    return AuthorityAct{.id = words,
+                        .actor = kAnna,
+                        .body = NudgeBias{{rate, 0}, std::chrono::milliseconds(600), words},
+                        .logged_elsewhere = true};
+  };
+  tick({say("first", 0.2f)});
+  for (int i = 0; i < 14; ++i) tick();
+  tick({say("second", -0.2f)});  // takes the place of the first
+  for (int i = 0; i < 60; ++i) tick();
+  end();
+  commit();
+  const auto opened = events({"span_opened"});
+  const auto acted = events({"words_acted"});
+  const auto closed = events({"span_closed"});
+  ASSERT_EQ(opened.size(), 2u);
+  ASSERT_EQ(acted.size(), 2u);
+  ASSERT_EQ(closed.size(), 2u);
+  EXPECT_FALSE(recorder_->take_span_closed()) << "no correction";
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& span = std::get<SpanOpened>(opened[i].payload);
+    EXPECT_EQ(span.kind, SpanKind::kNudge);
+    EXPECT_EQ(opened[i].actor, kAnna);
+    EXPECT_EQ(std::get<WordsActed>(acted[i].payload).span, span.span);
+    EXPECT_EQ(std::get<WordsActed>(acted[i].payload).words, i == 0 ? "first" : "second");
+    const auto& end_of_span = std::get<SpanClosed>(closed[i].payload);
+    EXPECT_EQ(end_of_span.reason, SpanEnd::kReleased);
+    for (const Step& step : steps()) {
+      const bool inside =
+          step.policy_step >= span.first_step && step.policy_step <= end_of_span.last_step;
+      EXPECT_EQ(step.span == span.span, inside) << step.policy_step;
+      EXPECT_EQ(step.source == ControlSource::kNudge && step.span == span.span, inside);
+    }
+  }
+}
+
+TEST_F(RecorderTest, StepsOfASlowedPolicyAreMarked) {
+  begin();
+  start_policy();
+  for (int i = 0; i < 10; ++i) tick();
+  tick({act(SpeedChange{.absolute = true, .scale = 0.5})});
+  for (int i = 0; i < 20; ++i) tick();
+  end();
+  commit();
+  std::size_t slowed = 0, whole = 0;
+  for (const Step& step : steps()) {
+    if (step.source != ControlSource::kPolicy) continue;
+    (step.flags & kStepSlowed ? slowed : whole) += 1;
+  }
+  EXPECT_GE(slowed, 3u);
+  EXPECT_GE(whole, 1u);
+}
+
 TEST_F(FullDiskTest, ASpanThatLostStepsIsIncomplete) {
   begin();
   start_policy();

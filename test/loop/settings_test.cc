@@ -134,6 +134,20 @@ TEST_F(SettingsTest, ChunksArePlayedWithThePlayersDefaults) {
   EXPECT_TRUE(made.validate().ok());
 }
 
+TEST_F(SettingsTest, TheHelpSignalHasItsDefaultsAndTheRangesOfTheRobot) {
+  const HelpSignalOptions own;
+  HelpSignalOptions made = help_signal_options(config_, robot_);
+  EXPECT_TRUE(made.validate().ok());
+  EXPECT_EQ(made.policy_period, robot_.policy_period);
+  EXPECT_EQ(made.window, own.window);
+  EXPECT_EQ(made.smoothing, own.smoothing);
+  ASSERT_EQ(made.range.size(), robot_.observation.proprioception.size());
+  for (const double range : made.range) EXPECT_GT(range, 0);
+  config_.help.window_s = 0.1;
+  made = help_signal_options(config_, robot_);
+  EXPECT_EQ(made.window, 2 * robot_.policy_period) << "the least that shows anything";
+}
+
 TEST_F(SettingsTest, TheAuthorityHasItsDefaults) {
   const AuthorityConfig made = authority_config(config_, robot_);
   const AuthorityConfig own;

@@ -296,6 +296,37 @@ TEST(RoundPlanner, UndoneStepsAreNew) {
   EXPECT_EQ(kind_due(log), RoundKind::kFull);
 }
 
+TEST(RoundPlanner, ASplitIsNewHoweverLateItIs) {
+  Log log;
+  log.corrected_episodes(1);
+  log.start();
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+  log.start();
+  log.add(SpanSplit{1, 14});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+  EXPECT_FALSE(log.planner.due()->new_correction);
+}
+
+TEST(RoundPlanner, ASplitOfAHeldOutEpisodeOrOfNothingIsNothingNew) {
+  Log log;
+  log.corrected_episodes(5);
+  log.start();
+  log.add(SpanSplit{5, 14});
+  log.add(SpanSplit{99, 14});
+  log.end();
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, WordsTakenBackAreNew) {
+  Log log;
+  log.start();
+  log.add(WordsUndone{"w-1"});
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
 TEST(RoundPlanner, DemonstrationsAndEvaluationsTriggerNothing) {
   for (const EpisodePurpose purpose :
        {EpisodePurpose::kDemonstration, EpisodePurpose::kEvaluation}) {

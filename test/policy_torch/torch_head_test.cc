@@ -142,6 +142,20 @@ TEST(ActionHead, GivesEqualOutputForEqualInputWarmOrCold) {
   EXPECT_EQ(first, second);
 }
 
+TEST(ActionHead, GivesTheSameChunkWhateverBatchesCameBetween) {
+  auto head = ActionHead::load(fresh(small_spec()));
+  ASSERT_TRUE(head.ok());
+  const Batch one = small_batch(1, 2), many = small_batch(8, 5);
+  const auto noise = normal_noise(8, 4), other = normal_noise(64, 6);
+  std::vector<float> first(8), again(8), batch(64), batch_again(64);
+  ASSERT_TRUE((*head)->sample(conditions_of(one), noise, first).ok());
+  ASSERT_TRUE((*head)->sample(conditions_of(many), other, batch).ok());
+  ASSERT_TRUE((*head)->sample(conditions_of(one), noise, again).ok());
+  ASSERT_TRUE((*head)->sample(conditions_of(many), other, batch_again).ok());
+  EXPECT_EQ(first, again);
+  EXPECT_EQ(batch, batch_again);
+}
+
 TEST(ActionHead, RefusesColumnsOfTheWrongSize) {
   auto head = ActionHead::load(fresh(small_spec()));
   ASSERT_TRUE(head.ok());

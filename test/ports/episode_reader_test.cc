@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "replay/log.h"
+#include "src/ports/openapi.h"
 #include "test/support/golden.h"
 #include "test/support/log_samples.h"
 #include "test/support/temp_folder.h"
@@ -143,6 +144,16 @@ TEST_F(EpisodeReaderTest, TellsAnEpisodeStepByStep) {
   commit();
   const json told = episode(id);
   EXPECT_EQ(text_, test::golden("ports/past-episode.json", text_));
+  const json schemas = json::parse(openapi_json())["components"]["schemas"];
+  const auto check = [&](const json& schema, const json& sent) {
+    for (const auto& [name, value] : sent.items()) {
+      EXPECT_TRUE(schema["properties"].contains(name)) << name;
+    }
+    EXPECT_EQ(schema["properties"].size(), sent.size());
+  };
+  check(schemas["PastEpisode"], told);
+  check(schemas["PastEpisode"]["properties"]["step"], told["step"]);
+  check(schemas["PastSpan"], told["spans"][0]);
   const std::vector<std::string> source = told["step"]["source"];
   for (std::size_t i = 0; i < source.size(); ++i) {
     const auto& span = told["spans"][0];

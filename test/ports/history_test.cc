@@ -60,6 +60,45 @@ TEST_F(HistoryTest, FoldsAnEpisodeIntoARow) {
   EXPECT_EQ(history_.total_episodes(), 1u);
 }
 
+TEST_F(HistoryTest, KnowsHowLongThePolicyDroveUntilSomebodyTookOver) {
+  using enum AuthorityState;
+  add(EpisodeStarted{EpisodePurpose::kDeployment, 1, "lift"}, 7);  // second 1
+  add(AuthorityChanged{kHold, kHandback, "hand_back_asked"}, 7);   // 2
+  add(AuthorityChanged{kHandback, kAuto, "policy_ready"}, 7);      // 3
+  EXPECT_FALSE(newest().takeover_after);
+  add(AuthorityChanged{kAuto, kTakeover, "takeover_asked"}, 7, 20);  // 4
+  add(AuthorityChanged{kTakeover, kHuman, "driving"}, 7, 21);        // 5
+  add(AuthorityChanged{kHandback, kAuto, "policy_ready"}, 7, 30);    // 6
+  add(AuthorityChanged{kAuto, kTakeover, "takeover_asked"}, 7, 40);  // 7
+  EXPECT_EQ(newest().takeover_after, std::chrono::seconds(1)) << "the first time counts";
+  add(AuthorityChanged{kHandback, kAuto, "policy_ready"}, 7, 50);  // 8
+  add(EpisodeEnded{EpisodeEnd::kTaskDone, 60}, 7, 59);             // 9
+  // Where one episode follows the other, the policy goes on driving.
+  add(EpisodeStarted{EpisodePurpose::kDeployment, 1, "lift"}, 8);   // 10
+  add(Label{7, 0, LabelValue::kSuccess}, 8, 3, kAnna);              // 11
+  add(AuthorityChanged{kAuto, kTakeover, "takeover_asked"}, 8, 9);  // 12
+  EXPECT_EQ(newest().takeover_after, std::chrono::seconds(2));
+}
+
+TEST_F(HistoryTest, HoldingIsNoInterventionAndDrivingFromTheStartIsNone) {
+  using enum AuthorityState;
+  add(EpisodeStarted{}, 1);
+  add(AuthorityChanged{kHold, kTakeover, "takeover_asked"}, 1);
+  add(AuthorityChanged{kTakeover, kHuman, "driving"}, 1);
+  add(AuthorityChanged{kHuman, kAuto, "policy_ready"}, 1);
+  add(AuthorityChanged{kAuto, kHold, "hold_asked"}, 1);
+  EXPECT_FALSE(newest().takeover_after);
+}
+
+TEST_F(HistoryTest, KeepsTheBeginningOfAnInstructionAndCutsNoCharacter) {
+  add(EpisodeStarted{EpisodePurpose::kDeployment, 1, "lift the red block"}, 1);
+  EXPECT_EQ(newest().instruction, "lift the red block");
+  std::string sharp;
+  for (int i = 0; i < 150; ++i) sharp += "\xc3\x9f";
+  add(EpisodeStarted{EpisodePurpose::kDeployment, 1, "x" + sharp}, 2);
+  EXPECT_EQ(newest().instruction, "x" + sharp.substr(0, 198));
+}
+
 TEST_F(HistoryTest, KnowsThatAnEmptySpanHasNoSteps) {
   add(EpisodeStarted{}, 1);
   add(SpanOpened{1, SpanKind::kTakeover, 1, 10}, 1, 10);
@@ -235,7 +274,7 @@ std::vector<Event> sample_log(std::uint64_t seed) {
 }
 
 std::string shown(const History& history) {
-  return encode_curves(history, 1000) + encode_weights(history) +
+  return encode_curves(history, 1000) + encode_weights(history, LearningLedger{}) +
          std::to_string(history.total_episodes());
 }
 

@@ -5,7 +5,7 @@
 namespace nudge {
 namespace {
 
-TEST(DeviceDesk, FindsTheRouteOfAPath) {
+TEST(Route, StandsForThePathsThatFitIt) {
   EXPECT_TRUE(matches("/a/{id}/b", "/a/d-1/b"));
   for (const char* path : {"/a//b", "/a/b", "/a/x/y/b", "/a/x/b/", "/a/x/c"}) {
     EXPECT_FALSE(matches("/a/{id}/b", path)) << path;

@@ -180,7 +180,8 @@ TEST_F(SupervisorPortTest, ShowsOverRestWhatLiveConnectionsAreTold) {
   EXPECT_EQ(get("/version").body, R"({"program":"nudge","version":"0.1.0","protocol":1})");
   EXPECT_EQ(json::parse(get("/api/v1/status").body)["state"], "HUMAN");
   EXPECT_EQ(json::parse(get("/api/v1/robot").body)["id"], "kitchen");
-  EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now));
+  EXPECT_EQ(get("/api/v1/weights").body, encode_weights(desk_.history_now, desk_.ledger_now));
+  EXPECT_EQ(get("/api/v1/phrases").body, encode_phrases(desk_.history_now));
   const auto episodes = json::parse(get("/api/v1/episodes").body)["episodes"];
   ASSERT_EQ(episodes.size(), 2u);
   EXPECT_EQ(episodes.back()["id"], 7);
@@ -243,7 +244,7 @@ TEST_F(SupervisorPortTest, ReadsOnlySoMuchOfThePastInASecond) {
   };
   EXPECT_EQ(answered("/api/v1/episodes/7", 30), 20);
   EXPECT_EQ(answer_->status, 429);
-  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 300), 200);
+  EXPECT_EQ(answered("/api/v1/episodes/7/frames/front/1", 500), 400);
   now_ += milliseconds(500);
   EXPECT_EQ(answered("/api/v1/episodes/7", 30), 10);
 }
@@ -358,7 +359,7 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
   };
   const json status = json::parse(get("/api/v1/status").body);
   check(schemas["Status"], status, "status");
-  for (const char* part : {"lease", "episode", "weights", "learning"}) {
+  for (const char* part : {"lease", "episode", "weights", "learning", "help"}) {
     check(schemas["Status"]["properties"][part], status[part], part);
   }
   const json robot = json::parse(get("/api/v1/robot").body);
@@ -368,15 +369,29 @@ TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
   check(schemas["Weights"], weights, "weights");
   check(schemas["Weights"]["properties"]["versions"]["items"], weights["versions"][0], "version");
   check(schemas["Episode"], json::parse(get("/api/v1/episodes").body)["episodes"][0], "episode");
+  const json learning = json::parse(get("/api/v1/learning").body);
+  check(schemas["Learning"], learning, "learning");
+  const json& parts = schemas["Learning"]["properties"];
+  for (const char* part : {"episodes", "steps"}) {
+    check(parts["dataset"]["properties"][part], learning["dataset"][part], part);
+  }
+  check(parts["dataset"]["properties"]["supervisors"]["items"],
+        learning["dataset"]["supervisors"][0], "supervisor");
+  check(parts["rounds"]["items"], learning["rounds"][0], "round");
   check(schemas["Version"], json::parse(get("/version").body), "version");
-  check(schemas["Ack"], json::parse(encode_ack({})), "ack");
+  Ack ack;
+  ack.words.emplace();
+  const json answer = json::parse(encode_ack(ack));
+  check(schemas["Ack"], answer, "ack");
+  check(schemas["WordsAck"], answer["words"], "words");
+  check(schemas["Phrases"], json::parse(get("/api/v1/phrases").body), "phrases");
 }
 
 // Every kind of feedback that is described is understood, with the fields that it must have.
 TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
   const json schemas = json::parse(openapi_json())["components"]["schemas"];
   const json& mapping = schemas["Feedback"]["discriminator"]["mapping"];
-  ASSERT_EQ(mapping.size(), 14u);
+  ASSERT_EQ(mapping.size(), 17u);
   for (const auto& [type, reference] : mapping.items()) {
     const std::string name =
         std::string(reference).substr(std::string("#/components/schemas/").size());
@@ -404,11 +419,12 @@ TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
 TEST_F(SupervisorPortTest, SpeaksFirst) {
   open(3, Role::kEngineer);
   const auto first = news(3);
-  ASSERT_EQ(first.size(), 3u);
+  ASSERT_EQ(first.size(), 4u);
   EXPECT_EQ(first[0]["type"], "hello");
   EXPECT_EQ(first[0]["you"], json::parse(R"({"name":"anna#3","role":"engineer"})"));
   EXPECT_EQ(first[1]["type"], "curves");
   EXPECT_EQ(first[2]["type"], "weights");
+  EXPECT_EQ(first[3]["type"], "phrases");
 }
 
 TEST_F(SupervisorPortTest, TellsEachWhetherTheLeaseIsTheirs) {
@@ -459,8 +475,38 @@ TEST_F(SupervisorPortTest, SendsCurvesAndWeightsAgainWithTheStatusAfterTheyChang
   port_.on_events(std::vector<Event>{events.make(WeightsLive{4})});
   port_.on_status();
   EXPECT_EQ(types(), (std::vector<std::string>{"event", "weights", "status"}));
+  port_.on_events(std::vector<Event>{events.make(Words{"a bit up", WordsUse::kNudge, ""})});
+  port_.on_status();
+  EXPECT_EQ(types(), (std::vector<std::string>{"event", "phrases", "status"}));
   port_.on_status();
   EXPECT_EQ(types(), (std::vector<std::string>{"status"}));
+}
+
+TEST_F(SupervisorPortTest, TellsWhatIsLearnedAtFirstAndOnceASecondWhenItChanged) {
+  open(1);
+  const auto learned = [&](ConnectionId connection) {
+    int count = 0;
+    for (const json& message : news(connection)) count += message["type"] == "learning" ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(learned(1), 1);
+  const auto after = [&](milliseconds time) {
+    now_ += time;
+    ++desk_.dataset_now.steps;
+    ++desk_.dataset_now.trainable[0];
+    port_.on_status();
+    return learned(1);
+  };
+  EXPECT_EQ(after(milliseconds(0)), 1);
+  EXPECT_EQ(after(milliseconds(500)), 0);
+  EXPECT_EQ(after(milliseconds(600)), 1);
+  open(2);
+  EXPECT_EQ(learned(2), 1);
+  now_ += milliseconds(2'000);
+  port_.on_status();
+  EXPECT_EQ(learned(1), 0) << "nothing has changed";
+  EXPECT_EQ(get("/api/v1/learning").body,
+            encode_learning(desk_.dataset_now, desk_.ledger_now, desk_.learning_now));
 }
 
 TEST_F(SupervisorPortTest, AnswersAMessageOnTheConnectionThatSentIt) {

@@ -26,6 +26,8 @@ class PromptDesk final : public Desk {
   const Snapshot& snapshot() const override { return fake.snapshot(); }
   const History& history() const override { return fake.history(); }
   const LearningStatus& learning() const override { return fake.learning(); }
+  const LearningLedger& ledger() const override { return fake.ledger(); }
+  const DatasetCounts& dataset() const override { return fake.dataset(); }
   bool recording() const override { return fake.recording(); }
   std::span<const Image> frames() const override { return fake.frames(); }
   void submit(FeedbackMessage message, Reply reply) override {

@@ -84,6 +84,7 @@ TEST(SupervisorWire, ReadsEveryMessageOfTheDocument) {
   const auto split = feedback<SplitSpan>(R"({"type":"split","id":"a","span":5,"step":31})");
   EXPECT_EQ(split.span, 5u);
   EXPECT_EQ(split.step, 31u);
+  EXPECT_EQ(feedback<DeclineHelp>(R"({"type":"decline_help","id":"a","help":12})").help, 12u);
 
   const auto promote = other<OperatorMessage>(R"({"type":"promote","id":"p","version":4})");
   EXPECT_EQ(promote.id, "p");
@@ -307,6 +308,44 @@ TEST(SupervisorWire, WritesAcksPongsAndProblems) {
   EXPECT_EQ(problem, golden("ports/problem.json", problem));
 }
 
+TEST(SupervisorWire, TellsWhatBecameOfWords) {
+  Ack ack;
+  ack.id = "w-1";
+  ack.echo = "understood as: move the tool 2 cm down";
+  ack.words = WordsAck{WordsUse::kNudge, "move the tool 2 cm down", true, "", false, true};
+  const std::string text = encode_ack(ack);
+  EXPECT_EQ(text, golden("ports/ack-words.json", text));
+  const auto use = [&](WordsUse each) {
+    ack.words->use = each;
+    return nlohmann::json::parse(encode_ack(ack))["words"]["use"].get<std::string>();
+  };
+  EXPECT_EQ(use(WordsUse::kHold), "hold");
+  EXPECT_EQ(use(WordsUse::kSpeed), "speed");
+  EXPECT_EQ(use(WordsUse::kInstruction), "instruction");
+  EXPECT_EQ(use(WordsUse::kComment), "comment");
+  EXPECT_EQ(use(WordsUse::kNotUnderstood), "not_understood");
+}
+
+TEST(SupervisorWire, ReadsWordsTheirConfirmationAndTheirUndoing) {
+  const auto read = [](const std::string& text) { return parse_client_message(text, kAnna); };
+  const auto words =
+      read(R"({"type":"words","id":"w","text":"left","meant":"comment","view":"behind"})");
+  ASSERT_TRUE(words.ok()) << words.status().message();
+  const auto body = std::get<WordsMessage>(std::get<FeedbackMessage>(*words).body);
+  EXPECT_EQ(body.view, Viewpoint::kBehind);
+  const auto yes = read(R"({"type":"confirm_words","id":"y","words":"w"})");
+  EXPECT_EQ(std::get<ConfirmWords>(std::get<FeedbackMessage>(*yes).body).words, "w");
+  const auto undo = read(R"({"type":"undo_words","id":"u","words":"w"})");
+  EXPECT_EQ(std::get<UndoWords>(std::get<FeedbackMessage>(*undo).body).words, "w");
+  for (const char* wrong :
+       {R"({"type":"confirm_words","id":"y"})", R"({"type":"undo_words","id":"u","words":"a b"})",
+        R"({"type":"undo_words","words":"w"})",
+        R"({"type":"words","id":"w","text":"x","meant":"comment","view":"up"})",
+        R"({"type":"words","id":"w","text":"x","meant":"comment","view":1})"}) {
+    EXPECT_EQ(read(wrong).status().code(), Code::kInvalidArgument) << wrong;
+  }
+}
+
 TEST(SupervisorWire, WritesTheCurvesOfThePast) {
   const std::string text = encode_curves(test::sample_history());
   EXPECT_EQ(text, golden("ports/curves.json", text));
@@ -328,8 +367,34 @@ TEST(SupervisorWire, ShowsTheNewestEpisodesThatHaveEndedOldestFirst) {
 }
 
 TEST(SupervisorWire, WritesTheVersionsOfTheWeightsNewestFirst) {
-  const std::string text = encode_weights(test::sample_history());
+  const std::string text = encode_weights(test::sample_history(), test::sample_ledger());
   EXPECT_EQ(text, golden("ports/weights.json", text));
+}
+
+TEST(SupervisorWire, WritesWhatIsLearned) {
+  const std::string text =
+      encode_learning(test::sample_dataset(), test::sample_ledger(), test::sample_learning());
+  EXPECT_EQ(text, golden("ports/learning.json", text));
+}
+
+TEST(SupervisorWire, BoundsTheListsOfWhatIsLearned) {
+  DatasetCounts dataset;
+  for (int i = 0; i < 5'000; ++i) {
+    dataset.supervisors.push_back(
+        {"p" + std::to_string(i), static_cast<std::uint64_t>(i), 0, 0, 0});
+  }
+  LearningLedger ledger;
+  test::EventMaker events;
+  for (WeightsVersion version = 1; version <= 300; ++version) {
+    const Sha256 hash = test::sample_hash(static_cast<std::uint8_t>(version));
+    ledger.apply(events.make(CandidateReceived{.hash = hash, .prefix = version}));
+    ledger.apply(events.make(WeightsAccepted{version, hash, 0, WeightsKind::kFull, "{}"}));
+  }
+  const auto learning = nlohmann::json::parse(encode_learning(dataset, ledger, LearningStatus{}));
+  EXPECT_EQ(learning["rounds"].size(), kShownRounds);
+  EXPECT_EQ(learning["rounds"].back()["version"], 300);
+  EXPECT_EQ(learning["dataset"]["supervisors"].size(), kShownSupervisors);
+  EXPECT_EQ(learning["dataset"]["supervisors"][0]["name"], "p4999");
 }
 
 TEST(SupervisorWire, WritesAGateReportThatCannotBeReadAsNull) {
@@ -339,7 +404,7 @@ TEST(SupervisorWire, WritesAGateReportThatCannotBeReadAsNull) {
     History history;
     test::EventMaker events;
     history.apply(events.make(WeightsAccepted{1, {}, 0, WeightsKind::kFull, report}));
-    const auto weights = nlohmann::json::parse(encode_weights(history));
+    const auto weights = nlohmann::json::parse(encode_weights(history, LearningLedger{}));
     EXPECT_EQ(weights["versions"][0]["gate"], nullptr) << report.substr(0, 40);
   }
 }
@@ -371,7 +436,13 @@ std::vector<Payload> every_kind() {
           LearningResumed{},
           Fault{"robot_stale", "no answer"},
           Stopped{},
-          StopReset{}};
+          StopReset{},
+          WordsConfirmed{"w-1"},
+          WordsActed{"w-1", 5},
+          WordsUndone{"w-1"},
+          HelpAsked{12, HelpReason::kNoProgress, 0.625},
+          HelpEnded{12, HelpEnd::kTakenOver},
+          HelpScored{0.25, 0.125, 4.5}};
 }
 
 TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
@@ -389,13 +460,28 @@ TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {
 }
 
 TEST(SupervisorWire, ShowsTheKindsOfTheDocumentAndNoOthers) {
-  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received"};
+  const std::set<std::string> hidden = {"lease_granted", "lease_ended", "candidate_received",
+                                        "words_acted", "help_scored"};
   test::EventMaker events;
   ASSERT_EQ(every_kind().size(), std::variant_size_v<Payload>);
   for (const Payload& payload : every_kind()) {
     EXPECT_EQ(is_shown(events.make(payload)), !hidden.contains(std::string(kind_of(payload))))
         << kind_of(payload);
   }
+}
+
+TEST(SupervisorWire, SaysOfEveryReasonForHelpWhatIsWrong) {
+  std::set<std::string> said;
+  for (const HelpReason reason :
+       {HelpReason::kDisagreement, HelpReason::kNoProgress, HelpReason::kBoth}) {
+    Snapshot snapshot = test::sample_snapshot();
+    snapshot.help.reason = reason;
+    const LearningStatus learning = test::sample_learning();
+    const auto status = nlohmann::json::parse(
+        encode_status({.snapshot = snapshot, .history = History{}, .learning = learning}, false));
+    said.insert(std::string(status["help"]["reason"]) + ": " + std::string(status["help"]["why"]));
+  }
+  EXPECT_EQ(said.size(), 3u);
 }
 
 // ---- why it does not move -----------------------------------------------------------------------

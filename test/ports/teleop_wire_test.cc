@@ -196,7 +196,8 @@ TEST(TeleopWire, EveryFeedbackReadsAsItselfOnTheSupervisorsPort) {
       WordsMessage{"a \"quoted\" word\n\xc3\xa4", WordsUse::kComment},
       LabelMessage{7, 2, LabelValue::kDiscard},
       UndoLast{2.5},
-      SplitSpan{3, 31}};
+      SplitSpan{3, 31},
+      DeclineHelp{12}};
   for (const FeedbackBody& body : bodies) {
     const auto text = feedback_text(FeedbackMessage{"id-1", actor, body});
     ASSERT_TRUE(text.ok());

@@ -346,6 +346,39 @@ TEST(Dataset, CallsStepsBentByAWordNudged) {
   EXPECT_EQ(dataset.counts().corrected_episodes, 0u);
 }
 
+TEST(Dataset, LearnsNothingFromWordsThatWereTakenBackBeforeOrAfter) {
+  Recorder log;
+  log.start(EpisodePurpose::kDeployment);
+  const auto nudge = [&](const std::string& words) {
+    const SpanId span = log.open(SpanKind::kNudge, kAnna);
+    log.event(WordsActed{words, span}, kAnna);
+    log.steps(ControlSource::kNudge, 4);
+    log.close();
+    log.steps(ControlSource::kPolicy, 3);
+  };
+  nudge("kept");
+  nudge("undone");
+  log.event(WordsUndone{"early"}, kAnna);
+  log.event(WordsUndone{"never said"}, kAnna);
+  nudge("early");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kNudged), 8u);
+  log.event(WordsUndone{"undone"}, kAnna);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kNudged), 4u);
+}
+
+TEST(Dataset, LearnsNoSpeedFromAPolicyThatWordsSlowed) {
+  Recorder log;
+  const EpisodeId episode = log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 5);
+  log.steps(ControlSource::kPolicy, 7, kStepSlowed);
+  log.steps(ControlSource::kPolicy, 2);
+  log.end();
+  log.label(episode, LabelValue::kSuccess);
+  const Dataset dataset = fold(log);
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousSuccess), 7u);
+  EXPECT_EQ(dataset.counts().unusable, 0u) << "they are whole, only slow";
+}
+
 TEST(Dataset, GivesUnlabelledAutonomousStepsNoWeight) {
   Recorder log;
   log.start(EpisodePurpose::kDeployment);
@@ -448,6 +481,33 @@ TEST(Dataset, DoesNotLearnCorrectionsFromASpanLabelledFailureOrDiscard) {
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 7u);
   log.label(id, LabelValue::kNone, kAnna, a);
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 12u);
+}
+
+TEST(Dataset, CountsWhatALabelTakesOutAndPutsItBackWhenTheLabelIsTakenBack) {
+  Recorder log;
+  const EpisodeId id = log.start(EpisodePurpose::kDeployment);
+  const SpanId a = log.takeover(5);
+  log.takeover(6);
+  log.steps(ControlSource::kHold, 2);
+  log.steps(ControlSource::kPolicy, 3);
+  log.end();
+  const auto taken_out = [&] { return fold(log).counts().taken_out; };
+  const auto learned = [&] { return trainable(fold(log), SampleClass::kCorrection); };
+  EXPECT_EQ(taken_out(), 0u);
+  log.label(id, LabelValue::kDiscard, kAnna, a);
+  EXPECT_EQ(taken_out(), 5u);
+  EXPECT_EQ(learned(), 6u);
+  log.label(id, LabelValue::kDiscard);
+  EXPECT_EQ(taken_out(), 14u) << "all that somebody drove; nobody holds for a lesson";
+  EXPECT_EQ(fold(log).counts().discards, 1u);
+  EXPECT_EQ(learned(), 0u);
+  log.label(id, LabelValue::kNone);
+  EXPECT_EQ(taken_out(), 5u);
+  EXPECT_EQ(learned(), 6u);
+  log.label(id, LabelValue::kNone, kAnna, a);
+  EXPECT_EQ(taken_out(), 0u);
+  EXPECT_EQ(learned(), 11u);
+  EXPECT_EQ(fold(log).counts().discards, 0u);
 }
 
 TEST(Dataset, LearnsCorrectionsOfAnEpisodeThatFailedButNotOfADiscardedOne) {

@@ -24,6 +24,8 @@ class FakeDesk final : public Desk {
   const Snapshot& snapshot() const override { return snapshot_now; }
   const History& history() const override { return history_now; }
   const LearningStatus& learning() const override { return learning_now; }
+  const LearningLedger& ledger() const override { return ledger_now; }
+  const DatasetCounts& dataset() const override { return dataset_now; }
   bool recording() const override { return recording_now; }
   std::span<const Image> frames() const override { return frames_now; }
   void submit(FeedbackMessage message, Reply reply) override {
@@ -55,6 +57,8 @@ class FakeDesk final : public Desk {
   Snapshot snapshot_now = sample_snapshot();
   History history_now = sample_history();
   LearningStatus learning_now = sample_learning();
+  LearningLedger ledger_now = sample_ledger();
+  DatasetCounts dataset_now = sample_dataset();
   bool recording_now = true;
   std::vector<Image> frames_now;
 

@@ -104,7 +104,7 @@ inline std::vector<Payload> every_payload() {
       InstructionChanged{"put it in the left drawer"},
       Label{4, 12, LabelValue::kFailure},
       StepsDiscarded{4, 10, 19},
-      CandidateReceived{hash, 3, WeightsKind::kProvisional, 1234, 0.25},
+      CandidateReceived{hash, 3, WeightsKind::kProvisional, 1234, 0.25, 20, 0.0125, 5, 61, 240},
       WeightsAccepted{4, hash, 3, WeightsKind::kFull, "{\"forgets\":0.01}"},
       WeightsRejected{hash, 3, "non_finite", "net.0.weight holds NaN"},
       WeightsLive{4},
@@ -116,6 +116,12 @@ inline std::vector<Payload> every_payload() {
       Fault{"loop_gap", "412 ms"},
       Stopped{},
       StopReset{},
+      WordsConfirmed{"tablet:17"},
+      WordsActed{"tablet:17", 12},
+      WordsUndone{"tablet:17"},
+      HelpAsked{12, HelpReason::kNoProgress, 0.625},
+      HelpEnded{12, HelpEnd::kDeclined},
+      HelpScored{0.25, 0.125, 4.5},
   };
 }
 

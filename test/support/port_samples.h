@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "replay/dataset.h"
 #include "src/ports/desk.h"
 
 namespace nudge::test {
@@ -50,14 +51,24 @@ inline Snapshot sample_snapshot() {
   now.observation.proprioception = {0.4F, 0, 0.2F, 0.08F};
   now.playing = 4;
   now.refused_commands = {1, 0, 2, 0, 3, 0, 0, 0, 50};
+  now.help = {.help = 12,
+              .reason = HelpReason::kDisagreement,
+              .score = 0.625,
+              .since = std::chrono::milliseconds(1'300)};
+  now.uncertainty = 0.625;
+  now.help_asks = 2;
   now.missed_ticks = 5;
   now.lost_steps = 6;
   return now;
 }
 
 inline LearningStatus sample_learning() {
-  return {
-      .state = "training", .detail = "21 corrections", .round = "micro", .done = 7, .total = 20};
+  return {.state = "training",
+          .detail = "21 corrections",
+          .round = "micro",
+          .done = 7,
+          .total = 20,
+          .next = "after this episode"};
 }
 
 // Events of one boot, a second after each other.
@@ -87,6 +98,64 @@ class EventMaker {
  private:
   Sequence sequence_ = 0;
 };
+
+inline Sha256 sample_hash(std::uint8_t number) {
+  Sha256 hash{};
+  hash[0] = number;
+  return hash;
+}
+
+// One round of each kind, the second refused.
+inline LearningLedger sample_ledger() {
+  LearningLedger ledger;
+  EventMaker events;
+  ledger.apply(events.make(CandidateReceived{.hash = sample_hash(4),
+                                             .parent = 3,
+                                             .kind = WeightsKind::kProvisional,
+                                             .prefix = 11,
+                                             .train_seconds = 0.0617,
+                                             .steps = 20,
+                                             .loss = 0.01234567,
+                                             .correction_episodes = 5,
+                                             .correction_steps = 61,
+                                             .demonstration_steps = 240}));
+  ledger.apply(events.make(
+      WeightsAccepted{4, sample_hash(4), 3, WeightsKind::kProvisional, R"({"accepted":true})"}));
+  ledger.apply(events.make(CandidateReceived{.hash = sample_hash(5),
+                                             .parent = 3,
+                                             .kind = WeightsKind::kFull,
+                                             .prefix = 14,
+                                             .train_seconds = 1.6,
+                                             .steps = 1000,
+                                             .loss = 0.009,
+                                             .correction_episodes = 5,
+                                             .correction_steps = 69,
+                                             .demonstration_steps = 240}));
+  ledger.apply(events.make(WeightsRejected{sample_hash(5), 3, "forgets", "too much"}));
+  return ledger;
+}
+
+inline DatasetCounts sample_dataset() {
+  DatasetCounts counts;
+  counts.trainable[static_cast<std::size_t>(SampleClass::kCorrection)] = 61;
+  counts.trainable[static_cast<std::size_t>(SampleClass::kRecovery)] = 8;
+  counts.trainable[static_cast<std::size_t>(SampleClass::kNudged)] = 5;
+  counts.trainable[static_cast<std::size_t>(SampleClass::kAutonomousSuccess)] = 320;
+  counts.trainable[static_cast<std::size_t>(SampleClass::kDemonstration)] = 240;
+  counts.held_out[static_cast<std::size_t>(SampleClass::kCorrection)] = 12;
+  counts.held_out[static_cast<std::size_t>(SampleClass::kAutonomousSuccess)] = 30;
+  counts.discarded = 6;
+  counts.taken_out = 7;
+  counts.deployments = 14;
+  counts.successes = 9;
+  counts.failures = 2;
+  counts.discards = 1;
+  counts.supervisors = {{"anna#1", 30, 4, 0, 0},
+                        {"ben#2", 10, 4, 5, 12},
+                        {"anna#5", 21, 0, 0, 0},
+                        {"eva#9", 0, 0, 0, 3}};
+  return counts;
+}
 
 // Two versions of weights and two episodes, one of them corrected.
 inline History sample_history() {

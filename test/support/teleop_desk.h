@@ -22,6 +22,8 @@ class TeleopDesk final : public Desk {
   const Snapshot& snapshot() const override { return now; }
   const History& history() const override { return history_; }
   const LearningStatus& learning() const override { return learning_; }
+  const LearningLedger& ledger() const override { return ledger_; }
+  const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return true; }
   std::span<const Image> frames() const override { return {}; }
 
@@ -63,6 +65,8 @@ class TeleopDesk final : public Desk {
   DeskInfo info_;
   History history_;
   LearningStatus learning_;
+  LearningLedger ledger_;
+  DatasetCounts dataset_;
 };
 
 }  // namespace nudge::test

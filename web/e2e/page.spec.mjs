@@ -187,9 +187,9 @@ const tests = {
     await page.click("#tab-episodes");
     const rows = page.locator(".past");
     if ((await rows.count()) > 0) {
-      await rows.last().getByRole("button", { name: /failed/ }).click();
+      await rows.last().getByRole("button", { name: /: failed/ }).click();
       await until("the row shows it", async () => (await rows.last().getAttribute("data-outcome")) === "failure");
-      await rows.last().getByRole("button", { name: /failed/ }).click();
+      await rows.last().getByRole("button", { name: /: failed/ }).click();
     }
     await shot("episodes");
   },

@@ -1,78 +1,40 @@
-// An episode's story on the page, against a running daemon, in a real browser: words and what was
-// understood, past episodes, what is learned from, and weights.
-//
-//   NUDGE_BASE=http://127.0.0.1:8080 NUDGE_TOKEN=... [NUDGE_SHOTS=folder] [CHROMIUM=...] \
-//     node e2e/story.spec.mjs
-//
-// The token is an engineer's. Nobody else drives meanwhile. NUDGE_PATIENCE as in page.spec.mjs.
+// An episode's story on the page: words and what was understood, past episodes, what is learned from,
+// and weights. See page.mjs for how to run it. The log needs a past episode with a takeover.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { Robot, Visitor, findDaemon, launch, runTests, until, wait } from "./page.mjs";
 
-const base = process.env.NUDGE_BASE;
-const token = process.env.NUDGE_TOKEN;
-const shots = process.env.NUDGE_SHOTS;
-const patience = Number(process.env.NUDGE_PATIENCE ?? 1); // of a computer that is busy with other work
-if (!base || !token) {
-  console.error("NUDGE_BASE and NUDGE_TOKEN say which daemon to test");
-  process.exit(64);
-}
-if (shots) mkdirSync(shots, { recursive: true });
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const daemon = await findDaemon();
+const robot = new Robot(daemon);
+const browser = await launch();
+const visitor = await Visitor.open(browser, daemon, {
+  touch: false,
+  // What moves about in the panels without anybody having asked for it.
+  script: () => {
+    window.unasked = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) {
+        const moved = entry.sources.map(({ node }) => (node?.nodeType === 1 ? node : node?.parentElement));
+        const ours = moved.filter((node) => node?.closest(".side"));
+        if (entry.hadRecentInput || ours.length === 0) continue;
+        window.unasked.push({ by: entry.value, what: ours.map((node) => node.className).join(", ") });
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+  },
 });
-const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-context.setDefaultTimeout(15_000 * patience);
-const page = await context.newPage();
-const complaints = [];
-page.on("pageerror", (error) => complaints.push(String(error)));
-page.on("console", (line) => line.type() === "error" && !/404/.test(line.text()) && complaints.push(line.text()));
-await page.addInitScript(() => {
-  window.shifted = [];
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const moved = entry.sources.map(({ node }) => (node?.nodeType === 1 ? node : node?.parentElement));
-      const ours = moved.filter((node) => node?.closest(".side"));
-      if (entry.hadRecentInput || ours.length === 0) continue;
-      window.shifted.push({ by: entry.value, what: ours.map((node) => node.className).join(", ") });
-    }
-  }).observe({ type: "layout-shift", buffered: true });
-});
-
-const get = async (path) => {
-  const answer = await fetch(`${base}${path}`, { headers: { authorization: `Bearer ${token}` } });
-  assert.equal(answer.status, 200, `GET ${path}`);
-  return answer.json();
-};
-const shot = async (name) => {
-  // A picture that cannot be taken fails no test.
-  if (shots) await page.screenshot({ path: join(shots, `story-${name}.png`) }).catch(() => undefined);
-};
-async function until(what, check, ms = 8000) {
-  const end = Date.now() + patience * ms;
-  for (;;) {
-    if (await check()) return;
-    if (Date.now() > end) assert.fail(`${what}: not within ${patience * ms} ms`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
-const word = () => page.locator(".state h1").innerText();
-const letGo = () => page.evaluate(() => document.activeElement?.blur());
+const { page } = visitor;
+const shot = (name) => visitor.shot(`story-${name}`);
+const word = () => visitor.word();
 
 // Lets the policy drive. A computer that is busy with other work may have ended in a fault.
 async function start() {
-  if ((await word()) === "FAULT") await confirm(page.locator(".band .confirm"), async () => (await word()) === "PAUSED");
-  if ((await word()) === "PAUSED") {
-    await new Promise((done) => setTimeout(done, 1200)); // it ignores taps meant for what stood there before
-    await page.getByRole("button", { name: /Start|Hand back/ }).click();
-  }
-  await until("the policy drives", async () => ["AUTONOMOUS", "HUMAN"].includes(await word()), 15_000);
+  if (["AUTONOMOUS", "HUMAN"].includes(await word())) return;
+  await robot.settle();
+  await visitor.says("PAUSED");
+  await visitor.press(/Start|Hand back/);
+  await until("the policy drives", async () => ["AUTONOMOUS", "HUMAN"].includes(await word()), 15_000, visitor);
 }
 
 async function say(text) {
@@ -85,11 +47,11 @@ async function say(text) {
 }
 async function confirm(button, then) {
   await button.click();
-  await new Promise((done) => setTimeout(done, 300));
+  await wait(300);
   await until("the second press counts", async () => {
     if (await then()) return true;
     if (await button.count() > 0) await button.click().catch(() => undefined);
-    await new Promise((done) => setTimeout(done, 400));
+    await wait(400);
     return then();
   });
 }
@@ -113,12 +75,11 @@ let span;
 
 const tests = {
   "opens, and there is a past episode with a correction": async () => {
-    await page.goto(`${base}/#token=${token}`);
-    await page.waitForSelector('.camera[data-age="fresh"]', { timeout: 20_000 * patience });
-    const { episodes } = await get("/api/v1/episodes?limit=200");
-    const now = (await get("/api/v1/status")).episode.id;
+    await visitor.ready();
+    const { episodes } = await robot.get("/api/v1/episodes?limit=200");
+    const now = (await robot.status()).episode.id;
     for (const row of episodes.filter((each) => each.takeovers > 0 && each.id !== now).reverse()) {
-      const full = await get(`/api/v1/episodes/${row.id}`);
+      const full = await robot.get(`/api/v1/episodes/${row.id}`);
       span = full.spans.find((each) => each.kind === "takeover" && each.last_step >= each.first_step + 4);
       if (span === undefined) continue;
       episode = full;
@@ -198,7 +159,7 @@ const tests = {
     await until("it moves by itself", async () => (await stepNow()) > 2);
     await page.keyboard.press("Enter");
     const at = await stepNow();
-    await new Promise((done) => setTimeout(done, 400));
+    await wait(400);
     assert.equal(await stepNow(), at);
   },
   "recovery and correction are parted where the person says": async () => {
@@ -210,25 +171,25 @@ const tests = {
     await until("it is two steps in", async () => (await stepNow()) === to);
     await page.locator('.span-card[data-here="true"] .begins').click();
     await until("the log has it", async () =>
-      (await get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).correction_from === to);
+      (await robot.get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).correction_from === to);
     await until("the strip shows it", async () => (await usesNow()).includes("recovery"));
     const mark = page.locator(".split-mark").first();
     await mark.focus();
     await page.keyboard.press("ArrowRight");
     await until("the log has the next step", async () =>
-      (await get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).correction_from === to + 1);
-    await letGo();
+      (await robot.get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).correction_from === to + 1);
+    await visitor.letGo();
     await shot("split");
   },
   "a correction is taken out of training, and put back": async () => {
     const card = page.locator(".span-card").filter({ hasText: `steps ${span.first_step}–` });
     await card.getByRole("button", { name: /: Take out$/ }).click();
     await until("the log has it", async () =>
-      (await get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).label === "discard");
+      (await robot.get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).label === "discard");
     await until("the strip shows it", async () => (await usesNow()).includes("taken_out"));
     await card.getByRole("button", { name: /: Put back$/ }).click();
     await until("the log has it again", async () =>
-      (await get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).label === "none");
+      (await robot.get(`/api/v1/episodes/${episode.id}`)).spans.find((each) => each.id === span.id).label === "none");
     await until("the strip shows it again", async () => !(await usesNow()).includes("taken_out"));
   },
   "the episode is labelled again": async () => {
@@ -241,7 +202,7 @@ const tests = {
     }
     await button.click();
     await until("it failed", pressed);
-    await until("the log has it", async () => (await get(`/api/v1/episodes/${episode.id}`)).outcome === "failure");
+    await until("the log has it", async () => (await robot.get(`/api/v1/episodes/${episode.id}`)).outcome === "failure");
     await button.click();
     await until("it is taken back", async () => !(await pressed()));
   },
@@ -268,7 +229,7 @@ const tests = {
   },
   "an engineer promotes a version, and it says where it came from": async () => {
     await page.click("#tab-weights");
-    const { live, confirmed, versions } = await get("/api/v1/weights");
+    const { live, confirmed, versions } = await robot.get("/api/v1/weights");
     const other = versions.find((each) => each.kind === "full" && each.version !== confirmed && each.state !== "rolled_back");
     if (other === undefined) {
       console.log(`    v${live} acts and is the only one that could`);
@@ -279,7 +240,7 @@ const tests = {
     console.log(`    ${(await page.locator(".version-more ul").innerText()).replaceAll("\n", " | ")}`);
     await accessible("the weights");
     await confirm(page.getByRole("button", { name: /^(Promote|Press again)/ }), async () =>
-      (await get("/api/v1/weights")).confirmed === other.version || (await page.locator(".notice").count()) > 0);
+      (await robot.get("/api/v1/weights")).confirmed === other.version || (await page.locator(".notice").count()) > 0);
     console.log(`    ${await page.locator(".notice").last().innerText().catch(() => "")}`);
     await shot("weights");
   },
@@ -293,8 +254,8 @@ const tests = {
     await page.waitForSelector(".scrub");
     await page.locator(".stop").click();
     await until("it is stopped", async () => (await word()) === "STOPPED");
-    const reset = page.locator(".band .confirm");
-    await confirm(reset, async () => (await word()) === "PAUSED");
+    await robot.settle();
+    await visitor.says("PAUSED");
   },
   "fits a phone": async () => {
     await page.setViewportSize({ width: 390, height: 844 });
@@ -311,7 +272,7 @@ const tests = {
   "targets are large enough for a finger, and text for arm's length": async () => {
     for (const tab of ["progress", "words", "weights", "episodes", "activity"]) {
       await page.click(`#tab-${tab}`);
-      await new Promise((done) => setTimeout(done, 200));
+      await wait(200);
       const small = await page.evaluate(() => {
         const found = [];
         for (const each of document.querySelectorAll(".panel-box *")) {
@@ -330,26 +291,14 @@ const tests = {
     }
   },
   "nothing moved about, and the browser had nothing to complain of": async () => {
-    const shifted = await page.evaluate(() => window.shifted);
-    const by = shifted.reduce((sum, each) => sum + each.by, 0);
-    assert.ok(by < 0.05, `layout shift of ${by}: ${JSON.stringify(shifted)}`);
-    assert.deepEqual(complaints, []);
+    const unasked = await page.evaluate(() => window.unasked);
+    const by = unasked.reduce((sum, each) => sum + each.by, 0);
+    assert.ok(by < 0.05, `layout shift of ${by}: ${JSON.stringify(unasked)}`);
+    // The browser itself writes a line for a picture that there is none of.
+    assert.deepEqual(visitor.complaints.filter((line) => !/404/.test(line)), []);
   },
 };
 
-let failed = 0;
-for (const [name, test] of Object.entries(tests)) {
-  const began = Date.now();
-  try {
-    await test();
-    console.log(`ok      ${name} (${Date.now() - began} ms)`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n        ${String(error.message).split("\n").join("\n        ")}`);
-    await shot(`failed-${failed}`);
-    if (episode === undefined) break; // nothing of the rest can be seen without one
-  }
-}
+await runTests(tests, { needed: 1, failed: (count) => shot(`failed-${count}`) });
 await browser.close();
-console.log(failed === 0 ? `all ${Object.keys(tests).length} passed` : `${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+await daemon.end();

@@ -119,10 +119,12 @@ test("rounds say what they became; quick ones have a curve of their own", () => 
   const { rounds } = learning({ rounds: [
     { version: 4, kind: "full", loss: 0.012, train_seconds: 1.6, corrections: { episodes: 5, steps: 61 }, verdict: "accepted" },
     { version: null, kind: "micro", loss: null, train_seconds: 0.4, corrections: { episodes: 1, steps: 8 }, verdict: "rejected", reason: "too_far" },
+    { version: 1, kind: "full", loss: null, train_seconds: null, corrections: null, verdict: "accepted" },
   ] });
   assert.equal(roundWords(rounds[0]!), "Thorough round, 61 corrected steps of 5 episodes, 1.6 s: became v4");
   assert.equal(roundWords(rounds[1]!), "Quick round, 8 corrected steps of 1 episode, 0.4 s: refused: moved too far");
-  assert.deepEqual(lossCurve(rounds), { x: [1, 2], thorough: [0.012, null], quick: [null, null] });
+  assert.equal(roundWords(rounds[2]!), "Thorough round: became v1");
+  assert.deepEqual(lossCurve(rounds), { x: [1, 2, 3], thorough: [0.012, null, null], quick: [null, null, null] });
 });
 
 test("how long takeovers last and when the first one comes are means over those that there were", () => {

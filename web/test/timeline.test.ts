@@ -98,6 +98,17 @@ test("moments are in the order of the steps, and weights are where they began to
   ]);
 });
 
+test("what was said afterwards stands at the end, and only the last label and split of each count", () => {
+  const said = (step: number, value: number): object => ({ kind: "label", episode: 9, step, wall_ms: 5000, data: { episode: 7, span: 0, value } });
+  const record = episode({
+    started_ms: 1000,
+    events: [said(3, 1), said(4, 2), { kind: "span_split", wall_ms: 5000, step: 4, data: { span: 5, correction_from: 5 } }, { kind: "span_split", wall_ms: 5000, step: 4, data: { span: 5, correction_from: 6 } }],
+  });
+  assert.deepEqual(momentsOf(record, eventWords).filter((each) => each.kind !== "weights").map((each) => [each.step, each.text]), [
+    [6, "The correction begins at step 6"], [9, "Episode 7: failed"],
+  ]);
+});
+
 test("the strip of the episode under way grows with its steps, and a person's step stays one", () => {
   const status = (source: string, step: number, id = 3): LiveStrip => {
     const message = parseDaemonMessage(JSON.stringify({ type: "status", source, episode: { id, step } }));

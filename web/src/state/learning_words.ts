@@ -55,11 +55,13 @@ const refusals: Record<string, string> = {
 
 export function roundWords(round: Round): string {
   const kind = round.kind === "micro" ? "Quick round" : "Thorough round";
-  const { episodes, steps } = round.corrections;
-  const from = steps === 0 ? "no corrections" : `${steps} corrected steps of ${episodes} ${episodes === 1 ? "episode" : "episodes"}`;
+  const taught = round.corrections;
+  const from = taught === undefined ? "" : taught.steps === 0 ? ", no corrections"
+    : `, ${taught.steps} corrected steps of ${taught.episodes} ${taught.episodes === 1 ? "episode" : "episodes"}`;
+  const took = round.trainSeconds === undefined ? "" : `, ${round.trainSeconds.toFixed(1)} s`;
   const fate = round.verdict === "accepted" && round.version !== undefined
     ? `became v${round.version}` : `refused: ${refusals[round.reason] ?? (round.reason.replaceAll("_", " ") || "by the gate")}`;
-  return `${kind}, ${from}, ${round.trainSeconds.toFixed(1)} s: ${fate}`;
+  return `${kind}${from}${took}: ${fate}`;
 }
 
 export interface LossCurve {

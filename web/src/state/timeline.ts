@@ -185,14 +185,21 @@ const momentKinds: Record<string, MomentKind> = {
 // says when they were made, a step says when they acted.
 export function momentsOf(record: EpisodeRecord, words: (event: LogEvent) => string): Moment[] {
   const last = Math.max(0, record.who.length - 1);
+  const endMs = record.startedMs + 1000 * record.seconds;
   const moments: Moment[] = [];
+  const standing = new Map<string, Moment>(); // labels and splits: the last of each counts
   for (const event of record.events) {
     const kind = momentKinds[event.kind];
     if (kind === undefined) continue;
     const about = event.kind === "steps_discarded" ? known(event.data["first_step"])
       : event.kind === "span_split" ? known(event.data["correction_from"]) : undefined;
-    moments.push({ step: Math.min(last, about ?? event.step), kind, text: words(event) });
+    // What was said afterwards stands at the end, not at the step at which the robot was by then.
+    const said = record.ended && event.wallMs > endMs ? last : event.step;
+    const moment = { step: Math.min(last, about ?? said), kind, text: words(event) };
+    if (kind === "label" || kind === "split") standing.set(`${kind} ${String(event.data["span"])}`, moment);
+    else moments.push(moment);
   }
+  moments.push(...standing.values());
   let acting = 0;
   record.weights.forEach((version, step) => {
     if (version === 0 || version === acting) return; // 0: the step was lost

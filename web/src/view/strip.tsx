@@ -27,18 +27,23 @@ interface Props {
   step: number;
   able: boolean;
   onStep: (step: number) => void;
+  onMove: (by: number) => void;
   onPlay: () => void;
-  onSplit: (span: Span, step: number) => void;
+  onSplit: (span: Span, step: number) => Promise<boolean>; // false: refused
   children?: ComponentChildren; // below, on the same scale
 }
 
-function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x: number) => number; onSplit: (step: number) => void }): JSX.Element {
+function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x: number) => number; onSplit: (step: number) => Promise<boolean> }): JSX.Element {
   const { span, steps } = props;
   const settled = span.correctionFrom ?? span.first;
   const [draft, setDraft] = useState<number>();
   const timer = useRef<number>();
   const wanted = useRef(settled);
-  useEffect(() => setDraft(undefined), [settled]);
+  const stay = (): void => {
+    wanted.current = settled;
+    setDraft(undefined);
+  };
+  useEffect(stay, [settled]);
   useEffect(() => () => window.clearTimeout(timer.current), []);
   const at = draft ?? settled;
   const move = (step: number): void => {
@@ -47,8 +52,8 @@ function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x
   };
   const settle = (): void => {
     window.clearTimeout(timer.current);
-    if (wanted.current !== settled) props.onSplit(wanted.current);
-    else setDraft(undefined);
+    if (wanted.current === settled) stay();
+    else void props.onSplit(wanted.current).then((done) => done || stay());
   };
   return (
     <span class={`split-mark ${draft === undefined ? "" : "moving"}`} role="slider" tabIndex={props.able ? 0 : -1}
@@ -65,13 +70,13 @@ function SplitMark(props: { span: Span; steps: number; able: boolean; stepOf: (x
       onPointerMove={(event) => {
         if (event.currentTarget.hasPointerCapture(event.pointerId)) move(props.stepOf(event.clientX));
       }}
-      onPointerUp={settle} onPointerCancel={() => setDraft(undefined)}
+      onPointerUp={settle} onPointerCancel={stay}
       onKeyDown={(event) => {
         const by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[event.key];
         if (!props.able || by === undefined) return;
         event.preventDefault();
         event.stopPropagation();
-        move(at + by);
+        move(wanted.current + by);
         window.clearTimeout(timer.current);
         timer.current = window.setTimeout(settle, 700);
       }}>
@@ -92,13 +97,12 @@ export function Strip(props: Props): JSX.Element {
   const keys = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && !event.repeat) props.onPlay();
     const moves: Record<string, number> = {
-      ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1,
-      PageDown: step - 10, PageUp: step + 10, Home: 0, End: steps - 1,
+      ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -steps, End: steps,
     };
-    const to = moves[event.key];
-    if (to === undefined) return;
+    const by = moves[event.key];
+    if (by === undefined) return;
     event.preventDefault();
-    props.onStep(Math.min(steps - 1, Math.max(0, to)));
+    props.onMove(by);
   };
   const who = record.who[step];
   return (

@@ -143,8 +143,11 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
   latest.current = { step, last, playing, at: record?.at ?? [], speed };
   const go = (to: number): void => {
     setPlaying(false);
-    setChosen(Math.min(latest.current.last, Math.max(0, to)));
+    // Also here: a second key may come before the first one has been rendered.
+    latest.current.step = Math.min(latest.current.last, Math.max(0, to));
+    setChosen(latest.current.step);
   };
+  const move = (by: number): void => go(latest.current.step + by);
   const play = (): void => {
     if (latest.current.playing) return setPlaying(false);
     setChosen(latest.current.step >= latest.current.last ? 0 : latest.current.step);
@@ -164,11 +167,12 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
     });
     return () => cancelAnimationFrame(request);
   }, [playing, speed]);
-  const done = (stored: boolean): void => {
+  const done = (stored: boolean): boolean => {
     if (stored) again();
+    return stored;
   };
   const relabel = (value: LabelValue, span = 0): void => void session.label(props.id, value, span).then(done);
-  const split = (span: Span, to: number): void => void session.split(span.id, to).then(done);
+  const split = (span: Span, to: number): Promise<boolean> => session.split(span.id, to).then(done);
 
   const motion = useMemo(() => ({
     x: (record?.who ?? []).map((_each, index) => index),
@@ -230,11 +234,11 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
           </div>
           <div class="below">
             <div class="transport" role="group" aria-label="Play">
-              <button type="button" class="button" aria-label="One step back" disabled={step === 0} onClick={() => go(step - 1)}><Earlier /></button>
+              <button type="button" class="button" aria-label="One step back" disabled={step === 0} onClick={() => move(-1)}><Earlier /></button>
               <button type="button" class="button go play" onClick={play}>
                 {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"}
               </button>
-              <button type="button" class="button" aria-label="One step on" disabled={step >= last} onClick={() => go(step + 1)}><Later /></button>
+              <button type="button" class="button" aria-label="One step on" disabled={step >= last} onClick={() => move(1)}><Later /></button>
               <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
                 onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
               {live && (
@@ -246,7 +250,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
             </div>
             <Labels value={record.outcome} able={able} of="The episode" onLabel={(value) => relabel(value)} />
           </div>
-          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onPlay={play} onSplit={split}>
+          <Strip record={record} uses={uses} moments={moments} step={step} able={able} onStep={go} onMove={move} onPlay={play} onSplit={split}>
             <div class="motion-curve">
               <Chart bare curve={motion} range={() => [-1.1, 1.1]} xRange={[-0.5, steps - 0.5]}
                 label={`${names[channel] ?? "Motion"} over the episode: what the policy wanted, dashed, and what was done`} />
@@ -261,7 +265,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
             <ol class="spans" aria-label="Corrections">
               {record.spans.map((span, index) => (
                 <SpanCard key={span.id} span={span} index={index} step={step} able={able} onGo={go}
-                  onLabel={(value) => relabel(value, span.id)} onSplit={(to) => split(span, to)} />
+                  onLabel={(value) => relabel(value, span.id)} onSplit={(to) => void split(span, to)} />
               ))}
             </ol>
           )}

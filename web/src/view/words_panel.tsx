@@ -48,7 +48,7 @@ function Said(props: { words: SaidWords; now: number; able: boolean; newest: boo
         {confirm && (
           <button type="button" class="button go" disabled={!props.able || words.asking !== ""}
             aria-label={`Confirm: ${words.understood?.as || words.text}`} onClick={() => session.confirmWords(words.id)}>
-            <Tick />Confirm <span class="digits">{left} s</span>
+            <Tick />Confirm <span class="digits" aria-hidden="true">{left} s</span>
           </button>
         )}
         {mayUndo(words) && (

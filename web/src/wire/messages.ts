@@ -206,9 +206,9 @@ export interface Round {
   version: number | undefined; // undefined: refused
   kind: string; // full, micro
   loss: number | undefined;
-  trainSeconds: number;
+  trainSeconds: number | undefined;
   wallMs: number;
-  corrections: Taught;
+  corrections: Taught | undefined; // undefined: an earlier version of the log did not say
   verdict: string;
   reason: string;
 }

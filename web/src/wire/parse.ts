@@ -81,8 +81,8 @@ function round(value: unknown): Round {
   const it = fields(value);
   return {
     version: known(it["version"]), kind: text(it["kind"]), loss: known(it["loss"]),
-    trainSeconds: number(it["train_seconds"]), wallMs: number(it["wall_ms"]),
-    corrections: taught(it["corrections"]) ?? { episodes: 0, steps: 0 },
+    trainSeconds: known(it["train_seconds"]), wallMs: number(it["wall_ms"]),
+    corrections: taught(it["corrections"]),
     verdict: text(it["verdict"]), reason: text(it["reason"]),
   };
 }

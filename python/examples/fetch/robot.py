@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""The Fetch arm of gymnasium-robotics as a robot: it picks a block up and takes it to a goal."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+
+import gymnasium
+import gymnasium_robotics
+
+import nudge
+from nudge.gymnasium import GymnasiumRobot
+
+
+def make(cameras: bool) -> GymnasiumRobot:
+    """The robot `fetch`. What it measures is its tool and fingers; it is told block and goal."""
+    gymnasium.register_envs(gymnasium_robotics)
+    env = gymnasium.make(
+        "FetchPickAndPlace-v4",
+        render_mode="rgb_array" if cameras else None,
+        width=128,
+        height=128,
+    )
+    return GymnasiumRobot(
+        env,
+        "fetch",
+        proprioception=lambda seen: [*seen["observation"][:3], *seen["observation"][9:11]],
+        object_state=lambda seen: [*seen["observation"][3:6], *seen["desired_goal"]],
+        proprioception_channels=[
+            *(nudge.Channel(f"tool_{axis}", "m", 0, 2) for axis in "xyz"),
+            *(nudge.Channel(f"finger_{side}", "m", 0, 0.05) for side in ("right", "left")),
+        ],
+        object_state_channels=[
+            nudge.Channel(f"{what}_{axis}", "m", 0, 2)
+            for what in ("block", "goal")
+            for axis in "xyz"
+        ],
+        # A step of the environment, 40 ms, moves the tool's target by up to 5 cm.
+        action_channels=[
+            *(nudge.Channel(f"tool_{axis}", "m/s", -1.25, 1.25) for axis in "xyz"),
+            nudge.Channel("gripper", "1/s", -1, 1),
+        ],
+    )
+
+
+def main() -> None:
+    """Serves until it is interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--endpoint", default="tcp://127.0.0.1:5571")
+    parser.add_argument("--cameras", action="store_true", help="show the picture, rendered by EGL")
+    options = parser.parse_args()
+    if options.cameras:
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    with contextlib.suppress(KeyboardInterrupt):
+        make(options.cameras).run(options.endpoint, patience_s=None)
+
+
+if __name__ == "__main__":
+    main()

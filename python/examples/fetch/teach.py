@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Stands for the person at the Fetch arm: demonstrates, watches, and takes over when it is stuck.
+
+teach.py record    takes over, does the task, labels it: material for the first weights
+teach.py correct   starts the policy, and takes over when the task does not get on
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nudge
+from nudge import Authority, State
+
+FASTEST = 0.4  # of the full rate, as limits.max_rate in fetch.toml
+STUCK_S = 1.5  # without progress: a person would reach for the stick
+LONGEST_S = 30.0  # of an episode
+
+
+def command(state: State) -> NDArray[np.float32]:
+    """How somebody who knows the task would drive now, from what the robot says alone."""
+    tool, fingers = state.proprioception[:3], state.proprioception[3:]
+    block, goal = state.object_state[:3], state.object_state[3:]
+    away = block - tool
+    beside, above = float(np.linalg.norm(away[:2])), -float(away[2])
+    gripper = 1.0
+    if beside < 0.02 and abs(above) < 0.02:
+        gripper = -1.0
+        closed = float(fingers.sum()) < 0.055  # the block is 5 cm wide
+        way = goal - block if closed else np.zeros(3)
+    elif beside < 0.01:
+        way = away
+    else:
+        # From above: whoever comes from the side pushes it.
+        way = away + np.array([0, 0, 0.06])
+        if above < 0.04:
+            way[:2] = 0
+    return np.array([*np.clip(8 * way, -FASTEST, FASTEST), gripper], np.float32)
+
+
+def left(state: State) -> float:
+    """How much of the task is left, m: it falls while the task gets on."""
+    tool = state.proprioception[:3]
+    block, goal = state.object_state[:3], state.object_state[3:]
+    return float(np.linalg.norm(block - tool) + 2 * np.linalg.norm(goal - block))
+
+
+def look(supervisor: nudge.Supervisor) -> None:
+    """A fault is looked at and ended, as by an engineer who stands beside the robot."""
+    while (state := supervisor.state()).state == Authority.FAULT_HOLD:
+        print(f"a fault at tick {state.tick}", flush=True)
+        with contextlib.suppress(nudge.NudgeError):  # its cause may last
+            supervisor.reset_fault()
+        time.sleep(0.5)
+
+
+def finish(supervisor: nudge.Supervisor) -> bool:
+    """Takes over and drives until the episode is over. True: the robot calls it a success."""
+    end = time.monotonic() + LONGEST_S
+    episode = supervisor.state().episode
+
+    def driven(state: State) -> NDArray[np.float32]:
+        nonlocal episode
+        episode = episode or state.episode  # it begins when somebody drives
+        return command(state)
+
+    while time.monotonic() < end:
+        look(supervisor)
+        with contextlib.suppress(nudge.NudgeError):  # another fault, in this moment
+            supervisor.takeover()
+            supervisor.drive(driven, timeout_s=end - time.monotonic())
+        state = supervisor.wait_for(lambda state: state.state != Authority.HUMAN)
+        if episode and state.episode != episode:
+            supervisor.label("success" if state.last_success else "failure")
+            return state.last_success
+    supervisor.label("failure")
+    supervisor.wait_for(lambda state: state.episode == 0)  # it is abandoned
+    return False
+
+
+def record(supervisor: nudge.Supervisor, episodes: int) -> None:
+    """Demonstrations by takeover."""
+    for number in range(1, episodes + 1):
+        success = finish(supervisor)
+        print(f"demonstration {number}: {'success' if success else 'failure'}", flush=True)
+
+
+def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
+    """One episode, from its start to its end: success, whether it was corrected, weights."""
+    while True:
+        look(supervisor)
+        with contextlib.suppress(nudge.NudgeError):
+            supervisor.hand_back()
+            break
+    episode = supervisor.wait_for(lambda state: state.episode != 0).episode
+    best, since, weights = np.inf, time.monotonic(), 0
+    for state in supervisor.states():
+        if state.episode != episode:
+            supervisor.label("success" if state.last_success else "failure")
+            return state.last_success, False, weights
+        weights = state.weights or weights
+        if left(state) < best - 0.01:
+            best, since = left(state), time.monotonic()
+        stuck = time.monotonic() - since > STUCK_S
+        if stuck or state.state not in (Authority.HANDBACK, Authority.AUTO):
+            break
+    return finish(supervisor), True, weights
+
+
+def correct(supervisor: nudge.Supervisor, episodes: int) -> None:
+    """Lets the policy work, and corrects it."""
+    alone = 0
+    for number in range(1, episodes + 1):
+        success, corrected, weights = watch(supervisor)
+        alone += success and not corrected
+        print(
+            f"episode {number}: {'success' if success else 'failure'}, "
+            f"{'corrected' if corrected else 'alone'}, weights v{weights}; "
+            f"{alone} of {number} alone",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Does what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("record", "correct"))
+    parser.add_argument("--state", required=True, help="the daemon's state folder")
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--endpoint", default="tcp://127.0.0.1:5572")
+    options = parser.parse_args()
+    token = nudge.token(options.state, "engineer")
+    with nudge.Supervisor("fetch", token, options.endpoint, name="teacher") as supervisor:
+        if options.what == "record":
+            record(supervisor, options.episodes)
+        else:
+            correct(supervisor, options.episodes)
+
+
+if __name__ == "__main__":
+    main()

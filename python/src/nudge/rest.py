@@ -1,0 +1,187 @@
+"""The daemon's REST surface, through the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from nudge.status import Code, NudgeError
+from nudge.wire import Ack, ack_of
+
+_LONGEST_ANSWER = 64 << 20  # bytes
+_TIMEOUT_S = 15.0  # the daemon itself answers within 10 s
+_CODES = {
+    400: Code.INVALID_ARGUMENT,
+    401: Code.PERMISSION_DENIED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    409: Code.FAILED_PRECONDITION,
+    429: Code.RESOURCE_EXHAUSTED,
+    503: Code.UNAVAILABLE,
+    507: Code.RESOURCE_EXHAUSTED,
+}
+
+
+def token(state_folder: str | os.PathLike[str], role: str = "supervisor") -> str:
+    """The token of a role (script, viewer, supervisor, engineer), as the daemon made it.
+
+    NOT_FOUND: the daemon has not run with this state folder, or the role has no access.
+    """
+    path = pathlib.Path(state_folder) / "run" / "tokens.json"
+    try:
+        tokens = json.loads(path.read_text("utf-8"))["tokens"]
+        return str(tokens[role])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NudgeError(
+            Code.NOT_FOUND,
+            f"{path} has no token for the role '{role}' ({error}); the daemon makes them at its "
+            "first start with this state folder",
+        ) from None
+
+
+def new_id() -> str:
+    """An id for a message, never used before."""
+    return f"python:{uuid.uuid4().hex}"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes to the address it is for, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Daemon:
+    """A daemon at an address such as `http://127.0.0.1:8080`. Keeps no connection; any thread.
+
+    The address that `nudge run` prints may be given whole: its token is taken from it. Every call
+    raises NudgeError: UNAVAILABLE when nothing answers, PERMISSION_DENIED for the token, else what
+    the daemon says.
+    """
+
+    def __init__(self, address: str, token: str = "", *, authority: str | None = None) -> None:
+        """`authority`: file of the certificate authority of a daemon that is reached by https."""
+        parts = urllib.parse.urlsplit(address)
+        fragment = urllib.parse.parse_qs(parts.fragment)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise NudgeError(
+                Code.INVALID_ARGUMENT, f"'{address}' is no address such as http://127.0.0.1:8080"
+            )
+        self.address = f"{parts.scheme}://{parts.netloc}"
+        self._token = token or (fragment.get("token") or [""])[0]
+        handlers: list[urllib.request.BaseHandler] = [
+            # What is on this machine needs no proxy, and a token must not be shown to one.
+            urllib.request.ProxyHandler({}),
+            _NoRedirects(),
+        ]
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=authority)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    # ---- what it says ----------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """The newest `status`, as docs/reference/supervisor-port.md describes it."""
+        return self.get("/api/v1/status")
+
+    def robot(self) -> dict[str, Any]:
+        """What the robot is: the `robot` of the live connection's hello."""
+        return self.get("/api/v1/robot")
+
+    def episodes(self, limit: int = 200) -> list[dict[str, Any]]:
+        """Summaries of the newest deployment episodes, oldest first."""
+        found = self.get(f"/api/v1/episodes?limit={limit}").get("episodes")
+        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+    def episode(self, number: int) -> dict[str, Any]:
+        """One episode with its steps, spans and events. NOT_FOUND: none, or an older daemon."""
+        return self.get(f"/api/v1/episodes/{number}")
+
+    def frame(self, episode: int, camera: str, step: int) -> bytes:
+        """The JPEG that a camera had at a policy step."""
+        name = urllib.parse.quote(camera, safe="")
+        return self._request("GET", f"/api/v1/episodes/{episode}/frames/{name}/{step}")
+
+    def weights(self) -> dict[str, Any]:
+        """The versions of the weights, newest first."""
+        return self.get("/api/v1/weights")
+
+    def metrics(self) -> str:
+        """Prometheus text."""
+        return self._request("GET", "/metrics").decode()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON object at any other path of `/openapi.json`."""
+        return self._object(self._request("GET", path))
+
+    def send(self, kind: str, **fields: Any) -> Ack:
+        """Any message of the supervisor's port but jog; gives its ack, also when it was refused."""
+        message = {"type": kind, "id": new_id(), **fields}
+        try:
+            data = self._request("POST", "/api/v1/feedback", message)
+        except _Refused as refused:
+            try:
+                return ack_of(self._object(refused.body))
+            except NudgeError:
+                raise refused from None
+        return ack_of(self._object(data))
+
+    # ---- HTTP ------------------------------------------------------------------------------------
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.address + path, data=data, headers=headers, method=method
+        )
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+                found: bytes = answer.read(_LONGEST_ANSWER + 1)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _Refused(error.code, path, error.read(_LONGEST_ANSWER)) from None
+        except OSError as error:
+            raise NudgeError(
+                Code.UNAVAILABLE, f"no daemon answers at {self.address}: {error}"
+            ) from None
+        if len(found) > _LONGEST_ANSWER:
+            raise NudgeError(Code.RESOURCE_EXHAUSTED, f"{path}: the answer is above 64 MiB")
+        return found
+
+    def _object(self, data: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise NudgeError(Code.DATA_LOSS, f"{self.address} answered with what is no JSON object")
+        return found
+
+
+class _Refused(NudgeError):
+    """The daemon answered with an error."""
+
+    def __init__(self, status: int, path: str, body: bytes) -> None:
+        self.body = body
+        detail = ""
+        try:
+            problem = json.loads(body)
+            if isinstance(problem, dict):
+                detail = str(problem.get("detail") or problem.get("title") or "")
+        except (ValueError, RecursionError):
+            pass
+        super().__init__(
+            _CODES.get(status, Code.INTERNAL), f"{path}: {detail or 'refused'} ({status})"
+        )
