@@ -11,6 +11,8 @@ import subprocess
 import live_test
 import program
 
+# A browser that shares a busy computer gets no turn for longer than commands are fresh elsewhere.
+BUSY = ["--set", "sim.cameras=true", "--set", "authority.fresh_ms=500"]
 WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
 
 
@@ -27,6 +29,25 @@ class Page(live_test.LiveCase):
 
     def test_somebody_takes_over_labels_speaks_rolls_back_and_stops(self):
         self.visit(self.daemon(None, "--set", "sim.cameras=true"), "page")
+
+    def test_somebody_drives_and_lets_go_in_every_way(self):
+        self.visit(self.daemon(None, *BUSY), "drive")
+
+    def test_two_people_ask_for_and_pass_control(self):
+        self.visit(self.daemon(None, *BUSY), "people")
+
+    def test_nobody_meets_a_barrier(self):
+        self.visit(self.daemon(None, *BUSY), "look")
+
+    def test_a_link_that_breaks_leaves_the_robot_holding(self):
+        # It kills its daemon and starts it again.
+        state = self.copy_of(live_test.prepared.folder / "trained")
+        done = subprocess.run(
+            ["node", "e2e/link.spec.mjs"], cwd=WEB, text=True, capture_output=True, timeout=600,
+            env={**program.environment(), "NUDGE_PROGRAM": program.program(), "NUDGE_STATE": str(state),
+                 "NUDGE_PATIENCE": "3"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.check_whole(state)
 
     def test_somebody_looks_back_and_says_what_is_learned_from(self):
         # Corrected episodes with pictures, and the versions that were trained on them.

@@ -107,7 +107,7 @@ export function Door(props: Props): JSX.Element {
       )}
       <section class="card" aria-label="Pair this device">
         <h2>Pair this device</h2>
-        <p>On the robot's computer run <code>nudge pair</code>. Scan the picture that it shows, or type its code here.</p>
+        <p>On the robot's computer run <code>nudge auth pair</code>. Scan the picture that it shows, or type its code here.</p>
         <Pairing {...props} />
       </section>
       <details class="card" open={props.why !== undefined && props.code === undefined}>
