@@ -114,9 +114,8 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
   const Result<Role> role = codes_.redeem(*code, request.peer, options_.now());
   if (!role.ok()) {
     const bool too_many = role.status().code() == Code::kResourceExhausted;
-    tell("a wrong pairing code came from " + request.peer +
-             (too_many ? "; no more are looked at for now" : ""),
-         true);
+    // Those that are not looked at are not told of, either: their number has no bound.
+    if (!too_many) tell("a wrong pairing code came from " + request.peer, true);
     HttpResponse refused =
         problem(too_many ? 429 : 403, to_string(role.status().code()), role.status().message());
     if (too_many) refused.retry_after_s = kRetryAfterSeconds;

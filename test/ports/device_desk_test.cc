@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -99,6 +100,8 @@ TEST_F(DeviceDeskTest, SaysWhenThereAreTooManyWrongCodes) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(request("POST", "/api/v1/pair", wrong).status, 403);
   const HttpResponse refused = request("POST", "/api/v1/pair", wrong);
   EXPECT_EQ(refused.status, 429);
+  // People are told of the wrong ones, and not of what comes after them without end.
+  EXPECT_EQ(std::count(told_.begin(), told_.end(), '\n'), 5);
   EXPECT_GT(refused.retry_after_s, 0);
 }
 
