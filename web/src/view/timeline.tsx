@@ -210,6 +210,7 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
         </div>
       </header>
       {trouble !== "" && <p class="trouble" role="alert">{trouble}</p>}
+      {record === undefined && trouble === "" && <p class="trouble" role="status">Reading the log …</p>}
       {record !== undefined && (!record.recorded || record.damaged || record.truncated) && (
         <p class="trouble">
           {!record.recorded ? "The steps of this episode cannot be read."
