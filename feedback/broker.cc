@@ -368,7 +368,7 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
                                          std::to_string(decline.help) + " now");
             }
             store(situation.newest_episode, HelpEnded{decline.help, HelpEnd::kDeclined});
-            echo = "no help needed: it will not ask again in this episode";
+            verdict.echo = "no help needed: it will not ask again in this episode";
             return Status{};
           },
           [](const auto&) { return internal("handled before"); },

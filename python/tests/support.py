@@ -183,10 +183,14 @@ class RobotCase(program.Case):  # type: ignore[misc]
         while not done():
             self.assertLess(time.monotonic(), end, str(supervisor.state()))
             with contextlib.suppress(nudge.NudgeError):
-                if supervisor.state().state == nudge.Authority.FAULT_HOLD:
-                    supervisor.reset_fault()
-                supervisor.takeover()
+                self.take_over(supervisor)
                 supervisor.drive(lambda state: None if done() else command(state), timeout_s=60)
+
+    def take_over(self, supervisor: nudge.Supervisor) -> None:
+        """An engineer's takeover, who first ends the fault of a busy machine."""
+        if supervisor.state().state == nudge.Authority.FAULT_HOLD:
+            supervisor.reset_fault()
+        supervisor.takeover()
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         program.wait_until(condition, what)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import unittest
 
 import numpy as np
 import support
-from support import golden
+from support import GOLDEN, golden
 
 import nudge
 from nudge import wire
@@ -174,6 +176,22 @@ class Teleoperation(unittest.TestCase):
         for frame in (state[:-1], state[:40] + b"\x09" + state[41:], golden("robot-action.hex")):
             with self.assertRaises(NudgeError):
                 wire.decode_teleop_reply(frame)
+
+
+class Anything(unittest.TestCase):
+    def test_no_bytes_raise_anything_but_our_error(self) -> None:
+        frames = [support.golden(path.name) for path in (GOLDEN / "ports").glob("*.hex")]
+        self.assertGreater(len(frames), 15)
+        chance = random.Random(7)
+        for _ in range(20_000):
+            frame = bytearray(chance.choice(frames))
+            for _ in range(chance.randrange(1, 4)):
+                frame[chance.randrange(len(frame))] = chance.choice((0, 1, 127, 255, 34, 123))
+            if chance.random() < 0.3:
+                del frame[chance.randrange(len(frame)) :]
+            for decode in (wire.decode_robot_command, wire.decode_teleop_reply):
+                with contextlib.suppress(NudgeError):
+                    decode(bytes(frame))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "src/cli/qr_code.h"
+#include "src/ports/supervisor_wire.h"
 
 namespace nudge {
 

@@ -105,7 +105,8 @@ void head_sample(benchmark::State& state) {
 }
 BENCHMARK(head_sample)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
 
-// Per iteration: what it costs to see how sure the policy is of a chunk, eight samples in one batch.
+// Per iteration: what it costs to see how sure the policy is of a chunk, eight samples in one
+// batch.
 void head_sample_of_eight(benchmark::State& state) {
   const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));
   auto head = must(ActionHead::load(fresh(spec)));

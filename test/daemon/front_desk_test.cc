@@ -407,7 +407,9 @@ TEST_F(FrontDeskTest, TellsWhenTheNextRoundComes) {
   writer.learner_on = writer.learner_connected = true;
   links_.writer_status.put(writer);
   links_.gate_status.put({.paused = false, .waits_for_feedback = false, .anything_new = true});
-  links_.dataset.put({.prefix = 12, .steps = 44});
+  DatasetCounts counts;
+  counts.steps = 44;
+  links_.dataset.put(std::move(counts));
   for (int i = 0; i < 6; ++i) look();
   EXPECT_EQ(desk_->learning().next, "after this episode");
   EXPECT_EQ(desk_->dataset().steps, 44u);

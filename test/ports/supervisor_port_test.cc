@@ -419,12 +419,13 @@ TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
 TEST_F(SupervisorPortTest, SpeaksFirst) {
   open(3, Role::kEngineer);
   const auto first = news(3);
-  ASSERT_EQ(first.size(), 4u);
+  ASSERT_EQ(first.size(), 5u);
   EXPECT_EQ(first[0]["type"], "hello");
   EXPECT_EQ(first[0]["you"], json::parse(R"({"name":"anna#3","role":"engineer"})"));
   EXPECT_EQ(first[1]["type"], "curves");
   EXPECT_EQ(first[2]["type"], "weights");
   EXPECT_EQ(first[3]["type"], "phrases");
+  EXPECT_EQ(first[4]["type"], "learning");
 }
 
 TEST_F(SupervisorPortTest, TellsEachWhetherTheLeaseIsTheirs) {

@@ -245,7 +245,7 @@ const tests = {
     await shot("weights");
   },
   "rolls back in two presses, and says what came of it": async () => {
-    await confirm(page.locator(".weights .back"), async () => /stopped acting|still acts/.test(await page.locator(".result").innerText()));
+    await confirm(page.locator(".weights .back"), async () => /stopped acting|still acts|which is confirmed/.test(await page.locator(".result").innerText()));
     console.log(`    ${await page.locator(".result").innerText()}`);
   },
   "STOP works from within the timeline": async () => {

@@ -15,6 +15,7 @@ from nudge.robot import Observation, Robot, RobotStats
 from nudge.spec import Camera, Channel, RobotSpec
 from nudge.status import Code, NudgeError
 from nudge.supervisor import Command, Supervisor
+from nudge.version import __version__
 from nudge.wire import Ack, Authority, Role, Source, State
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
     "Source",
     "State",
     "Supervisor",
+    "__version__",
     "pillow_encoder",
     "token",
 ]
-__version__ = "0.1.0"

@@ -235,7 +235,7 @@ class _FileLog:
             self._check_version(version)
         except sqlite3.Error as error:
             self.close()
-            raise NudgeError(Code.DATA_LOSS, f"{self._folder}/log.db: {error}") from None
+            raise self._trouble(error) from None
         except BaseException:
             self.close()
             raise
@@ -297,7 +297,13 @@ class _FileLog:
         try:
             return self._database.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise NudgeError(Code.DATA_LOSS, f"{self._folder}/log.db: {error}") from None
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: sqlite3.Error) -> NudgeError:
+        """Files that cannot be opened are told from files that are not what they should be."""
+        opening = isinstance(error, sqlite3.OperationalError)
+        code = Code.UNAVAILABLE if opening else Code.DATA_LOSS
+        return NudgeError(code, f"{self._folder}/log.db: {error}")
 
     def numbers(self) -> list[int]:
         rows = self._query("SELECT subject, episode FROM events WHERE kind = 'episode_started'")
@@ -544,7 +550,14 @@ class _DaemonLog:
             ) from None
         try:
             return episode_of(found, self)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            OverflowError,
+            AttributeError,
+        ) as error:
             raise NudgeError(
                 Code.DATA_LOSS, f"{self._daemon.address}: episode {number} is malformed: {error!r}"
             ) from None

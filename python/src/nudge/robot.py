@@ -33,10 +33,11 @@ from nudge.dealer import Dealer
 from nudge.images import Encoder, Image, jpeg_of
 from nudge.spec import RobotSpec
 from nudge.status import Code, NudgeError
+from nudge.version import __version__
 from nudge.wire import Floats
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5571"
-PROGRAM = "nudge-python 0.1.0"
+PROGRAM = f"nudge-python {__version__}"
 _MS = 1_000_000
 _DEFAULT_SILENCE_NS = 200 * _MS
 _LONGEST_SILENCE_NS = 10_000 * _MS
@@ -598,6 +599,7 @@ class _Link:
     def _do_reset_estop(self) -> None:
         with self._changed:
             asked, self._asked.reset_estop = self._asked.reset_estop, None
+            stops = self._stops
         if asked is None:
             return
         code, text = Code.OK, ""
@@ -606,8 +608,14 @@ class _Link:
         except Exception as error:
             code, text = self._complain("reset_estop", error)
         with self._changed:
-            if code == Code.OK:
+            # A stop that came meanwhile is newer than the wish to end one.
+            overtaken = self._stops != stops
+            if code == Code.OK and not overtaken:
                 self._estopped = False
+        if overtaken:
+            self._stand(stop=True)
+            if code == Code.OK:
+                code, text = Code.ABORTED, "the robot was stopped again"
         self._report(wire.RobotReport(asked.request, wire.ReportOf.RESET_ESTOP, code, text))
 
     def _do_reset(self) -> bool:

@@ -29,10 +29,11 @@ from nudge.dealer import Dealer
 from nudge.rest import new_id
 from nudge.spec import LONGEST_NAME, printable
 from nudge.status import Code, NudgeError
+from nudge.version import __version__
 from nudge.wire import Ack, Authority, State, TeleopWelcome
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5572"
-PROGRAM = "nudge-python 0.1.0"
+PROGRAM = f"nudge-python {__version__}"
 _BETWEEN_HELLOS_S = 0.25
 _BETWEEN_SIGNS_S = 0.5
 _NAP_S = 0.05
@@ -225,16 +226,18 @@ class Supervisor:
                 f"a jog of shape {values.shape}; '{self.robot}' takes ({size},)",
             )
         with self._changed:
-            self._sequence += 1
-            self._jog = wire.Jog(
+            jog = wire.Jog(
                 self.robot,
                 self._epoch,
-                self._sequence,
+                self._sequence + 1,
                 seen.tick,
                 dead_man,
                 values,
-                np.asarray(joints, np.float32),
+                np.asarray(joints, np.float32).ravel(),
             )
+            wire.encode_jog(jog, 0)  # what cannot be sent is said here
+            self._sequence += 1
+            self._jog = jog
         self._dealer.wake()
 
     def drive(

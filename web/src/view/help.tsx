@@ -17,7 +17,7 @@ const keys: [string, string][] = [
   ["P", "ask to drive, or pass control to whoever asks"],
   ["0", "not now, when the robot asks for help"],
   ["1 2 3", "worked, failed, discard"],
-  ["U", "undo the last 3 s"],
+  ["U", "undo the last seconds"],
   ["[ ]", "slower, faster"],
   ["V", "turn the left stick round"],
   ["T", "say something; Esc leaves the text"],

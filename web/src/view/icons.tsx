@@ -87,3 +87,4 @@ export const Warning = (): JSX.Element => <Icon><path d="M12 4 3 19.500h18z" /><
 export const More = (): JSX.Element => <Icon><path d="M9 4H4v5M15 20h5v-5M4 4l6 6m10 10-6-6" /></Icon>;
 export const Less = (): JSX.Element => <Icon><path d="M4 10h6V4M20 14h-6v6M10 10 4 4m10 10 6 6" /></Icon>;
 export const List = (): JSX.Element => <Icon><path d="M9 6h11M9 12h11M9 18h11M4.500 6h.1M4.500 12h.1M4.500 18h.1" /></Icon>;
+export const Target = (): JSX.Element => <Icon><circle cx="12" cy="12" r="8.500" /><circle cx="12" cy="12" r="3" fill="currentColor" /></Icon>;

@@ -5,10 +5,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { runsOf, splitStep, useWords } from "../state/timeline";
 import type { EpisodeRecord, Moment, MomentKind, Span, Use } from "../state/timeline";
 import { ControlStrip, percentOf, whoWords } from "./control_strip";
-import { Back, Flag, Layers, MoodIcon, Question, Speech, Split, Warning } from "./icons";
+import { Back, Flag, Layers, Question, Speech, Split, Target, Warning } from "./icons";
 
 const momentIcons: Record<MomentKind, () => JSX.Element> = {
-  words: Speech, label: Flag, weights: Layers, task: () => <MoodIcon mood="auto" />, undone: Back,
+  words: Speech, label: Flag, weights: Layers, task: Target, undone: Back,
   trouble: Warning, split: Split, help: Question,
 };
 export const MomentIcon = (props: { kind: MomentKind }): JSX.Element => {

@@ -187,7 +187,10 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
   const channelCount = Math.max(names.length, record?.executed[0]?.length ?? 0);
 
   return (
-    <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}>
+    <section class="panel timeline" aria-label={`Timeline of episode ${props.id}`}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") session.close();
+      }}>
       <header class="timeline-head">
         <button ref={back} type="button" class="button" onClick={() => session.close()} aria-label="All episodes"><List /><span class="word">All</span></button>
         <div class="about">
@@ -239,8 +242,10 @@ export function Timeline(props: { id: number; at: number | undefined; earlier: n
                 {playing ? <Pause /> : <Play />}{playing ? "Pause" : "Play"}
               </button>
               <button type="button" class="button" aria-label="One step on" disabled={step >= last} onClick={() => move(1)}><Later /></button>
-              <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
-                onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
+              {!following && (
+                <button type="button" class="button digits rate" aria-label={`Speed ${speed} times`}
+                  onClick={() => setSpeed(speeds[(speeds.indexOf(speed as 1) + 1) % speeds.length] ?? 1)}>{speed === 0.5 ? "½" : speed}×</button>
+              )}
               {live && (
                 <button type="button" class="button follow" aria-pressed={following} onClick={() => {
                   setPlaying(false);

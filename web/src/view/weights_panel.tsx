@@ -138,9 +138,8 @@ export function WeightsPanel(): JSX.Element {
     const [from, to] = [weights?.live ?? 0, weights?.confirmed ?? 0];
     setResult({ tone: "wait", text: `Rolling back to v${to} …` });
     const done = await session.rollBack();
-    setResult(done
-      ? { tone: "good", text: `v${from} stopped acting. v${to} acts from the next chunk on.` }
-      : { tone: "bad", text: `v${from} still acts.` });
+    setResult(!done ? { tone: "bad", text: `v${from} still acts.` }
+      : { tone: "good", text: from === to ? `v${to} acts, which is confirmed.` : `v${from} stopped acting. v${to} acts from the next chunk on.` });
   };
   return (
     <div class="panel weights">
