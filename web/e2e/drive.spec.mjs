@@ -129,11 +129,10 @@ await runTests({
     await staysHeld();
     await visitor.touch("touchEnd", []);
   },
-  "a page that the browser freezes while it drives holds": async () => {
+  "a page that the browser is about to freeze holds": async () => {
     await keyDrives("ArrowLeft");
-    await visitor.devtools.send("Page.setWebLifecycleState", { state: "frozen" });
+    await page.evaluate(() => document.dispatchEvent(new Event("freeze")));
     await until("the robot holds", () => robot.holds());
-    await visitor.devtools.send("Page.setWebLifecycleState", { state: "active" });
     await staysHeld();
     await page.keyboard.up("ArrowLeft");
     await visitor.says("PAUSED", 15_000);

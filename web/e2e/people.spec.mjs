@@ -1,5 +1,5 @@
-// Two people at once: one drives, the other looks on, asks, and takes over. What this daemon does not
-// say by itself yet is put between it and the page. See page.mjs for how to run it.
+// Two people at once: one drives, the other looks on, asks, and takes over; and the robot that
+// asks for a person. See page.mjs for how to run it.
 import assert from "node:assert/strict";
 import { Robot, Visitor, findDaemon, launch, runTests, until, wait } from "./page.mjs";
 
@@ -7,33 +7,13 @@ const daemon = await findDaemon();
 const robot = new Robot(daemon);
 const browser = await launch();
 
-// A messenger for pages that share this test: it answers `ask_to_drive` where the daemon does not.
-const asked = new Set();
-let pages = [];
-async function open(extra = () => ({})) {
-  const end = { say: () => undefined };
-  const before = (page) => page.routeWebSocket(/\/api\/v1\/live/, (socket) => {
-    const server = socket.connectToServer();
-    end.say = (message) => socket.send(JSON.stringify(message));
-    socket.onMessage((message) => {
-      const sent = typeof message === "string" ? JSON.parse(message) : {};
-      if (sent.type === "ask_to_drive") asked.add(sent.id);
-      server.send(message);
-    });
-    server.onMessage((message) => {
-      const told = typeof message === "string" ? JSON.parse(message) : {};
-      if (told.type === "ack" && asked.has(told.id) && told.code === "invalid_argument") {
-        pages.filter((each) => each !== end).forEach((each) => each.say({ type: "asked_to_drive", by: { name: "Ben#7", role: "supervisor" } }));
-        socket.send(JSON.stringify({ ...told, ok: true, code: "ok", message: "" }));
-      } else if (told.type === "status") socket.send(JSON.stringify({ ...told, ...extra(told) }));
-      else socket.send(message);
-    });
-  });
-  pages.push(end);
-  const visitor = await Visitor.open(browser, daemon, { before });
+const open = async (before) => {
+  const visitor = await Visitor.open(browser, daemon, before === undefined ? {} : { before });
   await visitor.ready();
   return visitor;
-}
+};
+const anna = await open();
+const ben = await open();
 
 async function annaDrives() {
   if ((await robot.status()).source === "human") return;
@@ -44,9 +24,17 @@ async function annaDrives() {
   await anna.drive(robot, () => anna.page.keyboard.down("ArrowUp"), () => anna.page.keyboard.up("ArrowUp"));
 }
 
+// The robot asks when it has a reason; here it asks when the test wants it to.
 let plea = null;
-const anna = await open((told) => (plea === null ? {} : { help: told.lease.holder === null ? plea : null, uncertainty: 0.8 }));
-const ben = await open();
+const pleading = (page) => page.routeWebSocket(/\/api\/v1\/live/, (socket) => {
+  const server = socket.connectToServer();
+  server.onMessage((message) => {
+    const told = typeof message === "string" ? JSON.parse(message) : {};
+    if (told.type !== "status" || plea === null) socket.send(message);
+    else socket.send(JSON.stringify({ ...told, help: told.lease.holder === null ? plea : null, uncertainty: 0.8 }));
+  });
+});
+let cara;
 
 await runTests({
   "an observer sees who drives, and is told so when it tries": async () => {
@@ -96,31 +84,34 @@ await runTests({
     await ben.says("PAUSED");
   },
   "the robot asks for help: holding the button takes over, lifting it holds": async () => {
+    await anna.close();
+    await ben.close();
+    cara = await open(pleading);
     await robot.send("hand_back");
-    await anna.says("AUTONOMOUS");
+    await cara.says("AUTONOMOUS");
     plea = { id: 12, why: "The policy is unsure: its samples disagree.", reason: "disagreement", score: 0.8, since_s: 1 };
-    const button = anna.page.getByRole("button", { name: "Hold to take over" });
+    const button = cara.page.getByRole("button", { name: "Hold to take over" });
     await button.waitFor();
-    await anna.shot("help-asked");
-    assert.match(await anna.page.locator(".plea").innerText(), /samples disagree/);
+    await cara.shot("help-asked");
+    assert.match(await cara.page.locator(".plea").innerText(), /samples disagree/);
     const box = await button.boundingBox();
-    await anna.page.bringToFront();
-    await anna.drive(robot, () => anna.touch("touchStart", [[box.x + 20, box.y + 20, 1]]), () => anna.touch("touchEnd", []),
+    await cara.page.bringToFront();
+    await cara.drive(robot, () => cara.touch("touchStart", [[box.x + 20, box.y + 20, 1]]), () => cara.touch("touchEnd", []),
       async () => (await robot.status()).source === "human");
     assert.ok((await robot.status()).executed.every((value) => Math.abs(value) < 0.01));
-    await anna.touch("touchEnd", []);
+    await cara.touch("touchEnd", []);
     await until("the robot holds", () => robot.holds());
     plea = null;
-    await anna.page.keyboard.press("x");
+    await cara.page.keyboard.press("x");
   },
   "“Not now” puts the question away": async () => {
     await until("the lease is free", async () => (await robot.status()).lease.holder === null);
     await robot.settle();
     await robot.send("hand_back");
-    await anna.says("AUTONOMOUS");
+    await cara.says("AUTONOMOUS");
     plea = { id: 13, why: "No progress for a while.", reason: "no_progress", score: 0.6, since_s: 1 };
-    await anna.page.getByRole("button", { name: "Not now" }).click();
-    await until("it is gone", async () => (await anna.page.locator(".plea").count()) === 0);
+    await cara.page.getByRole("button", { name: "Not now" }).click();
+    await until("it is gone", async () => (await cara.page.locator(".plea").count()) === 0);
     assert.equal((await robot.status()).state, "AUTO");
     plea = null;
   },
@@ -128,8 +119,7 @@ await runTests({
   if ((await robot.status()).state === "FAULT_HOLD") await robot.settle();
 }, failed: async () => {
   plea = null;
-  await anna.rest(robot);
-  await ben.rest(robot);
+  for (const each of [anna, ben, cara]) await each?.rest(robot).catch(() => undefined);
 } });
 
 await browser.close();

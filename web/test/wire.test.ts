@@ -102,3 +102,19 @@ test("ids are of the allowed form and never repeat", () => {
   assert.equal(made.size, 1000);
   for (const id of made) assert.match(id, /^[A-Za-z0-9_.:-]{1,64}$/);
 });
+
+test("the robot's question for help is understood, and none is none", () => {
+  const status = (more: string) => parseDaemonMessage(`{"type": "status"${more}}`);
+  const asks = status(`, "help": {"id": 12, "why": "unsure", "reason": "both", "score": 0.8, "since_s": 1.3}, "uncertainty": 0.7, "speed": 0.5`);
+  assert.ok(asks?.type === "status");
+  assert.deepEqual(asks.help, { id: 12, why: "unsure", score: 0.8, sinceS: 1.3 });
+  assert.deepEqual([asks.uncertainty, asks.speed], [0.7, 0.5]);
+  const calm = status(`, "help": null, "uncertainty": null`);
+  assert.ok(calm?.type === "status");
+  assert.deepEqual([calm.help, calm.uncertainty, calm.speed], [undefined, undefined, 1]);
+});
+
+test("whoever asks to drive is named", () => {
+  const message = parseDaemonMessage(`{"type": "asked_to_drive", "by": {"name": "Ben#7", "role": "supervisor"}}`);
+  assert.deepEqual(message, { type: "asked_to_drive", by: { name: "Ben#7", role: "supervisor" } });
+});

@@ -41,7 +41,7 @@ function Bar(props: { at: number; bar: BarOf; wanted: Wish | undefined; done: Wi
       <rect class="track" x="-7" y={-half} width="14" height={2 * half} rx="7" />
       <path class="middle" d="M-7 0H7" />
       <rect class="done" x="-4" y={Math.min(0, -doneAt * half)} width="8" height={Math.abs(doneAt) * half} rx="3" />
-      {wanted !== undefined && <path class="wanted mark-at" d={`M-11 ${-bar.value(wanted) * half}H11`} />}
+      {wanted !== undefined && <path class="wanted line-at" d={`M-11 ${-bar.value(wanted) * half}H11`} />}
       <text y={-half - 6}>{bar.above}</text>
       <text y={half + 15}>{bar.below}</text>
     </g>

@@ -4,6 +4,8 @@ import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import { useSession, useShown } from "./seat";
 
+const touches = matchMedia("(pointer: coarse)");
+
 export function StopButton(): JSX.Element {
   const session = useSession();
   const { pending, stopped, linked } = useShown((state) => ({
@@ -17,7 +19,7 @@ export function StopButton(): JSX.Element {
     session.stop();
   };
   const below = pending ? (linked ? "sending" : "sending: no link, trying again")
-    : stopped ? "stopped" : "key S";
+    : stopped ? "stopped" : touches.matches ? "software stop" : "key S";
   return (
     <button type="button" class={`stop ${pending ? "pending" : ""} ${stopped ? "latched" : ""}`}
       aria-label="STOP the robot" aria-keyshortcuts="S"
@@ -33,7 +35,7 @@ export function StopButton(): JSX.Element {
       }}
       onContextMenu={(event) => event.preventDefault()}>
       <span class="stop-word">STOP</span>
-      <span class={`stop-below ${pending || stopped ? "telling" : ""}`} role="status">{below}</span>
+      <span class="stop-below" role="status">{below}</span>
     </button>
   );
 }
