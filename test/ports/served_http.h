@@ -17,10 +17,11 @@ namespace nudge {
 inline const std::string kSupervisor = "Authorization: Bearer supervisor-token\r\n";
 
 inline std::optional<Caller> who_is(std::string_view token) {
-  if (token == "supervisor-token") return Caller{{"desk", Role::kSupervisor}, ""};
-  if (token == "viewer-token") return Caller{{"wall", Role::kViewer}, ""};
+  std::optional<Caller> caller;
+  if (token == "supervisor-token") caller.emplace().actor = {"desk", Role::kSupervisor};
+  if (token == "viewer-token") caller.emplace().actor = {"wall", Role::kViewer};
   if (token == "throws") throw std::runtime_error("the folder of tokens is gone");
-  return std::nullopt;
+  return caller;
 }
 
 // Answers /echo at once, and with /hold when the test says so. Notes what live connections do.
