@@ -22,7 +22,7 @@ struct Past {
   History history;
   EpisodeIndex episodes;
   LearningLedger ledger;
-  HelpCalibration help;
+  HelpCalibration help = HelpCalibration();
   EpisodeId newest_episode = 0;  // that has begun, recorded or not; 0: none yet
   SpanId newest_span = 0;        // 0: none yet
 

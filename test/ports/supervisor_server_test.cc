@@ -88,7 +88,7 @@ class SupervisorServerTest : public testing::Test {
                                                       access_->token(role) + "\r\n");
     ASSERT_EQ(answer.status, 101);
     EXPECT_EQ(answer.fields.at("sec-websocket-protocol"), "nudge.v1");
-    for (const char* type : {"hello", "curves", "weights", "learning"})
+    for (const char* type : {"hello", "curves", "weights", "phrases", "learning"})
       EXPECT_EQ(next(peer)["type"], type);
   }
   json next(Peer& peer) {

@@ -244,11 +244,13 @@ TEST(SupervisorWire, CountsDepthOutsideOfTextsOnly) {
 // ---- from the daemon ----------------------------------------------------------------------------
 
 TEST(SupervisorWire, WritesHelloAsTheDocumentShowsIt) {
-  const std::string text = encode_hello(
-      test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, "d-0123456789abcdef"}, true);
+  Caller you;
+  you.actor = {"tablet#3", Role::kEngineer};
+  you.device = "d-0123456789abcdef";
+  const std::string text = encode_hello(test::sample_desk_info(), you, true);
   EXPECT_EQ(text, golden("ports/hello.json", text));
-  const std::string plain =
-      encode_hello(test::sample_desk_info(), {{"tablet#3", Role::kEngineer}, ""});
+  you.device.clear();
+  const std::string plain = encode_hello(test::sample_desk_info(), you);
   EXPECT_EQ(plain.find("\"device\""), std::string::npos);
   EXPECT_NE(plain.find("\"secure\":false"), std::string::npos);
 }
