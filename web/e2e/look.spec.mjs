@@ -12,7 +12,7 @@ const browser = await launch();
 
 // Injected by the debugger, which the page's content security policy does not hold up.
 async function barriers(visitor, name) {
-  await wait(1100); // a button that has just changed its meaning fades in
+  await wait(1700); // a button that has just changed its meaning fades in
   await visitor.page.evaluate(axeSource);
   const found = await visitor.page.evaluate(async () => {
     const { violations } = await window.axe.run(document, {
