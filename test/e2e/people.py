@@ -280,8 +280,11 @@ class Person:
             while not self.over:
                 now = time.monotonic()
                 pause = max(0, min(next_jog - now, PERIOD)) if self.driving else 0.05
-                watched = [self._wake_read] + ([self.wire.socket] if self.reading else [])
-                ready = select.select(watched, [], [], pause)[0]
+                # Not select(), which ends at 1,024 descriptors: many people come and go in a long test.
+                watched = select.poll()
+                for each in [self._wake_read] + ([self.wire.socket] if self.reading else []):
+                    watched.register(each, select.POLLIN)
+                ready = [descriptor for descriptor, _ in watched.poll(1000 * pause)]
                 if self._wake_read in ready:
                     os.read(self._wake_read, 4096)
                 with self._changed:
