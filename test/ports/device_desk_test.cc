@@ -79,6 +79,15 @@ TEST_F(DeviceDeskTest, CallsADeviceWithoutAFitNameATablet) {
   }
 }
 
+TEST_F(DeviceDeskTest, RefusesANameThatCouldBeThatOfALiveConnectionAndKeepsTheCode) {
+  const std::string code = desk_.offer(Role::kSupervisor).code;
+  const auto with = [&](const std::string& name) {
+    return request("POST", "/api/v1/pair", json({{"code", code}, {"name", name}}).dump()).status;
+  };
+  EXPECT_EQ(with("Anna's tablet#7"), 400);
+  EXPECT_EQ(with("Anna's tablet"), 200);
+}
+
 TEST_F(DeviceDeskTest, OffersTheAddressesWithTheCode) {
   const HttpResponse made =
       request("POST", "/api/v1/pairing-codes", R"({"role":"viewer"})", Role::kEngineer);
