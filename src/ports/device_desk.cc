@@ -235,7 +235,7 @@ HttpResponse DeviceDesk::authority() const {
   return response;
 }
 
-std::optional<Caller> DeviceDesk::who_is(std::string_view token) const {
+std::optional<Caller> DeviceDesk::who_is(std::string_view token) {
   return devices_.who_is(token, options_.wall());
 }
 

@@ -38,7 +38,7 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
                                                                    Desk& desk) {
   std::unique_ptr<SupervisorServer> all(new SupervisorServer());
   options.secure = http.tls != nullptr;
-  const DeviceDesk* const devices = options.devices;
+  DeviceDesk* const devices = options.devices;
   all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
   all->sink_ = std::make_unique<Sink>();
   all->port_->attach(*all->sink_);
