@@ -148,6 +148,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<Entrance> entrance = open_entrance(config, **folder, wall);
   if (!entrance.ok()) return entrance.status();
   p.entrance = *std::move(entrance);
+  if (!p.entrance.trouble.ok()) tell(LogLevel::kWarn, "tls", p.entrance.trouble.message());
   p.tell_of_authority();
   Result<Devices> devices = load_devices(**folder, spec.id);
   if (!devices.ok()) return devices.status();
@@ -334,8 +335,11 @@ void Daemon::tend() {
   if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
   p.entrance_seen = now;
   Result<Entrance> newest = open_entrance(p.options.config, *p.run_folder, wall_now());
-  if (!newest.ok()) {
-    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + newest.status().message());
+  // For want of addresses that were found before, nobody who comes under them is shut out.
+  const bool lost_addresses = newest.ok() && !newest->trouble.ok() && p.entrance.trouble.ok();
+  if (!newest.ok() || lost_addresses) {
+    const Status& why = newest.ok() ? newest->trouble : newest.status();
+    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + why.message());
     return;
   }
   if (newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&

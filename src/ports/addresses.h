@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nudge/status.h"
+
 namespace nudge {
 
 // IPv4 or IPv6, without brackets, port or zone.
@@ -34,8 +36,8 @@ std::string in_url(const std::string& address);
 
 // The addresses under which others may reach this machine: those of interfaces that are up, but
 // loopback and what is valid on one link only (fe80::/10). The one that leads to other networks
-// comes first. Empty where the system does not tell.
-std::vector<std::string> interface_addresses();
+// comes first. kUnavailable: the system does not tell.
+Result<std::vector<std::string>> interface_addresses();
 
 // As the machine calls itself, in lower case; empty: not a name that a certificate may carry.
 std::string host_name();

@@ -1,6 +1,7 @@
 #include "src/ports/addresses.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <array>
 
@@ -51,11 +52,24 @@ TEST(Addresses, CountsANetworkOfIpv6AsOnePeer) {
 }
 
 TEST(Addresses, GivesNoAddressThatOthersCannotReach) {
-  for (const std::string& address : interface_addresses()) {
+  const Result<std::vector<std::string>> addresses = interface_addresses();
+  ASSERT_TRUE(addresses.ok()) << addresses.status().message();
+  for (const std::string& address : *addresses) {
     EXPECT_TRUE(is_ip_address(address)) << address;
     EXPECT_FALSE(is_loopback_address(address)) << address;
     EXPECT_FALSE(address.starts_with("fe80")) << address;
   }
+}
+
+TEST(Addresses, SaysWhenTheSystemDoesNotTellThem) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;  // the system tells through a socket
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Status refused = interface_addresses().status();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(refused.code(), Code::kUnavailable);
 }
 
 }  // namespace
