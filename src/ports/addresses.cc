@@ -73,6 +73,10 @@ bool is_any_address(const std::string& text) {
   return ::inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
+bool is_this_machine(const std::string& peer, const std::string& local) {
+  return is_loopback_address(peer) || (!peer.empty() && peer == local);
+}
+
 std::string address_of(std::span<const unsigned char> bytes) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (bytes.size() != sizeof(in_addr) && bytes.size() != sizeof(in6_addr)) return "";

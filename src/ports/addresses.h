@@ -17,6 +17,10 @@ bool is_loopback_address(const std::string& text);
 // 0.0.0.0 or ::, which stand for all addresses of the machine.
 bool is_any_address(const std::string& text);
 
+// Whether whoever connects from `peer` to `local` is on this machine: from loopback, or from the
+// very address that it came to, which is nobody else's. False of empty text.
+bool is_this_machine(const std::string& peer, const std::string& local);
+
 // The text of 4 or 16 bytes in network order; empty: neither.
 std::string address_of(std::span<const unsigned char> bytes);
 

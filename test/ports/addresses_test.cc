@@ -45,6 +45,16 @@ TEST(Addresses, WritesAHostInOneFormOnly) {
   EXPECT_EQ(address_of(std::span(v4).first(3)), "");
 }
 
+TEST(Addresses, TellsWhoConnectsFromThisMachine) {
+  EXPECT_TRUE(is_this_machine("127.0.0.1", "127.0.0.1"));
+  EXPECT_TRUE(is_this_machine("127.0.0.2", "127.0.0.1"));
+  EXPECT_TRUE(is_this_machine("::1", "::1"));
+  EXPECT_TRUE(is_this_machine("192.0.2.7", "192.0.2.7"));
+  EXPECT_FALSE(is_this_machine("192.0.2.8", "192.0.2.7"));
+  EXPECT_FALSE(is_this_machine("fd00::8", "fd00::7"));
+  EXPECT_FALSE(is_this_machine("", ""));
+}
+
 TEST(Addresses, CountsANetworkOfIpv6AsOnePeer) {
   EXPECT_EQ(network_of("10.0.0.7"), "10.0.0.7");
   EXPECT_EQ(network_of("fd00:1:2:3:4::5"), network_of("fd00:1:2:3::9"));
