@@ -112,8 +112,12 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
   const std::optional<std::string> code = body.is_object() ? body.text("code") : std::nullopt;
   if (!code) return respond(bad(R"(send {"code": "XXXX-XXXX", "name": "..."})"));
   const std::string name = presentable(body.text("name").value_or(""), "tablet");
-  // A # sets off what the daemon puts behind names. Said before the code is used up.
+  // What is refused before the code is looked at does not use it up.
+  // A # sets off what the daemon puts behind names.
   if (name.find('#') != std::string::npos) return respond(bad("a device's name may have no #"));
+  if (const Status room = devices_.has_room(); !room.ok()) {
+    return respond(problem(507, to_string(room.code()), room.message()));
+  }
   const Result<Role> role = codes_.redeem(*code, request.peer, options_.now());
   if (!role.ok()) {
     const bool too_many = role.status().code() == Code::kResourceExhausted;

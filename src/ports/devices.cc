@@ -173,11 +173,14 @@ Grant Devices::issue(Entry& entry, std::string family, WallTime now) {
   return grant;
 }
 
+Status Devices::has_room() const {
+  if (entries_.size() < kMost) return {};
+  return resource_exhausted("as many devices are paired as there may be (" + std::to_string(kMost) +
+                            "); revoke one");
+}
+
 Result<Grant> Devices::pair(const std::string& name, Role role, WallTime now) {
-  if (entries_.size() >= kMost) {
-    return resource_exhausted("as many devices are paired as there may be (" +
-                              std::to_string(kMost) + "); revoke one");
-  }
+  NUDGE_TRY(has_room());
   Entry entry;
   std::array<unsigned char, 8> number{};
   randombytes_buf(number.data(), number.size());

@@ -58,6 +58,7 @@ class Devices {
   static Result<Devices> decode(std::string_view text, std::string robot);
   std::string encode() const;
 
+  Status has_room() const;  // kResourceExhausted: as many as there may be
   // `name` as in Device. kResourceExhausted: as many as there may be.
   Result<Grant> pair(const std::string& name, Role role, WallTime now);
 

@@ -114,6 +114,17 @@ TEST_F(DeviceDeskTest, SaysWhenThereAreTooManyWrongCodes) {
   EXPECT_GT(refused.retry_after_s, 0);
 }
 
+TEST_F(DeviceDeskTest, KeepsTheCodeUntilThereIsRoomForItsDevice) {
+  json first = json::parse(pair().body);
+  for (std::size_t i = 1; i < Devices::kMost; ++i) ASSERT_EQ(pair().status, 200);
+  const std::string body =
+      json({{"code", desk_.offer(Role::kSupervisor).code}, {"name", "one more"}}).dump();
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 507);
+  request("POST", "/api/v1/devices/" + std::string(first["device"]) + "/revoke", "",
+          Role::kEngineer);
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 200);
+}
+
 TEST_F(DeviceDeskTest, PairsNobodyWhomTheDiskCannotKeep) {
   disk_ = resource_exhausted("the disk is full");
   EXPECT_EQ(pair().status, 507);
