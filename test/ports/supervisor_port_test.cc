@@ -31,7 +31,7 @@ class Sent final : public LiveSink {
   void close(ConnectionId connection, std::uint16_t code, std::string_view) override {
     closed[connection] = code;
   }
-  HttpCounters counters() const override { return {.live = 2, .open = 5}; }
+  HttpCounters counters() const override { return {.failed_handshakes = 3, .live = 2, .open = 5}; }
 
   struct Frame {
     ConnectionId connection = 0;
