@@ -13,6 +13,7 @@
 #include "nudge/hold_out.h"
 #include "replay/half.h"
 #include "replay/outcome.h"
+#include "replay/person.h"
 #include "replay/segment.h"
 
 namespace nudge {
@@ -221,7 +222,9 @@ struct Dataset::State {
     if (is_new) spans.emplace_back();
     return found->second;
   }
-  std::uint32_t supervisor_at(const std::string& name) {
+  // Of a person, through however many connections they taught.
+  std::uint32_t supervisor_at(const Actor& actor) {
+    const std::string name(person_of(actor.name));
     const auto found = supervisor_number.find(name);
     if (found != supervisor_number.end()) return found->second;
     if (supervisors.size() >= kMaxSupervisors) return kMaxSupervisors;
@@ -232,7 +235,9 @@ struct Dataset::State {
   }
   bool is_excluded(const Actor& actor) const {
     const auto& names = options.excluded_supervisors;
-    return std::find(names.begin(), names.end(), actor.name) != names.end();
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return person_of(name) == person_of(actor.name);
+    });
   }
   // First row of the episode at or behind a policy step.
   Row row_from(const EpisodeState& episode, std::uint32_t policy_step) const {
@@ -377,7 +382,7 @@ struct Dataset::State {
     span.opened = true;
     span.episode = number;
     span.kind = opened.kind;
-    span.supervisor = supervisor_at(event.actor.name);
+    span.supervisor = supervisor_at(event.actor);
     span.excluded = is_excluded(event.actor);
     span.first_step = opened.first_step;
     std::uint32_t from = opened.first_step;

@@ -62,7 +62,7 @@ struct DatasetOptions {
   Advantage autonomous_failure_advantage = Advantage::kNone;
   // Token of all other steps.
   Advantage advantage = Advantage::kNone;
-  // Names of actors whose spans, demonstrations and labels count no more. Their undos still do.
+  // People (see person_of()) whose spans, demonstrations and labels count no more. Their undos do.
   std::vector<std::string> excluded_supervisors;
 
   // kInvalidArgument naming the first field out of its range.
@@ -70,7 +70,7 @@ struct DatasetOptions {
 };
 
 struct SupervisorCounts {
-  std::string name;
+  std::string name;               // of the person, as of person_of()
   std::uint64_t corrections = 0;  // steps that may be sampled
   std::uint64_t recoveries = 0;
   std::uint64_t nudged = 0;

@@ -98,6 +98,12 @@ struct Daemon::Parts {
   void tell(LogLevel level, std::string_view component, const std::string& message) const {
     if (options.notice) options.notice(level, component, message);
   }
+  void tell_of_authority() const {
+    if (!entrance.certificate.new_authority) return;
+    tell(LogLevel::kInfo, "tls",
+         "made a new certificate authority; devices that have an older one installed need this "
+         "one");
+  }
 };
 
 Daemon::Daemon() : parts_(std::make_unique<Parts>()) {}
@@ -142,11 +148,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<Entrance> entrance = open_entrance(config, **folder, wall);
   if (!entrance.ok()) return entrance.status();
   p.entrance = *std::move(entrance);
-  if (p.entrance.certificate.new_authority) {
-    tell(
-        LogLevel::kInfo, "tls",
-        "made a new certificate authority; devices that have an older one installed need this one");
-  }
+  if (!p.entrance.trouble.ok()) tell(LogLevel::kWarn, "tls", p.entrance.trouble.message());
+  p.tell_of_authority();
   Result<Devices> devices = load_devices(**folder, spec.id);
   if (!devices.ok()) return devices.status();
   p.run_folder = *std::move(folder);
@@ -332,8 +335,11 @@ void Daemon::tend() {
   if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
   p.entrance_seen = now;
   Result<Entrance> newest = open_entrance(p.options.config, *p.run_folder, wall_now());
-  if (!newest.ok()) {
-    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + newest.status().message());
+  // For want of addresses that were found before, nobody who comes under them is shut out.
+  const bool lost_addresses = newest.ok() && !newest->trouble.ok() && p.entrance.trouble.ok();
+  if (!newest.ok() || lost_addresses) {
+    const Status& why = newest.ok() ? newest->trouble : newest.status();
+    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + why.message());
     return;
   }
   if (newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
@@ -341,6 +347,7 @@ void Daemon::tend() {
     return;
   }
   p.entrance = *std::move(newest);
+  p.tell_of_authority();
   const std::uint16_t port = http_port();
   if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
     p.tell(LogLevel::kWarn, "tls", told.message());

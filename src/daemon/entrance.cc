@@ -94,7 +94,12 @@ Result<Entrance> open_entrance(const Config& config, Folder& folder, WallTime no
   // What people have named is what they want to see first.
   for (const std::string& name : *configured) add(entrance.names, name);
   if (!is_any_address(entrance.address)) add(entrance.names, canonical_host(entrance.address));
-  for (const std::string& name : interface_addresses()) add(entrance.names, name);
+  if (const Result<std::vector<std::string>> found = interface_addresses(); found.ok()) {
+    for (const std::string& name : *found) add(entrance.names, name);
+  } else if (is_any_address(entrance.address)) {
+    entrance.trouble =
+        found.status().with_context("the certificate is for ports.names and this host's name only");
+  }
   const std::string host = host_name();
   add(entrance.names, host);
   // What mDNS calls the machine.

@@ -23,6 +23,7 @@ bool wants_tls(const Config& config);
 struct Entrance {
   std::string address;              // bound
   std::vector<std::string> names;   // served besides loopback: addresses and DNS names, best first
+  Status trouble{};                 // why `names` lacks addresses of the machine
   Certificate certificate;          // of `tls`
   std::shared_ptr<TlsContext> tls;  // null: in clear
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 
@@ -72,6 +73,10 @@ bool is_any_address(const std::string& text) {
   return ::inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
+bool is_this_machine(const std::string& peer, const std::string& local) {
+  return is_loopback_address(peer) || (!peer.empty() && peer == local);
+}
+
 std::string address_of(std::span<const unsigned char> bytes) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (bytes.size() != sizeof(in_addr) && bytes.size() != sizeof(in6_addr)) return "";
@@ -119,9 +124,12 @@ std::string in_url(const std::string& address) {
   return address.find(':') == std::string::npos ? address : "[" + address + "]";
 }
 
-std::vector<std::string> interface_addresses() {
+Result<std::vector<std::string>> interface_addresses() {
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {};
+  if (::getifaddrs(&list) != 0) {
+    return unavailable(std::string("the system does not tell this machine's addresses: ") +
+                       std::strerror(errno));
+  }
   const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
   std::vector<std::string> found;
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nudge/status.h"
+
 namespace nudge {
 
 // IPv4 or IPv6, without brackets, port or zone.
@@ -14,6 +16,10 @@ bool is_ip_address(const std::string& text);
 bool is_loopback_address(const std::string& text);
 // 0.0.0.0 or ::, which stand for all addresses of the machine.
 bool is_any_address(const std::string& text);
+
+// Whether whoever connects from `peer` to `local` is on this machine: from loopback, or from the
+// very address that it came to, which is nobody else's. False of empty text.
+bool is_this_machine(const std::string& peer, const std::string& local);
 
 // The text of 4 or 16 bytes in network order; empty: neither.
 std::string address_of(std::span<const unsigned char> bytes);
@@ -34,8 +40,8 @@ std::string in_url(const std::string& address);
 
 // The addresses under which others may reach this machine: those of interfaces that are up, but
 // loopback and what is valid on one link only (fe80::/10). The one that leads to other networks
-// comes first. Empty where the system does not tell.
-std::vector<std::string> interface_addresses();
+// comes first. kUnavailable: the system does not tell.
+Result<std::vector<std::string>> interface_addresses();
 
 // As the machine calls itself, in lower case; empty: not a name that a certificate may carry.
 std::string host_name();

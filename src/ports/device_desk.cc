@@ -111,6 +111,13 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
   const Body body(request.body);
   const std::optional<std::string> code = body.is_object() ? body.text("code") : std::nullopt;
   if (!code) return respond(bad(R"(send {"code": "XXXX-XXXX", "name": "..."})"));
+  const std::string name = presentable(body.text("name").value_or(""), "tablet");
+  // What is refused before the code is looked at does not use it up.
+  // A # sets off what the daemon puts behind names.
+  if (name.find('#') != std::string::npos) return respond(bad("a device's name may have no #"));
+  if (const Status room = devices_.has_room(); !room.ok()) {
+    return respond(problem(507, to_string(room.code()), room.message()));
+  }
   const Result<Role> role = codes_.redeem(*code, request.peer, options_.now());
   if (!role.ok()) {
     const bool too_many = role.status().code() == Code::kResourceExhausted;
@@ -121,7 +128,6 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
     if (too_many) refused.retry_after_s = kRetryAfterSeconds;
     return respond(std::move(refused));
   }
-  const std::string name = presentable(body.text("name").value_or(""), "tablet");
   Result<Grant> grant = devices_.pair(name, *role, options_.wall());
   if (!grant.ok()) {
     return respond(problem(507, to_string(grant.status().code()), grant.status().message()));
@@ -233,7 +239,7 @@ HttpResponse DeviceDesk::authority() const {
   return response;
 }
 
-std::optional<Caller> DeviceDesk::who_is(std::string_view token) const {
+std::optional<Caller> DeviceDesk::who_is(std::string_view token) {
   return devices_.who_is(token, options_.wall());
 }
 

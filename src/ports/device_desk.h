@@ -59,7 +59,7 @@ class DeviceDesk {
 
   void serve_at(ServedAt served) { served_ = std::move(served); }
   PairingOffer offer(Role role);
-  std::optional<Caller> who_is(std::string_view token) const;
+  std::optional<Caller> who_is(std::string_view token);
   bool knows(const std::string& device) const;
   // Forgets devices that have not been used for long. Call it now and then.
   void expire();

@@ -173,11 +173,14 @@ Grant Devices::issue(Entry& entry, std::string family, WallTime now) {
   return grant;
 }
 
+Status Devices::has_room() const {
+  if (entries_.size() < kMost) return {};
+  return resource_exhausted("as many devices are paired as there may be (" + std::to_string(kMost) +
+                            "); revoke one");
+}
+
 Result<Grant> Devices::pair(const std::string& name, Role role, WallTime now) {
-  if (entries_.size() >= kMost) {
-    return resource_exhausted("as many devices are paired as there may be (" +
-                              std::to_string(kMost) + "); revoke one");
-  }
+  NUDGE_TRY(has_room());
   Entry entry;
   std::array<unsigned char, 8> number{};
   randombytes_buf(number.data(), number.size());
@@ -207,12 +210,12 @@ Devices::Refreshed Devices::refresh(std::string_view refresh, WallTime now) {
     found->used = whole;
     found->answer = grant;
     found->answered = now;
+    found->arrived = false;
     return {.grant = std::move(grant), .revoked = {}};
   }
-  // Two tabs of a page may ask at once, and an answer may be lost: nobody is wronged by the same
-  // answer once more. A clock that was set back ends that.
-  if (found->answer && same(found->used, whole) && now >= found->answered &&
-      now - found->answered < kRetry) {
+  // Two tabs of a page may ask at once, and an answer may be lost or come too late, be it for a
+  // disk that stalls: nobody is wronged by the same answer once more.
+  if (same(found->used, whole) && may_repeat(*found, now)) {
     return {.grant = found->answer, .revoked = {}};
   }
   std::string id = found->device.id;
@@ -220,15 +223,25 @@ Devices::Refreshed Devices::refresh(std::string_view refresh, WallTime now) {
   return {.grant = {}, .revoked = std::move(id)};
 }
 
-std::optional<Caller> Devices::who_is(std::string_view token, WallTime now) const {
+// A clock that was set back ends the time of an answer that has arrived.
+bool Devices::may_repeat(const Entry& entry, WallTime now) {
+  const bool recent = now >= entry.answered && now - entry.answered < kRetry;
+  return entry.answer && (!entry.arrived || recent);
+}
+
+std::optional<Caller> Devices::who_is(std::string_view token, WallTime now) {
   const Digest digest = digest_of(token);
-  const Entry* found = nullptr;
-  for (const Entry& entry : entries_) {
+  Entry* found = nullptr;
+  bool newest = false;
+  for (Entry& entry : entries_) {
     for (const Token& held : entry.tokens) {
-      if (same(held.digest, digest) && now < held.expires) found = &entry;
+      if (!same(held.digest, digest) || now >= held.expires) continue;
+      found = &entry;
+      newest = &held == &entry.tokens.back();
     }
   }
   if (found == nullptr || found->device.robot != robot_) return std::nullopt;
+  found->arrived = found->arrived || newest;
   return Caller{{found->device.name, found->device.role}, found->device.id};
 }
 
@@ -240,7 +253,7 @@ std::vector<std::string> Devices::expire(WallTime now) {
   std::vector<std::string> gone;
   for (Entry& entry : entries_) {
     if (now >= expiry(entry.device)) gone.push_back(entry.device.id);
-    if (entry.answer && now - entry.answered >= kRetry) entry.answer.reset();
+    if (!may_repeat(entry, now)) entry.answer.reset();
   }
   for (const std::string& id : gone) revoke(id);
   return gone;

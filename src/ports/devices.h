@@ -2,8 +2,8 @@
 // keeps them over restarts. Of a secret only its hash is kept, in memory and on disk.
 //
 // A device has a token for requests, which ends after 15 minutes, and a refresh that buys the next
-// pair of both and is used up by that. A refresh that is used a second time has been copied: the
-// device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.)
+// pair of both and is used up by that. A refresh that is used again after the next pair has been
+// has been copied: the device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.)
 #pragma once
 
 #include <array>
@@ -47,7 +47,8 @@ class Devices {
   static constexpr std::size_t kMaxFile = 256u << 10;
   static constexpr Duration kTokenLife = std::chrono::minutes(15);
   static constexpr Duration kUnused = std::chrono::hours(24 * 90);  // then it is forgotten
-  // An answer that is lost on the way is given again for so long.
+  // The same answer is given again for so long, for tabs that ask at once; and beyond, until its
+  // token has been used: it was lost on the way.
   static constexpr Duration kRetry = std::chrono::seconds(10);
 
   // `robot`: only its devices are let in; those of others stay in the file.
@@ -57,6 +58,7 @@ class Devices {
   static Result<Devices> decode(std::string_view text, std::string robot);
   std::string encode() const;
 
+  Status has_room() const;  // kResourceExhausted: as many as there may be
   // `name` as in Device. kResourceExhausted: as many as there may be.
   Result<Grant> pair(const std::string& name, Role role, WallTime now);
 
@@ -66,8 +68,9 @@ class Devices {
   };
   Refreshed refresh(std::string_view refresh, WallTime now);
 
-  // Whose token this is, compared in constant time; none: nobody's, expired, another robot's.
-  std::optional<Caller> who_is(std::string_view token, WallTime now) const;
+  // Whose token this is, compared in constant time; none: nobody's, expired, another robot's. Notes
+  // that the token has arrived.
+  std::optional<Caller> who_is(std::string_view token, WallTime now);
 
   bool revoke(std::string_view id);  // false: no such device
   // Forgets what has been unused for too long; gives their ids.
@@ -92,10 +95,13 @@ class Devices {
     Digest used{};
     std::optional<Grant> answer;
     WallTime answered{};
+    bool arrived = false;  // the answer: its token has been used
   };
 
   static Digest digest_of(std::string_view text);
   Grant issue(Entry& entry, std::string family, WallTime now);
+  // Whether the newest rotation's answer may still be given again.
+  static bool may_repeat(const Entry& entry, WallTime now);
 
   std::string robot_;
   std::vector<Entry> entries_;

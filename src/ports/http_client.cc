@@ -5,6 +5,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -62,6 +64,33 @@ Result<Descriptor> connect_to(const LocalDoor& door, Duration patience) {
   return socket;
 }
 
+// OpenSSL writes to its socket as to a file: a daemon that goes away would end the program without
+// a word. Keeps the signal from this thread, and takes away the one that came meanwhile.
+class NoBrokenPipe {
+ public:
+  NoBrokenPipe() {
+    sigset_t pending;
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGPIPE);
+    sigemptyset(&pending);
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~NoBrokenPipe() {
+    const timespec at_once{};
+    while (!was_pending_ && sigtimedwait(&set_, nullptr, &at_once) == SIGPIPE) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoBrokenPipe(const NoBrokenPipe&) = delete;
+  NoBrokenPipe& operator=(const NoBrokenPipe&) = delete;
+
+ private:
+  sigset_t set_{}, before_{};
+  bool was_pending_ = false;
+};
+
 // In clear or over TLS.
 class Line {
  public:
@@ -117,6 +146,7 @@ class Line {
 Result<HttpAnswer> call(const LocalDoor& door, const HttpCall& request, Duration patience) {
   Result<Descriptor> socket = connect_to(door, patience);
   if (!socket.ok()) return socket.status();
+  const NoBrokenPipe quiet;
   Line line(*std::move(socket), door);
   NUDGE_TRY(line.open());
   std::string text = request.method + " " + request.path +

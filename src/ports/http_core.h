@@ -58,7 +58,7 @@ struct HttpCore {
   std::unordered_map<ConnectionId, LiveSession*> open{};  // live ones that take messages
 
   // None: nobody's token.
-  std::optional<Caller> caller_of(std::string_view token) const noexcept;
+  std::optional<Caller> caller_of(std::string_view token, bool here) const noexcept;
   // Whether there is room for one more live connection of this role, perhaps in another's place.
   bool make_room_for_live(Role role);
 };

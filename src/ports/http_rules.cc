@@ -218,10 +218,13 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
   return matches;
 }
 
+std::string marked_name(std::string_view name, std::string_view mark) {
+  return std::string(clip_utf8(name, kMaxNameBytes - mark.size())) + std::string(mark);
+}
+
 std::string display_name(std::string_view wanted, std::uint64_t connection) {
-  const std::string number = "#" + std::to_string(connection);
-  const std::string_view name = is_presentable(wanted) ? wanted : kNobody;
-  return std::string(clip_utf8(name, kMaxNameBytes - number.size())) + number;
+  const bool fit = is_presentable(wanted) && wanted.find('#') == std::string_view::npos;
+  return marked_name(fit ? wanted : kNobody, "#" + std::to_string(connection));
 }
 
 std::string presentable(std::string_view wanted, std::string_view otherwise) {

@@ -43,8 +43,11 @@ Subprotocols parse_subprotocols(std::string_view sec_websocket_protocol);
 // Whether `If-None-Match` names `etag`, by the weak comparison of RFC 9110, 8.8.3.2.
 bool etag_matches(std::string_view if_none_match, std::string_view etag);
 
-// What others are shown: `wanted` if it is 1 to 64 bytes of UTF-8 that can be printed, else
-// "person", then # and the connection's number. At most 64 bytes; a long name is cut.
+// `name`, cut where needed, with `mark` (at most 64 bytes) behind it: at most 64 bytes of UTF-8.
+std::string marked_name(std::string_view name, std::string_view mark);
+
+// What others are shown: `wanted` if it is 1 to 64 bytes of UTF-8 that can be printed and has no #,
+// else "person", then # and the connection's number. At most 64 bytes; a long name is cut.
 std::string display_name(std::string_view wanted, std::uint64_t connection);
 
 // `wanted` if it is 1 to 64 bytes of UTF-8 that can be printed, else `otherwise`.

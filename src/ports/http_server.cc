@@ -20,9 +20,9 @@ constexpr int kSocketBytes = 128 << 10;
 
 }  // namespace
 
-std::optional<Caller> HttpCore::caller_of(std::string_view token) const noexcept {
+std::optional<Caller> HttpCore::caller_of(std::string_view token, bool here) const noexcept {
   try {
-    return who_is ? who_is(token) : std::nullopt;
+    return who_is ? who_is(token, here) : std::nullopt;
   } catch (...) {
     return std::nullopt;  // who cannot be told is nobody
   }

@@ -94,8 +94,9 @@ struct HttpCounters {
 // or a script. Else it is answered with 503.
 class HttpServer {
  public:
-  // Who a token belongs to; none: nobody. Compares in constant time.
-  using WhoIs = std::function<std::optional<Caller>(std::string_view token)>;
+  // Who a token belongs to; none: nobody. Compares in constant time. `here`: the peer is on this
+  // machine.
+  using WhoIs = std::function<std::optional<Caller>(std::string_view token, bool here)>;
   // Whether a message is exempt from the rate limit (STOP); looks at bytes, cheap.
   using Exempt = std::function<bool(std::string_view text)>;
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "src/loop/clock.h"
+#include "src/ports/addresses.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/live_session.h"
 #include "src/ports/peer_stream.h"
@@ -43,6 +44,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     error_code error;
     const tcp::endpoint peer = stream_.socket().remote_endpoint(error);
     if (!error) peer_ = peer.address().to_string();
+    const tcp::endpoint local = stream_.socket().local_endpoint(error);
+    here_ = !error && is_this_machine(peer_, local.address().to_string());
   }
 
   void start() {
@@ -326,7 +329,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     if (!token && live)
       token = parse_subprotocols(value(http::field::sec_websocket_protocol)).token;
     if (!token || token->empty() || token->size() > kMaxTokenBytes) return std::nullopt;
-    return core_->caller_of(*token);
+    return core_->caller_of(*token, here_);
   }
 
   void upgrade() {
@@ -464,7 +467,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   HttpCore* core_;  // null once the session has ended
   PeerStream stream_;
   asio::steady_timer timer_;
-  std::string peer_;  // address of the other end
+  std::string peer_;   // address of the other end
+  bool here_ = false;  // the other end is on this machine
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   Phase phase_ = Phase::kIdle;

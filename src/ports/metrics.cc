@@ -265,6 +265,9 @@ std::string encode_metrics(const MetricsView& view) {
       .add(number(view.http.requests));
   out.counter("nudge_http_rejected_total", "Requests that broke a rule, since boot.")
       .add(number(view.http.rejected_requests));
+  out.counter("nudge_failed_handshakes_total",
+              "TLS handshakes broken off, too slow, or more than are begun a second, since boot.")
+      .add(number(view.http.failed_handshakes));
   out.counter("nudge_messages_total", "Messages of live connections, since boot.")
       .add(number(view.http.messages));
   out.counter("nudge_connections_closed_total", "Live connections closed by us, since boot.")

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "src/ports/http_rules.h"
 #include "src/ports/openapi.h"
 #include "src/ports/supervisor_wire.h"
 
@@ -91,6 +92,14 @@ std::string id_of(const ClientMessage& message) {
 bool is_device(std::string_view name) {
   const std::size_t number = name.rfind('#');
   return number != std::string_view::npos && name.substr(number + 1).starts_with('t');
+}
+
+// The lease is bound to a name, and a device's is what its person typed. Without a live connection
+// its id stands behind it: no live name ends like that ("#2"), nor one of the teleop port ("#t2").
+Actor actor_of(const HttpRequest& request) {
+  Actor actor = *request.actor;
+  if (!request.device.empty()) actor.name = marked_name(actor.name, "#" + request.device);
+  return actor;
 }
 
 void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
@@ -355,7 +364,8 @@ void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
 }
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {
-  auto message = parse_client_message(request.body, *request.actor);
+  const Actor actor = actor_of(request);
+  auto message = parse_client_message(request.body, actor);
   if (!message.ok()) {
     return respond(problem(400, to_string(message.status().code()), message.status().message()));
   }
@@ -368,13 +378,13 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
   const auto reply = [respond = std::move(respond)](const Ack& ack) {
     respond(json(encode_ack(ack), http_status_of(ack.status)));
   };
-  if (Status allowed = may_send(request.actor->role, *message); !allowed.ok()) {
+  if (Status allowed = may_send(actor.role, *message); !allowed.ok()) {
     return reply(ack_of(id_of(*message), std::move(allowed)));
   }
   if (auto* feedback = std::get_if<FeedbackMessage>(&*message)) {
     desk_.submit(std::move(*feedback), reply);
   } else {
-    desk_.submit(std::get<OperatorMessage>(std::move(*message)), *request.actor, reply);
+    desk_.submit(std::get<OperatorMessage>(std::move(*message)), actor, reply);
   }
 }
 

@@ -38,19 +38,26 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
                                                                    Desk& desk) {
   std::unique_ptr<SupervisorServer> all(new SupervisorServer());
   options.secure = http.tls != nullptr;
-  const DeviceDesk* const devices = options.devices;
+  DeviceDesk* const devices = options.devices;
   all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
   all->sink_ = std::make_unique<Sink>();
   all->port_->attach(*all->sink_);
-  const auto who_is = [&access, devices](std::string_view token) -> std::optional<Caller> {
-    if (std::optional<Actor> actor = access.who_is(token)) return Caller{*std::move(actor), ""};
-    return devices != nullptr ? devices->who_is(token) : std::nullopt;
+  const auto who_is = [&access, devices](std::string_view token, bool here) {
+    return caller_of(access, devices, token, here);
   };
   auto server = HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *all->port_);
   if (!server.ok()) return server.status();
   all->server_ = *std::move(server);
   all->sink_->set(*all->server_);
   return all;
+}
+
+std::optional<Caller> SupervisorServer::caller_of(const Access& access, DeviceDesk* devices,
+                                                  std::string_view token, bool here) {
+  if (std::optional<Actor> actor = access.who_is(token)) {
+    return here ? std::optional(Caller{*std::move(actor), ""}) : std::nullopt;
+  }
+  return devices != nullptr ? devices->who_is(token) : std::nullopt;
 }
 
 std::uint16_t SupervisorServer::port() const { return server_->port(); }

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "nudge/status.h"
 #include "src/ports/access.h"
@@ -24,6 +26,11 @@ class SupervisorServer {
                                                           SupervisorPortOptions options,
                                                           const Access& access, Desk& desk);
   ~SupervisorServer();
+
+  // Who a token belongs to. Those of `access` never end, so that they are nobody's from elsewhere
+  // (`here` false); there a device has to be paired. Null `devices`: there are none.
+  static std::optional<Caller> caller_of(const Access& access, DeviceDesk* devices,
+                                         std::string_view token, bool here);
 
   std::uint16_t port() const;
   void renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names);

@@ -11,6 +11,7 @@
 
 #include "replay/dataset.h"
 #include "replay/event_codec.h"
+#include "replay/person.h"
 #include "src/ports/desk.h"
 #include "src/ports/history.h"
 #include "src/ports/http_message.h"
@@ -455,12 +456,11 @@ Json rounds_json(const LearningLedger& ledger) {
   return list;
 }
 
-// A person has many connections, each with a number behind its name.
 Json supervisors_json(const DatasetCounts& dataset) {
   std::map<std::string, std::uint64_t> steps;
   for (const SupervisorCounts& one : dataset.supervisors) {
     const std::uint64_t corrections = one.corrections + one.recoveries;
-    if (corrections > 0) steps[one.name.substr(0, one.name.find('#'))] += corrections;
+    if (corrections > 0) steps[std::string(person_of(one.name))] += corrections;
   }
   std::vector<std::pair<std::string, std::uint64_t>> most(steps.begin(), steps.end());
   std::stable_sort(most.begin(), most.end(),

@@ -1,6 +1,7 @@
 #include "src/ports/addresses.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <array>
 
@@ -44,6 +45,16 @@ TEST(Addresses, WritesAHostInOneFormOnly) {
   EXPECT_EQ(address_of(std::span(v4).first(3)), "");
 }
 
+TEST(Addresses, TellsWhoConnectsFromThisMachine) {
+  EXPECT_TRUE(is_this_machine("127.0.0.1", "127.0.0.1"));
+  EXPECT_TRUE(is_this_machine("127.0.0.2", "127.0.0.1"));
+  EXPECT_TRUE(is_this_machine("::1", "::1"));
+  EXPECT_TRUE(is_this_machine("192.0.2.7", "192.0.2.7"));
+  EXPECT_FALSE(is_this_machine("192.0.2.8", "192.0.2.7"));
+  EXPECT_FALSE(is_this_machine("fd00::8", "fd00::7"));
+  EXPECT_FALSE(is_this_machine("", ""));
+}
+
 TEST(Addresses, CountsANetworkOfIpv6AsOnePeer) {
   EXPECT_EQ(network_of("10.0.0.7"), "10.0.0.7");
   EXPECT_EQ(network_of("fd00:1:2:3:4::5"), network_of("fd00:1:2:3::9"));
@@ -51,11 +62,24 @@ TEST(Addresses, CountsANetworkOfIpv6AsOnePeer) {
 }
 
 TEST(Addresses, GivesNoAddressThatOthersCannotReach) {
-  for (const std::string& address : interface_addresses()) {
+  const Result<std::vector<std::string>> addresses = interface_addresses();
+  ASSERT_TRUE(addresses.ok()) << addresses.status().message();
+  for (const std::string& address : *addresses) {
     EXPECT_TRUE(is_ip_address(address)) << address;
     EXPECT_FALSE(is_loopback_address(address)) << address;
     EXPECT_FALSE(address.starts_with("fe80")) << address;
   }
+}
+
+TEST(Addresses, SaysWhenTheSystemDoesNotTellThem) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;  // the system tells through a socket
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Status refused = interface_addresses().status();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(refused.code(), Code::kUnavailable);
 }
 
 }  // namespace

@@ -79,6 +79,15 @@ TEST_F(DeviceDeskTest, CallsADeviceWithoutAFitNameATablet) {
   }
 }
 
+TEST_F(DeviceDeskTest, RefusesANameThatCouldBeThatOfALiveConnectionAndKeepsTheCode) {
+  const std::string code = desk_.offer(Role::kSupervisor).code;
+  const auto with = [&](const std::string& name) {
+    return request("POST", "/api/v1/pair", json({{"code", code}, {"name", name}}).dump()).status;
+  };
+  EXPECT_EQ(with("Anna's tablet#7"), 400);
+  EXPECT_EQ(with("Anna's tablet"), 200);
+}
+
 TEST_F(DeviceDeskTest, OffersTheAddressesWithTheCode) {
   const HttpResponse made =
       request("POST", "/api/v1/pairing-codes", R"({"role":"viewer"})", Role::kEngineer);
@@ -103,6 +112,17 @@ TEST_F(DeviceDeskTest, SaysWhenThereAreTooManyWrongCodes) {
   // People are told of the wrong ones, and not of what comes after them without end.
   EXPECT_EQ(std::count(told_.begin(), told_.end(), '\n'), 5);
   EXPECT_GT(refused.retry_after_s, 0);
+}
+
+TEST_F(DeviceDeskTest, KeepsTheCodeUntilThereIsRoomForItsDevice) {
+  json first = json::parse(pair().body);
+  for (std::size_t i = 1; i < Devices::kMost; ++i) ASSERT_EQ(pair().status, 200);
+  const std::string body =
+      json({{"code", desk_.offer(Role::kSupervisor).code}, {"name", "one more"}}).dump();
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 507);
+  request("POST", "/api/v1/devices/" + std::string(first["device"]) + "/revoke", "",
+          Role::kEngineer);
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 200);
 }
 
 TEST_F(DeviceDeskTest, PairsNobodyWhomTheDiskCannotKeep) {

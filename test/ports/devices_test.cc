@@ -59,19 +59,35 @@ TEST_F(DevicesTest, RenewsATokenForARefreshOnce) {
   EXPECT_FALSE(devices_.who_is(first.token, now_ + minutes(15)));
 }
 
-TEST_F(DevicesTest, GivesALostAnswerAgainForTenSeconds) {
+TEST_F(DevicesTest, GivesAnAnswerAgainForTenSecondsToTabsThatAskAtOnce) {
   const Grant first = paired();
   const Devices::Refreshed second = devices_.refresh(first.refresh, now_);
+  ASSERT_TRUE(devices_.who_is(second.grant->token, now_));
   const Devices::Refreshed again = devices_.refresh(first.refresh, now_ + seconds(9));
   ASSERT_TRUE(again.grant);
   EXPECT_EQ(again.grant->token, second.grant->token);
   EXPECT_EQ(again.grant->refresh, second.grant->refresh);
 }
 
+TEST_F(DevicesTest, GivesAnAnswerAgainUntilItsTokenIsUsedHoweverLateItCame) {
+  const Grant first = paired();
+  const Devices::Refreshed second = devices_.refresh(first.refresh, now_);
+  for (const auto& later : {seconds(10), seconds(600)}) {
+    EXPECT_TRUE(devices_.expire(now_ + later).empty());
+    EXPECT_TRUE(devices_.who_is(first.token, now_ + later)) << "which says nothing of the second";
+    const Devices::Refreshed again = devices_.refresh(first.refresh, now_ + later);
+    ASSERT_TRUE(again.grant);
+    EXPECT_EQ(again.grant->refresh, second.grant->refresh);
+  }
+  ASSERT_TRUE(devices_.who_is(second.grant->token, now_ + seconds(600)));
+  EXPECT_EQ(devices_.refresh(first.refresh, now_ + seconds(600)).revoked, first.device.id);
+}
+
 TEST_F(DevicesTest, RevokesTheDeviceWhoseRefreshIsUsedTwice) {
   const Grant first = paired();
   const Grant other = paired("the wall");
   const Devices::Refreshed second = devices_.refresh(first.refresh, now_);
+  ASSERT_TRUE(devices_.who_is(second.grant->token, now_));
   const Devices::Refreshed again = devices_.refresh(first.refresh, now_ + seconds(10));
   EXPECT_FALSE(again.grant);
   EXPECT_EQ(again.revoked, first.device.id);

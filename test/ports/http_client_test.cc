@@ -1,8 +1,15 @@
 // The commands' client and the server over real sockets, in clear and over TLS.
 #include "src/ports/http_client.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
 
+#include <boost/asio/ssl/context.hpp>
+#include <thread>
+
+#include "src/ports/descriptor.h"
 #include "test/ports/served_http.h"
 #include "test/support/temp_folder.h"
 
@@ -78,6 +85,37 @@ TEST_F(HttpClientTest, SaysWhenNobodyAnswers) {
   Served clear;
   EXPECT_EQ(call(door(clear, std::string(95, 'A')), echo(""), kPatience).status().code(),
             Code::kUnavailable);
+}
+
+TEST_F(HttpClientTest, SaysThatTheDaemonWentAwayRatherThanEndTheProgram) {
+  const Certificate shown = certificate();
+  const std::shared_ptr<TlsContext> tls = *TlsContext::make(shown);
+  const Descriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+  // Its half of the handshake and its end arrive together, so that the client's first write is
+  // answered with a reset, and the second has nowhere to go.
+  std::thread daemon([&] {
+    Descriptor peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const int on = 1;
+    ::setsockopt(peer.get(), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    char first = 0;
+    ::recv(peer.get(), &first, 1, MSG_PEEK);
+    ::fcntl(peer.get(), F_SETFL, O_NONBLOCK);
+    SSL* const half = SSL_new(tls->context().native_handle());
+    SSL_set_fd(half, peer.get());
+    SSL_accept(half);
+    SSL_free(half);
+  });
+  const Result<HttpAnswer> answer =
+      call({"127.0.0.1", ntohs(at.sin_port), shown.fingerprint}, echo("x"), kPatience);
+  daemon.join();
+  EXPECT_EQ(answer.status().code(), Code::kUnavailable) << answer.status().message();
 }
 
 TEST_F(HttpClientTest, IsSentToTlsWhenItSpeaksInClear) {

@@ -137,7 +137,7 @@ TEST(HttpRules, CallsWhoeverHasNoProperNameAPerson) {
         std::string("\xed\xa0\x80"),
         std::string("a\xe2\x80\xae"
                     "b"),
-        std::string("a\xc2\x85"), std::string("\x7f")}) {
+        std::string("a\xc2\x85"), std::string("\x7f"), std::string("anna#1")}) {
     EXPECT_EQ(display_name(name, 7), "person#7") << name;
   }
 }
@@ -149,6 +149,8 @@ TEST(HttpRules, CutsLongNamesBetweenCharacters) {
   const std::string name = display_name(umlauts, 1);
   EXPECT_EQ(name, umlauts.substr(0, 62) + "#1");
   EXPECT_EQ(display_name(umlauts, 12), umlauts.substr(0, 60) + "#12");
+  EXPECT_EQ(marked_name(umlauts, "#d-0123456789abcdef"),
+            umlauts.substr(0, 44) + "#d-0123456789abcdef");
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class Sent final : public LiveSink {
   void close(ConnectionId connection, std::uint16_t code, std::string_view) override {
     closed[connection] = code;
   }
-  HttpCounters counters() const override { return {.live = 2, .open = 5}; }
+  HttpCounters counters() const override { return {.failed_handshakes = 3, .live = 2, .open = 5}; }
 
   struct Frame {
     ConnectionId connection = 0;
@@ -75,7 +75,8 @@ class SupervisorPortTest : public testing::Test {
     request.path = path;
     request.body = body;
     if (!limit.empty()) request.query["limit"] = limit;
-    if (role) request.actor = Actor{"somebody", *role};
+    if (role) request.actor = Actor{device_.empty() ? "somebody" : "anna#1", *role};
+    request.device = device_;
     HttpResponse answer;
     answer.status = 0;  // not yet
     auto kept = std::make_shared<HttpResponse>(answer);
@@ -127,6 +128,7 @@ class SupervisorPortTest : public testing::Test {
   std::vector<Sent::Frame> new_frames() { return std::exchange(sent_.frames, {}); }
 
   test::FakeDesk desk_;
+  std::string device_;  // of requests; one is named as anna's first live connection
   Instant now_;
   PortMetrics port_metrics_;
   Sent sent_;
@@ -285,6 +287,17 @@ TEST_F(SupervisorPortTest, GivesTheAnswerToFeedbackWhenTheDeskHasIt) {
   desk_.replies[0]({.id = "l-1", .status = {}, .echo = "stored", .epoch = 0, .holder = {}});
   EXPECT_EQ(answer_->status, 200);
   EXPECT_EQ(json::parse(answer_->body)["echo"], "stored");
+}
+
+TEST_F(SupervisorPortTest, DoesNotTakeADeviceForTheLiveConnectionWhoseNameItHas) {
+  open(1);
+  device_ = "d-0123456789abcdef";
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"hand_back","id":"h"})");
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"resume_learning","id":"r"})");
+  ASSERT_EQ(desk_.feedback.size(), 1u);
+  EXPECT_EQ(desk_.feedback[0].actor.name, "anna#1#" + device_);
+  ASSERT_EQ(desk_.act_actors.size(), 1u);
+  EXPECT_EQ(desk_.act_actors[0].name, "anna#1#" + device_);
 }
 
 TEST_F(SupervisorPortTest, SaysByTheStatusWhyFeedbackWasRefused) {

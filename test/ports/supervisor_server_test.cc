@@ -106,6 +106,24 @@ class SupervisorServerTest : public testing::Test {
   std::thread thread_;
 };
 
+TEST_F(SupervisorServerTest, TakesTheMachinesOwnTokensFromThisMachineOnly) {
+  DeviceDesk devices({.now = [] { return Instant(); },
+                      .wall = [] { return WallTime(std::chrono::hours(480'000)); },
+                      .save = [](const std::string&, const auto& done) { done(Status()); },
+                      .notice = {}},
+                     Devices("kitchen"));
+  const std::string own = access_->token(Role::kEngineer);
+  EXPECT_TRUE(SupervisorServer::caller_of(*access_, &devices, own, true));
+  EXPECT_FALSE(SupervisorServer::caller_of(*access_, &devices, own, false));
+  HttpRequest pair;
+  pair.path = "/api/v1/pair";
+  pair.body = json({{"code", devices.offer(Role::kViewer).code}, {"name", "wall"}}).dump();
+  std::string token;
+  devices.handle(pair,
+                 [&](const HttpResponse& answer) { token = json::parse(answer.body)["token"]; });
+  EXPECT_TRUE(SupervisorServer::caller_of(*access_, &devices, token, false));
+}
+
 TEST_F(SupervisorServerTest, ServesPageHealthAndRestByTheRulesOfTheDocument) {
   Peer anybody = peer();
   anybody.request("GET", "/");

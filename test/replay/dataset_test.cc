@@ -582,6 +582,21 @@ TEST(Dataset, ForgetsAWithdrawnSupervisor) {
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 12u);
 }
 
+TEST(Dataset, CountsPeopleAndNotTheirConnections) {
+  Recorder log;
+  log.corrected(20, 5, {"anna#1", Role::kSupervisor});
+  log.corrected(20, 4, {"anna#2", Role::kSupervisor});
+  log.corrected(20, 3, {"ben#3", Role::kSupervisor});
+  const DatasetCounts counts = fold(log).counts();
+  ASSERT_EQ(counts.supervisors.size(), 2u);
+  EXPECT_EQ(counts.supervisors[0].name, "anna");
+  EXPECT_EQ(counts.supervisors[0].corrections, 9u);
+  EXPECT_EQ(counts.supervisors[1].name, "ben");
+  DatasetOptions without = options();
+  without.excluded_supervisors = {"anna"};
+  EXPECT_EQ(trainable(fold(log, without), SampleClass::kCorrection), 3u);
+}
+
 // ---- hold-out -----------------------------------------------------------------------------------
 
 TEST(Dataset, HoldsOutEveryFifthCorrectedEpisodeWithItsAutonomousSteps) {

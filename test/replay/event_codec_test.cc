@@ -33,8 +33,7 @@ TEST(EventCodec, WritesEveryKindAsItsGoldenFileAndReadsItBack) {
 }
 
 TEST(EventCodec, ReadsCandidatesOfTheFirstVersionWhichKnewLessOfTheRound) {
-  const std::string old = R"({"hash":")" + std::string(64, 'a') +
-                          R"(","kind":0,"parent":3,"prefix":1234,"train_seconds":0.25})";
+  const std::string old = test::old_golden("log/payload-v1-candidate_received.json");
   const auto back = decode("candidate_received", old, 1);
   ASSERT_TRUE(back.ok()) << back.status().message();
   const auto& candidate = std::get<CandidateReceived>(*back);

@@ -105,6 +105,13 @@ class Scripts(unittest.TestCase):
         (self.folder / "scripts" / "test.sh").write_text("#!/bin/sh\nexit 3\n")
         self.assertEqual(self.run_script(".ci/run").returncode, 3)
 
+    def test_the_service_may_ask_for_this_machine_s_addresses(self):
+        """getifaddrs() speaks to the kernel over netlink; without it the certificate lacks them."""
+        unit = (ROOT / "configs/systemd/nudge.service").read_text()
+        families = [line for line in unit.splitlines() if line.startswith("RestrictAddressFamilies=")]
+        self.assertEqual(len(families), 1)
+        self.assertIn("AF_NETLINK", families[0])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -42,7 +42,7 @@ const sizes = { tablet: [1280, 800], phone: [390, 844], desktop: [1920, 1080] };
 const tests = {};
 for (const [device, size] of Object.entries(sizes)) {
   for (const colorScheme of ["light", "dark"]) {
-    const open = (more = {}) => Visitor.open(browser, daemon, { size, touch: device !== "desktop", options: { colorScheme }, ...more });
+    const open = (more = {}) => Visitor.open(browser, daemon, { size, touch: device !== "desktop", options: { colorScheme, reducedMotion: "reduce" }, ...more });
     const name = (state) => `${device}-${colorScheme}-${state}`;
     tests[`${device}, ${colorScheme}: no barrier while it holds, drives, is driven and is stopped`] = async () => {
       await robot.settle();

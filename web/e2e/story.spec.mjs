@@ -113,7 +113,7 @@ const tests = {
     console.log(`    ${await card.innerText()}`.replaceAll("\n", " | "));
   },
   "words that mean nothing to it say so, and what would": async () => {
-    const card = await say("hubba bubba");
+    const card = await say("up and down");
     assert.match(await card.innerText(), /not understood/i);
     assert.match(await card.innerText(), /a bit lower/);
     await accessible("the words");
@@ -239,7 +239,7 @@ const tests = {
     await until("its report is there", async () => (await page.locator(".version-more li").count()) > 0);
     console.log(`    ${(await page.locator(".version-more ul").innerText()).replaceAll("\n", " | ")}`);
     await accessible("the weights");
-    await confirm(page.getByRole("button", { name: /^(Promote|Press again)/ }), async () =>
+    await confirm(page.getByRole("button", { name: /^(Promote|Again)/ }), async () =>
       (await robot.get("/api/v1/weights")).confirmed === other.version || (await page.locator(".notice").count()) > 0);
     console.log(`    ${await page.locator(".notice").last().innerText().catch(() => "")}`);
     await shot("weights");

@@ -1,7 +1,8 @@
 // What others see of this device: what a person called it, or what kind it is.
 import { preference } from "./preferences";
 
-export const isDeviceName = (name: string): boolean => /^[\x21-\x7e][\x20-\x7e]{0,39}$/.test(name);
+// Without a #, which sets off what the daemon puts behind names.
+export const isDeviceName = (name: string): boolean => /^[\x21\x22\x24-\x7e][\x20-\x22\x24-\x7e]{0,39}$/.test(name);
 
 export function deviceName(): string {
   const chosen = preference("name");

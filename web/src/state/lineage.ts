@@ -1,5 +1,5 @@
 // Where versions of the weights came from, as a small graph: rows newest first, lanes left to right.
-import type { WeightsVersion } from "../wire/messages";
+import type { Weights, WeightsVersion } from "../wire/messages";
 
 export interface Node {
   version: number;
@@ -49,4 +49,16 @@ export function lineageOf(versions: readonly WeightsVersion[]): Lineage {
     return to === undefined || to.row <= from.row ? [] : [{ from, to }];
   });
   return { nodes, edges, lanes: Math.max(1, ...nodes.map((node) => node.lane + 1)) };
+}
+
+// Where a rollback would lead, as the daemon decides it: to the confirmed version, and from there to
+// the thorough one that it came from. Undefined: nowhere.
+export function rollBackTarget(weights: Weights | undefined): number | undefined {
+  if (weights === undefined || weights.confirmed === 0) return undefined;
+  if (weights.live !== weights.confirmed) return weights.confirmed;
+  const find = (version: number): WeightsVersion | undefined =>
+    weights.versions.find((each) => each.version === version);
+  let at = find(find(weights.confirmed)?.parent ?? 0);
+  while (at !== undefined && at.kind !== "full") at = find(at.parent);
+  return at?.version;
 }

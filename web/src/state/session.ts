@@ -14,6 +14,7 @@ import { parseFrame } from "../wire/frame";
 import type { Frame } from "../wire/frame";
 import { MessageIds, sessionPrefix } from "../wire/message_id";
 import type { Ack, Act, DaemonMessage, IdentifiedAct, LabelValue, LogEvent, Meaning, Status } from "../wire/messages";
+import { rollBackTarget } from "./lineage";
 import { firstState } from "./page_state";
 import { followEpisode } from "./live_strip";
 import { preference, setPreference } from "./preferences";
@@ -72,7 +73,7 @@ export class Session {
       roundTrip: (roundTripMs, jitterMs) => this.store.set({ roundTripMs, jitterMs }),
       silent: (silent) => {
         if (silent) this.driver.deadMan.linkLost();
-        this.store.set({ link: silent ? "lost" : "open", linkDetail: silent ? "The daemon answers, but says nothing about the robot." : "" });
+        this.store.set({ link: silent ? "lost" : "open", linkDetail: silent ? "Nothing is heard of the robot. If you were driving, it holds." : "" });
         this.#ring();
       },
     });
@@ -167,6 +168,13 @@ export class Session {
     void this.#act({ type: "reset_fault" });
   }
 
+  // The episode that is on the screen, as a person who presses a label means it: the next one may
+  // begin before the press arrives.
+  labelShown(value: LabelValue): Promise<boolean> {
+    const { status, curves } = this.store.value;
+    return this.label(status?.episode.id || curves?.episodes.at(-1)?.id || 0, value);
+  }
+
   // `span` 0: the whole episode. True: it is stored.
   label(episode: number, value: LabelValue, span = 0): Promise<boolean> {
     const words: Record<LabelValue, string> = {
@@ -207,8 +215,8 @@ export class Session {
   }
 
   rollBack(): Promise<boolean> {
-    const to = this.store.value.weights?.confirmed ?? 0;
-    return this.#act({ type: "roll_back" }, to > 0 ? `Rolled back to v${to}` : "Rolled back");
+    const to = rollBackTarget(this.store.value.weights);
+    return this.#act({ type: "roll_back" }, to === undefined ? "Rolled back" : `Rolled back to v${to}`);
   }
 
   promote(version: number): Promise<boolean> {
@@ -374,8 +382,8 @@ export class Session {
       case "stop": return this.stop();
       case "start": return this.startIfHeld();
       case "hold": return this.hold();
-      case "worked": return void this.label(0, "success");
-      case "failed": return void this.label(0, "failure");
+      case "worked": return void this.labelShown("success");
+      case "failed": return void this.labelShown("failure");
       case "previous": return this.chooseJoint(-1);
       case "next": return this.chooseJoint(1);
     }

@@ -83,6 +83,7 @@ export function outcomeOfWords(words: SaidWords, now: number): { tone: "good" | 
   const it = words.understood;
   if (words.state !== "stored" || it === undefined) return { tone: "quiet", text: "" };
   if (it.use === "not_understood") return { tone: "bad", text: it.why || "Stored as said; the robot does nothing." };
+  if (it.use === "instruction" && it.acted) return { tone: "wait", text: "This is the task now." };
   if (it.acted) return { tone: "good", text: it.use === "comment" ? "Stored." : "Done." };
   if (it.confirm) {
     return mayConfirm(words, now)

@@ -29,14 +29,14 @@ function Primary(): JSX.Element {
       return <span class="primary" />;
     case "ESTOP":
       return (
-        <ConfirmButton key={meaning} class="primary" again="Press again to reset"
+        <ConfirmButton key={meaning} class="primary" again="Press again"
           onConfirm={() => session.resetStop()}>
           Reset STOP
         </ConfirmButton>
       );
     case "FAULT_HOLD":
       return (
-        <ConfirmButton key={meaning} class="primary" again="Press again to reset" disabled={!engineer}
+        <ConfirmButton key={meaning} class="primary" again="Press again" disabled={!engineer}
           title={engineer ? "" : "An engineer resets faults"} onConfirm={() => session.resetFault()}>
           {engineer ? "Reset fault" : "An engineer resets"}
         </ConfirmButton>

@@ -64,7 +64,7 @@ function Pairing(props: Props): JSX.Element {
           onInput={(event) => setName(event.currentTarget.value)} />
       </label>
       <p id="door-trouble" class="trouble" role="alert">
-        {trouble || (!named && name !== "" ? "A name is 1 to 40 plain letters, digits and signs." : "")}
+        {trouble || (!named && name !== "" ? "A name is 1 to 40 plain letters, digits and signs, but no #." : "")}
       </p>
       <button type="submit" class="button go big" disabled={good === undefined || !named || busy}>
         {busy ? "Pairing" : "Pair this device"}

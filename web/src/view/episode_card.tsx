@@ -42,11 +42,11 @@ export function EpisodeCard(): JSX.Element {
       </p>
       <div class="labels" role="group" aria-label="How did it go?">
         <button type="button" class="button label-worked" disabled={!now.able} aria-keyshortcuts="1"
-          onClick={() => void session.label(0, "success")}><Tick />Worked <kbd>1</kbd></button>
+          onClick={() => void session.labelShown("success")}><Tick />Worked <kbd>1</kbd></button>
         <button type="button" class="button label-failed" disabled={!now.able} aria-keyshortcuts="2"
-          onClick={() => void session.label(0, "failure")}><Cross />Failed <kbd>2</kbd></button>
+          onClick={() => void session.labelShown("failure")}><Cross />Failed <kbd>2</kbd></button>
         <button type="button" class="button" disabled={!now.able} aria-keyshortcuts="3"
-          onClick={() => void session.label(0, "discard")}><Bin />Discard <kbd>3</kbd></button>
+          onClick={() => void session.labelShown("discard")}><Bin />Discard <kbd>3</kbd></button>
         <button type="button" class="button" disabled={!now.able} aria-keyshortcuts="U"
           title={`The last ${now.undoSeconds} s are never learned from`}
           onClick={() => session.undo(now.undoSeconds)}><Back />Undo {now.undoSeconds} s <kbd>U</kbd></button>

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { gateWords } from "../state/gate_words";
 import { learnerWords } from "../state/learning_words";
-import { lineageOf } from "../state/lineage";
+import { lineageOf, rollBackTarget } from "../state/lineage";
 import type { Lineage } from "../state/lineage";
 import type { WeightsVersion } from "../wire/messages";
 import { ConfirmButton } from "./confirm_button";
@@ -106,7 +106,7 @@ function Row(props: {
             {gateWords(row.gate).map((line) => <li key={line}>{line}</li>)}
           </ul>
           {props.engineer && !confirmed && isFull(row.kind) && row.state !== "rolled_back" && (
-            <ConfirmButton again={`Press again: v${row.version}`} disabled={!props.able} title="Confirm this version now, and let it act; hold for a second, or press twice"
+            <ConfirmButton again={`Again: v${row.version}`} disabled={!props.able} title="Confirm this version now, and let it act; hold for a second, or press twice"
               onConfirm={() => void session.promote(row.version)}>Promote v{row.version}</ConfirmButton>
           )}
         </div>
@@ -131,15 +131,15 @@ export function WeightsPanel(): JSX.Element {
   const [result, setResult] = useState<{ tone: string; text: string }>();
   const rows = weights?.versions ?? [];
   const lineage = useMemo(() => lineageOf(rows), [weights]);
-  const back = weights !== undefined && weights.confirmed > 0 && weights.live !== weights.confirmed;
+  const target = rollBackTarget(weights);
   const [openPx, setOpenPx] = useState(0); // of what the open row says
 
   const rollBack = async (): Promise<void> => {
-    const [from, to] = [weights?.live ?? 0, weights?.confirmed ?? 0];
+    const [from, to] = [weights?.live ?? 0, target ?? 0];
     setResult({ tone: "wait", text: `Rolling back to v${to} …` });
     const done = await session.rollBack();
     setResult(!done ? { tone: "bad", text: `v${from} still acts.` }
-      : { tone: "good", text: from === to ? `v${to} acts, which is confirmed.` : `v${from} stopped acting. v${to} acts from the next chunk on.` });
+      : { tone: "good", text: `v${from} stopped acting. v${to} acts from the next chunk on.` });
   };
   return (
     <div class="panel weights">
@@ -148,9 +148,9 @@ export function WeightsPanel(): JSX.Element {
         <progress max={learning.total || 1} value={learning.done} aria-label="Steps of this round" />
       </div>
       <div class="row">
-        <ConfirmButton class="back" again={back ? `Press again: v${weights.live} → v${weights.confirmed}` : "Press again"} disabled={!able}
-          title="Back to the last confirmed version; hold for a second, or press twice" onConfirm={() => void rollBack()}>
-          <Back /> Roll back{back ? ` to v${weights.confirmed}` : ""}
+        <ConfirmButton class="back" again={`Again: v${weights?.live ?? 0} → v${target ?? 0}`} disabled={!able || target === undefined}
+          title="Back to the last confirmed version, or to the one that it came from; hold for a second, or press twice" onConfirm={() => void rollBack()}>
+          <Back /> Roll back{target === undefined ? "" : ` to v${target}`}
         </ConfirmButton>
         {engineer && (
           <button type="button" class="button" disabled={!able || learning.state !== "paused"}
@@ -158,7 +158,8 @@ export function WeightsPanel(): JSX.Element {
         )}
       </div>
       <p class="result" role="status" data-tone={result?.tone}>
-        {result?.text ?? (back ? `v${weights.live} acts; v${weights.confirmed} is the last confirmed one.` : "What acts is confirmed.")}
+        {result?.text ?? (weights !== undefined && weights.live !== weights.confirmed
+          ? `v${weights.live} acts; v${weights.confirmed} is the last confirmed one.` : "What acts is confirmed.")}
       </p>
       <div class="versions">
         {rows.length > 0 && <Graph lineage={lineage} rows={rows} live={weights?.live ?? 0} open={open} openPx={openPx} />}

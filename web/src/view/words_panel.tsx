@@ -14,7 +14,7 @@ const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 // Until the daemon has told its own.
 const firstPhrases = ["a bit lower", "a bit higher", "to the left", "to the right", "slower", "open the gripper"];
 const examples = "It understands small moves (“a bit lower”, “2 cm to the left”), “stop”, “slower”, “faster”, " +
-  "“open the gripper”, “let go”, “go back”, and “task: …” for a new task.";
+  "“open the gripper”, “let go”, “go back”. Anything that is not about moving now is a new task.";
 
 // The time, each half second while somebody may still confirm.
 function useNow(running: boolean): number {
