@@ -131,6 +131,7 @@ void StepThread::tick(Instant now, Instant due) {
     acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
   }
 
+  const bool was_resetting = resetting_;
   ask_about_reset();
   if (failed_weights_ != 0 && links_.loaded != failed_weights_) failed_weights_ = 0;
   ControlInputs inputs;
@@ -151,7 +152,8 @@ void StepThread::tick(Instant now, Instant due) {
     reset_failed_.clear();
     reset_pending_ = resetting_ = false;
   }
-  if (resetting_) reset_seen_ = now;
+  // The reset ended at some time since the last tick: what was seen before this one may be older.
+  if (was_resetting || resetting_) reset_seen_ = now;
   if (reset_pending_ && !resetting_ && controller_->observation().time >= reset_seen_) {
     reset_pending_ = false;
     episode_begun_ = now;

@@ -461,6 +461,24 @@ TEST_F(StepThreadTest, ALongResetIsWaitedForAndTheEpisodesStepsBeginAfterIt) {
   EXPECT_EQ(robot_.resets, 1);
 }
 
+TEST_F(StepThreadTest, ASuccessThatWasSeenBeforeTheResetsEndDoesNotEndTheNewEpisode) {
+  robot_.slow_reset = true;
+  links_->loaded = 3;
+  act(HandBack{});
+  tick();
+  // The reset ended between two ticks; the newest observation is from before that.
+  robot_.busy = false;
+  robot_.success = true;
+  robot_.now += kTick / 2;
+  step_->tick(robot_.now + kTick / 2, robot_.now + kTick / 2);
+  robot_.success = false;
+  robot_.now += kTick / 2;
+  tick(5);
+  EXPECT_TRUE(ended().empty());
+  EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
+  EXPECT_EQ(snapshot_.episode, 7u);
+}
+
 TEST_F(StepThreadTest, AResetIsNotEndedByTheHoldsOfEachTick) {
   robot_.slow_reset = true;
   act(HandBack{});
