@@ -93,9 +93,13 @@ class Watcher:
         return self.times[tick]
 
     def stalled(self, first_ns, last_ns):
-        """ms by which ticks came later than a period after each other, in this time."""
-        times = sorted(t for t in self.times.values() if first_ns <= t <= last_ns)
-        steps = [(b - a) / 1e6 for a, b in zip(times, times[1:])]
+        """ms by which ticks came later than a period after each other, in this time. None: some of
+        them were not seen, as without a network, and nobody can say."""
+        seen = sorted((tick, t) for tick, t in self.times.items() if first_ns <= t <= last_ns)
+        if not seen or seen[-1][0] - seen[0][0] + 1 > len(seen) or \
+                last_ns - seen[-1][1] > 1.5e6 * TICK:
+            return None
+        steps = [(b - a) / 1e6 for (_, a), (_, b) in zip(seen, seen[1:])]
         return sum(max(0.0, step - TICK) for step in steps)
 
 

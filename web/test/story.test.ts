@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gateWords } from "../src/state/gate_words";
 import { classShares, lossCurve, roundWords } from "../src/state/learning_words";
-import { lineageOf } from "../src/state/lineage";
+import { lineageOf, rollBackTarget } from "../src/state/lineage";
 import { trendOf } from "../src/state/trend";
 import { answered, confirmed, mayConfirm, mayUndo, newWords, outcomeOfWords, takenBack, understoodWords } from "../src/state/words";
 import type { SaidWords } from "../src/state/words";
@@ -78,6 +78,16 @@ test("thorough versions stand on one line, quick ones branch off and come back t
 test("a thorough version stands on the left, also when a quick one leads to it", () => {
   const graph = lineageOf([version(3, 2, "provisional"), version(2, 1), version(1, 0)]);
   assert.deepEqual(graph.nodes.map((node) => node.lane), [1, 0, 0]);
+});
+
+test("a rollback leads to the confirmed version, and from there to the thorough one before it", () => {
+  const versions = [version(6, 5), version(5, 4), version(4, 3, "provisional"), version(3, 2), version(2, 0)];
+  const weights = { type: "weights" as const, live: 6, confirmed: 5, versions };
+  assert.equal(rollBackTarget(weights), 5);
+  assert.equal(rollBackTarget({ ...weights, live: 5 }), 3);
+  assert.equal(rollBackTarget({ ...weights, live: 2, confirmed: 2 }), undefined);
+  assert.equal(rollBackTarget({ ...weights, confirmed: 0 }), undefined);
+  assert.equal(rollBackTarget(undefined), undefined);
 });
 
 test("a version trained past one that was rolled back does not run through it", () => {
