@@ -2,8 +2,8 @@
 // keeps them over restarts. Of a secret only its hash is kept, in memory and on disk.
 //
 // A device has a token for requests, which ends after 15 minutes, and a refresh that buys the next
-// pair of both and is used up by that. A refresh that is used again after the next pair has been
-// has been copied: the device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.)
+// pair of both and is used up by that. One that comes again when the next pair is in use has been
+// copied: the device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.)
 #pragma once
 
 #include <array>
