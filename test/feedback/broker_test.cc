@@ -505,6 +505,50 @@ TEST(BrokerWords, GoingBackForgetsNudgesThatAreLongAgoOrOfAnotherEpisode) {
   EXPECT_FALSE(desk.say("go back", "g2").words->confirm);
 }
 
+TEST(BrokerWords, ANudgeThatWasCutShortIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  // HOLD, STOP or a takeover ended it; nobody knows how far it came.
+  desk.situation.now += std::chrono::seconds(2);
+  desk.situation.driving_since = desk.situation.now;
+  EXPECT_FALSE(desk.say("go back", "g").words->confirm);
+}
+
+TEST(BrokerWords, ANudgeThatWasCutShortBeforeTheYesIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.situation.now += std::chrono::seconds(2);
+  desk.situation.driving_since = desk.situation.now;
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, ANudgeThatWasTakenBackBeforeTheYesIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  desk.answer("u");
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, AYesReversesOnlyTheNudgeThatWasTheLastWhenGoingBackWasAskedFor) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n1");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.say("a bit to the left", "n2");
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, TheThirtySecondsOfGoingBackEndWhenItIsSaidNotAtTheYes) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.situation.now += std::chrono::seconds(30);
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.situation.now += std::chrono::seconds(10);
+  EXPECT_TRUE(desk.send(kAnna, ConfirmWords{"g"}, "y").act.has_value());
+}
+
 TEST(BrokerWords, TakingANudgeBackEndsItAndIsLogged) {
   WordsDesk desk;
   desk.say("a bit lower", "w");
