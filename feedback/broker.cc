@@ -466,6 +466,9 @@ Status Broker::judge_confirm(const FeedbackMessage& message, const ConfirmWords&
   if (situation.now - spoken.said > config_.confirm_within) {
     return failed_precondition("that was too long ago to be confirmed; say it again");
   }
+  if (spoken.episode != situation.newest_episode) {
+    return failed_precondition("the episode in which this was said is over; say it again");
+  }
   const Spoken* last = nullptr;
   if (!spoken.reverse.empty()) {
     if (spoken.reverse == nudge_words_) last = reversible(situation, spoken.said);

@@ -479,6 +479,13 @@ TEST(BrokerWords, AYesComesWithinTenSeconds) {
   EXPECT_FALSE(desk.broker.on_durable("y2")->words->acted);
 }
 
+TEST(BrokerWords, AYesDoesNotReachIntoTheNextEpisode) {
+  WordsDesk desk;
+  desk.say("open the gripper", "w");
+  ++desk.situation.newest_episode;
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"w"}, "y")), Code::kFailedPrecondition);
+}
+
 TEST(BrokerWords, GoingBackReversesTheLastNudgeAfterAYes) {
   WordsDesk desk;
   EXPECT_FALSE(desk.say("go back", "g0").words->confirm) << "there is nothing to go back from";
