@@ -112,6 +112,7 @@ std::string why_not_now(const Situation& situation, const Actor& actor) {
     case AuthorityState::kEstop: return "STOP holds the robot";
   }
   if (!holder.empty() && holder != actor.name) return holder + " has the lease";
+  if (situation.resetting) return "the robot resets its scene; say it again then";
   return {};
 }
 

@@ -78,6 +78,7 @@ struct Situation {
   SpanId newest_span = 0;         // 0: none yet
   std::string instruction = {};   // in force
   Instant now = {};               // robot's steady clock
+  bool resetting = false;         // somebody is to drive, and waits for the robot's reset
   Instant driving_since = {};     // when the policy began to drive, the last time; same clock
   std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
 };

@@ -437,6 +437,14 @@ TEST(BrokerWords, OutsideAutoOrUnderAnothersLeaseNothingIsAsked) {
   EXPECT_FALSE(desk.send(kProgram, WordsMessage{"a bit lower"}, "p").act.has_value());
 }
 
+TEST(BrokerWords, WhileTheRobotResetsNothingIsAsked) {
+  WordsDesk desk;
+  desk.situation.resetting = true;
+  EXPECT_FALSE(desk.send(kAnna, WordsMessage{"a bit lower"}, "w").act.has_value());
+  EXPECT_EQ(desk.broker.on_durable("w")->words->why,
+            "the robot resets its scene; say it again then");
+}
+
 TEST(BrokerWords, StopInAnyWordsIsAHoldOfAnybody) {
   for (const char* text : {"whoa", "hang on", "stop going down", "it will break, stop"}) {
     for (const Actor& who : {kViewerVic, kAnna, kProgram}) {
