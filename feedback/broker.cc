@@ -211,6 +211,7 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
     entry.ack.echo = verdict.words ? echo_of(*verdict.words) : std::move(verdict.echo);
     entry.ack.words = std::move(verdict.words);
     entry.spoken = std::move(verdict.spoken);
+    entry.undoes = std::move(verdict.undoes);
     entry.decided = !(out.act && out.act->id == message.id);
   }
   return out;
@@ -536,15 +537,20 @@ Status Broker::judge_undo(const FeedbackMessage& message, const UndoWords& undo,
   };
   if (use == WordsUse::kNudge) {
     act(EndNudge{undo.words});
+  } else if (use == WordsUse::kSpeed && spoken.episode != situation.newest_episode) {
+    ack.acted = false;  // the speed ended with it
+    ack.why = "the episode in which this was said is over; nothing changes";
   } else if (use == WordsUse::kSpeed && speed_words_ == undo.words) {
-    speed_words_.clear();
     act(SpeedChange{.absolute = true, .scale = spoken.speed_before});
   } else if (use == WordsUse::kInstruction && instruction_words_ == undo.words) {
-    instruction_words_.clear();
     instruction_ = spoken.instruction;
     store(InstructionChanged{*spoken.instruction});
+  } else if (use == WordsUse::kSpeed || use == WordsUse::kInstruction) {
+    ack.acted = false;
+    ack.why = "newer words are in force; nothing changes";
   }
   store(WordsUndone{undo.words});
+  verdict.undoes = undo.words;
   verdict.words = std::move(ack);
   return {};
 }
@@ -582,6 +588,9 @@ void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
   WordsAck& words = *entry.ack.words;
   words.acted = answer.status.ok();
   words.why = answer.status.message();
+  if (!entry.undoes.empty() && !words.acted) restore(entry.undoes);
+  // What has ended is not reversed as well.
+  if (words.acted && nudge_words_ == entry.undoes) nudge_words_.clear();
   const auto found = spoken_.find(entry.spoken);
   if (words.acted && found != spoken_.end()) {
     Spoken& spoken = found->second;
@@ -598,6 +607,11 @@ void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
     }
   }
   entry.ack.echo = echo_of(words);
+}
+
+void Broker::restore(const std::string& undoes) {
+  const auto found = spoken_.find(undoes);
+  if (found != spoken_.end()) found->second.undone = false;
 }
 
 bool Broker::make_room() {
@@ -672,6 +686,7 @@ std::optional<Ack> Broker::on_not_asked(std::string_view id, const Status& why) 
 std::optional<Ack> Broker::forget(const std::string& id, const Status& why) {
   const auto found = recent_.find(id);
   Ack ack = std::move(found->second.ack);
+  restore(found->second.undoes);
   recent_.erase(found);
   std::erase(order_, ack.id);
   ack.status = why;

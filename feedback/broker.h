@@ -141,6 +141,7 @@ class Broker {
     bool answered = false;
     Status not_stored;   // ok: nothing is known against it
     std::string spoken;  // id of the words that the act is about; empty: none
+    std::string undoes;  // id of the words that it takes back; empty: none
   };
   // Words that may still be confirmed or taken back.
   struct Spoken {
@@ -157,6 +158,7 @@ class Broker {
     std::string echo;
     std::optional<WordsAck> words;
     std::string spoken;
+    std::string undoes;
   };
   Broker(const BrokerConfig& config, Known known, Understand understand);
 
@@ -180,6 +182,8 @@ class Broker {
   void remember_spoken(const std::string& id, Spoken spoken);
   // What the authority made of the act of words.
   void settle_words(const ActAnswer& answer, Remembered& entry);
+  // Taking these words back did not come about: it may be tried again.
+  void restore(const std::string& undoes);
   std::optional<Ack> forget(const std::string& id, const Status& why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.
   bool make_room();

@@ -609,6 +609,59 @@ TEST(BrokerWords, TakingASpeedBackBringsTheOneBeforeIt) {
   EXPECT_EQ(std::get<SpeedChange>(handled.act->body).scale, 1.0);
 }
 
+TEST(BrokerWords, TakingBackWhatNewerWordsReplacedChangesNothingAndSaysSo) {
+  WordsDesk desk;
+  desk.say("pick up the cup", "i1");
+  desk.say("pick up the bowl", "i2");
+  desk.say("slower", "s1");
+  desk.say("slower", "s2");
+  for (const std::string words : {"i1", "s1"}) {
+    EXPECT_FALSE(desk.send(kAnna, UndoWords{words}, "u-" + words).act.has_value());
+    const auto ack = desk.broker.on_durable("u-" + words);
+    EXPECT_FALSE(ack->words->acted);
+    EXPECT_EQ(ack->words->why, "newer words are in force; nothing changes");
+  }
+}
+
+TEST(BrokerWords, ASpeedIsNotTakenBackOutOfItsEpisode) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  ++desk.situation.newest_episode;
+  EXPECT_FALSE(desk.send(kAnna, UndoWords{"s"}, "u").act.has_value());
+  const auto ack = desk.broker.on_durable("u");
+  EXPECT_FALSE(ack->words->acted);
+  EXPECT_EQ(ack->words->why, "the episode in which this was said is over; nothing changes");
+}
+
+TEST(BrokerWords, TakingBackThatTheAuthorityRefusesMayBeTriedAgain) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  desk.send(kAnna, UndoWords{"s"}, "u1");
+  EXPECT_FALSE(desk.answer("u1", failed_precondition("ben has the lease")).words->acted);
+  EXPECT_TRUE(desk.send(kAnna, UndoWords{"s"}, "u2").act.has_value());
+}
+
+TEST(BrokerWords, TakingBackThatIsNotStoredOrNotAskedIsTriedAgainWithItsId) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  desk.send(kAnna, UndoWords{"s"}, "u");
+  ASSERT_TRUE(desk.broker.on_not_asked("u", unavailable("stalled")).has_value());
+  EXPECT_TRUE(desk.send(kAnna, UndoWords{"s"}, "u").act.has_value());
+  desk.say("pick up the cup", "i");
+  desk.send(kAnna, UndoWords{"i"}, "v");
+  ASSERT_TRUE(desk.broker.on_not_stored("v", resource_exhausted("full")).has_value());
+  EXPECT_EQ(desk.send(kAnna, UndoWords{"i"}, "v").records.size(), 2u);
+}
+
+TEST(BrokerWords, ANudgeThatEndedIsNotReversedThoughThatWasNotStored) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  EXPECT_FALSE(desk.broker.on_not_stored("u", resource_exhausted("full")).has_value());
+  ASSERT_TRUE(desk.broker.on_decided({"u", {}, 0, "", false}).has_value());
+  EXPECT_FALSE(desk.say("go back", "g").words->confirm);
+}
+
 TEST(BrokerWords, AStopIsNotTakenBack) {
   WordsDesk desk;
   EXPECT_FALSE(desk.say("stop", "s").words->undo);
