@@ -441,7 +441,6 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
     nudge.words = message.id;
     act(std::move(nudge));
   }
-  store(Words{words.text, understood.use, understood.understood_as});
   if (understood.use == WordsUse::kInstruction) {
     store(InstructionChanged{words.text});
     ack.acted = true;
@@ -449,6 +448,8 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
     instruction_ = words.text;
     instruction_words_ = message.id;
   }
+  // Last: it carries the message's id.
+  store(Words{words.text, understood.use, understood.understood_as});
   ack.undo = understood.use == WordsUse::kInstruction || understood.use == WordsUse::kComment;
   spoken.understood = std::move(understood);
   remember_spoken(message.id, std::move(spoken));

@@ -332,11 +332,11 @@ TEST(Broker, OtherWordsAreAnInstructionOrACommentByThePagesMode) {
   Desk desk;
   Handled handled = desk.send(kAnna, WordsMessage{"put it in the left drawer"}, "i");
   ASSERT_EQ(handled.records.size(), 2u);
-  EXPECT_EQ(std::get<Words>(handled.records[0].payload).use, WordsUse::kInstruction);
-  EXPECT_EQ(std::get<InstructionChanged>(handled.records[1].payload).instruction,
+  EXPECT_EQ(std::get<Words>(handled.records[1].payload).use, WordsUse::kInstruction);
+  EXPECT_EQ(std::get<InstructionChanged>(handled.records[0].payload).instruction,
             "put it in the left drawer");
   EXPECT_TRUE(handled.records[0].id.empty());
-  EXPECT_EQ(handled.records[1].id, "i");
+  EXPECT_EQ(handled.records[1].id, "i") << "the words carry the message's id";
   EXPECT_EQ(desk.broker.on_durable("i")->echo, "instruction: put it in the left drawer");
 
   handled = desk.send(kAnna, WordsMessage{"that was close", WordsUse::kComment}, "c");
