@@ -589,7 +589,7 @@ void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
   WordsAck& words = *entry.ack.words;
   words.acted = answer.status.ok();
   words.why = answer.status.message();
-  if (!entry.undoes.empty() && !words.acted) restore(entry.undoes);
+  if (!words.acted) restore(entry.undoes);
   // What has ended is not reversed as well.
   if (words.acted && nudge_words_ == entry.undoes) nudge_words_.clear();
   const auto found = spoken_.find(entry.spoken);

@@ -182,7 +182,7 @@ class Broker {
   void remember_spoken(const std::string& id, Spoken spoken);
   // What the authority made of the act of words.
   void settle_words(const ActAnswer& answer, Remembered& entry);
-  // Taking these words back did not come about: it may be tried again.
+  // Taking these words back did not come about: it may be tried again. Empty: nothing was.
   void restore(const std::string& undoes);
   std::optional<Ack> forget(const std::string& id, const Status& why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.

@@ -547,6 +547,23 @@ TEST(BrokerWords, ANudgeThatWasTakenBackBeforeTheYesIsNotReversed) {
   EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
 }
 
+TEST(BrokerWords, ANudgeThatIsBeingTakenBackIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  EXPECT_FALSE(desk.say("go back", "g1").words->confirm) << "the authority has not answered";
+  desk.answer("u", permission_denied("no"));
+  EXPECT_TRUE(desk.say("go back", "g2").words->confirm) << "it goes on";
+}
+
+TEST(BrokerWords, ANudgeOfTheMomentInWhichThePolicyBeganIsReversedAfterOtherWordsToo) {
+  WordsDesk desk;
+  desk.situation.driving_since = desk.situation.now;
+  desk.say("a bit lower", "n");
+  desk.say("slower", "s");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+}
+
 TEST(BrokerWords, AYesReversesOnlyTheNudgeThatWasTheLastWhenGoingBackWasAskedFor) {
   WordsDesk desk;
   desk.say("a bit lower", "n1");
@@ -631,6 +648,13 @@ TEST(BrokerWords, ASpeedIsNotTakenBackOutOfItsEpisode) {
   const auto ack = desk.broker.on_durable("u");
   EXPECT_FALSE(ack->words->acted);
   EXPECT_EQ(ack->words->why, "the episode in which this was said is over; nothing changes");
+}
+
+TEST(BrokerWords, ATaskIsTakenBackInALaterEpisodeToo) {
+  WordsDesk desk;
+  desk.say("pick up the cup", "i");
+  ++desk.situation.newest_episode;
+  EXPECT_EQ(desk.send(kAnna, UndoWords{"i"}, "u").records.size(), 2u);
 }
 
 TEST(BrokerWords, TakingBackThatTheAuthorityRefusesMayBeTriedAgain) {
