@@ -643,6 +643,7 @@ Status Authority::start_nudge(const AuthorityAct& act, const TickInputs& in, Act
   const NudgeBias& nudge = std::get<NudgeBias>(act.body);
   if (state_ != kAuto) return wrong_state(state_, "bending the policy's motion");
   NUDGE_TRY(may_speak(act.actor, answer));
+  if (still_) return failed_precondition("the robot resets its scene; say it again then");
   if (nudge.bias.size() != limits_.size() || !all_finite(nudge.bias) ||
       nudge.length <= Duration::zero()) {
     return invalid_argument("a nudge needs a finite rate for each of " +

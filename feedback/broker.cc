@@ -112,6 +112,7 @@ std::string why_not_now(const Situation& situation, const Actor& actor) {
     case AuthorityState::kEstop: return "STOP holds the robot";
   }
   if (!holder.empty() && holder != actor.name) return holder + " has the lease";
+  if (situation.resetting) return "the robot resets its scene; say it again then";
   return {};
 }
 
@@ -210,6 +211,7 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
     entry.ack.echo = verdict.words ? echo_of(*verdict.words) : std::move(verdict.echo);
     entry.ack.words = std::move(verdict.words);
     entry.spoken = std::move(verdict.spoken);
+    entry.undoes = std::move(verdict.undoes);
     entry.decided = !(out.act && out.act->id == message.id);
   }
   return out;
@@ -416,18 +418,16 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
                 .said = situation.now,
                 .episode = situation.newest_episode};
   if (std::holds_alternative<GoBack>(understood.motion)) {
-    const bool recent = last_nudge_ && last_nudge_->episode == situation.newest_episode &&
-                        situation.now - last_nudge_->began <= config_.go_back_within;
-    if (recent) {
-      understood.understood_as += " (" + last_nudge_->as + ")";
+    if (const Spoken* nudge = reversible(situation, situation.now)) {
+      understood.understood_as += " (" + nudge->understood.understood_as + ")";
       ack.as = understood.understood_as;
-      spoken.reverse = last_nudge_->nudge;
-      spoken.reverse_from = last_nudge_->began;
+      spoken.reverse = nudge_words_;
     } else {
       ack.why = "there is no nudge to undo; take over to drive the robot back";
     }
   }
-  const bool nudges = std::holds_alternative<NudgeBias>(understood.motion) || spoken.reverse;
+  const bool nudges =
+      std::holds_alternative<NudgeBias>(understood.motion) || !spoken.reverse.empty();
   if (nudges) ack.why = why_not_now(situation, message.actor);
   if (ack.why.empty()) ack.why = understood.why;
   if (nudges && ack.why.empty() && understood.confirm) {
@@ -441,7 +441,6 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
     nudge.words = message.id;
     act(std::move(nudge));
   }
-  store(Words{words.text, understood.use, understood.understood_as});
   if (understood.use == WordsUse::kInstruction) {
     store(InstructionChanged{words.text});
     ack.acted = true;
@@ -449,6 +448,8 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
     instruction_ = words.text;
     instruction_words_ = message.id;
   }
+  // Last: it carries the message's id.
+  store(Words{words.text, understood.use, understood.understood_as});
   ack.undo = understood.use == WordsUse::kInstruction || understood.use == WordsUse::kComment;
   spoken.understood = std::move(understood);
   remember_spoken(message.id, std::move(spoken));
@@ -468,18 +469,27 @@ Status Broker::judge_confirm(const FeedbackMessage& message, const ConfirmWords&
   if (situation.now - spoken.said > config_.confirm_within) {
     return failed_precondition("that was too long ago to be confirmed; say it again");
   }
+  if (spoken.episode != situation.newest_episode) {
+    return failed_precondition("the episode in which this was said is over; say it again");
+  }
+  const Spoken* last = nullptr;
+  if (!spoken.reverse.empty()) {
+    if (spoken.reverse == nudge_words_) last = reversible(situation, spoken.said);
+    if (last == nullptr) {
+      return failed_precondition(
+          "the nudge was cut short, or another one came after it; take over to drive the robot "
+          "back");
+    }
+  }
   WordsAck ack{.use = spoken.understood.use, .as = spoken.understood.understood_as};
   ack.why = why_not_now(situation, message.actor);
   if (ack.why.empty()) {
-    NudgeBias nudge;
-    if (spoken.reverse) {
+    NudgeBias nudge = std::get<NudgeBias>((last ? *last : spoken).understood.motion);
+    if (last != nullptr) {
       // A nudge that is still under way has come only so far.
-      const double share = std::clamp(
-          seconds(situation.now - spoken.reverse_from) / seconds(spoken.reverse->length), 0.0, 1.0);
-      nudge = *spoken.reverse;
+      const double share =
+          std::clamp(seconds(situation.now - last->said) / seconds(nudge.length), 0.0, 1.0);
       for (float& rate : nudge.bias) rate *= static_cast<float>(-share);
-    } else {
-      nudge = std::get<NudgeBias>(spoken.understood.motion);
     }
     nudge.words = confirm.words;
     spoken.said = situation.now;
@@ -527,17 +537,21 @@ Status Broker::judge_undo(const FeedbackMessage& message, const UndoWords& undo,
                            .logged_elsewhere = true};
   };
   if (use == WordsUse::kNudge) {
-    if (last_nudge_ && last_nudge_->words == undo.words) last_nudge_.reset();
     act(EndNudge{undo.words});
+  } else if (use == WordsUse::kSpeed && spoken.episode != situation.newest_episode) {
+    ack.acted = false;  // the speed ended with it
+    ack.why = "the episode in which this was said is over; nothing changes";
   } else if (use == WordsUse::kSpeed && speed_words_ == undo.words) {
-    speed_words_.clear();
     act(SpeedChange{.absolute = true, .scale = spoken.speed_before});
   } else if (use == WordsUse::kInstruction && instruction_words_ == undo.words) {
-    instruction_words_.clear();
     instruction_ = spoken.instruction;
     store(InstructionChanged{*spoken.instruction});
+  } else if (use == WordsUse::kSpeed || use == WordsUse::kInstruction) {
+    ack.acted = false;
+    ack.why = "newer words are in force; nothing changes";
   }
   store(WordsUndone{undo.words});
+  verdict.undoes = undo.words;
   verdict.words = std::move(ack);
   return {};
 }
@@ -553,6 +567,16 @@ Result<Broker::Spoken*> Broker::find_spoken(const std::string& id, const Actor& 
   return &found->second;
 }
 
+const Broker::Spoken* Broker::reversible(const Situation& situation, Instant asked) const {
+  const auto found = spoken_.find(nudge_words_);
+  if (found == spoken_.end()) return nullptr;
+  const Spoken& nudge = found->second;
+  const bool whole = !nudge.undone && nudge.episode == situation.newest_episode &&
+                     nudge.said >= situation.driving_since &&
+                     asked - nudge.said <= config_.go_back_within;
+  return whole ? &nudge : nullptr;
+}
+
 void Broker::remember_spoken(const std::string& id, Spoken spoken) {
   if (!spoken_.insert_or_assign(id, std::move(spoken)).second) return;
   spoken_order_.push_back(id);
@@ -565,6 +589,9 @@ void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
   WordsAck& words = *entry.ack.words;
   words.acted = answer.status.ok();
   words.why = answer.status.message();
+  if (!words.acted) restore(entry.undoes);
+  // What has ended is not reversed as well.
+  if (words.acted && nudge_words_ == entry.undoes) nudge_words_.clear();
   const auto found = spoken_.find(entry.spoken);
   if (words.acted && found != spoken_.end()) {
     Spoken& spoken = found->second;
@@ -574,17 +601,18 @@ void Broker::settle_words(const ActAnswer& answer, Remembered& entry) {
       speed_words_ = entry.spoken;
       words.as = "work at " + std::to_string(std::lround(100 * answer.speed)) +
                  " % of the policy's own speed";
-    } else if (spoken.reverse) {
-      last_nudge_.reset();  // one does not go back from going back
-    } else if (const auto* nudge = std::get_if<NudgeBias>(&spoken.understood.motion)) {
-      last_nudge_ = LastNudge{.words = entry.spoken,
-                              .as = spoken.understood.understood_as,
-                              .nudge = *nudge,
-                              .began = spoken.said,
-                              .episode = spoken.episode};
+    } else if (!spoken.reverse.empty()) {
+      nudge_words_.clear();  // one does not go back from going back
+    } else if (std::holds_alternative<NudgeBias>(spoken.understood.motion)) {
+      nudge_words_ = entry.spoken;
     }
   }
   entry.ack.echo = echo_of(words);
+}
+
+void Broker::restore(const std::string& undoes) {
+  const auto found = spoken_.find(undoes);
+  if (found != spoken_.end()) found->second.undone = false;
 }
 
 bool Broker::make_room() {
@@ -659,6 +687,7 @@ std::optional<Ack> Broker::on_not_asked(std::string_view id, const Status& why) 
 std::optional<Ack> Broker::forget(const std::string& id, const Status& why) {
   const auto found = recent_.find(id);
   Ack ack = std::move(found->second.ack);
+  restore(found->second.undoes);
   recent_.erase(found);
   std::erase(order_, ack.id);
   ack.status = why;

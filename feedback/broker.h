@@ -78,6 +78,8 @@ struct Situation {
   SpanId newest_span = 0;         // 0: none yet
   std::string instruction = {};   // in force
   Instant now = {};               // robot's steady clock
+  bool resetting = false;         // somebody is to drive, and waits for the robot's reset
+  Instant driving_since = {};     // when the policy began to drive, the last time; same clock
   std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
 };
 
@@ -139,6 +141,7 @@ class Broker {
     bool answered = false;
     Status not_stored;   // ok: nothing is known against it
     std::string spoken;  // id of the words that the act is about; empty: none
+    std::string undoes;  // id of the words that it takes back; empty: none
   };
   // Words that may still be confirmed or taken back.
   struct Spoken {
@@ -146,8 +149,7 @@ class Broker {
     Understood understood;
     Instant said;
     EpisodeId episode = 0;
-    std::optional<NudgeBias> reverse = {};        // of GoBack: the nudge that it takes back, and
-    Instant reverse_from = {};                    // when that began
+    std::string reverse = {};                     // of GoBack: the nudge's words; empty: none
     std::optional<std::string> instruction = {};  // kInstruction: the one before it
     double speed_before = 1;                      // kSpeed, once it has acted
     bool asks = false, undone = false;
@@ -156,6 +158,7 @@ class Broker {
     std::string echo;
     std::optional<WordsAck> words;
     std::string spoken;
+    std::string undoes;
   };
   Broker(const BrokerConfig& config, Known known, Understand understand);
 
@@ -173,9 +176,14 @@ class Broker {
                     const Situation& situation, Handled& out, Verdict& verdict);
   // The words of this message's sender; why not.
   Result<Spoken*> find_spoken(const std::string& id, const Actor& actor);
+  // The nudge that "go back", said at `asked`, reverses: the last one, if it was recent and neither
+  // taken back nor cut short, so that it is known how far it came. Null: there is none.
+  const Spoken* reversible(const Situation& situation, Instant asked) const;
   void remember_spoken(const std::string& id, Spoken spoken);
   // What the authority made of the act of words.
   void settle_words(const ActAnswer& answer, Remembered& entry);
+  // Taking these words back did not come about: it may be tried again. Empty: nothing was.
+  void restore(const std::string& undoes);
   std::optional<Ack> forget(const std::string& id, const Status& why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.
   bool make_room();
@@ -188,17 +196,10 @@ class Broker {
   std::deque<std::string> order_;                   // the same ids, oldest first
   std::unordered_map<std::string, Spoken> spoken_;  // by id of the message
   std::deque<std::string> spoken_order_;            // the same ids, oldest first
-  struct LastNudge {
-    std::string words;
-    std::string as;
-    NudgeBias nudge;
-    Instant began;
-    EpisodeId episode = 0;
-  };
-  std::optional<LastNudge> last_nudge_;     // that the authority took, and nobody has taken back
-  std::optional<std::string> instruction_;  // newest that went through here
-  std::string instruction_words_;           // and the words that it came from
-  std::string speed_words_;                 // the newest that changed the speed
+  std::string nudge_words_;                         // of the newest nudge that the authority took
+  std::optional<std::string> instruction_;          // newest that went through here
+  std::string instruction_words_;                   // and the words that it came from
+  std::string speed_words_;                         // the newest that changed the speed
   std::array<std::uint64_t, kCommandRefusals> refused_{};
   // Of the newest command that was passed on.
   LeaseEpoch newest_epoch_ = 0;

@@ -56,7 +56,7 @@ struct ConfirmWords {
 };
 
 // Takes words back: a nudge under way ends on its ramp, an instruction or a speed gives way to the
-// one before, and nothing that the words brought about is learned from. By their speaker.
+// one before, and steps that the nudge bent are not learned from. By their speaker.
 struct UndoWords {
   std::string words;  // id of their message
 };

@@ -116,7 +116,7 @@ struct WordsActed {
   SpanId span = 0;  // of kind kNudge: the steps that they bent
 };
 struct WordsUndone {
-  std::string words;  // taken back: nothing that they brought about is learned from
+  std::string words;  // taken back: the steps that their nudge bent are not learned from
 };
 
 enum class LabelValue : std::uint8_t { kNone = 0, kSuccess = 1, kFailure = 2, kDiscard = 3 };

@@ -220,6 +220,8 @@ Situation FrontDesk::situation() const {
   situation.newest_span = past_.newest_span;
   situation.instruction = snapshot_.instruction;
   situation.now = steady_now();
+  situation.resetting = snapshot_.cause == "resetting";
+  situation.driving_since = snapshot_.driving_since;
   situation.help = snapshot_.help.help;
   return situation;
 }

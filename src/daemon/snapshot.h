@@ -23,6 +23,7 @@ struct Snapshot {
   std::string cause = "boot";  // of the last change of state: a stable word, see authority.h;
                                // "resetting": somebody is to drive, and waits for the reset
   std::string fault;           // for people; empty: none
+  Instant driving_since;       // when the policy began to drive, the last time; min(): it never did
   Lease lease;
   ControlSource source = ControlSource::kHold;
   Action proposed;   // the policy's, in every state; empty: it has none now

@@ -159,7 +159,7 @@ void StepThread::tick(Instant now, Instant due) {
     episode_begun_ = now;
     controller_->begin_episode(episode_, now);
   }
-  count(outcome);
+  count(now, outcome);
   watch_for_help(now, outcome, report);
   // Only once the authority has let somebody drive: a reset may move the robot.
   if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
@@ -251,7 +251,7 @@ std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decisio
   return std::nullopt;
 }
 
-void StepThread::count(const TickOutcome& outcome) {
+void StepThread::count(Instant now, const TickOutcome& outcome) {
   const Decision& decision = *outcome.decision;
   if (outcome.finished) {
     ++steps_;
@@ -264,6 +264,7 @@ void StepThread::count(const TickOutcome& outcome) {
       cause_ = change->cause;
       if (change->to != AuthorityState::kFaultHold) fault_.clear();
       if (change->to == AuthorityState::kHuman) ++takeovers_;
+      if (change->to == AuthorityState::kAuto) driving_since_ = now;
     }
     if (const auto* fault = std::get_if<Fault>(&record.payload)) fault_ = fault->detail;
   }
@@ -381,6 +382,7 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.state = decision.state;
   snapshot.cause = reset_pending_ && !stands(decision.state) ? "resetting" : cause_;
   snapshot.fault = fault_;
+  snapshot.driving_since = driving_since_;
   snapshot.lease = decision.lease;
   snapshot.source = decision.source;
   if (!controller_->player().exhausted(now)) snapshot.proposed = controller_->player().at(now);

@@ -56,7 +56,7 @@ class StepThread {
   void ask_about_reset();
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);
   void ask_inference(Instant now, const TickOutcome& outcome);
-  void count(const TickOutcome& outcome);
+  void count(Instant now, const TickOutcome& outcome);
   void watch_for_help(Instant now, const TickOutcome& outcome, StepReport& report);
   void report(StepReport report);
   void publish(Instant now, const TickOutcome& outcome);
@@ -79,6 +79,7 @@ class StepThread {
   Instant episode_begun_{};
   Instant moved_{};  // newest tick that was not standing still
   bool last_success_ = false;
+  Instant driving_since_ = Instant::min();
   std::uint32_t autonomous_ = 0, takeovers_ = 0, steps_ = 0;
   Duration human_{};
   bool hold_at_next_tick_ = false;

@@ -273,6 +273,19 @@ TEST_F(StepThreadTest, ASpeedAskedForInWordsIsShownAndEndsWithTheEpisode) {
   EXPECT_EQ(snapshot_.speed, 1.0);
 }
 
+TEST_F(StepThreadTest, ShowsSinceWhenThePolicyDrives) {
+  tick();
+  EXPECT_EQ(snapshot_.driving_since, Instant::min());
+  start_policy();
+  const Instant first = snapshot_.driving_since;
+  EXPECT_GT(first, Instant::min());
+  act(Hold{});
+  tick(10);
+  EXPECT_EQ(snapshot_.driving_since, first);
+  start_policy();
+  EXPECT_GT(snapshot_.driving_since, first + 10 * kTick);
+}
+
 TEST_F(StepThreadTest, HoldingDoesNotCountAgainstTheTimeOfAnEpisode) {
   start_policy();
   act(Hold{});

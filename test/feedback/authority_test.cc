@@ -1248,6 +1248,19 @@ TEST(Authority, ANudgeEndsOnItsRampWhenItsWordsAreTakenBackAndNoOtherDoes) {
   EXPECT_TRUE(rig.decision->nudge.empty());
 }
 
+TEST(Authority, ANudgeDuringTheRobotsResetIsRefused) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.in.resetting = true;
+  rig.act(kAnna, NudgeBias{{0, 0.3f, 0, 0}, std::chrono::seconds(2), "w"}, "w");
+  rig.step();
+  ASSERT_EQ(rig.state(), S::kAuto);
+  ASSERT_EQ(rig.decision->answers.size(), 1u);
+  EXPECT_EQ(rig.decision->answers[0].status.code(), Code::kFailedPrecondition);
+  EXPECT_NE(rig.decision->answers[0].status.message().find("resets"), std::string::npos);
+  EXPECT_TRUE(rig.decision->nudge.empty());
+}
+
 TEST(Authority, AWordsActIsAnsweredAndLeavesItsIdToTheWords) {
   Rig rig;
   rig.reach(S::kAuto);

@@ -332,11 +332,11 @@ TEST(Broker, OtherWordsAreAnInstructionOrACommentByThePagesMode) {
   Desk desk;
   Handled handled = desk.send(kAnna, WordsMessage{"put it in the left drawer"}, "i");
   ASSERT_EQ(handled.records.size(), 2u);
-  EXPECT_EQ(std::get<Words>(handled.records[0].payload).use, WordsUse::kInstruction);
-  EXPECT_EQ(std::get<InstructionChanged>(handled.records[1].payload).instruction,
+  EXPECT_EQ(std::get<Words>(handled.records[1].payload).use, WordsUse::kInstruction);
+  EXPECT_EQ(std::get<InstructionChanged>(handled.records[0].payload).instruction,
             "put it in the left drawer");
   EXPECT_TRUE(handled.records[0].id.empty());
-  EXPECT_EQ(handled.records[1].id, "i");
+  EXPECT_EQ(handled.records[1].id, "i") << "the words carry the message's id";
   EXPECT_EQ(desk.broker.on_durable("i")->echo, "instruction: put it in the left drawer");
 
   handled = desk.send(kAnna, WordsMessage{"that was close", WordsUse::kComment}, "c");
@@ -437,6 +437,14 @@ TEST(BrokerWords, OutsideAutoOrUnderAnothersLeaseNothingIsAsked) {
   EXPECT_FALSE(desk.send(kProgram, WordsMessage{"a bit lower"}, "p").act.has_value());
 }
 
+TEST(BrokerWords, WhileTheRobotResetsNothingIsAsked) {
+  WordsDesk desk;
+  desk.situation.resetting = true;
+  EXPECT_FALSE(desk.send(kAnna, WordsMessage{"a bit lower"}, "w").act.has_value());
+  EXPECT_EQ(desk.broker.on_durable("w")->words->why,
+            "the robot resets its scene; say it again then");
+}
+
 TEST(BrokerWords, StopInAnyWordsIsAHoldOfAnybody) {
   for (const char* text : {"whoa", "hang on", "stop going down", "it will break, stop"}) {
     for (const Actor& who : {kViewerVic, kAnna, kProgram}) {
@@ -479,6 +487,13 @@ TEST(BrokerWords, AYesComesWithinTenSeconds) {
   EXPECT_FALSE(desk.broker.on_durable("y2")->words->acted);
 }
 
+TEST(BrokerWords, AYesDoesNotReachIntoTheNextEpisode) {
+  WordsDesk desk;
+  desk.say("open the gripper", "w");
+  ++desk.situation.newest_episode;
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"w"}, "y")), Code::kFailedPrecondition);
+}
+
 TEST(BrokerWords, GoingBackReversesTheLastNudgeAfterAYes) {
   WordsDesk desk;
   EXPECT_FALSE(desk.say("go back", "g0").words->confirm) << "there is nothing to go back from";
@@ -503,6 +518,67 @@ TEST(BrokerWords, GoingBackForgetsNudgesThatAreLongAgoOrOfAnotherEpisode) {
   desk.say("a bit lower", "n2");
   ++desk.situation.newest_episode;
   EXPECT_FALSE(desk.say("go back", "g2").words->confirm);
+}
+
+TEST(BrokerWords, ANudgeThatWasCutShortIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  // HOLD, STOP or a takeover ended it; nobody knows how far it came.
+  desk.situation.now += std::chrono::seconds(2);
+  desk.situation.driving_since = desk.situation.now;
+  EXPECT_FALSE(desk.say("go back", "g").words->confirm);
+}
+
+TEST(BrokerWords, ANudgeThatWasCutShortBeforeTheYesIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.situation.now += std::chrono::seconds(2);
+  desk.situation.driving_since = desk.situation.now;
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, ANudgeThatWasTakenBackBeforeTheYesIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  desk.answer("u");
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, ANudgeThatIsBeingTakenBackIsNotReversed) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  EXPECT_FALSE(desk.say("go back", "g1").words->confirm) << "the authority has not answered";
+  desk.answer("u", permission_denied("no"));
+  EXPECT_TRUE(desk.say("go back", "g2").words->confirm) << "it goes on";
+}
+
+TEST(BrokerWords, ANudgeOfTheMomentInWhichThePolicyBeganIsReversedAfterOtherWordsToo) {
+  WordsDesk desk;
+  desk.situation.driving_since = desk.situation.now;
+  desk.say("a bit lower", "n");
+  desk.say("slower", "s");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+}
+
+TEST(BrokerWords, AYesReversesOnlyTheNudgeThatWasTheLastWhenGoingBackWasAskedFor) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n1");
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.say("a bit to the left", "n2");
+  EXPECT_EQ(refused(desk.send(kAnna, ConfirmWords{"g"}, "y")), Code::kFailedPrecondition);
+}
+
+TEST(BrokerWords, TheThirtySecondsOfGoingBackEndWhenItIsSaidNotAtTheYes) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.situation.now += std::chrono::seconds(30);
+  EXPECT_TRUE(desk.say("go back", "g").words->confirm);
+  desk.situation.now += std::chrono::seconds(10);
+  EXPECT_TRUE(desk.send(kAnna, ConfirmWords{"g"}, "y").act.has_value());
 }
 
 TEST(BrokerWords, TakingANudgeBackEndsItAndIsLogged) {
@@ -548,6 +624,66 @@ TEST(BrokerWords, TakingASpeedBackBringsTheOneBeforeIt) {
   ASSERT_TRUE(handled.act.has_value());
   EXPECT_TRUE(std::get<SpeedChange>(handled.act->body).absolute);
   EXPECT_EQ(std::get<SpeedChange>(handled.act->body).scale, 1.0);
+}
+
+TEST(BrokerWords, TakingBackWhatNewerWordsReplacedChangesNothingAndSaysSo) {
+  WordsDesk desk;
+  desk.say("pick up the cup", "i1");
+  desk.say("pick up the bowl", "i2");
+  desk.say("slower", "s1");
+  desk.say("slower", "s2");
+  for (const std::string words : {"i1", "s1"}) {
+    EXPECT_FALSE(desk.send(kAnna, UndoWords{words}, "u-" + words).act.has_value());
+    const auto ack = desk.broker.on_durable("u-" + words);
+    EXPECT_FALSE(ack->words->acted);
+    EXPECT_EQ(ack->words->why, "newer words are in force; nothing changes");
+  }
+}
+
+TEST(BrokerWords, ASpeedIsNotTakenBackOutOfItsEpisode) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  ++desk.situation.newest_episode;
+  EXPECT_FALSE(desk.send(kAnna, UndoWords{"s"}, "u").act.has_value());
+  const auto ack = desk.broker.on_durable("u");
+  EXPECT_FALSE(ack->words->acted);
+  EXPECT_EQ(ack->words->why, "the episode in which this was said is over; nothing changes");
+}
+
+TEST(BrokerWords, ATaskIsTakenBackInALaterEpisodeToo) {
+  WordsDesk desk;
+  desk.say("pick up the cup", "i");
+  ++desk.situation.newest_episode;
+  EXPECT_EQ(desk.send(kAnna, UndoWords{"i"}, "u").records.size(), 2u);
+}
+
+TEST(BrokerWords, TakingBackThatTheAuthorityRefusesMayBeTriedAgain) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  desk.send(kAnna, UndoWords{"s"}, "u1");
+  EXPECT_FALSE(desk.answer("u1", failed_precondition("ben has the lease")).words->acted);
+  EXPECT_TRUE(desk.send(kAnna, UndoWords{"s"}, "u2").act.has_value());
+}
+
+TEST(BrokerWords, TakingBackThatIsNotStoredOrNotAskedIsTriedAgainWithItsId) {
+  WordsDesk desk;
+  desk.say("slower", "s");
+  desk.send(kAnna, UndoWords{"s"}, "u");
+  ASSERT_TRUE(desk.broker.on_not_asked("u", unavailable("stalled")).has_value());
+  EXPECT_TRUE(desk.send(kAnna, UndoWords{"s"}, "u").act.has_value());
+  desk.say("pick up the cup", "i");
+  desk.send(kAnna, UndoWords{"i"}, "v");
+  ASSERT_TRUE(desk.broker.on_not_stored("v", resource_exhausted("full")).has_value());
+  EXPECT_EQ(desk.send(kAnna, UndoWords{"i"}, "v").records.size(), 2u);
+}
+
+TEST(BrokerWords, ANudgeThatEndedIsNotReversedThoughThatWasNotStored) {
+  WordsDesk desk;
+  desk.say("a bit lower", "n");
+  desk.send(kAnna, UndoWords{"n"}, "u");
+  EXPECT_FALSE(desk.broker.on_not_stored("u", resource_exhausted("full")).has_value());
+  ASSERT_TRUE(desk.broker.on_decided({"u", {}, 0, "", false}).has_value());
+  EXPECT_FALSE(desk.say("go back", "g").words->confirm);
 }
 
 TEST(BrokerWords, AStopIsNotTakenBack) {

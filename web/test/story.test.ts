@@ -24,6 +24,9 @@ test("words that acted say as what they were understood, and can be taken back",
   const back = takenBack(words, ack({}));
   assert.equal(understoodWords(back), "Taken back");
   assert.ok(!mayUndo(back));
+  assert.equal(outcomeOfWords(back, 0).text, "What it moved is never learned from.");
+  const task = takenBack(said({ use: "instruction", as: "pick up the cup", acted: true, undo: true }), ack({}));
+  assert.equal(outcomeOfWords(task, 0).text, "", "what was done under a task is learned from");
 });
 
 test("words that were only stored say why", () => {

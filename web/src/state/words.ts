@@ -79,8 +79,10 @@ export function understoodWords(words: SaidWords): string {
 // And one for what came of it.
 export function outcomeOfWords(words: SaidWords, now: number): { tone: "good" | "wait" | "quiet" | "bad"; text: string } {
   if (words.problem !== "") return { tone: "bad", text: words.problem };
-  if (words.state === "undone") return { tone: "quiet", text: "Never learned from." };
   const it = words.understood;
+  if (words.state === "undone") {
+    return { tone: "quiet", text: it?.use === "nudge" ? "What it moved is never learned from." : "" };
+  }
   if (words.state !== "stored" || it === undefined) return { tone: "quiet", text: "" };
   if (it.use === "not_understood") return { tone: "bad", text: it.why || "Stored as said; the robot does nothing." };
   if (it.use === "instruction" && it.acted) return { tone: "wait", text: "This is the task now." };
