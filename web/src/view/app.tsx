@@ -33,7 +33,7 @@ export function App(props: { session: Session; pass: PassKeeper }): JSX.Element 
       <div class={`app ${narrow ? "narrow" : "wide"}`}>
         <Band onHelp={() => setHelp(!help)} />
         <StopButton />
-        <Stage narrow={narrow} />
+        <Stage narrow={narrow} drives={drives} />
         {drives && <Deck narrow={narrow} />}
         <section class="side" aria-label="Episode and panels">
           {(!narrow || shown !== "drive") && <EpisodeCard />}

@@ -74,7 +74,8 @@ function Headings(props: { narrow: boolean }): JSX.Element {
   );
 }
 
-export function Stage(props: { narrow: boolean }): JSX.Element {
+// `drives`: the sticks are on the screen.
+export function Stage(props: { narrow: boolean; drives: boolean }): JSX.Element {
   const cameras = useShown((state) => state.hello?.robot.cameras ?? []);
   const mood = useShown((state) => robotWord(state.status, state.link).mood);
   const pleads = useShown((state) => pleaOf(state) !== 0);
@@ -104,7 +105,7 @@ export function Stage(props: { narrow: boolean }): JSX.Element {
             onChoose={() => setChosen(cameras.length > 1 && index === large ? (index + 1) % cameras.length : index)} />
         ))}
         {cameras.length === 0 && <p class="no-camera">No cameras</p>}
-        {props.narrow && !joints && place !== undefined && <div class="on-large" style={{ ...place }}><Gauge /></div>}
+        {props.narrow && props.drives && !joints && place !== undefined && <div class="on-large" style={{ ...place }}><Gauge /></div>}
       </div>
       <div class="above">
         <Headings narrow={props.narrow} />
