@@ -107,5 +107,69 @@ TEST(BrokerGuards, WhatIsAnsweredOrUnknownIsNotAnsweredAsNotStored) {
   EXPECT_TRUE(send(broker, TakeoverRequest{}, "t").ack) << "the answer is still known";
 }
 
+// A grammar of one word, which is not "stop".
+Understood understand_whoa(const WordsMessage& words) {
+  if (words.text == "whoa") return {WordsUse::kHold, "hold", Hold{}};
+  return {};
+}
+
+Broker full(Understand understand) {
+  Broker broker = *Broker::make({"kitchen-1", 4, milliseconds(100), 16}, known, understand);
+  for (int i = 0; i < 16; ++i) send(broker, TakeoverRequest{}, "t-" + std::to_string(i));
+  return broker;
+}
+
+bool holds(Broker& broker, const std::string& text) {
+  const Handled handled = send(broker, WordsMessage{text}, "w");
+  EXPECT_TRUE(handled.ack && !handled.ack->status.ok()) << "there was room for it";
+  return handled.act && std::holds_alternative<Hold>(handled.act->body);
+}
+
+TEST(BrokerGuards, AStopIsHeardWhenNoMoreIdsCanBeRemembered) {
+  Broker broker = full(understand_whoa);
+  EXPECT_TRUE(holds(broker, "stop"));  // whatever the grammar knows
+  EXPECT_TRUE(holds(broker, "whoa"));  // and what only the grammar knows
+  EXPECT_FALSE(holds(broker, "lower"));
+}
+
+TEST(BrokerGuards, AStopIsNotLookedForInMoreWordsThanAnybodyMaySend) {
+  Broker broker = full(understand_only_stop);
+  EXPECT_TRUE(holds(broker, "stop" + std::string(996, '!')));
+  EXPECT_FALSE(holds(broker, "stop" + std::string(997, '!')));
+}
+
+Understood understand_with_reserve(const WordsMessage& words) {
+  Understood understood;
+  understood.use = WordsUse::kNudge;
+  understood.why = "the grammar's reserve";
+  understood.confirm = words.text == "hold";
+  if (understood.confirm) {
+    understood.motion = Hold{};
+  } else {
+    understood.motion = NudgeBias{{0, 0, -0.1f, 0}, milliseconds(500)};
+  }
+  return understood;
+}
+
+TEST(BrokerGuards, WhyNothingMovesNowComesBeforeAReserveOfTheGrammar) {
+  Broker broker =
+      *Broker::make({"kitchen-1", 4, milliseconds(100)}, known, understand_with_reserve);
+  const Handled handled = send(broker, WordsMessage{"lower"}, "w");  // in HOLD
+  EXPECT_FALSE(handled.act);
+  const auto ack = broker.on_durable("w");
+  ASSERT_TRUE(ack && ack->words);
+  EXPECT_FALSE(ack->words->acted);
+  EXPECT_NE(ack->words->why, "the grammar's reserve");
+  EXPECT_NE(ack->words->why, "");
+}
+
+TEST(BrokerGuards, AHoldNeverAsksBack) {
+  Broker broker =
+      *Broker::make({"kitchen-1", 4, milliseconds(100)}, known, understand_with_reserve);
+  const Handled handled = send(broker, WordsMessage{"hold"}, "w");
+  ASSERT_TRUE(handled.act);
+  EXPECT_TRUE(std::holds_alternative<Hold>(handled.act->body));
+}
+
 }  // namespace
 }  // namespace nudge
