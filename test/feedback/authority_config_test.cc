@@ -139,5 +139,12 @@ TEST(AuthorityConfig, ANudgeIsNoLargerThanARateAndNoLongerThanTwoSeconds) {
   refuses([](C& c) { c.nudge_longest = seconds(2) + kHair; }, "nudge_longest", __LINE__);
 }
 
+TEST(AuthorityConfig, SlowsThePolicyDownToAShareAboveNoneAndAtMostAll) {
+  allows([](C& c) { c.slowest = kTiny; }, __LINE__);
+  allows([](C& c) { c.slowest = 1; }, __LINE__);
+  refuses([](C& c) { c.slowest = 0; }, "slowest", __LINE__);
+  refuses([](C& c) { c.slowest = std::nextafter(1.0, 2.0); }, "slowest", __LINE__);
+}
+
 }  // namespace
 }  // namespace nudge
