@@ -2,6 +2,8 @@
 // by taking the guards away one at a time (scripts/mutation.py).
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "test/feedback/authority_rig.h"
 
 namespace nudge {
@@ -370,6 +372,32 @@ TEST(AuthorityGuards, ANudgeTheOtherWayPassesThroughZero) {
   EXPECT_EQ(rig.decision->requested[1], 0);
   rig.step();
   EXPECT_EQ(rig.decision->requested[1], 0.25f);
+}
+
+// ---- words ------------------------------------------------------------------------------------
+
+TEST(AuthorityGuards, ASpeedIsANumberAboveNothing) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  for (const double scale : {0.0, std::numeric_limits<double>::infinity()}) {
+    rig.act(kAnna, SpeedChange{.absolute = true, .scale = scale}, "s");
+    rig.step();
+    EXPECT_EQ(answer(rig).status.code(), Code::kInvalidArgument) << scale;
+    EXPECT_EQ(rig.decision->speed, 1.0);
+  }
+}
+
+TEST(AuthorityGuards, ASpeedThatCannotChangeSaysWhichEndItIsAt) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, SpeedChange{.absolute = false, .scale = 2}, "faster");
+  rig.step();
+  EXPECT_NE(answer(rig).status.message().find("never make it faster"), std::string::npos);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.01});
+  rig.step();
+  rig.act(kAnna, SpeedChange{.absolute = false, .scale = 0.5}, "slower");
+  rig.step();
+  EXPECT_NE(answer(rig).status.message().find("as slowly as"), std::string::npos);
 }
 
 }  // namespace

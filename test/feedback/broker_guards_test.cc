@@ -171,5 +171,72 @@ TEST(BrokerGuards, AHoldNeverAsksBack) {
   EXPECT_TRUE(std::holds_alternative<Hold>(handled.act->body));
 }
 
+TEST(BrokerGuards, NeitherAYesNorAWayBackMayBeEndless) {
+  const auto made_with = [](Duration yes, Duration back) {
+    BrokerConfig config{"kitchen-1", 4, milliseconds(100)};
+    config.confirm_within = yes;
+    config.go_back_within = back;
+    return config.validate().ok();
+  };
+  constexpr Duration kHair{1};
+  EXPECT_TRUE(made_with(kHair, kHair));
+  EXPECT_FALSE(made_with(Duration::zero(), kHair));
+  EXPECT_FALSE(made_with(kHair, Duration::zero()));
+}
+
+// What a sentence is answered with, once it is on disk.
+std::string echo_of(Understand understand, const std::string& text, const Actor& who = kAnna,
+                    AuthorityState state = AuthorityState::kHold,
+                    WordsUse meant = WordsUse::kInstruction) {
+  Broker broker = *Broker::make({"kitchen-1", 4, milliseconds(100)}, known, understand);
+  Situation situation = usual_situation();
+  situation.state = state;
+  (void)broker.handle({"w", who, WordsMessage{text, meant}}, situation);
+  const auto ack = broker.on_durable("w");
+  return ack ? ack->echo : "none yet";
+}
+
+TEST(BrokerGuards, OnlyWhatIsUnderstoodAsMoreThanItSaysIsCalledUnderstood) {
+  EXPECT_EQ(echo_of(understand_only_stop, "nice", kAnna, AuthorityState::kHold, WordsUse::kComment)
+                .find("understood as: "),
+            std::string::npos);
+  const auto nothing = [](const WordsMessage&) {
+    return Understood{WordsUse::kNotUnderstood, "not understood", {}, false, {}};
+  };
+  EXPECT_EQ(echo_of(nothing, "up down").find("understood as: "), std::string::npos);
+}
+
+TEST(BrokerGuards, WordsThatAreOnlyStoredSayWhyAndOthersDoNot) {
+  EXPECT_NE(echo_of(understand_with_reserve, "lower").find("(stored only: "), std::string::npos);
+  const auto nothing = [](const WordsMessage&) {
+    return Understood{WordsUse::kNotUnderstood, "not understood", {}, false, {}};
+  };
+  EXPECT_EQ(echo_of(nothing, "up down").find("stored only"), std::string::npos);
+}
+
+TEST(BrokerGuards, AQuestionIsAskedAndNotToldAsDone) {
+  const auto asks = [](const WordsMessage&) {
+    return Understood{WordsUse::kNudge,
+                      "open the gripper",
+                      NudgeBias{{0, 0, 0, 0.1f}, milliseconds(500)},
+                      true,
+                      {}};
+  };
+  EXPECT_NE(echo_of(asks, "open", kAnna, AuthorityState::kAuto).find("? Confirm it"),
+            std::string::npos);
+}
+
+TEST(BrokerGuards, AMessageIsDecidedOnceAndOnlyWhenItIsKnown) {
+  Broker broker = made();
+  EXPECT_FALSE(broker.on_not_asked("never", unavailable("full")));
+  ASSERT_TRUE(send(broker, TakeoverRequest{}, "t").act);
+  ActAnswer answer;
+  answer.id = "t";
+  answer.status = failed_precondition("busy");
+  ASSERT_TRUE(broker.on_decided(answer));
+  EXPECT_FALSE(broker.on_decided(answer));
+  EXPECT_FALSE(broker.on_not_asked("t", unavailable("full")));
+}
+
 }  // namespace
 }  // namespace nudge
