@@ -400,5 +400,18 @@ TEST(AuthorityGuards, ASpeedThatCannotChangeSaysWhichEndItIsAt) {
   EXPECT_NE(answer(rig).status.message().find("as slowly as"), std::string::npos);
 }
 
+TEST(AuthorityGuards, AlmostAllOfItsSpeedIsAllOfIt) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.5});
+  rig.step();
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.995});
+  EXPECT_EQ(rig.step().speed, 0.995);
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.5});
+  rig.step();
+  rig.act(kAnna, SpeedChange{.absolute = true, .scale = 0.996});
+  EXPECT_EQ(rig.step().speed, 1.0);
+}
+
 }  // namespace
 }  // namespace nudge

@@ -238,5 +238,34 @@ TEST(BrokerGuards, AMessageIsDecidedOnceAndOnlyWhenItIsKnown) {
   EXPECT_FALSE(broker.on_not_asked("t", unavailable("full")));
 }
 
+Understood understand_lower(const WordsMessage&) {
+  return {WordsUse::kNudge, "lower", NudgeBias{{0, 0, -0.1f, 0}, milliseconds(500)}, false, {}};
+}
+
+TEST(BrokerGuards, AProgramsWordsMoveNothingAndItIsToldWhy) {
+  EXPECT_NE(echo_of(understand_lower, "lower", kProgram, AuthorityState::kAuto)
+                .find("only a person's words"),
+            std::string::npos);
+}
+
+TEST(BrokerGuards, ACommentCanBeTakenBack) {
+  Broker broker = made();
+  (void)send(broker, WordsMessage{"nice", WordsUse::kComment}, "w");
+  const auto ack = broker.on_durable("w");
+  ASSERT_TRUE(ack && ack->words);
+  EXPECT_TRUE(ack->words->undo);
+}
+
+TEST(BrokerGuards, WordsThatActAreAnsweredWhenTheyAreDecidedAndOnDisk) {
+  Broker broker = *Broker::make({"kitchen-1", 4, milliseconds(100)}, known, understand_lower);
+  Situation driving = usual_situation();
+  driving.state = AuthorityState::kAuto;
+  ASSERT_TRUE(broker.handle({"w", kAnna, WordsMessage{"lower"}}, driving).act);
+  ActAnswer answer;
+  answer.id = "w";
+  EXPECT_FALSE(broker.on_decided(answer)) << "it is not on disk";
+  EXPECT_TRUE(broker.on_durable("w"));
+}
+
 }  // namespace
 }  // namespace nudge
