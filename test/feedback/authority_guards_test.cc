@@ -413,5 +413,17 @@ TEST(AuthorityGuards, AlmostAllOfItsSpeedIsAllOfIt) {
   EXPECT_EQ(rig.step().speed, 1.0);
 }
 
+TEST(AuthorityGuards, ANudgeKeepsItsWordsThroughATickWithoutAProposal) {
+  Rig rig;
+  rig.reach(S::kAuto);
+  rig.act(kAnna, NudgeBias{{0, 0.1f, 0, 0}, milliseconds(500), "w"});
+  rig.steps(2);
+  ASSERT_EQ(rig.decision->nudge, "w");
+  rig.proposing = false;
+  rig.step();
+  ASSERT_EQ(rig.state(), S::kAuto);
+  EXPECT_EQ(rig.decision->nudge, "w");
+}
+
 }  // namespace
 }  // namespace nudge

@@ -141,11 +141,11 @@ TEST(BrokerGuards, AStopIsNotLookedForInMoreWordsThanAnybodyMaySend) {
 Understood understand_with_reserve(const WordsMessage& words) {
   Understood understood;
   understood.use = WordsUse::kNudge;
-  understood.why = "the grammar's reserve";
+  understood.why = words.text == "hold" ? "" : "the grammar's reserve";
   understood.confirm = words.text == "hold";
   if (understood.confirm) {
     understood.motion = Hold{};
-  } else {
+  } else if (words.text != "nowhere") {
     understood.motion = NudgeBias{{0, 0, -0.1f, 0}, milliseconds(500)};
   }
   return understood;
@@ -265,6 +265,34 @@ TEST(BrokerGuards, WordsThatActAreAnsweredWhenTheyAreDecidedAndOnDisk) {
   answer.id = "w";
   EXPECT_FALSE(broker.on_decided(answer)) << "it is not on disk";
   EXPECT_TRUE(broker.on_durable("w"));
+}
+
+TEST(BrokerGuards, WhatTheGrammarCannotDoItSays) {
+  EXPECT_NE(echo_of(understand_with_reserve, "nowhere").find("the grammar's reserve"),
+            std::string::npos);
+}
+
+TEST(BrokerGuards, ASecondDecisionAboutWordsThatWaitForTheDiskIsNotHeard) {
+  Broker broker = *Broker::make({"kitchen-1", 4, milliseconds(100)}, known, understand_lower);
+  Situation driving = usual_situation();
+  driving.state = AuthorityState::kAuto;
+  (void)broker.handle({"w", kAnna, WordsMessage{"lower"}}, driving);
+  ActAnswer answer;
+  answer.id = "w";
+  EXPECT_FALSE(broker.on_decided(answer));
+  answer.status = failed_precondition("too late");
+  EXPECT_FALSE(broker.on_decided(answer));
+  const auto ack = broker.on_durable("w");
+  ASSERT_TRUE(ack && ack->words);
+  EXPECT_TRUE(ack->words->acted);
+}
+
+TEST(BrokerGuards, AnActThatCannotBeStoredIsRefusedAtOnce) {
+  Broker broker = made();
+  ASSERT_TRUE(send(broker, TakeoverRequest{}, "t").act);
+  const auto ack = broker.on_not_stored("t", unavailable("full"));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->status.code(), Code::kUnavailable);
 }
 
 }  // namespace
