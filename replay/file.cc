@@ -213,6 +213,12 @@ class PosixFiles final : public FileSystem {
 
 }  // namespace
 
+Status sync_parent(FileSystem& files, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return files.sync_directory(".");
+  return files.sync_directory(slash == 0 ? "/" : path.substr(0, slash));
+}
+
 FileSystem& posix_files() {
   static PosixFiles files;
   return files;

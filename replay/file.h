@@ -72,6 +72,9 @@ class FileSystem {
   virtual Status sync_directory(const std::string& folder) = 0;
 };
 
+// Makes the name of a file or folder survive a power loss: sync_directory() of what it lies in.
+Status sync_parent(FileSystem& files, const std::string& path);
+
 // The real one. Files are made with mode 0600 and closed on exec. Stateless: one instance serves
 // the whole process, from any thread, and lives for ever.
 FileSystem& posix_files();

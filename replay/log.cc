@@ -462,10 +462,7 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const LogOptions& opti
   } else {
     NUDGE_TRY(files.make_directory(options.dir));
     // Its own name must outlive a power loss too, or all that is synced in it is gone.
-    const std::size_t slash = options.dir.rfind('/');
-    NUDGE_TRY(files.sync_directory(slash == std::string::npos ? "."
-                                   : slash == 0               ? "/"
-                                                              : options.dir.substr(0, slash)));
+    NUDGE_TRY(sync_parent(files, options.dir));
     NUDGE_TRY(files.make_directory(state.segments_dir()));
   }
   NUDGE_TRY(state.take_lock());

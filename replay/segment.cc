@@ -324,8 +324,7 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(FileSystem& files,
     NUDGE_TRY(state.reserve(header.size()));
     NUDGE_TRY(state.file->pwrite(header, 0));
     NUDGE_TRY(state.file->sync());
-    const std::size_t slash = path.rfind('/');
-    NUDGE_TRY(files.sync_directory(slash == std::string::npos ? "." : path.substr(0, slash)));
+    NUDGE_TRY(sync_parent(files, path));
     state.synced = header.size();
     return {};
   };

@@ -19,9 +19,7 @@ Result<StopLatch> StopLatch::open(FileSystem& files, const std::string& path) {
     StopLatch latch(*std::move(file), true);
     NUDGE_TRY(latch.set(false));
     // Or the file, and with it a STOP pressed later, could be gone after a power loss.
-    const std::size_t slash = path.rfind('/');
-    NUDGE_TRY(files.sync_directory(slash == std::string::npos ? "." : path.substr(0, slash))
-                  .with_context("the STOP latch"));
+    NUDGE_TRY(sync_parent(files, path).with_context("the STOP latch"));
     return latch;
   }
   std::array<std::byte, 1> content{};

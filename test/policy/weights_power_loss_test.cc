@@ -2,10 +2,10 @@
 // aside and pruning. NUDGE_LONG=1 fails it at every change with forty fates each.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 
 #include "policy/weights_store.h"
+#include "test/support/long_form.h"
 #include "test/support/lossy_disk.h"
 #include "test/support/weights_samples.h"
 
@@ -15,11 +15,6 @@ namespace {
 using test::LossyDisk;
 using test::LossyFolder;
 using test::some_weights;
-
-bool long_form() {
-  const char* value = std::getenv("NUDGE_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
 
 constexpr const char* kFolder = "/weights";
 
@@ -78,7 +73,7 @@ std::string broken_promise(LossyDisk& disk, const Promised& promised) {
 }
 
 TEST(WeightsPowerLoss, LeavesEveryVersionWholeOrNotThereAndEveryPublishedOneThere) {
-  const std::uint64_t fates = long_form() ? 40 : 4;
+  const std::uint64_t fates = test::long_form() ? 40 : 4;
   std::uint64_t failures = 0;
   bool reached = true;
   for (std::uint64_t at = 1; reached; ++at) {

@@ -2,11 +2,11 @@
 // torn, unsynced names forgotten. NUDGE_LONG=1 fails it at every change with twenty fates each.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <optional>
 
 #include "replay/log.h"
 #include "test/support/log_script.h"
+#include "test/support/long_form.h"
 #include "test/support/lossy_disk.h"
 #include "test/support/lossy_sqlite.h"
 
@@ -19,11 +19,6 @@ using test::LossyFiles;
 using test::LossySqlite;
 
 constexpr int kEpisodes = 10;  // of the script: some fifty commits and several checkpoints
-
-bool long_form() {
-  const char* value = std::getenv("NUDGE_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
 
 struct Campaign {
   std::uint64_t failures = 0;  // of the power
@@ -97,7 +92,7 @@ Campaign fail_everywhere(std::uint64_t stride, std::uint64_t fates, const std::s
 }
 
 TEST(PowerLoss, TakesNothingThatWasAcknowledged) {
-  const Campaign campaign = long_form() ? fail_everywhere(1, 20) : fail_everywhere(5, 2);
+  const Campaign campaign = test::long_form() ? fail_everywhere(1, 20) : fail_everywhere(5, 2);
   EXPECT_EQ(campaign.losses, 0u) << campaign.first_loss;
   EXPECT_GT(campaign.commits, campaign.failures) << "the script did not do its work";
 }
