@@ -201,7 +201,7 @@ Handled Broker::handle(const FeedbackMessage& message, const Situation& situatio
 
   Verdict verdict;
   Status status = judge(message, situation, out, verdict);
-  Remembered& entry = remember(message);
+  Remembered& entry = remember(message.id, message);
   if (!status.ok()) {
     entry.answered = true;
     entry.ack.status = std::move(status);
@@ -244,13 +244,16 @@ void Broker::take_stop(const FeedbackMessage& message, Handled& out) {
   act.actor.name.resize(std::min(act.actor.name.size(), kLongestId));
   if (!valid_id(message.id)) {
     out.ack = refusal({}, invalid_argument("stopped, but the message's id is not valid"));
-  } else if (Handled before; repeated(message, before)) {
-    // Stopping again is the safe side of a doubt; the fact is logged without the used id.
-    out.ack = before.ack;
   } else {
-    if (make_room()) {
-      act.id = message.id;
-      Remembered& entry = remember(message);
+    // Stopping again is the safe side of a doubt. Somebody may have lifted the first one since:
+    // what is acknowledged is this one, when it is on disk.
+    Handled before;
+    const bool again = repeated(message, before);
+    if (again && (!before.ack || before.ack->status.code() == Code::kAlreadyExists)) {
+      out.ack = before.ack;
+    } else if (make_room()) {
+      act.id = again ? id_of_repeated_stop(message.id) : message.id;
+      Remembered& entry = remember(act.id, message);
       entry.ack.echo = "stopped";
       entry.decided = false;
     } else {
@@ -258,6 +261,14 @@ void Broker::take_stop(const FeedbackMessage& message, Handled& out) {
     }
   }
   out.act = std::move(act);
+}
+
+std::string Broker::id_of_repeated_stop(const std::string& id) {
+  std::string mine;
+  do {
+    mine = id.substr(0, 48) + ":again:" + std::to_string(++repeated_stops_);
+  } while (known_(mine) || recent_.contains(mine));
+  return mine;
 }
 
 bool Broker::repeated(const FeedbackMessage& message, Handled& out) const {
@@ -626,9 +637,9 @@ bool Broker::make_room() {
   return true;
 }
 
-Broker::Remembered& Broker::remember(const FeedbackMessage& message) {
-  order_.push_back(message.id);
-  Remembered& entry = recent_[message.id];
+Broker::Remembered& Broker::remember(const std::string& id, const FeedbackMessage& message) {
+  order_.push_back(id);
+  Remembered& entry = recent_[id];
   entry.actor = message.actor.name;
   entry.ack = Ack{.id = message.id, .status = {}, .echo = {}, .epoch = 0, .holder = {}};
   return entry;
@@ -688,8 +699,8 @@ std::optional<Ack> Broker::forget(const std::string& id, const Status& why) {
   const auto found = recent_.find(id);
   Ack ack = std::move(found->second.ack);
   restore(found->second.undoes);
+  std::erase(order_, id);
   recent_.erase(found);
-  std::erase(order_, ack.id);
   ack.status = why;
   return ack;
 }

@@ -111,14 +111,16 @@ class Broker {
                              Understand understand = understand_only_stop);
 
   // Judges one message. A repeated id changes nothing and gets the same answer, once there is one;
-  // STOP is the exception: it stops whatever its id and its sender's role. "Stop", said, holds even
+  // STOP is the exception: it stops whatever its id and its sender's role, and each press is a fact
+  // of its own, logged under an id of the broker's when its own was used. "Stop", said, holds even
   // when the memory of ids is full.
   Handled handle(const FeedbackMessage& message, const Situation& situation);
 
   // The authority decided about an act. Refused, or nothing to log: the answer to send now.
   std::optional<Ack> on_decided(const ActAnswer& answer);
 
-  // The event with this id is on disk: the answer to send now; none when nobody waits for it.
+  // The event with this id is on disk: the answer to send now; none when nobody waits for it. The
+  // answer carries the message's id, which a repeated STOP's event has not.
   std::optional<Ack> on_durable(std::string_view id);
 
   // The event could not be stored (disk full, queue closed): the refusal to send, once it is known
@@ -126,7 +128,7 @@ class Broker {
   // again.
   std::optional<Ack> on_not_stored(std::string_view id, const Status& why);
 
-  // The act did not reach the authority (its queue is full): the same, at once.
+  // The act with this id did not reach the authority (its queue is full): the same, at once.
   std::optional<Ack> on_not_asked(std::string_view id, const Status& why);
 
   // Commands that were not passed on, by reason. Those that are, the authority judges and counts.
@@ -166,6 +168,7 @@ class Broker {
                 Handled& out);
   void take_stop(const FeedbackMessage& message, Handled& out);
   bool repeated(const FeedbackMessage& message, Handled& out) const;
+  std::string id_of_repeated_stop(const std::string& id);
   Status judge(const FeedbackMessage& message, const Situation& situation, Handled& out,
                Verdict& verdict);
   Status judge_words(const FeedbackMessage& message, const WordsMessage& words,
@@ -187,11 +190,13 @@ class Broker {
   std::optional<Ack> forget(const std::string& id, const Status& why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.
   bool make_room();
-  Remembered& remember(const FeedbackMessage& message);
+  // Under `id`: the message's own, but for a STOP that repeats one.
+  Remembered& remember(const std::string& id, const FeedbackMessage& message);
 
   BrokerConfig config_;
   Known known_;
   Understand understand_;
+  std::uint64_t repeated_stops_ = 0;
   std::unordered_map<std::string, Remembered> recent_;
   std::deque<std::string> order_;                   // the same ids, oldest first
   std::unordered_map<std::string, Spoken> spoken_;  // by id of the message

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "src/loop/clock.h"
-
 namespace nudge {
 namespace {
 
@@ -33,10 +31,10 @@ bool Past::apply(const Event& event) {
 }
 
 Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, EventLoop& loop,
-                                                   DeskInfo info, Past past,
-                                                   Understand understand) {
+                                                   DeskInfo info, Past past, Understand understand,
+                                                   Instant (*clock)()) {
   std::unique_ptr<FrontDesk> desk(
-      new FrontDesk(robot, links, loop, std::move(info), std::move(past)));
+      new FrontDesk(robot, links, loop, std::move(info), std::move(past), clock));
   const RobotSpec& spec = desk->info_.robot;
   Result<Broker> broker = Broker::make(
       {.robot = spec.id, .action_size = spec.action.size(), .policy_period = spec.policy_period},
@@ -47,12 +45,14 @@ Result<std::unique_ptr<FrontDesk>> FrontDesk::make(Robot& robot, Links& links, E
   return desk;
 }
 
-FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past)
+FrontDesk::FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past,
+                     Instant (*clock)())
     : robot_(robot),
       links_(links),
       loop_(loop),
       info_(std::move(info)),
       past_(std::move(past)),
+      clock_(clock),
       alive_(std::make_shared<int>(0)) {
   frames_.resize(info_.robot.observation.cameras.size());
   const EpisodeRecord* newest = past_.episodes.find(past_.newest_episode);
@@ -219,7 +219,7 @@ Situation FrontDesk::situation() const {
   situation.policy_step = newest_step_;
   situation.newest_span = past_.newest_span;
   situation.instruction = snapshot_.instruction;
-  situation.now = steady_now();
+  situation.now = clock_();
   situation.resetting = snapshot_.cause == "resetting";
   situation.driving_since = snapshot_.driving_since;
   situation.help = snapshot_.help.help;
@@ -250,10 +250,14 @@ void FrontDesk::submit(FeedbackMessage message, Reply reply) {
   } else {
     waiting_.emplace(id, std::move(reply));
   }
-  if (handled.act && !links_.acts.try_push(*std::move(handled.act))) {
-    const Status full = unavailable("the step thread does not take what people ask for; it stalls");
-    if (const std::optional<Ack> ack = broker_->on_not_asked(id, full)) answer(*ack);
-    return;
+  if (handled.act) {
+    const std::string act = handled.act->id;
+    if (!links_.acts.try_push(*std::move(handled.act))) {
+      const Status full =
+          unavailable("the step thread does not take what people ask for; it stalls");
+      if (const std::optional<Ack> ack = broker_->on_not_asked(act, full)) answer(*ack);
+      return;
+    }
   }
   for (FeedbackRecord& record : handled.records) {
     std::optional<std::string> instruction;

@@ -10,6 +10,7 @@
 #include "feedback/broker.h"
 #include "nudge/robot.h"
 #include "src/daemon/links.h"
+#include "src/loop/clock.h"
 #include "src/loop/help_calibration.h"
 #include "src/ports/desk.h"
 #include "src/ports/episode_index.h"
@@ -34,16 +35,22 @@ struct Past {
 // Lives on the loop's thread.
 class FrontDesk final : public Desk {
  public:
-  // `robot` (for STOP alone), `links` and `loop` outlive it. Errors of Broker::make().
+  // `robot` (for STOP alone), `links` and `loop` outlive it. `clock`: the robot's steady clock.
+  // Errors of Broker::make().
   static Result<std::unique_ptr<FrontDesk>> make(Robot& robot, Links& links, EventLoop& loop,
                                                  DeskInfo info, Past past,
-                                                 Understand understand = understand_only_stop);
+                                                 Understand understand = understand_only_stop,
+                                                 Instant (*clock)() = steady_now);
 
   void add(DeskListener& listener) { listeners_.push_back(&listener); }
   void start();  // begins to look at the links
   void stop();
   // The writer or the archive has something to tell. Any thread.
   void wake();
+
+  // One look at the links, as the loop makes it 200 times a second; for tests with a clock of their
+  // own.
+  void look();
 
   const DeskInfo& info() const override { return info_; }
   const Snapshot& snapshot() const override { return snapshot_; }
@@ -61,8 +68,8 @@ class FrontDesk final : public Desk {
   void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
 
  private:
-  FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past);
-  void look();
+  FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past,
+            Instant (*clock)());
   void take_snapshot();
   void take_notices();
   void take_readings();
@@ -78,6 +85,7 @@ class FrontDesk final : public Desk {
   EventLoop& loop_;
   DeskInfo info_;
   Past past_;
+  Instant (*clock_)();
   DatasetCounts dataset_;
   std::unique_ptr<Broker> broker_;
   Snapshot snapshot_;

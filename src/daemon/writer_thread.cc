@@ -166,6 +166,11 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
                         report.decision.lease.holder.value_or(options_.self), moment);
   check(recorded, "a step");
   for (const ActAnswer& answer : report.decision.answers) {
+    if (answer.status.ok() && !answer.logged) {
+      unlogged_.push_back(answer);
+      commit_wanted_ = true;
+      continue;
+    }
     notice_.answers.push_back(answer);
     if (!answer.logged) continue;
     if (recorded.ok()) {
@@ -273,6 +278,8 @@ void WriterThread::commit() {
   if (!recording_) tell_(LogLevel::kWarn, "log", "recording again");
   recording_ = true;
   trouble_.clear();
+  std::move(unlogged_.begin(), unlogged_.end(), std::back_inserter(notice_.answers));
+  unlogged_.clear();
   for (std::string& id : waiting_ids_) notice_.durable.push_back(std::move(id));
   waiting_ids_.clear();
 }

@@ -87,6 +87,8 @@ class WriterThread {
   bool commit_wanted_ = false;
   Instant committed_{};
   std::vector<std::string> waiting_ids_;
+  // Nothing of them is logged, and yet they rest on what is: "you have the lease already".
+  std::vector<ActAnswer> unlogged_;
   WriterNotice notice_;
   Sequence fed_ = 0;  // through here gate and io have been told
   bool recording_ = true;

@@ -307,6 +307,24 @@ TEST_F(WriterThreadTest, AnActIsAcknowledgedOnlyOnceItIsOnDisk) {
   EXPECT_EQ(std::ranges::count(durable_, "take"), 1);
 }
 
+TEST_F(WriterThreadTest, AnAnswerWithoutARecordWaitsForTheRecordsItRestsOn) {
+  start_policy();
+  tick(20);
+  fill_disk();
+  take_over();
+  for (int i = 0; i < 20; ++i) jog();
+  act("again", TakeoverRequest{});
+  tick();
+  const auto told = [&] {
+    return std::ranges::any_of(answers_, [](const ActAnswer& a) { return a.id == "again"; });
+  };
+  EXPECT_FALSE(told()) << "the lease that it names is not on disk";
+  free_disk();
+  tick();
+  EXPECT_TRUE(told());
+  EXPECT_TRUE(acknowledged("take"));
+}
+
 TEST_F(WriterThreadTest, AFullDiskIsToldAndPeopleKeepControl) {
   start_policy();
   tick(20);

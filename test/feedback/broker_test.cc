@@ -293,15 +293,40 @@ TEST(Broker, StopsWhateverTheIdAndRole) {
   }
 }
 
-TEST(Broker, ARepeatedStopStopsAgainButReusesNoId) {
+TEST(Broker, ARepeatedStopStopsAgainAndIsAcknowledgedWhenThatIsOnDisk) {
   Desk desk;
   EXPECT_EQ(desk.send(kAnna, Stop{}, "s").act->id, "s");
   desk.broker.on_decided({"s", {}, 0, "", true});
   const auto ack = desk.broker.on_durable("s");
   const Handled again = desk.send(kAnna, Stop{}, "s");
   EXPECT_TRUE(again.stop);
-  EXPECT_TRUE(again.act->id.empty());
-  EXPECT_EQ(again.ack, ack);
+  EXPECT_FALSE(again.ack) << "the first may have been lifted since: this one is not on disk yet";
+  const std::string id = again.act->id;
+  EXPECT_NE(id, "s") << "the log has an event of that id";
+  EXPECT_FALSE(desk.broker.on_decided({id, {}, 0, "", true}));
+  EXPECT_EQ(desk.broker.on_durable(id), ack) << "the answer is to the id that was sent";
+}
+
+TEST(Broker, ARepeatedStopOfAnEarlierBootIsAFactOfItsOwn) {
+  Desk desk;
+  desk.logged = {"s", "s:again:1"};
+  const Handled again = desk.send(kAnna, Stop{}, "s");
+  EXPECT_TRUE(again.stop);
+  EXPECT_FALSE(again.ack);
+  EXPECT_EQ(again.act->id, "s:again:2");
+  const auto lost = desk.broker.on_not_stored("s:again:2", unavailable("no disk"));
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->id, "s");
+  EXPECT_EQ(lost->status.code(), Code::kUnavailable);
+}
+
+TEST(Broker, AStopUnderAUsedIdIsLoggedUnderAnIdThatFitsTheLog) {
+  Desk desk;
+  const std::string longest(64, 'x');
+  desk.logged = {longest};
+  const std::string id = desk.send(kAnna, Stop{}, longest).act->id;
+  EXPECT_LE(id.size(), 64u);
+  EXPECT_EQ(id.find_first_not_of("x:again1"), std::string::npos) << "and of what it takes";
 }
 
 // ---- words ------------------------------------------------------------------------------------

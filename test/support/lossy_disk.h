@@ -59,6 +59,18 @@ class LossyDisk {
   std::uint64_t changes() const { return changes_; }  // since fail_at()
   bool off() const { return off_; }
 
+  // From here on every call fails, as after a failure of the power: nothing is half done.
+  void cut() { off_ = true; }
+  // The program was killed and the machine stayed up: what was written is there, synced or not.
+  void restart_program() {
+    for (const auto& [path, inode] : names_) inode->locked = false;
+    off_ = false;
+    fail_at(0);
+  }
+
+  // Called inside each sync, before it does anything: a device that takes its time.
+  void on_sync(std::function<void()> wait) { on_sync_ = std::move(wait); }
+
   // The machine starts again: nobody has a file open, and what was not synced is as `seed` says.
   void restart(std::uint64_t seed) {
     Random random(seed);
@@ -163,6 +175,7 @@ class LossyDisk {
     return true;
   }
   bool sync(Inode& inode, const std::string& path) {
+    if (on_sync_) on_sync_();
     if (!change()) return false;
     if (!lie_.empty() && path.find(lie_) != std::string::npos) return true;
     inode.synced = inode.now;
@@ -254,6 +267,7 @@ class LossyDisk {
   std::uint64_t changes_ = 0, fail_at_ = 0;
   bool off_ = false;
   std::string lie_;
+  std::function<void()> on_sync_;
 };
 
 // ---- replay/file.h -----------------------------------------------------------------------------
