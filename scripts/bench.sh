@@ -9,7 +9,7 @@ usage() {
 usage: scripts/bench.sh [--filter REGEX] [NAME...]
 
 Installs what is missing, builds the preset 'bench', runs every benchmark program, or those named
-(replay, dataset, swap, head, control), and prints a table. Each leaves its figures, with those of the
+(replay, dataset, swap, head, kitchen, control), and prints a table. Each leaves its figures, with those of the
 machine, in build/bench-results/NAME.json. Takes minutes; other load on the machine spoils it.
 
   --filter REGEX   only benchmarks whose names match

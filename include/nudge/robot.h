@@ -42,6 +42,13 @@ class Robot {
   // How the last reset() ended, once resetting() is false; the message is shown to people.
   virtual Status reset_result() { return {}; }
 
+  // What the scene of this episode calls for, in words, as of the last reset(): a simulation that
+  // draws a task with each seed. Empty: whatever people say goes on.
+  virtual std::string instruction() const { return {}; }
+  // The instruction in force from now on, for a robot whose own idea of success depends on it. Step
+  // thread; must not block.
+  virtual void instruct(const std::string& /*instruction*/) {}
+
   // The newest state. kUnavailable when the robot does not answer; the daemon then holds.
   virtual Result<Observation> observe() = 0;
 

@@ -39,8 +39,8 @@ struct Image {
 struct Observation {
   Instant time;                       // robot's steady clock, when the state was read
   std::vector<float> proprioception;  // [ObservationSpec::proprioception], units given there
-  std::vector<float> object_state;    // [ObservationSpec::object_state]; poses from the robot's own
-                                      // perception or a simulator; empty if it has none
+  std::vector<float> object_state;    // [ObservationSpec::object_state]; poses, perceived or
+                                      // simulated, or empty; hidden from policies with cameras
   std::vector<Image> images;          // latest frame of each camera; empty if not rendered
   bool success = false;               // the robot's own idea of "task done"; never a label
 };

@@ -24,9 +24,13 @@ struct Program {
   std::function<int()> run;       // what was chosen; returns the exit code
 };
 
-// The configuration from file, environment and flags. Every message is for the person at the
+// The configuration from file, environment and flags; robot.episode_steps, unless somebody set it,
+// is that of the kitchen's level. Every message is for the person at the
 // terminal.
 Result<LoadedConfig> load_config(const Program& program);
+
+// Adds --level, which is kitchen.level for the one run.
+void add_level_flag(CLI::App& command, Program& program);
 
 // The state folder: `flag` if given, else state.dir of the configuration.
 Result<std::string> state_folder(const Program& program, const std::string& flag);

@@ -226,9 +226,11 @@ void print_report(const CampaignResult& result, double p_value, double wall) {
   std::printf("wall time %s\n", duration_text(wall).c_str());
 }
 
-LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result) {
+LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result,
+                       const KitchenLevel& level) {
   LearningCurve curve;
-  curve.title = "Simulated kitchen, level 1: lift the block";
+  curve.title =
+      "Simulated kitchen, level " + std::to_string(level.data().number) + ": " + level.data().title;
   curve.subtitle = "seed " + std::to_string(*flags.seed) + ", " +
                    std::to_string(result.points.front().starts) + " held-out starts per point";
   for (const CampaignPoint& p : result.points) {
@@ -341,7 +343,9 @@ int run_headless(const Program& program, DemoFlags flags) {
   result_file << json.dump(2) << '\n';
   if (!result_file.flush()) notices.push_back("cannot write " + flags.out + "/result.json");
   const std::string picture = flags.out + "/learning-curve.png";
-  const Status plotted = plot_learning_curve(curve_of(flags, *result), picture);
+  const Status plotted = plot_learning_curve(
+      curve_of(flags, *result, **kitchen_level(static_cast<int>(options.config.kitchen.level))),
+      picture);
   if (program.json) {
     print_notices(stderr);
     std::printf("%s\n", json.dump(2).c_str());
@@ -366,6 +370,7 @@ void add_demo_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "demo", "A simulated kitchen robot works, is corrected, learns, and swaps its weights");
   auto flags = std::make_shared<DemoFlags>();
+  add_level_flag(*command, program);
   command->add_flag("--headless", flags->headless, "Faster than real time, without a page");
   command->add_flag("--fresh", flags->fresh,
                     "Start over in --out; with the page an earlier run is gone on with");

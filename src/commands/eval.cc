@@ -79,7 +79,8 @@ int run_help_signal(const Program& program, const EvalFlags& flags, const Config
       [&](std::size_t done) { bar.update(done, "episodes", steady_now()); }, &traces);
   if (!result.ok()) return fail(result.status());
   bar.finish("done", steady_now());
-  const Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create({});
+  const Result<std::unique_ptr<KitchenRobot>> robot =
+      KitchenRobot::create({.level = static_cast<int>(config.kitchen.level)});
   if (!robot.ok()) return fail(robot.status());
   const HelpSignalOptions options = help_signal_options(config, (*robot)->spec());
   const std::span<const HelpTrace> calibration(traces.data(), flags.calibration);
@@ -181,6 +182,7 @@ void add_eval_command(Program& program) {
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
+  add_level_flag(*command, program);
   command->add_option("--version-number", flags->version, "Which weights; 0: the newest full ones")
       ->capture_default_str();
   command->add_option("--starts", flags->starts, "How many held-out starts")

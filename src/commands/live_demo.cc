@@ -100,7 +100,7 @@ int run_live_demo(const Program& program, const LiveDemoOptions& options) {
   DaemonOptions daemon_options;
   daemon_options.config = config;
   daemon_options.state_folder = options.state_folder;
-  daemon_options.instruction = kKitchenInstruction;
+  daemon_options.instruction = (*robot)->instruction_at_start();
   daemon_options.program = program.self_path;
   daemon_options.listener = &lines;
   daemon_options.notice = [&](LogLevel level, std::string_view component,

@@ -44,6 +44,7 @@ void add_robot_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "robot", "The simulated kitchen as a robot in a process of its own, at the robot port");
   auto port = std::make_shared<std::uint16_t>(0);
+  add_level_flag(*command, program);
   command->add_option("--port", *port, "Robot port of the daemon, instead of ports.robot");
   command->callback(
       [&program, port] { program.run = [&program, port] { return run_robot(program, *port); }; });

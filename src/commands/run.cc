@@ -157,7 +157,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   DaemonOptions options;
   options.config = config;
   options.state_folder = *state;
-  options.instruction = remote ? "" : kKitchenInstruction;
+  options.instruction = remote ? "" : driven->kitchen->instruction_at_start();
   options.continuous = !remote;
   options.robot_port = driven->port.get();
   if (!flags.no_learning) options.program = program.self_path;
@@ -190,6 +190,7 @@ void add_run_command(Program& program) {
   auto flags = std::make_shared<RunFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
+  add_level_flag(*command, program);
   command->add_flag("--no-learning", flags->no_learning, "Start no learner: the weights stay");
   command->add_option("--listen", flags->listen,
                       "ADDRESS[:PORT] of the page, as in 0.0.0.0:8080; TLS beyond this machine");

@@ -28,7 +28,7 @@ class ScriptedPerson {
  public:
   ScriptedPerson(TeleopClient& client, const Config& config, const std::string& session)
       : client_(client),
-        supervisor_(options(config)),
+        supervisor_(options(config), **kitchen_level(static_cast<int>(config.kitchen.level))),
         seat_(supervisor_, kKitchen, client.welcome().name, session) {}
 
   void see(const TeleopState& state) {
@@ -144,6 +144,7 @@ void add_supervise_command(Program& program) {
   auto flags = std::make_shared<SuperviseFlags>();
   command->add_option("--state", flags->state,
                       "State folder of the daemon, for its token; by default state.dir");
+  add_level_flag(*command, program);
   command->add_option("--port", flags->port, "Teleop port, instead of ports.teleop");
   command->callback([&program, flags] {
     program.run = [&program, flags] { return run_supervise(program, *flags); };

@@ -69,6 +69,7 @@ void add_train_command(Program& program) {
   auto flags = std::make_shared<TrainFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
+  add_level_flag(*command, program);
   command->add_option("--record", flags->record,
                       "First record so many scripted demonstrations in the simulated kitchen");
   command

@@ -153,6 +153,11 @@ struct Config {
     std::int64_t jpeg_quality = 85;
   } sim;
 
+  struct Kitchen {
+    std::int64_t level = 1;
+    bool random_looks = false;
+  } kitchen;
+
   struct Daemon {
     std::int64_t fifo_priority = 0;  // SCHED_FIFO of the step thread; 0: ordinary
     std::int64_t commit_ms = 250;    // longest that recorded steps wait for the disk

@@ -27,7 +27,8 @@ std::vector<Key> make_keys() {
        "policy steps",
        {1, 1'000'000},
        "Policy steps after which an episode ends by time.",
-       "the simulated kitchen's limit: 10 s"},
+       "the simulated kitchen's first level: 10 s; its other levels bring their own unless this is "
+       "set"},
       {KEY(robot, abandon_s),
        "s",
        {1, 86'400},
@@ -453,6 +454,19 @@ std::vector<Key> make_keys() {
        "JPEG quality of stored frames.",
        "keeps the edges that a small network needs, at about 4 kB a frame"},
 
+      {KEY(kitchen, level),
+       "",
+       {1, 4},
+       "Which level: 1 lifts a block, 2 puts a bowl in a drawer and closes it, 3 puts a pot on the "
+       "burner that is named, 4 puts the thing that is named where it is told "
+       "(docs/reference/simulation.md).",
+       "the simplest"},
+      {KEY(kitchen, random_looks),
+       "",
+       {},
+       "Draw colours, lights, clutter and small shifts of the cameras anew in each episode.",
+       "a policy that sees the object state has no use for it"},
+
       {KEY(daemon, fifo_priority),
        "",
        {0, 98},
@@ -598,7 +612,8 @@ const std::vector<Section>& sections() {
       {"state", "What must survive a restart."},
       {"log", "The log: SQLite and segment files."},
       {"weights", "The versions of the action head."},
-      {"sim", "The simulated kitchen."},
+      {"sim", "The simulated kitchen: how it is simulated."},
+      {"kitchen", "The simulated kitchen: what is to be done in it, and how it looks."},
       {"daemon", "`nudge run`: the daemon beside a robot."},
       {"ports",
        "Where it can be reached: on this machine only, but for the page where it is told to."},

@@ -120,6 +120,7 @@ void StepThread::tick(Instant now, Instant due) {
   }
   if (std::optional<std::string> instruction = links_.instruction.try_take()) {
     options_.instruction = *std::move(instruction);
+    robot_.instruct(options_.instruction);
     controller_->player().flush(now);  // what was planned is for another task
     asked_ = false;
   }
@@ -205,6 +206,8 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   reset_trouble_.clear();
   const Status begun = robot_.reset(seed);
   if (!begun.ok()) reset_failed_ = "the reset failed: " + begun.message();
+  if (std::string told = robot_.instruction(); !told.empty())
+    options_.instruction = std::move(told);
   resetting_ = begun.ok() && robot_.resetting();
   reset_pending_ = resetting_ || !begun.ok();
   reset_seen_ = now;

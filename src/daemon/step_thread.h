@@ -19,7 +19,7 @@ namespace nudge {
 struct StepThreadOptions {
   Instant (*clock)() = nullptr;  // the robot's steady clock
   WallTime (*wall)() = nullptr;
-  std::string instruction;            // in force at the start
+  std::string instruction;            // in force at the start; a robot may say its own
   EpisodeId next_episode = 1;         // numbers go on from here
   std::uint64_t seed = 0;             // of the robot's resets, with the episode's number
   std::uint32_t episode_steps = 100;  // driven by the policy, after which an episode ends by time

@@ -30,7 +30,6 @@ SupervisorOptions supervisor_options(const Config& config) {
 LockstepOptions lockstep_options(const Config& config, const RobotSpec& robot, WallTime wall) {
   LockstepOptions options;
   options.time_limit = robot.policy_period * config.robot.episode_steps;
-  options.instruction = kKitchenInstruction;
   options.wall_start = wall;
   return options;
 }
@@ -137,7 +136,7 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
           [this](LogLevel level, std::string_view component, const std::string& message) {
             tell(level, component, message);
           }),
-      supervisor_(supervisor_options(options.config)),
+      supervisor_(supervisor_options(options.config), robot_->level()),
       seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
       lockstep_(*robot_, *controller_, *inference_,
                 lockstep_options(options.config, robot_->spec(), parts.wall)) {}
@@ -218,17 +217,18 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
       return internal("the scripted expert keeps failing; the simulation is broken");
     }
     const std::uint64_t start = Random::derive(seed, before + attempt);
-    Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDemonstration,
-                                                         .seed = start,
-                                                         .instruction = kKitchenInstruction},
-                                                        segment_spec(), moment(robot_->now()));
+    Result<EpisodeId> episode =
+        recorder_.begin_episode({.purpose = EpisodePurpose::kDemonstration,
+                                 .seed = start,
+                                 .instruction = robot_->instruction_for(start)},
+                                segment_spec(), moment(robot_->now()));
     if (!episode.ok()) return episode.status();
     std::uint32_t steps = 0;
     const Result<bool> success =
         nudge::demonstrate(*robot_, start, options,
                            [&](const Observation& observation, const Action& action) -> Status {
                              Result<std::vector<float>> features =
-                                 inference_->encode(observation, kKitchenInstruction);
+                                 inference_->encode(observation, robot_->instruction_for(start));
                              if (!features.ok()) return features.status();
                              Step step;
                              step.episode = *episode;
@@ -317,10 +317,11 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   // What a learner finds in the log when it connects is the past to it; it must not be the first
   // correction.
   if (host_ && !host_->connected()) NUDGE_TRY(learn(robot_->now()));
-  Result<EpisodeId> episode = recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
-                                                       .seed = seed,
-                                                       .instruction = lockstep_.instruction()},
-                                                      segment_spec(), moment(robot_->now()));
+  Result<EpisodeId> episode =
+      recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
+                               .seed = seed,
+                               .instruction = robot_->instruction_for(seed)},
+                              segment_spec(), moment(robot_->now()));
   if (!episode.ok()) return episode.status();
   outcome_.episode = *episode;
   seen_ = false;

@@ -110,6 +110,8 @@ KitchenOptions kitchen_options(const Config& config) {
   options.actuation_noise = config.sim.actuation_noise;
   options.cameras = config.sim.cameras;
   options.jpeg_quality = static_cast<int>(config.sim.jpeg_quality);
+  options.level = static_cast<int>(config.kitchen.level);
+  options.random_looks = config.kitchen.random_looks;
   return options;
 }
 

@@ -10,6 +10,16 @@ namespace nudge {
 Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed)
     : backbone_(std::move(backbone)), noise_(seed), doubt_(Random::derive(seed, kDoubtStream)) {}
 
+Result<std::vector<float>> Inference::encode(const Observation& observation,
+                                             const std::string& instruction) {
+  if (backbone_->cameras().empty() || observation.object_state.empty()) {
+    return backbone_->encode(observation, instruction);
+  }
+  Observation seen = observation;
+  seen.object_state.clear();
+  return backbone_->encode(seen, instruction);
+}
+
 bool Inference::take_from(SwapSlot<LoadedHead>& slot) {
   const LoadedHead* const taken = slot.try_take();
   if (taken == nullptr) return false;

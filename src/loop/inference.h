@@ -40,10 +40,9 @@ class Inference {
     doubt_ = Random(Random::derive(seed, kDoubtStream));
   }
 
-  Result<std::vector<float>> encode(const Observation& observation,
-                                    const std::string& instruction) {
-    return backbone_->encode(observation, instruction);
-  }
+  // A backbone that looks at cameras is not shown the object state: what a simulator knows of its
+  // objects would not be there on a robot. Errors of Backbone::encode().
+  Result<std::vector<float>> encode(const Observation& observation, const std::string& instruction);
   // kFailedPrecondition without a head; errors of ActionHead::sample().
   Result<ActionChunk> infer(const std::vector<float>& features,
                             const std::vector<float>& proprioception, Instant observed);

@@ -14,6 +14,7 @@ Lockstep::Lockstep(KitchenRobot& robot, Controller& controller, Inference& infer
 
 Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Companion& companion) {
   NUDGE_TRY(robot_.reset(seed));
+  instruction_ = robot_.instruction_for(seed);
   inference_.begin_episode(Random::derive(seed, 1));
   controller_.begin_episode(episode, robot_.now());
   coming_.reset();
@@ -43,7 +44,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     }
     if (outcome.step_begun) {
       Result<std::vector<float>> encoded =
-          inference_.encode(controller_.observation(), options_.instruction);
+          inference_.encode(controller_.observation(), instruction_);
       if (encoded.ok()) {
         features = *std::move(encoded);
       } else if (trouble.ok()) {
@@ -99,7 +100,7 @@ Status Lockstep::plan(Instant now, Companion& companion) {
   // make of it.
   if (!is_finite(observation)) return {};
   plan_again_ = false;
-  Result<std::vector<float>> features = inference_.encode(observation, options_.instruction);
+  Result<std::vector<float>> features = inference_.encode(observation, instruction_);
   if (!features.ok()) return features.status();
   const Instant wall_begin = steady_now();
   Result<ActionChunk> chunk =

@@ -17,7 +17,6 @@ namespace nudge {
 struct LockstepOptions {
   Duration inference_latency = std::chrono::milliseconds(10);  // charged from observation to chunk
   Duration time_limit{};                                       // of an episode
-  std::string instruction;
   WallTime wall_start;  // wall time at the first tick; goes on with the simulated clock
   // How sure the policy is of each chunk: Inference::disagreement() of so many samples and rows; 0:
   // not looked at. Takes no simulated time and changes no action.
@@ -64,7 +63,6 @@ class Lockstep {
 
   WallTime wall(Instant now) const { return options_.wall_start + (now - start_); }
   Instant now() const { return robot_.now(); }
-  const std::string& instruction() const { return options_.instruction; }
 
  private:
   Status deliver_chunk(Instant now, Companion& companion);
@@ -74,6 +72,7 @@ class Lockstep {
   Controller& controller_;
   Inference& inference_;
   LockstepOptions options_;
+  std::string instruction_;  // of the episode
   Instant start_;
   bool plan_again_ = false;
   struct ComingChunk {

@@ -14,10 +14,11 @@ Status hold_for_policy_step(KitchenRobot& robot, const Action& action) {
 
 Result<bool> demonstrate(KitchenRobot& robot, std::uint64_t seed,
                          const DemonstratorOptions& options, const OnDemonstration& on_step) {
-  NUDGE_TRY(robot.reset_in(seed, options.region));
-  Expert hand(options.hand);
+  const KitchenLevel& level = robot.level();
+  NUDGE_TRY(robot.reset_in(seed, options.region.value_or(level.data().demonstrated)));
+  Expert hand(options.hand, level);
   hand.begin(Random::derive(options.hand.seed, seed));
-  for (std::uint32_t step = 0; step < kKitchenEpisodeSteps; ++step) {
+  for (std::uint32_t step = 0; step < level.data().episode_steps; ++step) {
     const auto observation = robot.observe();
     if (!observation.ok()) return observation.status();
     if (observation->success) return true;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "nudge/status.h"
 #include "src/sim/expert.h"
@@ -13,19 +14,17 @@
 namespace nudge {
 
 struct DemonstratorOptions {
-  // A quarter of the region, the robot's right and near: what a policy learns from it fails often
-  // enough elsewhere for corrections to matter (docs/reference/benchmarks.md has the figures of
-  // five seeds).
-  StartRegion region = {0.3, 0.47, -0.15, -0.05};
+  // Where objects lie; none: the part that the level says (LevelData::demonstrated).
+  std::optional<StartRegion> region = {};
   ExpertOptions hand = {.speed = 0.9, .unsteadiness = 0.1, .seed = 0};
 };
 
 // One demonstrated policy step: what was seen, and the action that was then held for the step.
 using OnDemonstration = std::function<Status(const Observation&, const Action&)>;
 
-// Resets the robot with the block in the region and lets the expert lift it; equal seeds give equal
-// demonstrations. `on_step` is called before each step is carried out; an error from it ends the
-// demonstration and is returned. True: success within the limit of steps; the steps of a failed
+// Resets the robot with the objects in the region and lets the expert do the task; equal seeds give
+// equal demonstrations. `on_step` is called before each step is carried out; an error from it ends
+// the demonstration and is returned. True: success within the limit of steps; the steps of a failed
 // demonstration should be thrown away. Step thread.
 Result<bool> demonstrate(KitchenRobot& robot, std::uint64_t seed,
                          const DemonstratorOptions& options, const OnDemonstration& on_step);

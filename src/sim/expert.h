@@ -1,12 +1,15 @@
-// A scripted person's skill: lifts the block from any state within reach. Sees what an observation
+// A scripted person: does a level's task from any state within reach. Sees what an observation
 // holds and nothing else. Used for demonstrations, and as the hands of the scripted supervisor.
+// What to do is the level's skill; how steady and how fast the hand is, this one's.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "nudge/random.h"
 #include "nudge/types.h"
-#include "src/sim/task.h"
+#include "src/sim/level.h"
+#include "src/sim/lift_level.h"
 
 namespace nudge {
 
@@ -22,23 +25,22 @@ struct ExpertOptions {
 // Not thread-safe. Call once per policy step and hold the action for that long.
 class Expert {
  public:
-  explicit Expert(const ExpertOptions& options = {});
+  // The level lives longer.
+  explicit Expert(const ExpertOptions& options = {}, const KitchenLevel& level = lift_level());
 
   // Forgets the episode before; the unsteadiness is drawn anew from the seed.
   void begin();
   void begin(std::uint64_t seed);
 
-  // What to do now. An observation that is not of the kitchen gives the zero action.
+  // What to do now. An observation that is not of the level gives the zero action.
   Action act(const Observation& observation);
 
  private:
   ExpertOptions options_;
+  const KitchenLevel* level_;
   Random random_;
-  double hover_ = 0.07;    // m above the block, on the way to it
-  double speed_ = 1.0;     // normalised
-  Vec3 sway_{};            // the hand's unsteadiness, normalised rate
-  bool grasping_ = false;  // committed: closing, then lifting
-  int grasp_steps_ = 0;
+  HandStyle style_;
+  std::unique_ptr<KitchenSkill> skill_;
 };
 
 }  // namespace nudge

@@ -10,6 +10,7 @@ namespace nudge {
 struct KitchenCameras::Impl {
   ModelPointer model;
   DataPointer data;
+  std::unique_ptr<KitchenDresser> dresser;
   std::unique_ptr<Renderer> renderer;
   std::vector<CameraSpec> cameras;
 };
@@ -17,12 +18,14 @@ struct KitchenCameras::Impl {
 KitchenCameras::KitchenCameras() : impl_(std::make_unique<Impl>()) {}
 KitchenCameras::~KitchenCameras() = default;
 
-Result<std::unique_ptr<KitchenCameras>> KitchenCameras::create(int jpeg_quality) {
+Result<std::unique_ptr<KitchenCameras>> KitchenCameras::create(const KitchenLevel& level,
+                                                               int jpeg_quality) {
   std::unique_ptr<KitchenCameras> cameras(new KitchenCameras());
   Impl& s = *cameras->impl_;
-  auto model = load_kitchen_model();
+  auto model = load_kitchen_model(level);
   if (!model.ok()) return model.status();
   s.model = *std::move(model);
+  s.dresser = std::make_unique<KitchenDresser>(s.model.get());
   auto data = make_data(*s.model);
   if (!data.ok()) return data.status();
   s.data = *std::move(data);
@@ -38,11 +41,12 @@ Result<std::unique_ptr<KitchenCameras>> KitchenCameras::create(int jpeg_quality)
 const std::vector<CameraSpec>& KitchenCameras::cameras() const { return impl_->cameras; }
 
 Result<std::vector<Image>> KitchenCameras::render(std::span<const double> positions,
-                                                  Instant captured) {
+                                                  const KitchenLooks* looks, Instant captured) {
   Impl& s = *impl_;
   if (positions.size() != static_cast<std::size_t>(s.model->nq)) {
     return invalid_argument("kitchen cameras: the state has the wrong size");
   }
+  if (looks != nullptr) s.dresser->dress(*looks);
   mju_copy(s.data->qpos, positions.data(), s.model->nq);
   mj_kinematics(s.model.get(), s.data.get());
   mj_comPos(s.model.get(), s.data.get());

@@ -8,23 +8,28 @@
 
 #include "nudge/status.h"
 #include "nudge/types.h"
+#include "src/sim/kitchen_looks.h"
+#include "src/sim/level.h"
 
 namespace nudge {
 
 // Not thread-safe: one thread at a time, which need not be the robot's.
 class KitchenCameras {
  public:
-  // 1..100, turbojpeg's scale. kUnavailable: no usable GL; the message says what to install.
-  static Result<std::unique_ptr<KitchenCameras>> create(int jpeg_quality);
+  // Of the kitchen with this level in it. 1..100, turbojpeg's scale. kUnavailable: no usable GL;
+  // the message says what to install.
+  static Result<std::unique_ptr<KitchenCameras>> create(const KitchenLevel& level,
+                                                        int jpeg_quality);
   ~KitchenCameras();
   KitchenCameras(const KitchenCameras&) = delete;
   KitchenCameras& operator=(const KitchenCameras&) = delete;
 
   const std::vector<CameraSpec>& cameras() const;  // "front", "wrist", 128x128
 
-  // One frame of each, in that order, JPEG only. `positions` as KitchenRobot::positions().
+  // One frame of each, in that order, JPEG only. `positions` and `looks` as those of KitchenRobot.
   // kUnavailable: the GL context was lost.
-  Result<std::vector<Image>> render(std::span<const double> positions, Instant captured);
+  Result<std::vector<Image>> render(std::span<const double> positions, const KitchenLooks* looks,
+                                    Instant captured);
 
  private:
   KitchenCameras();

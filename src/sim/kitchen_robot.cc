@@ -6,10 +6,13 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nudge/random.h"
+#include "src/sim/drawer_level.h"
 #include "src/sim/kitchen_model.h"
 #include "src/sim/renderer.h"
 
@@ -28,13 +31,12 @@ constexpr double kGripperLeash = 0.02;  // m; sets the force of the grip: 10 N a
 constexpr double kToolFloor = 0.012;    // m; lowest tool point, the fingertips just above the board
 constexpr double kDamping = 0.02;       // of the inverse kinematics, m and rad per rad
 constexpr double kPosture = 0.02;       // share of the way back to the home posture per tick
-constexpr double kMaxYaw = 0.26;        // rad, of the block at the start
 
 // gym-hil's home of the Panda: hand above the middle of the workspace, fingers straight down.
 constexpr std::array<double, kArmJoints> kHome = {0, 0.195, 0, -2.43, 0, 2.62, 0.785};
 
 // Streams of Random::derive.
-enum Stream : std::uint64_t { kStartStream = 1, kNoiseStream = 2 };
+enum Stream : std::uint64_t { kStartStream = 1, kNoiseStream = 2, kLooksStream = 4 };
 
 // MuJoCo's default is a file in the working directory; instability is read from mjData instead.
 void ignore_warning(const char*) {}
@@ -50,9 +52,16 @@ struct KitchenRobot::Impl {
   std::unique_ptr<Renderer> renderer;
   int tool_site = 0;
   int hand_body = 0;
-  int block_body = 0;
-  int block_qpos = 0;
-  int block_qvel = 0;
+  const KitchenLevel* level = nullptr;
+  struct Free {
+    int qpos = 0, qvel = 0;  // of its joint
+  };
+  std::vector<Free> objects;  // in the level's order
+  int drawer_qpos = -1, drawer_qvel = -1;
+  std::size_t task = 0;
+  std::string instruction;
+  std::unique_ptr<KitchenDresser> dresser;
+  std::shared_ptr<const KitchenLooks> looks;
   std::array<double, 4> hand_down{1, 0, 0, 0};  // orientation that is kept
 
   std::array<double, kArmJoints> joint_target{};
@@ -63,7 +72,7 @@ struct KitchenRobot::Impl {
 
   Instant clock{std::chrono::seconds(1)};
   ControlTick ticks = 0;
-  int lifted_ticks = 0;
+  int done_ticks = 0;
   bool rendering = false;
   Instant next_frame{};
   std::vector<Image> frames;
@@ -74,11 +83,24 @@ struct KitchenRobot::Impl {
     const mjtNum* p = data->site_xpos + 3 * tool_site;
     return {p[0], p[1], p[2]};
   }
-  Vec3 block() const {
-    const mjtNum* p = data->qpos + block_qpos;
-    return {p[0], p[1], p[2]};
-  }
   double opening() const { return data->qpos[kArmJoints] + data->qpos[kArmJoints + 1]; }
+  KitchenState state() const {
+    KitchenState now{
+        .tool = tool(), .opening = opening(), .objects = {}, .drawer = 0, .task = task};
+    now.objects.reserve(objects.size());
+    for (const Free& object : objects) {
+      const mjtNum* p = data->qpos + object.qpos;
+      now.objects.push_back({p[0], p[1], p[2]});
+    }
+    if (drawer_qpos >= 0) now.drawer = data->qpos[drawer_qpos];
+    return now;
+  }
+  void lay(const Free& object, const Vec3& centre, double yaw) {
+    const std::array<mjtNum, 7> pose = {
+        centre[0], centre[1], centre[2], std::cos(0.5 * yaw), 0, 0, std::sin(0.5 * yaw)};
+    mju_copy(data->qpos + object.qpos, pose.data(), 7);
+    mju_zero(data->qvel + object.qvel, 6);
+  }
 
   // One damped least-squares step of the joint targets towards tool_target (Buss, "Introduction to
   // inverse kinematics", 2004), the hand kept pointing down, the spare joint drawn towards home.
@@ -180,7 +202,7 @@ struct KitchenRobot::Impl {
 
     clock += kKitchenControlPeriod;
     ++ticks;
-    lifted_ticks = lifted(KitchenView{tool(), block(), opening()}) ? lifted_ticks + 1 : 0;
+    done_ticks = level->done(state()) ? done_ticks + 1 : 0;
     for (int w : {mjWARN_BADQPOS, mjWARN_BADQVEL, mjWARN_BADQACC}) {
       if (d->warning[w].number > 0) {
         return internal("the kitchen's physics became unstable; call reset()");
@@ -218,7 +240,10 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
   std::unique_ptr<KitchenRobot> robot(new KitchenRobot());
   Impl& s = *robot->impl_;
   s.options = options;
-  auto model = load_kitchen_model();
+  auto level = kitchen_level(options.level);
+  if (!level.ok()) return level.status();
+  s.level = *level;
+  auto model = load_kitchen_model(*s.level);
   if (!model.ok()) return model.status();
   s.model = *std::move(model);
   for (DataPointer* data : {&s.data, &s.plan}) {
@@ -228,13 +253,22 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
   }
   s.tool_site = mj_name2id(s.model.get(), mjOBJ_SITE, "tool");
   s.hand_body = mj_name2id(s.model.get(), mjOBJ_BODY, "hand");
-  s.block_body = mj_name2id(s.model.get(), mjOBJ_BODY, "block");
-  const int joint = mj_name2id(s.model.get(), mjOBJ_JOINT, "block");
-  if (s.tool_site < 0 || s.hand_body < 0 || s.block_body < 0 || joint < 0) {
-    return internal("the kitchen scene lacks the tool site, the hand or the block");
+  if (s.tool_site < 0 || s.hand_body < 0) {
+    return internal("the kitchen scene lacks the tool site or the hand");
   }
-  s.block_qpos = s.model->jnt_qposadr[joint];
-  s.block_qvel = s.model->jnt_dofadr[joint];
+  const auto joint = [&](const char* name, int& qpos, int& qvel) -> Status {
+    const int id = mj_name2id(s.model.get(), mjOBJ_JOINT, name);
+    if (id < 0) return internal("the kitchen scene lacks the joint " + std::string(name));
+    qpos = s.model->jnt_qposadr[id];
+    qvel = s.model->jnt_dofadr[id];
+    return {};
+  };
+  for (const KitchenObject& object : s.level->data().objects) {
+    Impl::Free& free = s.objects.emplace_back();
+    NUDGE_TRY(joint(object.name.c_str(), free.qpos, free.qvel));
+  }
+  if (s.level->data().drawer) NUDGE_TRY(joint("drawer", s.drawer_qpos, s.drawer_qvel));
+  if (options.random_looks) s.dresser = std::make_unique<KitchenDresser>(s.model.get());
   mju_copy(s.plan->qpos, kHome.data(), kArmJoints);
   mj_kinematics(s.model.get(), s.plan.get());
   mju_copy(s.hand_down.data(), s.plan->xquat + 4 * s.hand_body, 4);
@@ -250,13 +284,7 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
   s.spec.observation.proprioception = {
       channel("tool_x", "m", lo[0], hi[0]), channel("tool_y", "m", lo[1], hi[1]),
       channel("tool_z", "m", lo[2], hi[2]), channel("gripper_opening", "m", 0, kGripperOpen)};
-  s.spec.observation.object_state = {
-      channel("block_x", "m", lo[0], hi[0]),
-      channel("block_y", "m", lo[1], hi[1]),
-      channel("block_z", "m", lo[2], hi[2]),
-      channel("block_from_tool_x", "m", lo[0] - hi[0], hi[0] - lo[0]),
-      channel("block_from_tool_y", "m", lo[1] - hi[1], hi[1] - lo[1]),
-      channel("block_from_tool_z", "m", lo[2] - hi[2], hi[2] - lo[2])};
+  s.spec.observation.object_state = s.level->channels();
   s.spec.action.channels = {channel("tool_x", "m/s", -kToolSpeed, kToolSpeed),
                             channel("tool_y", "m/s", -kToolSpeed, kToolSpeed),
                             channel("tool_z", "m/s", -kToolSpeed, kToolSpeed),
@@ -276,21 +304,23 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
 
 const RobotSpec& KitchenRobot::spec() const { return impl_->spec; }
 
-Status KitchenRobot::reset(std::uint64_t seed) { return reset_in(seed, StartRegion{}); }
+Status KitchenRobot::reset(std::uint64_t seed) {
+  return reset_in(seed, impl_->level->data().starts);
+}
 
 Status KitchenRobot::reset_in(std::uint64_t seed, const StartRegion& region) {
-  const StartRegion whole;
+  Impl& s = *impl_;
+  const StartRegion& whole = s.level->data().starts;
   if (!(region.x_min <= region.x_max && region.y_min <= region.y_max) ||
       !whole.contains(region.x_min, region.y_min) || !whole.contains(region.x_max, region.y_max)) {
-    return invalid_argument(
-        "kitchen: the start region must lie within x 0.3..0.5, y -0.15..0.15 m");
+    char text[96];
+    std::snprintf(text, sizeof text, "x %g..%g, y %g..%g m", whole.x_min, whole.x_max, whole.y_min,
+                  whole.y_max);
+    return invalid_argument("kitchen: the start region must lie within " + std::string(text));
   }
-  Impl& s = *impl_;
   // Every reset draws the same number of values in the same order.
   Random random(Random::derive(seed, kStartStream));
-  const double x = random.uniform(region.x_min, region.x_max);
-  const double y = random.uniform(region.y_min, region.y_max);
-  const double yaw = random.uniform(-kMaxYaw, kMaxYaw);
+  const KitchenStart start = s.level->start(random, region);
   Vec3 jitter{};
   for (double& j : jitter) j = random.uniform(-s.options.home_jitter, s.options.home_jitter);
   s.noise = Random(Random::derive(seed, kNoiseStream));
@@ -306,35 +336,72 @@ Status KitchenRobot::reset_in(std::uint64_t seed, const StartRegion& region) {
   s.gripper_target = kGripperOpen;
   mju_copy(s.data->qpos, s.joint_target.data(), kArmJoints);
   for (int f = 0; f < kFingers; ++f) s.data->qpos[kArmJoints + f] = 0.5 * kGripperOpen;
-  const std::array<mjtNum, 7> pose = {x, y, kBlockRestHeight,   std::cos(0.5 * yaw),
-                                      0, 0, std::sin(0.5 * yaw)};
-  mju_copy(s.data->qpos + s.block_qpos, pose.data(), 7);
+  for (std::size_t i = 0; i < s.objects.size(); ++i) {
+    const KitchenStart::Lying& lying = start.objects[i];
+    s.lay(s.objects[i], {lying.x, lying.y, s.level->data().objects[i].half[2]}, lying.yaw);
+  }
+  if (s.drawer_qpos >= 0) s.data->qpos[s.drawer_qpos] = start.drawer;
+  s.task = s.level->task_of(seed);
+  s.instruction = s.level->data().tasks[s.task].instruction;
+  if (s.dresser) {
+    s.looks = std::make_shared<const KitchenLooks>(
+        s.dresser->draw(Random::derive(seed, kLooksStream), s.state().objects));
+    s.dresser->dress(*s.looks);
+  }
   mj_forward(s.model.get(), s.data.get());
-  s.lifted_ticks = 0;
+  s.done_ticks = 0;
   s.next_frame = s.clock;
   s.frames.clear();
   return {};
 }
 
 void KitchenRobot::place_block(double x, double y) {
-  Impl& s = *impl_;
-  const std::array<mjtNum, 7> pose = {x, y, kBlockRestHeight, 1, 0, 0, 0};
-  mju_copy(s.data->qpos + s.block_qpos, pose.data(), 7);
-  mju_zero(s.data->qvel + s.block_qvel, 6);
-  mj_forward(s.model.get(), s.data.get());
-  s.lifted_ticks = 0;
+  place_object(0, {x, y, impl_->level->data().objects[0].half[2]}, 0);
 }
+
+void KitchenRobot::place_object(std::size_t object, const Vec3& centre, double yaw) {
+  Impl& s = *impl_;
+  s.lay(s.objects.at(object), centre, yaw);
+  mj_forward(s.model.get(), s.data.get());
+  s.done_ticks = 0;
+}
+
+void KitchenRobot::set_drawer(double open) {
+  Impl& s = *impl_;
+  if (s.drawer_qpos < 0) return;
+  s.data->qpos[s.drawer_qpos] = std::clamp(open, 0.0, kDrawerTravel);
+  s.data->qvel[s.drawer_qvel] = 0;
+  mj_forward(s.model.get(), s.data.get());
+  s.done_ticks = 0;
+}
+
+const KitchenLevel& KitchenRobot::level() const { return *impl_->level; }
+
+const std::string& KitchenRobot::instruction_for(std::uint64_t seed) const {
+  return impl_->level->data().tasks[impl_->level->task_of(seed)].instruction;
+}
+
+std::string KitchenRobot::instruction() const {
+  return impl_->level->data().tasks.size() > 1 ? impl_->instruction : "";
+}
+
+void KitchenRobot::instruct(const std::string& instruction) {
+  Impl& s = *impl_;
+  const std::size_t meant = s.level->task_meant(instruction, s.task);
+  if (std::exchange(s.task, meant) != meant) s.done_ticks = 0;
+}
+
+KitchenState KitchenRobot::state() const { return impl_->state(); }
 
 Result<Observation> KitchenRobot::observe() {
   Impl& s = *impl_;
   Observation o;
   o.time = s.clock;
-  const Vec3 tool = s.tool(), block = s.block();
-  for (double v : tool) o.proprioception.push_back(static_cast<float>(v));
-  o.proprioception.push_back(static_cast<float>(s.opening()));
-  for (double v : block) o.object_state.push_back(static_cast<float>(v));
-  for (int i = 0; i < 3; ++i) o.object_state.push_back(static_cast<float>(block[i] - tool[i]));
-  o.success = s.lifted_ticks >= kLiftTicks;
+  const KitchenState now = s.state();
+  for (double v : now.tool) o.proprioception.push_back(static_cast<float>(v));
+  o.proprioception.push_back(static_cast<float>(now.opening));
+  o.object_state = s.level->object_state(now);
+  o.success = s.done_ticks >= s.level->data().done_ticks;
   if (s.rendering && s.renderer) {
     if (s.frames.empty() || s.clock >= s.next_frame) {
       std::vector<Image> frames;
@@ -394,6 +461,7 @@ void KitchenRobot::advance_clock_to(Instant time) { impl_->clock = std::max(impl
 std::vector<double> KitchenRobot::positions() const {
   return {impl_->data->qpos, impl_->data->qpos + impl_->model->nq};
 }
+std::shared_ptr<const KitchenLooks> KitchenRobot::looks() const { return impl_->looks; }
 ControlTick KitchenRobot::ticks() const { return impl_->ticks; }
 
 }  // namespace nudge

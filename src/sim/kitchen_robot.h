@@ -14,7 +14,8 @@
 #include <vector>
 
 #include "nudge/robot.h"
-#include "src/sim/task.h"
+#include "src/sim/kitchen_looks.h"
+#include "src/sim/level.h"
 
 namespace nudge {
 
@@ -27,6 +28,11 @@ struct KitchenOptions {
   double home_jitter = 0.01;
   // Makes the two cameras known in spec() and opens a GL context in create().
   bool cameras = false;
+  // Which level: src/sim/level.h.
+  int level = 1;
+  // Draws colours, lights, distractors and small shifts of the cameras anew with each seed, from a
+  // stream of their own: what moves stays as it is.
+  bool random_looks = false;
   // 1..100, turbojpeg's scale. 85 keeps the edges that a small network lives on, at about 4 kB.
   int jpeg_quality = 85;
 };
@@ -40,18 +46,33 @@ class KitchenRobot final : public Robot {
   KitchenRobot(const KitchenRobot&) = delete;
   KitchenRobot& operator=(const KitchenRobot&) = delete;
 
-  // id "kitchen"; 50 Hz control, 10 Hz policy; layouts as in task.h; cameras "front" and "wrist",
-  // 128x128, if asked for. Any thread.
+  // id "kitchen"; 50 Hz control, 10 Hz policy; layouts as in task.h and level.h; cameras "front"
+  // and "wrist", 128x128, if asked for. Any thread.
   const RobotSpec& spec() const override;
 
-  // Block anywhere in the whole region, any yaw within 15 degrees, arm at home with jitter, gripper
-  // open. Equal seeds and actions give bitwise equal states; only the clock goes on.
+  const KitchenLevel& level() const;  // any thread
+
+  // Objects anywhere in the level's region, turned a little, arm at home with jitter, gripper open,
+  // and one of the level's tasks. Equal seeds and actions give bitwise equal states; only the clock
+  // goes on.
   Status reset(std::uint64_t seed) override;
-  // The same with the block in a part of the region. kInvalidArgument: region empty or not within
+  // The same with the objects in a part of the region. kInvalidArgument: region empty or not within
   // the whole one.
   Status reset_in(std::uint64_t seed, const StartRegion& region);
   // Step thread, tests: puts the block somewhere else, at rest, yaw 0. Region is not checked.
   void place_block(double x, double y);
+  // The same of any object of the level, at a height; and of the drawer, where there is one.
+  void place_object(std::size_t object, const Vec3& centre, double yaw);
+  void set_drawer(double open);
+
+  // What the seed's task is called. instruction() is that of the last reset; empty where the level
+  // has a single task, which people may call what they like.
+  const std::string& instruction_for(std::uint64_t seed) const;
+  std::string instruction() const override;
+  // A task is meant when its words are said (KitchenLevel::task_meant); otherwise nothing changes.
+  void instruct(const std::string& instruction) override;
+  // The world as it is now. Step thread.
+  KitchenState state() const;
 
   // Images are there only while render(true), at most one set per policy period; in between the
   // last one is repeated with its own capture time. kUnavailable: the GL context was lost.
@@ -79,6 +100,8 @@ class KitchenRobot final : public Robot {
   void advance_clock_to(Instant time);
   // Every joint's position, as MuJoCo lays them out: what KitchenCameras renders. Step thread.
   std::vector<double> positions() const;
+  // How the scene looks in this episode; null: as it was drawn up. Step thread.
+  std::shared_ptr<const KitchenLooks> looks() const;
   // Control ticks simulated since create(). Step thread.
   ControlTick ticks() const;
 

@@ -16,7 +16,8 @@ Result<std::unique_ptr<LiveKitchen>> LiveKitchen::create(const KitchenOptions& o
   if (!robot.ok()) return robot.status();
   std::unique_ptr<KitchenCameras> cameras;
   if (options.cameras) {
-    Result<std::unique_ptr<KitchenCameras>> made = KitchenCameras::create(options.jpeg_quality);
+    Result<std::unique_ptr<KitchenCameras>> made =
+        KitchenCameras::create((*robot)->level(), options.jpeg_quality);
     if (!made.ok()) return made.status();
     cameras = *std::move(made);
   }
@@ -47,7 +48,8 @@ void LiveKitchen::film() {
   while (!stop_) {
     const std::optional<Scene> scene = scenes_.take(kFilmPatience);
     if (!scene) continue;
-    Result<std::vector<Image>> frames = cameras_->render(scene->positions, scene->captured);
+    Result<std::vector<Image>> frames =
+        cameras_->render(scene->positions, scene->looks.get(), scene->captured);
     // A camera that fails is one that delivers nothing: its last frame grows old, which people see.
     if (frames.ok()) filmed_.put(*std::move(frames));
   }
@@ -67,7 +69,9 @@ Result<Observation> LiveKitchen::observe() {
   if (cameras_) {
     if (observation->time >= next_frame_) {
       next_frame_ = observation->time + kFramePeriod;
-      scenes_.put({.positions = robot_->positions(), .captured = observation->time});
+      scenes_.put({.positions = robot_->positions(),
+                   .looks = robot_->looks(),
+                   .captured = observation->time});
     }
     if (std::optional<std::vector<Image>> frames = filmed_.try_take()) frames_ = *std::move(frames);
     observation->images = frames_;
@@ -80,6 +84,9 @@ Status LiveKitchen::apply(const Action& action, Instant deadline) {
   if (applied.ok()) moved_ = true;
   return applied;
 }
+
+std::string LiveKitchen::instruction() const { return robot_->instruction(); }
+void LiveKitchen::instruct(const std::string& instruction) { robot_->instruct(instruction); }
 
 void LiveKitchen::hold() { robot_->hold(); }
 void LiveKitchen::estop() { robot_->estop(); }

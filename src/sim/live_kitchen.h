@@ -31,6 +31,12 @@ class LiveKitchen final : public Robot {
   // A tick that nobody applied an action to is simulated as standing still.
   Result<Observation> observe() override;
   Status apply(const Action& action, Instant deadline) override;
+  // What people read before the first episode.
+  const std::string& instruction_at_start() const {
+    return robot_->level().data().tasks.front().instruction;
+  }
+  std::string instruction() const override;
+  void instruct(const std::string& instruction) override;
   void hold() override;
   void estop() override;
   Status reset_estop() override;
@@ -42,6 +48,7 @@ class LiveKitchen final : public Robot {
 
   struct Scene {
     std::vector<double> positions;
+    std::shared_ptr<const KitchenLooks> looks;
     Instant captured;
   };
 

@@ -6,8 +6,8 @@
 
 namespace nudge {
 
-ScriptedSupervisor::ScriptedSupervisor(const SupervisorOptions& options)
-    : options_(options), hand_(options.hand) {
+ScriptedSupervisor::ScriptedSupervisor(const SupervisorOptions& options, const KitchenLevel& level)
+    : options_(options), level_(&level), hand_(options.hand, level) {
   begin(options.hand.seed);
 }
 
@@ -42,10 +42,10 @@ bool ScriptedSupervisor::stalled(Instant now) const {
 
 Supervision ScriptedSupervisor::step(const Observation& observation, bool human_is_driving) {
   Supervision says;
-  const auto view = view_of(observation);
-  if (over_ || !view.ok()) return says;
+  const auto state = level_->state_of(observation);
+  if (over_ || !state.ok()) return says;
   const Instant now = observation.time;
-  const double value = progress(*view);
+  const double value = level_->progress(*state);
   if (!started_) {
     started_ = true;
     first_ = last_ = now;

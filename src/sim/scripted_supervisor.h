@@ -47,7 +47,9 @@ struct Supervision {
 // Not thread-safe. Time is that of the observations.
 class ScriptedSupervisor {
  public:
-  explicit ScriptedSupervisor(const SupervisorOptions& options = {});
+  // The level lives longer.
+  explicit ScriptedSupervisor(const SupervisorOptions& options = {},
+                              const KitchenLevel& level = lift_level());
 
   // A new episode; the seed varies the hand.
   void begin(std::uint64_t seed);
@@ -65,6 +67,7 @@ class ScriptedSupervisor {
   void watch_from(Instant now, double progress);
 
   SupervisorOptions options_;
+  const KitchenLevel* level_;
   Expert hand_;
   std::deque<std::pair<Instant, double>> seen_;  // progress over the last `stall`
   bool started_ = false;

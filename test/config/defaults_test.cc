@@ -123,6 +123,8 @@ TEST(Defaults, OfTheKitchenAreItsOwn) {
   EXPECT_EQ(kDefaults.sim.actuation_noise, kitchen.actuation_noise);
   EXPECT_EQ(kDefaults.sim.cameras, kitchen.cameras);
   EXPECT_EQ(kDefaults.sim.jpeg_quality, kitchen.jpeg_quality);
+  EXPECT_EQ(kDefaults.kitchen.level, kitchen.level);
+  EXPECT_EQ(kDefaults.kitchen.random_looks, kitchen.random_looks);
   const SupervisorOptions person;
   EXPECT_EQ(from_seconds(kDefaults.demo.stall_s), person.stall);
   EXPECT_EQ(from_seconds(kDefaults.demo.min_drive_s), person.minimum_drive);

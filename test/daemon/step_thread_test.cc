@@ -586,6 +586,20 @@ TEST_F(StepThreadTest, ANewInstructionFlushesWhatWasPlannedForTheOldOne) {
   EXPECT_EQ(snapshot_.instruction, "put it down");
 }
 
+TEST_F(StepThreadTest, TheRobotHearsOfANewInstruction) {
+  start_policy();
+  links_->instruction.put("put it down");
+  tick();
+  EXPECT_EQ(robot_.told, "put it down");
+}
+
+TEST_F(StepThreadTest, AnEpisodeBeginsWithWhatTheRobotsSceneCallsFor) {
+  robot_.scene = "put the can on the tray";
+  start_policy();
+  EXPECT_EQ(begun()[0].instruction, "put the can on the tray");
+  EXPECT_EQ(snapshot_.instruction, "put the can on the tray");
+}
+
 TEST_F(StepThreadTest, WhatAFullQueueRefusedIsCountedAndItsRecordsComeLater) {
   start_policy();
   // The writer stalls: nobody takes anything.

@@ -61,6 +61,40 @@ TEST_F(InferenceTest, ChunksAreTheSameToTheByteWithAndWithoutSamplesOfDoubt) {
   }
 }
 
+// Keeps what it was shown.
+class WatchedBackbone final : public Backbone {
+ public:
+  WatchedBackbone(std::vector<std::string> cameras, Observation& shown)
+      : cameras_(std::move(cameras)), shown_(shown) {}
+  std::size_t feature_size() const override { return 1; }
+  std::vector<std::string> cameras() const override { return cameras_; }
+  const std::string& hash() const override { return hash_; }
+  Result<std::vector<float>> encode(const Observation& observation, const std::string&) override {
+    shown_ = observation;
+    return std::vector<float>{0};
+  }
+
+ private:
+  std::vector<std::string> cameras_;
+  Observation& shown_;
+  std::string hash_ = "watched";
+};
+
+TEST_F(InferenceTest, APolicyThatLooksAtCamerasIsNotShownWhereObjectsAre) {
+  Observation shown;
+  Observation observation = *robot_->observe();
+  observation.images.emplace_back().camera = "front";
+  ASSERT_FALSE(observation.object_state.empty());
+  Inference sees(std::make_unique<WatchedBackbone>(std::vector<std::string>{"front"}, shown), 1);
+  ASSERT_TRUE(sees.encode(observation, "lift").ok());
+  EXPECT_TRUE(shown.object_state.empty());
+  EXPECT_EQ(shown.images.size(), 1u);
+  EXPECT_EQ(shown.proprioception, observation.proprioception);
+  Inference feels(std::make_unique<WatchedBackbone>(std::vector<std::string>{}, shown), 1);
+  ASSERT_TRUE(feels.encode(observation, "lift").ok());
+  EXPECT_EQ(shown.object_state, observation.object_state);
+}
+
 TEST_F(InferenceTest, EqualSeedsDoubtEqually) {
   const auto a = make(7), b = make(7);
   (void)chunk(*b);  // what else is drawn does not matter

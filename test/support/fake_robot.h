@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 #include <vector>
 
 #include "nudge/robot.h"
@@ -26,6 +27,8 @@ class FakeRobot : public Robot {
     busy = slow_reset;
     return reset_answer;
   }
+  std::string instruction() const override { return scene; }
+  void instruct(const std::string& instruction) override { told = instruction; }
   bool resetting() override { return busy; }
   Status reset_result() override { return reset_ended; }
   Result<Observation> observe() override {
@@ -53,6 +56,8 @@ class FakeRobot : public Robot {
 
   Instant now{std::chrono::seconds(1)};  // the time its state is read at
   float position = 0;
+  std::string scene;     // what its next episodes call for
+  std::string told;      // the newest instruction it heard of
   bool silent = false;   // stops answering
   bool success = false;  // until the next reset
   std::vector<Image> images;

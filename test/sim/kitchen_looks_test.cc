@@ -1,0 +1,85 @@
+#include "src/sim/kitchen_looks.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "src/sim/kitchen_cameras.h"
+#include "src/sim/kitchen_robot.h"
+
+namespace nudge {
+namespace {
+
+// Only a machine without any GL may skip these.
+#define NUDGE_DRESSED_KITCHEN(robot, level_number)                                          \
+  auto robot##_made =                                                                       \
+      KitchenRobot::create({.cameras = true, .level = level_number, .random_looks = true}); \
+  if (!robot##_made.ok() && robot##_made.status().code() == Code::kUnavailable)             \
+    GTEST_SKIP() << robot##_made.status().message();                                        \
+  ASSERT_TRUE(robot##_made.ok()) << robot##_made.status().message();                        \
+  std::unique_ptr<KitchenRobot> robot = *std::move(robot##_made);                           \
+  robot->render(true)
+
+// Mean difference of two pictures, 0 to 255.
+double difference(const Image& a, const Image& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.rgb.size(); ++i) sum += std::abs(a.rgb[i] - b.rgb[i]);
+  return sum / static_cast<double>(a.rgb.size());
+}
+
+std::vector<Image> look(KitchenRobot& robot, std::uint64_t seed) {
+  EXPECT_TRUE(robot.reset(seed).ok());
+  return robot.observe()->images;
+}
+
+TEST(KitchenLooks, AreTheSameForTheSameSeedAndOthersForAnother) {
+  NUDGE_DRESSED_KITCHEN(robot, 3);
+  const auto one = look(*robot, 1);
+  const auto other = look(*robot, 2);
+  const auto again = look(*robot, 1);
+  ASSERT_EQ(one.size(), 2u);
+  for (std::size_t camera = 0; camera < one.size(); ++camera) {
+    EXPECT_EQ(one[camera].rgb, again[camera].rgb);
+    EXPECT_GT(difference(one[camera], other[camera]), 4);
+  }
+}
+
+TEST(KitchenLooks, KeepClutterClearOfTheObjects) {
+  auto robot = KitchenRobot::create({.level = 4, .random_looks = true});
+  ASSERT_TRUE(robot.ok());
+  std::size_t there = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    ASSERT_TRUE((*robot)->reset(seed).ok());
+    for (const auto& thing : (*robot)->looks()->distractors) {
+      if (!thing.there) continue;
+      ++there;
+      for (const Vec3& object : (*robot)->state().objects) {
+        EXPECT_GT(std::hypot(object[0] - thing.at[0], object[1] - thing.at[1]), 0.08);
+      }
+    }
+  }
+  EXPECT_GT(there, 40u);
+  EXPECT_LT(there, 150u);
+}
+
+TEST(KitchenLooks, AreWhatCamerasBesideTheSimulationShowToo) {
+  NUDGE_DRESSED_KITCHEN(robot, 2);
+  const auto own = look(*robot, 5);
+  auto cameras = KitchenCameras::create(robot->level(), 85);
+  ASSERT_TRUE(cameras.ok());
+  const auto beside = (*cameras)->render(robot->positions(), robot->looks().get(), robot->now());
+  ASSERT_TRUE(beside.ok());
+  for (std::size_t camera = 0; camera < own.size(); ++camera) {
+    EXPECT_EQ(own[camera].jpeg, (*beside)[camera].jpeg);
+  }
+}
+
+TEST(KitchenLooks, AreAsDrawnUpUnlessAskedFor) {
+  auto robot = KitchenRobot::create({});
+  ASSERT_TRUE(robot.ok());
+  EXPECT_EQ((*robot)->looks(), nullptr);
+}
+
+}  // namespace
+}  // namespace nudge
