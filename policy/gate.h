@@ -35,6 +35,7 @@ struct GateOptions {
   double held_out_worse = 0.10;
   double held_out_slack = 0.005;  // resolution: differences below it, in error units, are none
   std::size_t held_out_episodes = 5;
+  double guidance = 1;  // HeadBatch::guidance of the policy that will run
 };
 
 // What candidates are tried on. Sizes beyond the limits are refused, to keep the gate's time
@@ -45,8 +46,6 @@ struct ProbeSet {
   Batch held_out;        // at most 256 chunks of corrections no learner ever sees; cluster: episode
   Batch demonstrations;  // at most 256 chunks
   Batch recent;          // at most 64 recent observations; its actions and mask are not read
-  // Reference chunks in action units, each [size, horizon, action_size] or empty.
-  std::vector<float> held_out_reference, demonstrations_reference, recent_reference;
   std::uint64_t noise_seed = 1;  // the same noise for every candidate: errors are paired
 };
 

@@ -4,9 +4,17 @@
 // Liu et al., "Flow straight and fast", 2023): a network predicts the velocity from noise at t = 0
 // to the normalised chunk at t = 1, integrated with `euler_steps` Euler steps. The regression head
 // is the baseline: the same network without noise and time.
+//
+// A head that edits (HeadSpec::edit) gives reference + scale * e, where e is what the network adds.
+// Its flow predicts the end of the path rather than the velocity (as in Salimans and Ho,
+// "Progressive distillation for fast sampling of diffusion models", 2022): the last Euler step ends
+// on the prediction itself. So a network whose output is zero, as an untrained one's is, passes the
+// reference on exactly, and what training adds is the edit. A row without a reference is edited
+// from the mean action: the head then acts alone.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -26,6 +34,11 @@ struct HeadBatch {
   // [size, horizon, action_size] in action units, or empty: no reference chunk. Heads without
   // HeadSpec::reference_chunk refuse one.
   std::span<const float> reference;
+  // [size], 1: the row has a reference; or empty: all have, if any.
+  std::span<const std::uint8_t> has_reference;
+  // Classifier-free guidance (Ho and Salimans 2022): the network's answer is that without a token
+  // plus this times what the token changes. 1: the token's answer itself, at half the cost.
+  float guidance = 1;
 };
 
 // Weights do not change after load(). One thread at a time per instance (sample() reuses buffers);

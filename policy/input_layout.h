@@ -19,7 +19,7 @@ struct InputLayout {
     std::size_t offset = 0;
     std::size_t size = 0;
   };
-  Part noisy, reference, features, proprioception, time, advantage;
+  Part noisy, reference, has_reference, features, proprioception, time, advantage;
   std::size_t width = 0;   // of the whole input
   std::size_t output = 0;  // horizon * action_size
 
@@ -28,6 +28,7 @@ struct InputLayout {
     output = spec.horizon * spec.action_size;
     noisy = take(flow ? output : 0);
     reference = take(spec.reference_chunk ? output : 0);
+    has_reference = take(spec.edit ? 1 : 0);
     features = take(spec.feature_size);
     proprioception = take(spec.proprioception_size);
     time = take(flow ? 2 * kTimeFrequencies : 0);

@@ -46,12 +46,21 @@ std::string non_finite_tensor(const Weights& weights) {
 
 bool is_trained(const std::string& name) { return name.starts_with("net.") || name == "advantage"; }
 
-HeadBatch conditions(const Batch& batch, const std::vector<float>& reference) {
-  return {batch.size, batch.features, batch.proprioception, batch.advantage, reference};
+HeadBatch conditions(const Batch& batch, const HeadSpec& head, double guidance) {
+  HeadBatch in;
+  in.size = batch.size;
+  in.features = batch.features;
+  in.proprioception = batch.proprioception;
+  in.advantage = batch.advantage;
+  if (head.reference_chunk) {
+    in.reference = batch.reference;
+    in.has_reference = batch.has_reference;
+  }
+  in.guidance = static_cast<float>(guidance);
+  return in;
 }
 
-Status check_probe(const char* what, const Batch& b, const std::vector<float>& reference,
-                   std::size_t limit, bool with_actions) {
+Status check_probe(const char* what, const Batch& b, std::size_t limit, bool with_actions) {
   const auto wrong = [&](const std::string& why) {
     return invalid_argument(std::string("gate: ") + what + " probes: " + why);
   };
@@ -61,12 +70,13 @@ Status check_probe(const char* what, const Batch& b, const std::vector<float>& r
   const std::size_t chunk = b.horizon * b.action_size;
   if (b.features.size() != b.size * b.feature_size ||
       b.proprioception.size() != b.size * b.proprioception_size || b.advantage.size() != b.size ||
-      (!reference.empty() && reference.size() != b.size * chunk) ||
+      (!b.reference.empty() &&
+       (b.reference.size() != b.size * chunk || b.has_reference.size() != b.size)) ||
       (with_actions && (b.actions.size() != b.size * chunk || b.mask.size() != b.size * b.horizon ||
                         b.cluster.size() != b.size))) {
     return wrong("a column's length does not match the number of rows");
   }
-  if (!all_finite(b.features) || !all_finite(b.proprioception) || !all_finite(reference)) {
+  if (!all_finite(b.features) || !all_finite(b.proprioception) || !all_finite(b.reference)) {
     return wrong("an observation is not finite");
   }
   if (with_actions) {
@@ -178,19 +188,18 @@ struct Gate::Impl {
 Result<Gate::Impl::Outcome> Gate::Impl::run(ActionHead& head, const std::vector<float>& scale) {
   Outcome out;
   std::vector<float> chunks;
-  const auto sample = [&](const Batch& batch, const std::vector<float>& given,
-                          const std::vector<float>& noise) -> Status {
+  const auto sample = [&](const Batch& batch, const std::vector<float>& noise) -> Status {
     chunks.resize(noise.size());
-    NUDGE_TRY(head.sample(conditions(batch, given), noise, chunks));
+    NUDGE_TRY(head.sample(conditions(batch, head.spec(), options.guidance), noise, chunks));
     out.finite = out.finite && all_finite(chunks);
     return {};
   };
   if (probes.demonstrations.size > 0) {
-    NUDGE_TRY(sample(probes.demonstrations, probes.demonstrations_reference, demonstration_noise));
+    NUDGE_TRY(sample(probes.demonstrations, demonstration_noise));
     out.demonstrations = errors_of(probes.demonstrations, chunks, scale);
   }
   if (probes.recent.size > 0) {
-    NUDGE_TRY(sample(probes.recent, probes.recent_reference, recent_noise));
+    NUDGE_TRY(sample(probes.recent, recent_noise));
     std::size_t wild = 0;
     out.largest_action = 0;
     for (const float v : chunks) {
@@ -200,7 +209,7 @@ Result<Gate::Impl::Outcome> Gate::Impl::run(ActionHead& head, const std::vector<
     out.wild_share = static_cast<double>(wild) / static_cast<double>(chunks.size());
   }
   if (probes.held_out.size > 0) {
-    NUDGE_TRY(sample(probes.held_out, probes.held_out_reference, held_out_noise));
+    NUDGE_TRY(sample(probes.held_out, held_out_noise));
     out.held_out = errors_of(probes.held_out, chunks, scale);
   }
   return out;
@@ -214,7 +223,7 @@ Result<std::unique_ptr<Gate>> Gate::create(const GateOptions& o) {
                      o.demonstration_ratio >= 1 && o.demonstration_slack >= 0 &&
                      o.action_soft_limit > 0 && o.action_soft_share >= 0 &&
                      o.action_hard_limit >= o.action_soft_limit && o.held_out_worse >= 0 &&
-                     o.held_out_slack >= 0 && o.held_out_episodes >= 2;
+                     o.held_out_slack >= 0 && o.held_out_episodes >= 2 && std::isfinite(o.guidance);
   if (!valid) {
     return invalid_argument(
         "gate: an option is out of its range: limits and ratios must be positive, "
@@ -228,12 +237,9 @@ Result<std::unique_ptr<Gate>> Gate::create(const GateOptions& o) {
 }
 
 Status Gate::set_probes(ProbeSet probes) {
-  NUDGE_TRY(
-      check_probe("held-out", probes.held_out, probes.held_out_reference, kMaxProbeChunks, true));
-  NUDGE_TRY(check_probe("demonstration", probes.demonstrations, probes.demonstrations_reference,
-                        kMaxProbeChunks, true));
-  NUDGE_TRY(
-      check_probe("recent", probes.recent, probes.recent_reference, kMaxProbeObservations, false));
+  NUDGE_TRY(check_probe("held-out", probes.held_out, kMaxProbeChunks, true));
+  NUDGE_TRY(check_probe("demonstration", probes.demonstrations, kMaxProbeChunks, true));
+  NUDGE_TRY(check_probe("recent", probes.recent, kMaxProbeObservations, false));
   Impl& g = *impl_;
   const auto noise = [&](const Batch& batch, std::uint64_t stream) {
     Random random(Random::derive(probes.noise_seed, stream));

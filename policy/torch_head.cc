@@ -81,22 +81,23 @@ struct ActionHead::Impl {
   std::vector<Matrix> weight;    // of the layers after the first
   std::vector<at::Tensor> bias;  // of the same
   // Buffers for `rows` rows, kept between calls: one set for the single chunk that is played, one
-  // for batches, so that neither makes the other allocate.
+  // for the same with guidance, one for batches, so that none makes another allocate.
   struct Buffers {
     std::size_t rows = 0;
     at::Tensor context, base, x, velocity;
     std::vector<at::Tensor> hidden;
   };
-  Buffers single, batch;
+  Buffers single, pair, batch;
 
   std::size_t context_size() const {
-    return layout.reference.size + layout.features.size + layout.proprioception.size;
+    return layout.reference.size + layout.has_reference.size + layout.features.size +
+           layout.proprioception.size;
   }
 
   // One row is kept as a vector: a matrix-vector product is what the BLAS is fastest at there, and
   // making views costs as much as the small products do.
   Buffers& reserve(std::size_t n) {
-    Buffers& b = n == 1 ? single : batch;
+    Buffers& b = n == 1 ? single : n == 2 ? pair : batch;
     if (n == b.rows) return b;
     const auto buffer = [&](std::size_t columns) {
       const auto r = static_cast<std::int64_t>(n), c = static_cast<std::int64_t>(columns);
@@ -214,8 +215,13 @@ Status ActionHead::warm_up() {
   const HeadSpec& s = spec();
   const std::vector<float> features(s.feature_size), proprioception(s.proprioception_size);
   const std::vector<float> noise(s.horizon * s.action_size);
+  const std::vector<float> reference(s.reference_chunk ? noise.size() : 0);
   std::vector<float> chunk(noise.size());
-  const HeadBatch in{1, features, proprioception, {}, {}};
+  HeadBatch in;
+  in.size = 1;
+  in.features = features;
+  in.proprioception = proprioception;
+  in.reference = reference;
   for (int i = 0; i < 3; ++i) NUDGE_TRY(sample(in, noise, chunk));
   return {};
 }
@@ -240,25 +246,39 @@ Status ActionHead::sample(const HeadBatch& in, std::span<const float> noise,
   if (!in.reference.empty() && (!s.reference_chunk || in.reference.size() != n * out)) {
     return wrong_size("reference", in.reference.size(), s.reference_chunk ? n * out : 0);
   }
+  if (!in.has_reference.empty() && in.has_reference.size() != n) {
+    return wrong_size("has_reference", in.has_reference.size(), n);
+  }
+  if (!std::isfinite(in.guidance)) return invalid_argument("head: the guidance is not finite");
   if (flow && noise.size() != n * out) return wrong_size("noise", noise.size(), n * out);
   if (chunks.size() != n * out) return wrong_size("chunks", chunks.size(), n * out);
   for (const Advantage a : in.advantage) {
     if (a > Advantage::kNegative) return invalid_argument("head: an unknown advantage token");
   }
+  const auto has_reference = [&](std::size_t r) {
+    return !in.reference.empty() && (in.has_reference.empty() || in.has_reference[r] != 0);
+  };
 
   try {
     const at::InferenceMode inference;
-    Impl::Buffers& b = h.reserve(n);
+    // With guidance each row runs twice, the second time without a token.
+    const bool guided = in.guidance != 1.0F;
+    const std::size_t runs = guided ? 2 * n : n;
+    Impl::Buffers& b = h.reserve(runs);
     const std::size_t stride = h.context_size();
     auto* context = b.context.data_ptr<float>();
     std::size_t offset = 0;
     if (s.reference_chunk) {
-      if (in.reference.empty()) {
-        for (std::size_t r = 0; r < n; ++r) std::fill_n(context + r * stride, out, 0.0F);
-      } else {
-        normalise(in.reference, n, out, h.action, context, stride);
+      for (std::size_t r = 0; r < n; ++r) {
+        float* into = context + r * stride;
+        if (has_reference(r)) {
+          normalise(in.reference.subspan(r * out, out), 1, out, h.action, into, stride);
+        } else {
+          std::fill_n(into, out, 0.0F);
+        }
+        if (s.edit) into[out] = has_reference(r) ? 1.0F : 0.0F;
       }
-      offset += out;
+      offset += out + (s.edit ? 1 : 0);
     }
     normalise(in.features, n, s.feature_size, h.feature, context + offset, stride);
     offset += s.feature_size;
@@ -266,34 +286,55 @@ Status ActionHead::sample(const HeadBatch& in, std::span<const float> noise,
       normalise(in.proprioception, n, s.proprioception_size, h.proprioception, context + offset,
                 stride);
     }
+    if (guided) std::copy_n(context, n * stride, context + n * stride);
     // base = advantage's part + context's part
     const auto* advantage_bias = h.advantage_bias.data_ptr<float>();
     auto* base = b.base.data_ptr<float>();
-    for (std::size_t r = 0; r < n; ++r) {
-      const auto token = in.advantage.empty() ? Advantage::kPositive : in.advantage[r];
+    for (std::size_t r = 0; r < runs; ++r) {
+      const auto token = r >= n                 ? Advantage::kNone
+                         : in.advantage.empty() ? Advantage::kPositive
+                                                : in.advantage[r];
       std::memcpy(base + r * s.hidden, advantage_bias + static_cast<std::size_t>(token) * s.hidden,
                   s.hidden * sizeof(float));
     }
     Impl::linear(b.base, b.base, b.context, h.context_weight);
 
-    const at::Tensor* result = &b.velocity;
-    if (flow) {
-      std::memcpy(b.x.data_ptr<float>(), noise.data(), noise.size_bytes());
-      const float dt = 1.0F / static_cast<float>(s.euler_steps);
-      float* x = b.x.data_ptr<float>();
-      const float* v = b.velocity.data_ptr<float>();
-      for (std::size_t k = 0; k < s.euler_steps; ++k) {
-        h.forward(b, k);
-        for (std::size_t i = 0; i < n * out; ++i) x[i] += dt * v[i];
+    float* const v = b.velocity.data_ptr<float>();
+    const auto run = [&](std::size_t k) {
+      h.forward(b, k);
+      if (!guided) return;
+      const float* without = v + n * out;
+      for (std::size_t i = 0; i < n * out; ++i) {
+        v[i] = without[i] + in.guidance * (v[i] - without[i]);
       }
-      result = &b.x;
+    };
+    const float* y = v;
+    if (flow) {
+      float* x = b.x.data_ptr<float>();
+      std::memcpy(x, noise.data(), noise.size_bytes());
+      const float dt = 1.0F / static_cast<float>(s.euler_steps);
+      for (std::size_t k = 0; k < s.euler_steps; ++k) {
+        if (guided) std::copy_n(x, n * out, x + n * out);
+        run(k);
+        if (s.edit) {
+          // Towards the predicted end; all the way in the last step.
+          const float part = 1.0F / static_cast<float>(s.euler_steps - k);
+          for (std::size_t i = 0; i < n * out; ++i) x[i] = (1 - part) * x[i] + part * v[i];
+        } else {
+          for (std::size_t i = 0; i < n * out; ++i) x[i] += dt * v[i];
+        }
+      }
+      y = x;
     } else {
-      h.forward(b, 0);
+      run(0);
     }
-    const auto* y = result->data_ptr<float>();
-    for (std::size_t i = 0; i < n * out; i += s.action_size) {
-      for (std::size_t c = 0; c < s.action_size; ++c) {
-        chunks[i + c] = y[i + c] * h.action.scale[c] + h.action.mean[c];
+    for (std::size_t r = 0; r < n; ++r) {
+      const bool edits = s.edit && has_reference(r);
+      for (std::size_t i = r * out; i < (r + 1) * out; i += s.action_size) {
+        for (std::size_t c = 0; c < s.action_size; ++c) {
+          const float from = edits ? in.reference[i + c] : h.action.mean[c];
+          chunks[i + c] = y[i + c] * h.action.scale[c] + from;
+        }
       }
     }
   } catch (const std::exception& error) {

@@ -58,6 +58,10 @@ Status check_sizes(const Batch& batch, const HeadSpec& spec) {
       batch.advantage.size() != n) {
     return invalid_argument("batch: a column's length does not match its number of rows");
   }
+  if ((!batch.reference.empty() && batch.reference.size() != batch.actions.size()) ||
+      (!batch.reference.empty() && batch.has_reference.size() != n)) {
+    return invalid_argument("batch: its reference chunks do not match its number of rows");
+  }
   return {};
 }
 
@@ -116,6 +120,7 @@ Status TrainerOptions::validate() const {
   NUDGE_TRY(check_range("epsilon", epsilon, 1e-15, 1));
   NUDGE_TRY(check_range("advantage_dropout", advantage_dropout, 0, 1));
   NUDGE_TRY(check_range("reference_dropout", reference_dropout, 0, 1));
+  NUDGE_TRY(check_range("feature_noise", feature_noise, 0, 10));
   NUDGE_TRY(check_range("proximal", proximal, 0, 1e3));
   NUDGE_TRY(check_range("max_relative_distance", max_relative_distance, 0, 1e6));
   return check_range("huber_delta", huber_delta, 1e-6, 1e6);
@@ -151,6 +156,7 @@ Result<std::vector<std::byte>> initial_weights(const HeadSpec& spec, const Batch
   for (const auto& [name, shape] : tensors_of(spec)) {
     auto& values = tensors[name];
     values.resize(static_cast<std::size_t>(elements(shape)));
+    if (spec.edit && name.starts_with("net." + std::to_string(spec.layers) + ".")) continue;
     if (name.starts_with("net.")) {
       // PyTorch's default for linear layers: uniform within 1/sqrt(inputs), for the bias as well.
       const bool bias = name.ends_with(".bias");
@@ -212,7 +218,7 @@ struct Trainer::Impl {
       action_mean, action_inverse;
 
   std::int64_t rows = 0;
-  at::Tensor input, target, noise, time, one_hot, coefficient, prediction;
+  at::Tensor input, target, noise, jitter, time, one_hot, coefficient, prediction;
   std::vector<at::Tensor> before, after;  // pre-activations and activations of hidden layers
   std::vector<at::Tensor> delta;          // their gradients
 
@@ -222,7 +228,7 @@ struct Trainer::Impl {
 
   void prepare(const Weights* confirmed_weights);
   void reserve(std::int64_t n);
-  Status fill(const Batch& batch, std::span<const float> reference);
+  Status fill(const Batch& batch);
   void forward();
   double loss_and_delta();
   void backward();
@@ -292,6 +298,9 @@ void Trainer::Impl::reserve(std::int64_t n) {
   target = at::empty({n, out}, at::kFloat);
   noise = at::empty({n, out}, at::kFloat);
   time = at::empty({n}, at::kFloat);
+  const std::size_t columns =
+      options.feature_noise > 0 ? spec.feature_size + spec.proprioception_size : 0;
+  jitter = at::empty({n, static_cast<std::int64_t>(columns)}, at::kFloat);
   one_hot = at::zeros({n, 3}, at::kFloat);
   coefficient = at::empty({n, out}, at::kFloat);
   prediction = at::empty({n, out}, at::kFloat);
@@ -307,7 +316,7 @@ void Trainer::Impl::reserve(std::int64_t n) {
 }
 
 // Writes the input, the target and each output's share of the loss.
-Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference) {
+Status Trainer::Impl::fill(const Batch& batch) {
   const bool flow = spec.kind == HeadKind::kFlow;
   const std::size_t n = batch.size, out = layout.output, width = layout.width;
   const std::size_t actions = spec.action_size, horizon = spec.horizon;
@@ -322,6 +331,7 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
   if (!(total > 0) || !std::isfinite(total)) {
     return invalid_argument("batch: no row has weight; sample again");
   }
+  if (options.feature_noise > 0) jitter.normal_(0, options.feature_noise, generator);
   if (flow) {
     noise.normal_(0, 1, generator);
     target.normal_(0, 1, generator);
@@ -339,6 +349,13 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
   for (std::size_t r = 0; r < n; ++r) {
     float* row = x + r * width;
     float* goal = y + r * out;
+    const float* reference = nullptr;  // of this row, unless it has none or it is hidden
+    if (spec.reference_chunk) {
+      const bool hidden = random.uniform() < options.reference_dropout;
+      if (!hidden && !batch.reference.empty() && batch.has_reference[r] != 0) {
+        reference = batch.reference.data() + r * out;
+      }
+    }
     for (std::size_t h = 0; h < horizon; ++h) {
       const float m = batch.mask[r * horizon + h];
       // Past the end of a window there is no action. The noisy input goes on with a random one (in
@@ -348,7 +365,8 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
       const auto s = static_cast<float>(batch.weight[r] * m * per_action);
       for (std::size_t c = 0; c < actions; ++c) {
         const std::size_t i = h * actions + c;
-        if (m > 0) goal[i] = (a[c] - action_mean[c]) * action_inverse[c];
+        const float from = spec.edit && reference != nullptr ? reference[i] : action_mean[c];
+        if (m > 0) goal[i] = (a[c] - from) * action_inverse[c];
         share[r * out + i] = s;
       }
     }
@@ -356,16 +374,16 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
       for (std::size_t i = 0; i < out; ++i) {
         const float from = z[r * out + i], to = goal[i];
         row[layout.noisy.offset + i] = from + t[r] * (to - from);
-        goal[i] = to - from;
+        if (!spec.edit) goal[i] = to - from;  // else the end of the path: see policy/head.h
       }
     }
     if (spec.reference_chunk) {
       float* into = row + layout.reference.offset;
-      const bool hidden = random.uniform() < options.reference_dropout || reference.empty();
       for (std::size_t i = 0; i < out; ++i) {
         const std::size_t c = i % actions;
-        into[i] = hidden ? 0 : (reference[r * out + i] - action_mean[c]) * action_inverse[c];
+        into[i] = reference == nullptr ? 0 : (reference[i] - action_mean[c]) * action_inverse[c];
       }
+      if (spec.edit) row[layout.has_reference.offset] = reference == nullptr ? 0.0F : 1.0F;
     }
     const float* f = batch.features.data() + r * spec.feature_size;
     for (std::size_t c = 0; c < spec.feature_size; ++c) {
@@ -375,6 +393,11 @@ Status Trainer::Impl::fill(const Batch& batch, std::span<const float> reference)
     for (std::size_t c = 0; c < spec.proprioception_size; ++c) {
       row[layout.proprioception.offset + c] =
           (p[c] - proprioception_mean[c]) * proprioception_inverse[c];
+    }
+    if (options.feature_noise > 0) {
+      const std::size_t columns = spec.feature_size + spec.proprioception_size;
+      const float* by = jitter.data_ptr<float>() + r * columns;
+      for (std::size_t c = 0; c < columns; ++c) row[layout.features.offset + c] += by[c];
     }
     if (flow) {
       float* e = row + layout.time.offset;
@@ -523,17 +546,13 @@ Result<std::unique_ptr<Trainer>> Trainer::create(std::shared_ptr<const Weights> 
   }
 }
 
-Status Trainer::step(const Batch& batch, std::span<const float> reference) {
+Status Trainer::step(const Batch& batch) {
   Impl& t = *impl_;
   NUDGE_TRY(check_sizes(batch, t.spec));
-  if (!reference.empty() &&
-      (!t.spec.reference_chunk || reference.size() != batch.size * t.layout.output)) {
-    return invalid_argument("trainer: the reference chunks do not fit the head");
-  }
   try {
     const at::NoGradGuard no_autograd;
     t.reserve(static_cast<std::int64_t>(batch.size));
-    NUDGE_TRY(t.fill(batch, reference));
+    NUDGE_TRY(t.fill(batch));
     t.forward();
     const double loss = t.loss_and_delta();
     t.backward();

@@ -49,6 +49,8 @@ FlatObject to_object(const HeadSpec& spec) {
   object.set("layers", std::uint64_t{spec.layers});
   object.set("euler_steps", std::uint64_t{spec.euler_steps});
   object.set("reference_chunk", spec.reference_chunk);
+  // Only where it is true: files of heads that replace stay as every version has written them.
+  if (spec.edit) object.set("edit", true);
   return object;
 }
 
@@ -80,6 +82,13 @@ Result<HeadSpec> head_from(const FlatObject& object) {
   const Result<bool> reference = object.get<bool>("reference_chunk");
   if (!reference.ok()) return reference.status();
   spec.reference_chunk = *reference;
+  if (object.values().contains("edit")) {
+    const Result<bool> edit = object.get<bool>("edit");
+    if (!edit.ok()) return edit.status();
+    // One way to write each head, so that equal heads have equal bytes.
+    if (!*edit) return data_loss("\"edit\" is false, which is written by leaving it out");
+    spec.edit = true;
+  }
   // A field we do not know may change what the tensors mean.
   if (object.values().size() != to_object(spec).values().size()) {
     return unimplemented("it has a field that this build does not know; use a newer Nudge");
@@ -180,7 +189,12 @@ Status HeadSpec::validate() const {
   NUDGE_TRY(check_range("horizon", horizon, 1, 64));
   NUDGE_TRY(check_range("hidden", hidden, 1, 2048));
   NUDGE_TRY(check_range("layers", layers, 1, 8));
-  return check_range("euler_steps", euler_steps, 1, 64);
+  NUDGE_TRY(check_range("euler_steps", euler_steps, 1, 64));
+  if (edit && !reference_chunk) {
+    return invalid_argument(
+        "head: edit is true, and reference_chunk is not; there is nothing to edit");
+  }
+  return {};
 }
 
 Sha256 sha256(std::span<const std::byte> bytes) {
@@ -220,7 +234,7 @@ std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const 
   const bool flow = spec.kind == HeadKind::kFlow;
   const std::size_t chunk = spec.horizon * spec.action_size;
   const std::size_t input = (flow ? chunk : 0) + (spec.reference_chunk ? chunk : 0) +
-                            spec.feature_size + spec.proprioception_size +
+                            (spec.edit ? 1 : 0) + spec.feature_size + spec.proprioception_size +
                             (flow ? kTimeEmbedding : 0) + kAdvantageEmbedding;
 
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> list;

@@ -29,6 +29,9 @@ struct HeadSpec {
   std::size_t layers = 3;               // hidden layers, 1..8
   std::size_t euler_steps = 5;          // flow only, 1..64
   bool reference_chunk = false;         // also conditioned on a reference chunk [horizon, action]
+  // The head's output is added to the reference chunk, rather than put in its place; needs
+  // reference_chunk. See policy/head.h. Absent in files of heads that replace.
+  bool edit = false;
 
   friend bool operator==(const HeadSpec&, const HeadSpec&) = default;
   // kInvalidArgument naming the first field out of its range.
@@ -82,8 +85,9 @@ class Weights {
 //   negative), "norm.feature.mean" / ".scale" [feature_size], the same for "norm.proprioception"
 //   (absent when its size is 0), "norm.action.mean" / ".scale" [action_size]; normalised = (x -
 //   mean) / scale.
-// Input of net.0, in order: x_t [horizon * action_size] (flow only), reference chunk (if any),
-// features, proprioception, time embedding [32] (flow only), advantage embedding [16].
+// Input of net.0, in order: x_t [horizon * action_size] (flow only), reference chunk (if any), 1
+// when there is a reference and 0 when not (edit only), features, proprioception, time embedding
+// [32] (flow only), advantage embedding [16].
 std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const HeadSpec& spec);
 
 // Assembles a weights file from the tensors of tensors_of(), each row-major float.

@@ -23,7 +23,8 @@ using Row = Sampler::Row;
 constexpr std::uint32_t kNoSpan = 0xffffffff;
 constexpr std::uint32_t kEndless = 0xffffffff;  // last step of an open span
 constexpr std::uint8_t kNoClass = 0xff;
-constexpr std::uint8_t kTakenOut = 0xfe;  // no class, since a label says so
+constexpr std::uint8_t kTakenOut = 0xfe;     // no class, since a label says so
+constexpr std::uint8_t kQuarantined = 0xfd;  // no class, since its takeover is suspect
 bool has_class(std::uint8_t step_class) { return step_class < kSampleClasses; }
 constexpr std::uint32_t kMaxSupervisors = 10'000;  // later ones share the last number
 
@@ -42,7 +43,8 @@ struct StepRow {
   std::uint32_t span = kNoSpan;  // index
   ControlSource source = ControlSource::kHold;
   std::uint8_t flags = 0;              // RowFlag
-  std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped; or one of the two
+  std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped; or one of the three
+  bool has_reference = false;          // whole and finite
 };
 static_assert(sizeof(StepRow) == 24);
 
@@ -52,12 +54,14 @@ struct Columns {
   std::uintptr_t features = 0;
   std::uintptr_t proprioception = 0;
   std::uintptr_t executed = 0;
+  std::uintptr_t reference = 0;
 };
 
 struct EpisodeState {
   EpisodeId id = 0;
   std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
   bool ended = false;
+  std::uint32_t open_span = kNoSpan;   // the takeover that is under way, index
   bool excluded = false;               // begun by a withdrawn supervisor
   bool kept_back = false;              // held out, or may still turn out to be
   bool usable = false;                 // the segment has our sizes and backbone
@@ -65,8 +69,10 @@ struct EpisodeState {
   Outcome outcome;
   Row first_row = 0;
   std::uint32_t rows = 0;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> discards;  // steps, both included
-  std::vector<std::uint32_t> takeovers;                           // first steps, sorted
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> discards;      // steps, both included
+  std::vector<std::uint32_t> takeovers;                               // first steps, sorted
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> instructions;  // from step, sentence
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> words;         // at step, utterance
   std::unique_ptr<Mapping> mapping;
   std::unique_ptr<SegmentMap> map;  // over `mapping`
 };
@@ -81,8 +87,25 @@ struct SpanState {
   std::uint32_t last_step = kEndless;
   std::uint32_t correction_from = 0;
   bool empty = false;
-  bool undone = false;  // the words that caused it were taken back
+  bool link_lost = false;
+  bool closed = false;
+  std::uint32_t steps = 0, clamped = 0;  // driven, and those of them that the limits cut
+  std::vector<std::uint32_t> words;      // utterances that may stand for the instruction
+  bool undone = false;                   // the words that caused it were taken back
   Outcome outcome;
+};
+
+// Something that was said, as the last features of a row.
+struct Sentence {
+  std::string text;
+  std::vector<float> features;  // empty: not asked for yet, or it has none
+  bool asked = false;
+};
+
+// A sentence that somebody said once, and may have taken back.
+struct Utterance {
+  std::uint32_t sentence = 0;  // index
+  bool undone = false;
 };
 
 // Blocks that never move: growing copies nothing and wastes at most one block.
@@ -172,6 +195,15 @@ Status DatasetOptions::validate() const {
   if (before_takeover < Duration::zero()) {
     return invalid_argument("dataset: before_takeover must not be negative");
   }
+  if (instruction_size > feature_size) {
+    return invalid_argument("dataset: instruction_size is more than feature_size");
+  }
+  if (!(relabel >= 0 && relabel <= 1 && swap >= 0 && swap <= 1)) {
+    return invalid_argument("dataset: relabel and swap are probabilities, 0 to 1");
+  }
+  if (!(quarantine_clamped > 0)) {
+    return invalid_argument("dataset: quarantine_clamped must be above 0");
+  }
   return {};
 }
 
@@ -180,11 +212,14 @@ struct Dataset::State {
     const auto period = std::max<Duration::rep>(1, options.policy_period.count());
     const auto steps = (options.before_takeover.count() + period - 1) / period;
     lead = static_cast<std::uint32_t>(std::clamp<Duration::rep>(steps, 0, 1'000'000));
+    words_lead = static_cast<std::uint32_t>(
+        std::clamp<Duration::rep>(options.relabel_before.count() / period, 0, 1'000'000));
   }
 
   FileSystem& files;
   DatasetOptions options;
-  std::uint32_t lead = 0;  // steps ahead of a takeover
+  std::uint32_t lead = 0;        // steps ahead of a takeover
+  std::uint32_t words_lead = 0;  // steps ahead of a span, in which words are meant for it
   Sequence prefix = 0;
 
   std::vector<EpisodeState> episodes;
@@ -194,12 +229,18 @@ struct Dataset::State {
   std::unordered_map<SpanId, std::uint32_t> span_index;       // never iterated
   std::unordered_map<std::string, std::uint32_t> words_span;  // by id of the words; never iterated
   std::unordered_set<std::string> words_undone;               // ids; never iterated
-  std::vector<std::string> supervisors;                       // number - 1
+  std::vector<Sentence> sentences;
+  std::unordered_map<std::string, std::uint32_t> sentence_index;  // by text; never iterated
+  std::vector<Utterance> utterances;
+  std::unordered_map<std::string, std::uint32_t> utterance_index;  // by id; never iterated
+  std::vector<std::uint32_t> instructions;  // sentences that were in force, each once
+  std::optional<bool> words_fit_;           // see words_fit(); none: not known yet
+  std::vector<std::string> supervisors;     // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
-  std::uint64_t discarded = 0, taken_out = 0, unusable = 0, missing = 0;
+  std::uint64_t discarded = 0, taken_out = 0, quarantined = 0, unusable = 0, missing = 0;
 
   RowStore rows;
   Sampler sampler;
@@ -221,6 +262,32 @@ struct Dataset::State {
         span_index.try_emplace(id, static_cast<std::uint32_t>(spans.size()));
     if (is_new) spans.emplace_back();
     return found->second;
+  }
+  std::uint32_t sentence_at(const std::string& text) {
+    const auto [found, is_new] =
+        sentence_index.try_emplace(text, static_cast<std::uint32_t>(sentences.size()));
+    if (is_new) sentences.push_back({.text = text, .features = {}, .asked = false});
+    return found->second;
+  }
+  void instruct(EpisodeState& episode, std::uint32_t from_step, const std::string& text) {
+    if (options.instruction_size == 0 || text.empty()) return;
+    const std::uint32_t sentence = sentence_at(text);
+    episode.instructions.emplace_back(from_step, sentence);
+    if (std::find(instructions.begin(), instructions.end(), sentence) == instructions.end()) {
+      instructions.push_back(sentence);
+    }
+  }
+  // Null: whoever makes them could not.
+  const std::vector<float>* features_of(std::uint32_t number) {
+    Sentence& sentence = sentences[number];
+    if (!sentence.asked) {
+      sentence.asked = true;
+      Result<std::vector<float>> made = options.instruction_features(sentence.text);
+      if (made.ok() && made->size() == options.instruction_size) {
+        sentence.features = *std::move(made);
+      }
+    }
+    return sentence.features.empty() ? nullptr : &sentence.features;
   }
   // Of a person, through however many connections they taught.
   std::uint32_t supervisor_at(const Actor& actor) {
@@ -260,6 +327,15 @@ struct Dataset::State {
     return span.opened && !span.excluded && !span.empty && !span.undone &&
            outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
            policy_step >= span.first_step && policy_step <= span.last_step;
+  }
+
+  // Suspect, and nobody has vouched for it. Only once it is closed: a span that began against the
+  // limits may go on well.
+  bool in_quarantine(const SpanState& span) const {
+    if (!span.closed || span.kind != SpanKind::kTakeover) return false;
+    if (span.outcome.value() == LabelValue::kSuccess) return false;
+    return (options.quarantine_link_lost && span.link_lost) ||
+           (span.steps > 0 && span.clamped >= options.quarantine_clamped * span.steps);
   }
 
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
@@ -322,12 +398,18 @@ struct Dataset::State {
   void place(Row number) {
     StepRow& row = rows[number];
     const EpisodeState& episode = episodes[row.episode];
-    const std::optional<SampleClass> c = classify(row, episode);
+    std::optional<SampleClass> c = classify(row, episode);
+    const bool suspect = c && (*c == SampleClass::kCorrection || *c == SampleClass::kRecovery) &&
+                         in_quarantine(spans[row.span]);
+    if (suspect) c.reset();
     taken_out -= row.step_class == kTakenOut ? 1 : 0;
+    quarantined -= row.step_class == kQuarantined ? 1 : 0;
     row.step_class = c                            ? static_cast<std::uint8_t>(*c)
+                     : suspect                    ? kQuarantined
                      : is_taken_out(row, episode) ? kTakenOut
                                                   : kNoClass;
     taken_out += row.step_class == kTakenOut ? 1 : 0;
+    quarantined += row.step_class == kQuarantined ? 1 : 0;
     Sampler::StratumId to = Sampler::kNowhere;
     if (c && !is_dropped(*c)) {
       const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
@@ -370,8 +452,28 @@ struct Dataset::State {
     episode.purpose = started.purpose;
     episode.excluded = is_excluded(event.actor);
     open_episode = number;
+    instruct(episode, 0, started.instruction);
     keep_back_if_needed(number);
     place_from(number, 0);
+  }
+  void fold(const Event& event, const InstructionChanged& changed) {
+    const auto episode = episode_index.find(event.episode);
+    if (episode == episode_index.end()) return;
+    instruct(episodes[episode->second], event.policy_step, changed.instruction);
+  }
+  // Said during a span or shortly before it: a label for what the person then does.
+  void fold(const Event& event, const Words& said) {
+    const bool of_motion = said.use == WordsUse::kNudge || said.use == WordsUse::kInstruction ||
+                           said.use == WordsUse::kComment;
+    if (options.instruction_size == 0 || !of_motion || is_excluded(event.actor)) return;
+    const auto number = static_cast<std::uint32_t>(utterances.size());
+    utterances.push_back({sentence_at(said.text), words_undone.contains(event.id)});
+    utterance_index.insert_or_assign(event.id, number);
+    const auto found = episode_index.find(event.episode);
+    if (found == episode_index.end()) return;
+    EpisodeState& episode = episodes[found->second];
+    episode.words.emplace_back(event.policy_step, number);
+    if (episode.open_span != kNoSpan) spans[episode.open_span].words.push_back(number);
   }
   void fold(const Event& event, const EpisodeEnded&) { end_episode(episode_at(event.episode)); }
 
@@ -387,6 +489,12 @@ struct Dataset::State {
     span.first_step = opened.first_step;
     std::uint32_t from = opened.first_step;
     if (opened.kind == SpanKind::kTakeover) {
+      episodes[number].open_span = span_at(opened.span);
+      for (const auto& [step, utterance] : episodes[number].words) {
+        if (step <= opened.first_step && opened.first_step - step <= words_lead) {
+          span.words.push_back(utterance);
+        }
+      }
       auto& takeovers = episodes[number].takeovers;
       takeovers.insert(std::upper_bound(takeovers.begin(), takeovers.end(), opened.first_step),
                        opened.first_step);
@@ -398,8 +506,11 @@ struct Dataset::State {
     SpanState& span = spans[span_at(closed.span)];
     span.last_step = closed.last_step;
     span.empty = closed.last_step < span.first_step;
+    span.closed = true;
+    span.link_lost = closed.reason == SpanEnd::kLinkLost;
     if (!span.opened) return;
     EpisodeState& episode = episodes[span.episode];
+    if (episode.open_span == span_at(closed.span)) episode.open_span = kNoSpan;
     if (span.kind == SpanKind::kTakeover && closed.complete && !span.empty &&
         episode.purpose == EpisodePurpose::kDeployment && episode.corrected_number == 0) {
       episode.corrected_number = ++corrected_episodes;
@@ -443,11 +554,17 @@ struct Dataset::State {
   void fold(const Event&, const WordsActed& acted) {
     const std::uint32_t number = span_at(acted.span);
     words_span.insert_or_assign(acted.words, number);
+    if (const auto said = utterance_index.find(acted.words); said != utterance_index.end()) {
+      spans[number].words.push_back(said->second);
+    }
     if (words_undone.contains(acted.words)) undo(number);
   }
   // May come before its words have moved anything, and stays.
   void fold(const Event&, const WordsUndone& undone) {
     if (!words_undone.insert(undone.words).second) return;
+    if (const auto said = utterance_index.find(undone.words); said != utterance_index.end()) {
+      utterances[said->second].undone = true;
+    }
     if (const auto span = words_span.find(undone.words); span != words_span.end()) {
       undo(span->second);
     }
@@ -505,7 +622,8 @@ struct Dataset::State {
   void locate_columns(std::uint32_t number, const StepView& step) {
     columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - step.offset,
                        reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.executed.data()) - step.offset};
+                       reinterpret_cast<std::uintptr_t>(step.executed.data()) - step.offset,
+                       reinterpret_cast<std::uintptr_t>(step.reference.data()) - step.offset};
   }
 
   bool has_data(const EpisodeState& episode, const StepView& step) const {
@@ -533,12 +651,19 @@ struct Dataset::State {
     row.episode = number;
     row.policy_step = step.policy_step;
     row.source = step.source;
-    if (step.span != 0) row.span = span_at(step.span);
+    if (step.span != 0) {
+      row.span = span_at(step.span);
+      ++spans[row.span].steps;
+      if (step.flags & kStepClamped) ++spans[row.span].clamped;
+    }
     if (!has_data(episode, step)) {
       row.flags |= kRowNoData;
     } else if (columns[number].executed == 0) {
       locate_columns(number, step);
     }
+    row.has_reference = options.references && !(row.flags & kRowNoData) &&
+                        step.reference.size() == options.horizon * options.action_size &&
+                        all_finite(step.reference);
     if (step.flags & kStepStale) row.flags |= kRowStale;
     if (row.flags != 0) ++unusable;
     if (step.flags & kStepSlowed) row.flags |= kRowSlowed;
@@ -581,6 +706,10 @@ struct Dataset::State {
     return reinterpret_cast<const float*>(columns[row.episode].executed + row.offset);
   }
 
+  const float* reference(const StepRow& row) const {
+    return reinterpret_cast<const float*>(columns[row.episode].reference + row.offset);
+  }
+
   // Fills the batch with one chunk per row. Records are scattered over gigabytes, so the addresses
   // of a group are asked for before any is read.
   void gather(std::span<const Row> starts, std::size_t horizon, Batch& batch) const {
@@ -598,6 +727,10 @@ struct Dataset::State {
     batch.weight.resize(size);
     batch.advantage.resize(size);
     batch.cluster.resize(size);
+    // Of all rows or of none: a row without one gets zeros, which nobody reads.
+    const std::size_t chunk = options.horizon * a;
+    batch.reference.resize(options.references ? size * chunk : 0);
+    batch.has_reference.resize(options.references ? size : 0);
 
     constexpr std::size_t kGroup = 32;
     std::size_t lengths[kGroup];
@@ -614,6 +747,7 @@ struct Dataset::State {
         const Columns& c = columns[row.episode];
         prefetch(c.features + row.offset, f * sizeof(Half));
         prefetch(c.proprioception + row.offset, p * sizeof(float));
+        if (row.has_reference) prefetch(c.reference + row.offset, chunk * sizeof(float));
         std::size_t length = 0;
         if (horizon > 0) {
           prefetch(c.executed + row.offset, a * sizeof(float));
@@ -640,6 +774,15 @@ struct Dataset::State {
           std::memcpy(actions + h * a, action, a * sizeof(float));
           mask[h] = h < lengths[i] ? 1.0f : 0.0f;
         }
+        if (options.references) {
+          float* into = batch.reference.data() + out * chunk;
+          batch.has_reference[out] = row.has_reference ? 1 : 0;
+          if (row.has_reference) {
+            std::memcpy(into, reference(row), chunk * sizeof(float));
+          } else {
+            std::fill_n(into, chunk, 0.0f);
+          }
+        }
         batch.weight[out] = 1;
         batch.advantage[out] = has_class(row.step_class)
                                    ? advantage_of(static_cast<SampleClass>(row.step_class))
@@ -647,6 +790,61 @@ struct Dataset::State {
         batch.cluster[out] = episodes[row.episode].id;
       }
     }
+  }
+
+  // Whether sentences are encoded here as they were when the steps were recorded: seen once, by the
+  // first row whose instruction is known. Another encoder's numbers would teach nonsense.
+  bool words_fit(const StepRow& row, std::span<const float> recorded) {
+    if (words_fit_) return *words_fit_;
+    const auto mine = instruction_at(episodes[row.episode], row.policy_step);
+    if (!mine) return false;
+    const std::vector<float>* features = features_of(*mine);
+    bool fits = features != nullptr;
+    for (std::size_t k = 0; fits && k < recorded.size(); ++k) {
+      fits = std::abs(recorded[k] - (*features)[k]) < 0.01f;  // fp16 is much finer
+    }
+    words_fit_ = fits;
+    return fits;
+  }
+  // Puts other sentences in the place of some rows' instructions: see DatasetOptions::relabel.
+  void change_instructions(std::span<const Row> starts, Batch& batch, Random& random) {
+    const std::size_t e = options.instruction_size, f = options.feature_size;
+    if (e == 0 || !options.instruction_features) return;
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      const StepRow& row = rows[starts[i]];
+      const std::span<float> tail = std::span<float>(batch.features).subspan((i + 1) * f - e, e);
+      if (!words_fit(row, tail)) continue;
+      const double relabel = random.uniform(), swap = random.uniform();
+      const std::vector<std::uint32_t>* said =
+          row.span == kNoSpan || spans[row.span].words.empty() ? nullptr : &spans[row.span].words;
+      std::optional<std::uint32_t> sentence;
+      if (swap < options.swap) {
+        const std::optional<std::uint32_t> mine =
+            instruction_at(episodes[row.episode], row.policy_step);
+        if (mine && instructions.size() > 1 && batch.advantage[i] == Advantage::kPositive) {
+          // One of the others, each as likely.
+          const auto place = static_cast<std::size_t>(
+              std::find(instructions.begin(), instructions.end(), *mine) - instructions.begin());
+          const std::size_t other = random.below(instructions.size() - 1);
+          sentence = instructions[other < place ? other : other + 1];
+        }
+      } else if (said != nullptr && relabel < options.relabel) {
+        const Utterance& utterance = utterances[(*said)[random.below(said->size())]];
+        if (!utterance.undone) sentence = utterance.sentence;
+      }
+      const std::vector<float>* features = sentence ? features_of(*sentence) : nullptr;
+      if (features == nullptr) continue;
+      std::copy_n(features->begin(), e, tail.begin());
+      if (swap < options.swap) batch.advantage[i] = Advantage::kNegative;
+    }
+  }
+  static std::optional<std::uint32_t> instruction_at(const EpisodeState& episode,
+                                                     std::uint32_t policy_step) {
+    std::optional<std::uint32_t> sentence;
+    for (const auto& [from, number] : episode.instructions) {
+      if (from <= policy_step) sentence = number;
+    }
+    return sentence;
   }
 
   // Rows of a class in log order, so that nothing depends on how they came to their stratum.
@@ -720,6 +918,7 @@ Status Dataset::sample(Batch& batch, std::size_t size, const Mix& mix, Random& r
   state_->drawn.resize(size);
   state_->sampler.draw(state_->drawn, random);
   state_->gather(state_->drawn, state_->options.horizon, batch);
+  state_->change_instructions(state_->drawn, batch, random);
   return {};
 }
 
@@ -799,6 +998,7 @@ DatasetCounts Dataset::counts() const {
   counts.steps = s.rows.size();
   counts.discarded = s.discarded;
   counts.taken_out = s.taken_out;
+  counts.quarantined = s.quarantined;
   counts.unusable = s.unusable;
   counts.missing = s.missing;
   counts.corrected_episodes = s.corrected_episodes;

@@ -15,6 +15,8 @@
 //   before takeover     kPolicy drove, less than `before_takeover` ahead of a takeover
 //   autonomous success  kPolicy drove in a kDeployment episode labelled success
 //   autonomous failure  the same, labelled failure
+// Quarantine: corrections and recoveries of a suspect takeover (DatasetOptions::quarantine_*) teach
+// nothing until somebody labels the span a success, and again when that label is taken back.
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
 // words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
@@ -34,6 +36,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,6 +57,8 @@ struct DatasetOptions {
   std::size_t action_size = 0;          // 1..kMaxActionSize
   std::size_t horizon = 8;              // rows of a chunk, 1..64; prototype
   std::string backbone_hash;            // hex SHA-256 the segments must carry; empty: any
+  // Batches carry reference chunks, of segments that keep `horizon` rows of them.
+  bool references = false;
   Duration policy_period = std::chrono::milliseconds(100);  // RobotSpec::policy_period
   // Autonomous time ahead of a takeover that led into the mess, rounded up to whole steps.
   Duration before_takeover = std::chrono::milliseconds(750);
@@ -62,6 +67,22 @@ struct DatasetOptions {
   Advantage autonomous_failure_advantage = Advantage::kNone;
   // Token of all other steps.
   Advantage advantage = Advantage::kNone;
+  // A takeover is put in quarantine when it ended with a lost link, or when in at least this share
+  // of its steps the robot's limits cut what the person asked for: a saturated stick, or somebody
+  // who drives against the limits. Above 1: never for that.
+  double quarantine_clamped = 0.5;
+  bool quarantine_link_lost = true;
+  // The last `instruction_size` features stand for the instruction; 0: none do.
+  // `instruction_features` makes them of another sentence, once for each; null: rows keep their
+  // own. With probability `relabel` a correction, recovery or nudged step gets a sentence that
+  // somebody said while it was made, or up to `relabel_before` earlier, in place of the instruction
+  // (Shi et al., "Yell at your robot", 2024). With probability `swap` any positive row gets another
+  // instruction of the log, and the token kNegative: it is not what was asked for.
+  std::size_t instruction_size = 0;
+  std::function<Result<std::vector<float>>(const std::string& sentence)> instruction_features;
+  double relabel = 0.5;
+  Duration relabel_before = std::chrono::seconds(2);
+  double swap = 0;
   // People (see person_of()) whose spans, demonstrations and labels count no more. Their undos do.
   std::vector<std::string> excluded_supervisors;
 
@@ -84,9 +105,10 @@ struct DatasetCounts {
   std::array<std::uint64_t, kSampleClasses> held_out{};   // the same in held-out episodes
   std::uint64_t discarded = 0;                            // undone
   std::uint64_t taken_out = 0;  // by a label: of their episode, discard; of their span, failure too
-  std::uint64_t unusable = 0;   // stale, incomplete, not finite, or of another backbone
-  std::uint64_t missing = 0;    // in segment files that are gone (evicted)
-  std::uint64_t episodes = 0;   // started
+  std::uint64_t quarantined = 0;  // of suspect takeovers
+  std::uint64_t unusable = 0;     // stale, incomplete, not finite, or of another backbone
+  std::uint64_t missing = 0;      // in segment files that are gone (evicted)
+  std::uint64_t episodes = 0;     // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
   std::uint64_t successes = 0, failures = 0, discards = 0;             // labelled deployments
   std::uint64_t corrected_episodes = 0;
@@ -140,7 +162,7 @@ class Dataset {
   // Corrections of held-out episodes, evenly spread over all of them, in log order.
   Batch held_out_probe(std::size_t max) const;
   // The newest usable steps of deployment episodes, whoever drove, newest last. Only features,
-  // proprioception and cluster are filled; horizon is 0.
+  // proprioception, references and cluster are filled; horizon is 0.
   Batch recent_observations(std::size_t max = 64) const;
 
   DatasetCounts counts() const;

@@ -16,6 +16,7 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr char kMagic[8] = {'N', 'U', 'D', 'G', 'E', 'S', 'E', 'G'};
 constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersionWithReferences = 2;
 constexpr std::size_t kNameField = 64;
 constexpr std::size_t kHeaderFixed = 104;
 constexpr std::size_t kRecordFixed = 80;
@@ -28,7 +29,8 @@ enum Present : std::uint8_t {
   kProposed = 4,
   kRequested = 8,
   kExecuted = 16,
-  kAllPresent = 31,
+  kReference = 32,
+  kAllPresent = 63,
 };
 
 constexpr std::size_t align8(std::size_t n) { return (n + 7) & ~std::size_t{7}; }
@@ -55,11 +57,15 @@ struct Layout {
         proposed_at(kRecordFixed + 4 * proprioception),
         requested_at(proposed_at + 4 * actions),
         executed_at(requested_at + 4 * actions),
-        features_at(executed_at + 4 * actions),
+        reference(spec.reference_rows * spec.action_size),
+        reference_at(executed_at + 4 * actions),
+        features_at(reference_at + 4 * reference),
         images_at(align8(features_at + 2 * features)) {}
 
   std::size_t features, proprioception, actions;
-  std::size_t proposed_at, requested_at, executed_at, features_at, images_at;
+  std::size_t proposed_at, requested_at, executed_at;
+  std::size_t reference;  // numbers
+  std::size_t reference_at, features_at, images_at;
 };
 
 Status wrong_size(const char* what, std::size_t got, std::size_t wanted) {
@@ -85,6 +91,10 @@ Status SegmentSpec::validate() const {
   if (action_size < 1 || action_size > kMaxActionSize) {
     return invalid_argument("segment: action_size is " + std::to_string(action_size) +
                             ", must be 1 to " + std::to_string(kMaxActionSize));
+  }
+  if (reference_rows > kMaxReferenceRows) {
+    return invalid_argument("segment: reference_rows is " + std::to_string(reference_rows) +
+                            ", at most " + std::to_string(kMaxReferenceRows) + " fit");
   }
   if (!backbone_hash.empty() &&
       (backbone_hash.size() != 64 ||
@@ -114,7 +124,8 @@ std::vector<std::byte> encode_header(const SegmentSpec& spec) {
   std::vector<std::byte> bytes(size);
   std::byte* at = bytes.data();
   std::memcpy(at, kMagic, sizeof kMagic);
-  store<std::uint32_t>(at + 8, kVersion);
+  // A segment without references is written as it always was, for readers of the first version.
+  store<std::uint32_t>(at + 8, spec.reference_rows > 0 ? kVersionWithReferences : kVersion);
   store<std::uint32_t>(at + 12, static_cast<std::uint32_t>(size));
   store<std::uint64_t>(at + 16, spec.episode);
   store<std::uint32_t>(at + 24, static_cast<std::uint32_t>(spec.feature_size));
@@ -125,6 +136,7 @@ std::vector<std::byte> encode_header(const SegmentSpec& spec) {
   for (std::size_t i = 0; i < spec.cameras.size(); ++i) {
     std::memcpy(at + kHeaderFixed + i * kNameField, spec.cameras[i].data(), spec.cameras[i].size());
   }
+  store<std::uint32_t>(at + size - 8, static_cast<std::uint32_t>(spec.reference_rows));
   store<std::uint32_t>(at + size - 4, crc32c({bytes.data(), size - 4}));
   return bytes;
 }
@@ -135,9 +147,11 @@ Result<SegmentSpec> decode_header(std::span<const std::byte> bytes, std::uint64_
   if (std::memcmp(at, kMagic, sizeof kMagic) != 0) {
     return data_loss("segment header: not a segment file");
   }
-  if (const auto version = load<std::uint32_t>(at + 8); version != kVersion) {
+  const auto version = load<std::uint32_t>(at + 8);
+  if (version != kVersion && version != kVersionWithReferences) {
     return unimplemented("segment header: format version " + std::to_string(version) +
-                         "; this build reads " + std::to_string(kVersion));
+                         "; this build reads " + std::to_string(kVersion) + " and " +
+                         std::to_string(kVersionWithReferences));
   }
   const auto size = load<std::uint32_t>(at + 12);
   const auto cameras = load<std::uint32_t>(at + 36);
@@ -155,6 +169,10 @@ Result<SegmentSpec> decode_header(std::span<const std::byte> bytes, std::uint64_
   SegmentSpec spec;
   spec.episode = load<std::uint64_t>(at + 16);
   spec.feature_size = load<std::uint32_t>(at + 24);
+  spec.reference_rows = load<std::uint32_t>(at + size - 8);
+  if ((spec.reference_rows > 0) != (version == kVersionWithReferences)) {
+    return data_loss("segment header: its version does not fit its content");
+  }
   spec.proprioception_size = load<std::uint32_t>(at + 28);
   spec.action_size = load<std::uint32_t>(at + 32);
   spec.backbone_hash = text(at + 40);
@@ -188,6 +206,9 @@ Status encode_step(const SegmentSpec& spec, const Step& step, Sequence sequence,
   }
   if (!fits(step.executed.size(), layout.actions)) {
     return wrong_size("executed action", step.executed.size(), layout.actions);
+  }
+  if (!fits(step.reference.size(), layout.reference)) {
+    return wrong_size("reference chunk", step.reference.size(), layout.reference);
   }
   if (step.images.size() > kMaxCameras) {
     return invalid_argument("step: " + std::to_string(step.images.size()) + " images, at most " +
@@ -229,6 +250,7 @@ Status encode_step(const SegmentSpec& spec, const Step& step, Sequence sequence,
   put_floats(step.proposed, layout.proposed_at, kProposed);
   put_floats(step.requested, layout.requested_at, kRequested);
   put_floats(step.executed, layout.executed_at, kExecuted);
+  put_floats(step.reference, layout.reference_at, kReference);
   if (!step.features.empty()) {
     present = static_cast<std::uint8_t>(present | kFeatures);
     Half halves[kMaxFeatures];
@@ -263,6 +285,7 @@ Status encode_step(const SegmentSpec& spec, const Step& step, Sequence sequence,
   store<std::uint8_t>(at + 72, static_cast<std::uint8_t>(step.source));
   store<std::uint8_t>(at + 73, present);
   store<std::uint16_t>(at + 74, static_cast<std::uint16_t>(step.images.size()));
+  if (!step.reference.empty()) store<std::uint32_t>(at + 76, step.reference_age);
   store<std::uint32_t>(at, crc32c({at + 4, size - 4}));
   return {};
 }
@@ -414,7 +437,9 @@ struct SegmentMap::State {
       return "the record's source does not exist";
     }
     const auto present = load<std::uint8_t>(at + 73);
-    if (present > kAllPresent) return "the record has unknown parts";
+    if (present > kAllPresent || ((present & kReference) != 0 && layout.reference == 0)) {
+      return "the record has unknown parts";
+    }
     const auto images = load<std::uint16_t>(at + 74);
     if (images > kMaxCameras || size - layout.images_at < images * kImageEntry) {
       return "the record's images do not fit";
@@ -548,6 +573,8 @@ StepView SegmentMap::step_at(std::uint64_t offset) const {
   step.proposed = floats(layout.proposed_at, layout.actions, kProposed);
   step.requested = floats(layout.requested_at, layout.actions, kRequested);
   step.executed = floats(layout.executed_at, layout.actions, kExecuted);
+  step.reference = floats(layout.reference_at, layout.reference, kReference);
+  step.reference_age = load<std::uint32_t>(at + 76);
   step.features = {reinterpret_cast<const Half*>(at + layout.features_at),
                    (present & kFeatures) != 0 ? layout.features : 0};
   step.offset = offset;
@@ -594,6 +621,8 @@ Result<Step> SegmentMap::decode(std::uint64_t offset) const {
   step.proposed.assign(view.proposed.begin(), view.proposed.end());
   step.requested.assign(view.requested.begin(), view.requested.end());
   step.executed.assign(view.executed.begin(), view.executed.end());
+  step.reference.assign(view.reference.begin(), view.reference.end());
+  step.reference_age = view.reference_age;
   for (std::size_t i = 0; i < view.images; ++i) {
     const ImageView from = view.image(i);
     Image image;

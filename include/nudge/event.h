@@ -261,9 +261,14 @@ struct Step {
   SpanId span = 0;              // open during the step; 0: none
   std::vector<float> features;  // [backbone's size], stored as fp16
   std::vector<float> proprioception;
-  Action proposed;            // by the policy, also while a person drives; empty: none
-  Action requested;           // by whoever was in control, mean over the step's ticks
-  Action executed;            // after limits, mean over the step's ticks
+  Action proposed;   // by the policy, also while a person drives; empty: none
+  Action requested;  // by whoever was in control, mean over the step's ticks
+  Action executed;   // after limits, mean over the step's ticks
+  // What somebody else proposed for the chunk that begins with this step (policy/reference.h):
+  // [SegmentSpec::reference_rows, action_size], aligned to the step's start; empty: nothing.
+  std::vector<float> reference;
+  // Control ticks from the observation that the reference answers to this step's.
+  std::uint32_t reference_age = 0;
   std::vector<Image> images;  // only .camera, .captured, .width, .height and .jpeg are stored
 };
 

@@ -53,6 +53,25 @@ class Segments(unittest.TestCase):
         self.assertEqual((image.camera, image.width, image.height), (0, 128, 96))
         self.assertEqual(len(segment.jpeg(image)), 0xD7)
 
+    def test_references_are_read_from_a_segment_of_the_second_version(self) -> None:
+        first, second = Segment(self.PATH), Segment(GOLDEN / "log" / "segment-v2.seg")
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        self.assertEqual((first.header.reference_rows, second.header.reference_rows), (0, 3))
+        self.assertIsNone(first.record(first.header.size).reference)
+        offset, found = second.header.size, 0
+        for _ in range(3):
+            record = second.record(offset)
+            offset = record.end
+            if record.reference is None:
+                continue
+            found += 1
+            self.assertEqual(record.reference.shape, (3, 4))
+            self.assertTrue((abs(record.reference) <= 2).all())
+            self.assertLess(record.reference_age, 20)
+        self.assertGreater(found, 0)
+        self.assertEqual(offset, second.path.stat().st_size)
+
     def test_any_byte_that_is_not_as_written_is_found(self) -> None:
         whole = self.PATH.read_bytes()
         header = Segment(self.PATH)

@@ -331,7 +331,8 @@ int run_headless(const Program& program, DemoFlags flags) {
     if (!program.json && !program.quiet) {
       std::fprintf(stderr, "nudge demo: %s in real time\n", duration_text(flags.real_time).c_str());
     }
-    Result<RealTimeReport> measured = measure_real_time(**deployment, options.config, flags);
+    Result<RealTimeReport> measured =
+        measure_real_time(**deployment, (*deployment)->config(), flags);
     if (measured.ok()) {
       real_time = *std::move(measured);
     } else {

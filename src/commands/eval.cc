@@ -147,13 +147,15 @@ int run_eval(const Program& program, const EvalFlags& flags) {
   WeightsVersion version = 0;
   const Result<std::shared_ptr<const Weights>> weights = load_weights(program, flags, &version);
   if (!weights.ok()) return fail(weights.status());
+  Config config = loaded->config;
+  if (!flags.state.empty()) config.state.dir = flags.state;
   if (flags.help_signal) {
-    return run_help_signal(program, flags, loaded->config, *weights, version);
+    return run_help_signal(program, flags, config, *weights, version);
   }
   ProgressBar bar(stderr, progress_style(stderr, program.json || program.quiet), "evaluating",
                   flags.starts, steady_now());
   const Result<EvaluationResult> result =
-      evaluate(loaded->config, *weights, evaluation_seeds(flags.seed, flags.starts),
+      evaluate(config, *weights, evaluation_seeds(flags.seed, flags.starts),
                std::clamp(std::thread::hardware_concurrency(), 1u, 4u),
                [&](std::size_t done) { bar.update(done, "episodes", steady_now()); });
   if (!result.ok()) return fail(result.status());

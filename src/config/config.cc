@@ -28,7 +28,8 @@ constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 template <typename T>
 inline constexpr bool kIsChoice =
     std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> || std::is_same_v<T, LogFormat> ||
-    std::is_same_v<T, RobotDriver> || std::is_same_v<T, TlsUse>;
+    std::is_same_v<T, RobotDriver> || std::is_same_v<T, TlsUse> ||
+    std::is_same_v<T, PolicyReference> || std::is_same_v<T, Unwanted>;
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>
@@ -759,9 +760,15 @@ std::string configuration_page() {
 
 std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned.
-  const std::set<std::string_view> left_out = {
-      "policy.replan_after", "policy.blend_ms",         "learner.seed",
-      "learner.nice",        "learner.restart_first_s", "learner.restart_max_s"};
+  const std::set<std::string_view> left_out = {"policy.replan_after",
+                                               "policy.blend_ms",
+                                               "policy.reference_weights",
+                                               "policy.act_without_reference",
+                                               "policy.guidance",
+                                               "learner.seed",
+                                               "learner.nice",
+                                               "learner.restart_first_s",
+                                               "learner.restart_max_s"};
   std::set<std::string> lines;
   for (const Key& key : config::keys()) {
     const std::string_view section = section_of(key.name);

@@ -23,6 +23,8 @@
 namespace nudge {
 
 enum class PolicyHead { kFlow, kRegression };
+enum class PolicyReference { kNone, kBase, kPlanner };
+enum class Unwanted { kDrop, kNegative };  // what is made of steps that nobody should repeat
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
 enum class RobotDriver { kKitchen, kRemote };
@@ -62,12 +64,13 @@ struct Config {
   } authority;
 
   struct Words {
-    std::string axes = "auto";    // which channel moves the robot where
-    std::string view = "facing";  // where people look from, unless they say: facing, behind
-    double bit_m = 0.02;          // "a bit"
-    double most_m = 0.05;         // longest motion of one nudge
-    double bound = 0.5;           // of the bias of a channel, share of its full rate
-    double slowest = 0.25;        // share of the policy's own rates that words leave it
+    std::string axes = "auto";        // which channel moves the robot where
+    std::string view = "facing";      // where people look from, unless they say: facing, behind
+    double bit_m = 0.02;              // "a bit"
+    double most_m = 0.05;             // longest motion of one nudge
+    double bound = 0.5;               // of the bias of a channel, share of its full rate
+    std::string encoder = "fetched";  // of sentences: fetched, none, or a folder
+    double slowest = 0.25;            // share of the policy's own rates that words leave it
   } words;
 
   struct Policy {
@@ -78,6 +81,11 @@ struct Config {
     std::int64_t layers = 3;        // hidden layers
     std::int64_t euler_steps = 5;   // flow only
     std::int64_t blend_ms = 60;     // into a new chunk of the same version
+    PolicyReference reference = PolicyReference::kNone;       // what the head edits
+    std::string reference_weights = "reference.safetensors";  // of kBase, from state.dir on
+    bool act_without_reference = false;                       // false: no chunk without one
+    double guidance = 1.0;                                    // classifier-free; 1: none
+    std::int64_t instruction_size = 0;  // features for the instruction; 0: none
   } policy;
 
   struct Learner {
@@ -99,9 +107,22 @@ struct Config {
     double share_corrections = 0.5;        // of a batch
     double share_demonstrations = 0.3;     // of a batch
     double share_autonomous = 0.2;         // of a batch
-    double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover, not learned from
-    std::int64_t nice = 10;                // of the learner process
-    double restart_first_s = 1.0;          // wait before the first restart; doubles each time
+    double share_recovery = 0.1;           // beside those three, which sum to 1
+    double share_nudged = 0.1;             // likewise
+    double share_negatives = 0.1;          // likewise, of each kind
+    double supervisor_cap = 0.25;          // of a class of human feedback, once it has two people
+    double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover
+    Unwanted before_takeover = Unwanted::kDrop;
+    Unwanted failures = Unwanted::kDrop;  // autonomous steps of episodes labelled failure
+    double quarantine_clamped = 0.5;      // share of a takeover's steps; above 1: never
+    bool quarantine_link_lost = true;
+    double advantage_dropout = 0.2;  // of a row
+    double reference_dropout = 0.5;  // of a row
+    double feature_noise = 0.0;      // deviation, normalised units
+    double relabel = 0.5;            // of a row that somebody spoke to
+    double swap = 0.0;               // of a row
+    std::int64_t nice = 10;          // of the learner process
+    double restart_first_s = 1.0;    // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
   } learner;
 
@@ -151,6 +172,7 @@ struct Config {
     double actuation_noise = 0.05;  // standard deviation, share of the motion of a policy step
     bool cameras = false;
     std::int64_t jpeg_quality = 85;
+    double planner_error = 0.0;  // m, along y; of where the planner takes the block to be
   } sim;
 
   struct Kitchen {

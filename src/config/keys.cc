@@ -178,6 +178,13 @@ std::vector<Key> make_keys() {
        {0.01, 1},
        "Largest bias that words put on a channel, as a share of its full rate.",
        "half: the policy can always win"},
+      {KEY(words, encoder),
+       "",
+       {},
+       "What understands sentences, for policy.instruction_size: fetched (all-MiniLM-L6-v2, if "
+       "scripts/setup.sh --for words has fetched it; else words without meaning), none (words "
+       "without meaning), or a folder with such a model.",
+       "works with and without it"},
       {KEY(words, slowest),
        "1",
        {0.05, 1},
@@ -209,6 +216,35 @@ std::vector<Key> make_keys() {
        {0, 1000},
        "Time in which a new chunk of the same version is blended in.",
        "three control ticks at 50 Hz"},
+      {KEY(policy, reference),
+       "",
+       {},
+       "What the head edits: none (it acts by itself), base (the chunks of a frozen base head), or "
+       "planner (those of the simulated kitchen's scripted planner). Changing it needs first "
+       "weights "
+       "anew.",
+       "the head by itself reaches the most from state"},
+      {KEY(policy, reference_weights),
+       "",
+       {},
+       "Weights file of the frozen base head, seen from state.dir; the first training makes it.",
+       kOurs},
+      {KEY(policy, act_without_reference),
+       "",
+       {},
+       "While the reference is missing or too old, the head acts alone; else the robot holds.",
+       "an edit is learned beside its reference"},
+      {KEY(policy, guidance),
+       "1",
+       {0, 10},
+       "Classifier-free guidance by the advantage token at inference; 1: none, and half the cost.",
+       "RECAP, as RLinf implements it"},
+      {KEY(policy, instruction_size),
+       "numbers",
+       {0, 256},
+       "Features that tell the head the instruction; 0: none. Changing it needs first weights "
+       "anew.",
+       "the kitchen's first task has one instruction"},
 
       {KEY(learner, seed),
        "",
@@ -291,11 +327,77 @@ std::vector<Key> make_keys() {
        {0, 1},
        "Share of a batch from autonomous episodes that were labelled a success.",
        kPrototype},
+      {KEY(learner, share_recovery),
+       "1",
+       {0, 1},
+       "Share of recoveries (a person undoing a mess), beside the three shares that sum to 1; an "
+       "empty class gives its share to the others.",
+       kOurs},
+      {KEY(learner, share_nudged), "1", {0, 1}, "Likewise of steps that words had nudged.", kOurs},
+      {KEY(learner, share_negatives),
+       "1",
+       {0, 1},
+       "Likewise of steps marked negative: before a takeover, and of failures, each.",
+       "enough to be told apart, too few to be imitated"},
+      {KEY(learner, supervisor_cap),
+       "1",
+       {0.01, 1},
+       "Largest part of a class of human feedback that one supervisor fills, once two or more have "
+       "given some; 1: no cap.",
+       "bounds what one careless or hostile person can teach"},
       {KEY(learner, drop_before_takeover_s),
        "s",
        {0, 10},
-       "Autonomous time just before a takeover that is not learned from.",
-       "corrected-policy training in the literature"},
+       "Autonomous time just before a takeover: it led there, and is not imitated.",
+       "corrected-policy training in the literature: 0.75 s in Sirius"},
+      {KEY(learner, before_takeover),
+       "",
+       {},
+       "What is made of that time: drop it, or learn it as negative (advantage token).",
+       "negatives help only with guidance"},
+      {KEY(learner, failures),
+       "",
+       {},
+       "Likewise of what the policy did in episodes labelled failure.",
+       "not each step of a failure is wrong"},
+      {KEY(learner, quarantine_clamped),
+       "1",
+       {0.01, 2},
+       "A takeover in which the limits cut at least this share of the steps is kept from learning "
+       "until somebody labels it a success; above 1: never.",
+       "half: rather against the limits than with them"},
+      {KEY(learner, quarantine_link_lost),
+       "",
+       {},
+       "So is a takeover that ended with a lost link.",
+       "nobody can say what the person meant to do next"},
+      {KEY(learner, advantage_dropout),
+       "1",
+       {0, 1},
+       "Probability of hiding a row's advantage token in training.",
+       "classifier-free guidance (Ho and Salimans 2022) uses 0.1 to 0.2"},
+      {KEY(learner, reference_dropout),
+       "1",
+       {0, 1},
+       "Probability of hiding a row's reference chunk in training.",
+       "RLT, as RLinf implements it"},
+      {KEY(learner, feature_noise),
+       "1",
+       {0, 10},
+       "Standard deviation of noise on features and proprioception in training, in deviations of "
+       "each: augmentation in feature space.",
+       "0.3 cost a prototype from cameras a fifth of its success"},
+      {KEY(learner, relabel),
+       "1",
+       {0, 1},
+       "Probability that a correction carries what somebody said while making it, or within 2 s "
+       "before, in place of the instruction (with policy.instruction_size).",
+       "half: Yell at your robot relabels all, and we keep the task's own words in sight"},
+      {KEY(learner, swap),
+       "1",
+       {0, 1},
+       "Probability that a row carries another instruction of the log and is marked negative.",
+       "paraphrases would be taken for other tasks; for logs whose instructions differ"},
       {KEY(learner, nice),
        "",
        {0, 19},
@@ -453,6 +555,12 @@ std::vector<Key> make_keys() {
        {1, 100},
        "JPEG quality of stored frames.",
        "keeps the edges that a small network needs, at about 4 kB a frame"},
+      {KEY(sim, planner_error),
+       "m",
+       {-0.1, 0.1},
+       "How far to its left the scripted planner takes the block to be: something to correct, for "
+       "policy.reference = \"planner\".",
+       "a planner that sees well"},
 
       {KEY(kitchen, level),
        "",
@@ -594,6 +702,16 @@ const std::vector<std::string_view>& choices(RobotDriver*) {
 
 const std::vector<std::string_view>& choices(TlsUse*) {
   static const std::vector<std::string_view> names = {"auto", "on", "off"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(PolicyReference*) {
+  static const std::vector<std::string_view> names = {"none", "base", "planner"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(Unwanted*) {
+  static const std::vector<std::string_view> names = {"drop", "negative"};
   return names;
 }
 

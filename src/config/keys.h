@@ -15,7 +15,8 @@ using Accessor =
     std::variant<bool& (*)(Config&), std::int64_t& (*)(Config&), double& (*)(Config&),
                  std::string& (*)(Config&), std::vector<double>& (*)(Config&),
                  PolicyHead& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&),
-                 RobotDriver& (*)(Config&), TlsUse& (*)(Config&)>;
+                 RobotDriver& (*)(Config&), TlsUse& (*)(Config&), PolicyReference& (*)(Config&),
+                 Unwanted& (*)(Config&)>;
 
 // Both ends included; of each element of a list. Not used by text, truth values and choices.
 struct Range {
@@ -48,5 +49,7 @@ const std::vector<std::string_view>& choices(LogLevel*);
 const std::vector<std::string_view>& choices(LogFormat*);
 const std::vector<std::string_view>& choices(RobotDriver*);
 const std::vector<std::string_view>& choices(TlsUse*);
+const std::vector<std::string_view>& choices(PolicyReference*);
+const std::vector<std::string_view>& choices(Unwanted*);
 
 }  // namespace nudge::config

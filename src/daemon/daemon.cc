@@ -13,8 +13,10 @@
 #include "src/daemon/step_thread.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
+#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
+#include "src/loop/reference_sources.h"
 #include "src/loop/state_folder.h"
 #include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
@@ -128,7 +130,15 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
 
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();
-  const PolicyShape shape = policy_shape(spec, **backbone);
+  std::string about_words;
+  backbone = hear(config, *std::move(backbone), &about_words);
+  if (!backbone.ok()) return backbone.status();
+  if (!about_words.empty()) tell(LogLevel::kWarn, "words", about_words);
+  const PolicyShape shape = policy_shape(config, spec, **backbone);
+  Config seen_from_state = config;
+  seen_from_state.state.dir = options.state_folder;
+  Result<ReferenceOptions> references = reference_options(seen_from_state, spec, **backbone);
+  if (!references.ok()) return references.status();
 
   Result<std::unique_ptr<Log>> log = Log::open(
       posix_files(), state_log_options(options.state_folder, config, boot, steady_now(), wall));
@@ -236,7 +246,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                                               [desk = p.desk.get()] { desk->wake(); });
   p.inference = std::make_unique<InferenceThread>(
       std::make_unique<Inference>(*std::move(backbone),
-                                  static_cast<std::uint64_t>(wall.time_since_epoch().count())),
+                                  static_cast<std::uint64_t>(wall.time_since_epoch().count()),
+                                  *std::move(references), config.policy.guidance),
       p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); },
       doubt_options(config));
 

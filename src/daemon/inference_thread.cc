@@ -58,16 +58,25 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
       is_finite(request.observation)
           ? inference_->encode(request.observation, request.instruction)
           : Result<std::vector<float>>(invalid_argument("the observation is not finite"));
-  if (!features.ok()) trouble(features.status());
+  AlignedReference reference;
+  if (features.ok()) {
+    Result<AlignedReference> proposed =
+        inference_->reference(request.observation, request.instruction, *features, request.tick);
+    if (proposed.ok()) reference = *std::move(proposed);
+    trouble_with_reference(proposed.status());
+  } else {
+    trouble(features.status());
+  }
   if (newest_chunk && features.ok() && inference_->version() != 0) {
     const Instant begin = steady_now();
-    Result<ActionChunk> chunk =
-        inference_->infer(*features, request.observation.proprioception, request.observation.time);
+    Result<ActionChunk> chunk = inference_->infer(*features, request.observation.proprioception,
+                                                  request.observation.time, reference.actions);
     if (chunk.ok()) {
       links_.chunks.put({.chunk = *std::move(chunk), .latency = steady_now() - begin});
       trouble({});
       if (doubt_.samples > 0) {
-        doubtful_ = {*features, request.observation.proprioception, request.observation.time};
+        doubtful_ = {*features, request.observation.proprioception, request.observation.time,
+                     reference.actions};
       }
     } else {
       trouble(chunk.status());
@@ -78,6 +87,7 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
       .episode = request.episode, .step = *request.step, .features = {}, .images = {}};
   if (features.ok()) step.features = *std::move(features);
   step.images = std::move(request.observation.images);
+  step.reference = std::move(reference);
   // Not taken: the writer finds no features for the step, and counts it as lost.
   (void)links_.writer.push_reserved(WriterItem(std::move(step)));
 }
@@ -86,12 +96,19 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
 void InferenceThread::doubt() {
   if (!doubtful_) return;
   const Doubtful of = *std::exchange(doubtful_, std::nullopt);
-  const Result<std::optional<double>> disagreement =
-      inference_->disagreement(of.features, of.proprioception, doubt_.samples, doubt_.rows);
+  const Result<std::optional<double>> disagreement = inference_->disagreement(
+      of.features, of.proprioception, doubt_.samples, doubt_.rows, of.reference);
   if (!disagreement.ok()) return trouble(disagreement.status());
   if (*disagreement) {
     links_.doubts.put({.disagreement = **disagreement, .observed = of.observed});
   }
+}
+
+// Beside the others: a source that is silent must not hide that the head fails, nor the reverse.
+void InferenceThread::trouble_with_reference(const Status& status) {
+  if (status.message() == told_of_reference_) return;
+  told_of_reference_ = status.message();
+  if (!status.ok() && tell_) tell_(told_of_reference_);
 }
 
 void InferenceThread::trouble(const Status& status) {

@@ -41,6 +41,7 @@ class InferenceThread {
   void serve(InferenceRequest& request, bool newest_chunk);
   void doubt();
   void trouble(const Status& status);
+  void trouble_with_reference(const Status& status);
 
   std::unique_ptr<Inference> inference_;
   Links& links_;
@@ -50,9 +51,10 @@ class InferenceThread {
   struct Doubtful {
     std::vector<float> features, proprioception;
     Instant observed;
+    std::vector<float> reference;
   };
   std::optional<Doubtful> doubtful_;
-  std::string told_;
+  std::string told_, told_of_reference_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

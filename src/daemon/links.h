@@ -40,6 +40,7 @@ struct InferenceRequest {
   Observation observation;
   std::string instruction;
   EpisodeId episode = 0;
+  ControlTick tick = 0;  // of the observation
   // The policy step that began with this observation: its features are recorded. None: only a chunk
   // is wanted.
   std::optional<std::uint32_t> step;
@@ -99,6 +100,7 @@ struct StepFeatures {
   std::uint32_t step = 0;
   std::vector<float> features;  // empty: there are none
   std::vector<Image> images;
+  AlignedReference reference{};
 };
 
 // From the gate.

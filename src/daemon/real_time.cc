@@ -8,8 +8,10 @@
 #include "src/daemon/inference_thread.h"
 #include "src/daemon/step_thread.h"
 #include "src/daemon/writer_thread.h"
+#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
+#include "src/loop/reference_sources.h"
 #include "src/loop/state_folder.h"
 
 namespace nudge {
@@ -111,7 +113,11 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   if (!latch.ok()) return latch.status();
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();
-  const PolicyShape shape = policy_shape(spec, **backbone);
+  backbone = hear(config, *std::move(backbone));
+  if (!backbone.ok()) return backbone.status();
+  const PolicyShape shape = policy_shape(config, spec, **backbone);
+  Result<ReferenceOptions> references = reference_options(config, spec, **backbone);
+  if (!references.ok()) return references.status();
   Result<std::unique_ptr<Controller>> controller =
       Controller::make(robot, controller_options(config, spec, {}));
   if (!controller.ok()) return controller.status();
@@ -120,7 +126,9 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   OtherEnds others(links, heads, options.swap_every);
   Status trouble;
   InferenceThread inference(
-      std::make_unique<Inference>(*std::move(backbone), options.seed), links,
+      std::make_unique<Inference>(*std::move(backbone), options.seed, *std::move(references),
+                                  config.policy.guidance),
+      links,
       [&trouble](const std::string& message) {
         if (trouble.ok()) trouble = internal(message);
       },

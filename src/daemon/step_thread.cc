@@ -316,6 +316,7 @@ void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   request.observation = observation;
   request.instruction = options_.instruction;
   request.episode = episode_;
+  request.tick = controller_->control_tick();
   if (outcome.step_begun) request.step = controller_->policy_step();
   request.chunk = chunk;
   if (!links_.requests.try_push(std::move(request))) {

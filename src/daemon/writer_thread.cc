@@ -128,6 +128,8 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
       report.finished.reset();
     } else {
       features = std::move(*mine);
+      report.finished->reference = std::move(features->reference.actions);
+      report.finished->reference_age = features->reference.age;
       features_.erase(features_.begin(), mine + 1);
     }
   }

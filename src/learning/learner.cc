@@ -7,6 +7,7 @@
 
 #include "policy/folder.h"
 #include "policy/weights_store.h"
+#include "src/learning/sentences.h"
 
 namespace nudge {
 namespace {
@@ -100,7 +101,8 @@ Status Learner::greet(const std::function<bool()>& stop) {
       shape_.policy_period = Duration(static_cast<std::int64_t>(welcome.policy_period_ns));
       shape_.backbone_hash = welcome.backbone_hash;
       weights_folder_ = welcome.weights_folder;
-      const DatasetOptions options = dataset_options(config_, shape_);
+      DatasetOptions options = dataset_options(config_, shape_);
+      NUDGE_TRY(let_relabel(config_, options));
       NUDGE_TRY(options.validate());
       dataset_.emplace(posix_files(), options);
       return link_.send(LearnerMessage(FeedRequest{.from = 1}));

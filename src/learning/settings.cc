@@ -18,12 +18,19 @@ std::vector<double> per_channel(const std::vector<double>& values, std::size_t c
 
 }  // namespace
 
-PolicyShape policy_shape(const RobotSpec& robot, const Backbone& backbone) {
+std::size_t reference_rows(const Config& config) {
+  return config.policy.reference == PolicyReference::kNone
+             ? 0
+             : static_cast<std::size_t>(config.policy.horizon);
+}
+
+PolicyShape policy_shape(const Config& config, const RobotSpec& robot, const Backbone& backbone) {
   return {.feature_size = backbone.feature_size(),
           .proprioception_size = robot.observation.proprioception.size(),
           .action_size = robot.action.size(),
           .policy_period = robot.policy_period,
-          .backbone_hash = backbone.hash()};
+          .backbone_hash = backbone.hash(),
+          .reference_rows = reference_rows(config)};
 }
 
 HeadSpec head_spec(const Config& config, const PolicyShape& shape) {
@@ -36,6 +43,7 @@ HeadSpec head_spec(const Config& config, const PolicyShape& shape) {
   spec.hidden = static_cast<std::size_t>(config.policy.hidden);
   spec.layers = static_cast<std::size_t>(config.policy.layers);
   spec.euler_steps = static_cast<std::size_t>(config.policy.euler_steps);
+  spec.reference_chunk = spec.edit = reference_rows(config) > 0;
   return spec;
 }
 
@@ -50,6 +58,14 @@ DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
   options.before_takeover = from_seconds(config.learner.drop_before_takeover_s);
   // A deployed head is asked for positive actions (HeadBatch::advantage); what we learn from is.
   options.advantage = Advantage::kPositive;
+  const auto token = [](Unwanted use) {
+    return use == Unwanted::kNegative ? Advantage::kNegative : Advantage::kNone;
+  };
+  options.before_takeover_advantage = token(config.learner.before_takeover);
+  options.autonomous_failure_advantage = token(config.learner.failures);
+  options.references = reference_rows(config) > 0;
+  options.quarantine_clamped = config.learner.quarantine_clamped;
+  options.quarantine_link_lost = config.learner.quarantine_link_lost;
   return options;
 }
 
@@ -58,8 +74,23 @@ Mix sampling_mix(const Config& config) {
   mix.share[index_of(SampleClass::kDemonstration)] = config.learner.share_demonstrations;
   mix.share[index_of(SampleClass::kCorrection)] = config.learner.share_corrections;
   mix.share[index_of(SampleClass::kAutonomousSuccess)] = config.learner.share_autonomous;
+  mix.share[index_of(SampleClass::kRecovery)] = config.learner.share_recovery;
+  mix.share[index_of(SampleClass::kNudged)] = config.learner.share_nudged;
+  mix.share[index_of(SampleClass::kBeforeTakeover)] = config.learner.share_negatives;
+  mix.share[index_of(SampleClass::kAutonomousFailure)] = config.learner.share_negatives;
+  mix.supervisor_cap = config.learner.supervisor_cap;
   return mix;
 }
+
+namespace {
+
+void set_augmentation(TrainerOptions& options, const Config& config) {
+  options.advantage_dropout = config.learner.advantage_dropout;
+  options.reference_dropout = config.learner.reference_dropout;
+  options.feature_noise = config.learner.feature_noise;
+}
+
+}  // namespace
 
 TrainerOptions trainer_options(const Config& config, WeightsKind kind) {
   TrainerOptions options;
@@ -70,6 +101,7 @@ TrainerOptions trainer_options(const Config& config, WeightsKind kind) {
   options.gradient_clip = config.learner.clip;
   options.proximal = config.learner.proximal;
   options.max_relative_distance = config.learner.max_distance;
+  set_augmentation(options, config);
   return options;
 }
 
@@ -79,6 +111,7 @@ TrainerOptions base_trainer_options(const Config& config) {
   options.weight_decay = config.learner.weight_decay;
   options.gradient_clip = config.learner.clip;
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
+  set_augmentation(options, config);
   return options;
 }
 
@@ -89,6 +122,7 @@ GateOptions gate_options(const Config& config) {
   options.demonstration_slack = config.gate.demonstration_slack;
   options.held_out_worse = config.gate.heldout_worse;
   options.held_out_episodes = static_cast<std::size_t>(config.gate.min_heldout_episodes);
+  options.guidance = config.policy.guidance;
   return options;
 }
 
@@ -285,6 +319,7 @@ SegmentSpec segment_spec(const RobotSpec& robot, const PolicyShape& shape) {
   segment.proprioception_size = shape.proprioception_size;
   segment.action_size = shape.action_size;
   segment.backbone_hash = shape.backbone_hash;
+  segment.reference_rows = shape.reference_rows;
   for (const CameraSpec& camera : robot.observation.cameras) segment.cameras.push_back(camera.name);
   return segment;
 }

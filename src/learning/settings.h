@@ -29,10 +29,13 @@ struct PolicyShape {
   std::size_t action_size = 0;
   Duration policy_period{};
   std::string backbone_hash;
+  // Of the reference chunks that are recorded. The learner has it from its configuration.
+  std::size_t reference_rows = 0;
 
   friend bool operator==(const PolicyShape&, const PolicyShape&) = default;
 };
-PolicyShape policy_shape(const RobotSpec& robot, const Backbone& backbone);
+PolicyShape policy_shape(const Config& config, const RobotSpec& robot, const Backbone& backbone);
+std::size_t reference_rows(const Config& config);  // policy.horizon; 0: there is no reference
 
 HeadSpec head_spec(const Config& config, const PolicyShape& shape);
 DatasetOptions dataset_options(const Config& config, const PolicyShape& shape);

@@ -113,7 +113,7 @@ class Campaign {
         evaluation_seeds(options_.seed, options_.evaluation_starts);
     const std::uint64_t before = done_;
     const Result<EvaluationResult> evaluation =
-        evaluate(config_, *weights, seeds, options_.threads, [&](std::size_t done) {
+        evaluate(deployment_.config(), *weights, seeds, options_.threads, [&](std::size_t done) {
           done_ = before + kEvaluationUnits * done / seeds.size();
           say("evaluating after " + std::to_string(corrected_) + " corrected episodes");
         });

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 
+#include <filesystem>
+
+#include "policy/folder.h"
 #include "policy/trainer.h"
+#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/reference_sources.h"
 #include "src/loop/state_folder.h"
 
 namespace nudge {
@@ -68,8 +73,19 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
 
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();
-  parts.shape = policy_shape(spec, **backbone);
-  parts.inference = std::make_unique<Inference>(*std::move(backbone), 0);
+  std::string about_words;
+  backbone = hear(config, *std::move(backbone), &about_words);
+  if (!backbone.ok()) return backbone.status();
+  if (!about_words.empty() && options.notice) {
+    options.notice(LogLevel::kWarn, "words", about_words);
+  }
+  parts.shape = policy_shape(config, spec, **backbone);
+  Config seen_from_state = config;
+  seen_from_state.state.dir = options.state_folder;
+  Result<ReferenceOptions> references = reference_options(seen_from_state, spec, **backbone);
+  if (!references.ok()) return references.status();
+  parts.inference = std::make_unique<Inference>(*std::move(backbone), 0, *std::move(references),
+                                                config.policy.guidance);
 
   const LogOptions log_options =
       state_log_options(options.state_folder, config, parts.boot, parts.robot->now(), parts.wall);
@@ -139,7 +155,9 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
       supervisor_(supervisor_options(options.config), robot_->level()),
       seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
       lockstep_(*robot_, *controller_, *inference_,
-                lockstep_options(options.config, robot_->spec(), parts.wall)) {}
+                lockstep_options(options.config, robot_->spec(), parts.wall)) {
+  options_.config.state.dir = options_.state_folder;
+}
 
 Deployment::~Deployment() {
   if (host_) host_->stop();
@@ -224,24 +242,34 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
                                 segment_spec(), moment(robot_->now()));
     if (!episode.ok()) return episode.status();
     std::uint32_t steps = 0;
-    const Result<bool> success =
-        nudge::demonstrate(*robot_, start, options,
-                           [&](const Observation& observation, const Action& action) -> Status {
-                             Result<std::vector<float>> features =
-                                 inference_->encode(observation, robot_->instruction_for(start));
-                             if (!features.ok()) return features.status();
-                             Step step;
-                             step.episode = *episode;
-                             step.policy_step = steps++;
-                             step.time = observation.time;
-                             step.wall_time = lockstep_.wall(observation.time);
-                             step.source = ControlSource::kScript;
-                             step.features = *std::move(features);
-                             step.proprioception = observation.proprioception;
-                             step.requested = action;
-                             step.executed = action;
-                             return recorder_.append(std::move(step));
-                           });
+    inference_->begin_episode(start);
+    const Result<bool> success = nudge::demonstrate(
+        *robot_, start, options,
+        [&](const Observation& observation, const Action& action) -> Status {
+          Result<std::vector<float>> features =
+              inference_->encode(observation, robot_->instruction_for(start));
+          if (!features.ok()) return features.status();
+          // Nobody ticks here: a step is as long as always, from tick 1 on.
+          const ControlTick tick =
+              1 + steps * static_cast<ControlTick>(robot_->spec().policy_period /
+                                                   robot_->spec().control_period);
+          Result<AlignedReference> reference =
+              inference_->reference(observation, robot_->instruction_for(start), *features, tick);
+          if (!reference.ok()) return reference.status();
+          Step step;
+          step.reference = std::move(reference->actions);
+          step.reference_age = reference->age;
+          step.episode = *episode;
+          step.policy_step = steps++;
+          step.time = observation.time;
+          step.wall_time = lockstep_.wall(observation.time);
+          step.source = ControlSource::kScript;
+          step.features = *std::move(features);
+          step.proprioception = observation.proprioception;
+          step.requested = action;
+          step.executed = action;
+          return recorder_.append(std::move(step));
+        });
     if (!success.ok()) return success.status();
     const Label label{.episode = *episode,
                       .span = 0,
@@ -270,8 +298,14 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
   lineage.config_hash = training_config_hash(config);
   lineage.backbone_hash = shape_.backbone_hash;
   const Batch all = succession_.dataset().demonstration_probe(available, seed);
-  Result<std::vector<std::byte>> fresh =
-      initial_weights(head_spec(config, shape_), all, seed, lineage);
+  HeadSpec head = head_spec(config, shape_);
+  const HeadSpec editing = head;
+  if (config.policy.reference == PolicyReference::kPlanner) {
+    return initial_weights(editing, all, seed, lineage);
+  }
+  const bool base = config.policy.reference == PolicyReference::kBase;
+  if (base) head.edit = head.reference_chunk = false;
+  Result<std::vector<std::byte>> fresh = initial_weights(head, all, seed, lineage);
   if (!fresh.ok()) return fresh.status();
   Result<std::shared_ptr<const Weights>> start = Weights::parse(*std::move(fresh));
   if (!start.ok()) return start.status();
@@ -292,7 +326,29 @@ Result<std::vector<std::byte>> Deployment::train_from_scratch(
     NUDGE_TRY((*trainer)->step(batch));
     if (on_step) on_step(step + 1);
   }
-  return (*trainer)->weights(lineage);
+  Result<std::vector<std::byte>> trained = (*trainer)->weights(lineage);
+  if (!trained.ok() || !base) return trained;
+  NUDGE_TRY(keep_base(*trained));
+  Result<ReferenceOptions> references = this->references();
+  if (!references.ok()) return references.status();
+  inference_->set_references(*std::move(references));
+  return initial_weights(editing, all, seed, lineage);
+}
+
+Status Deployment::keep_base(const std::vector<std::byte>& weights) {
+  const std::filesystem::path path = reference_weights_path(options_.config);
+  const std::string name = path.filename().string(), fresh = name + ".new";
+  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
+  if (!folder.ok()) return folder.status();
+  const Status removed = (*folder)->remove(fresh);  // what an interrupted call left
+  if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
+  NUDGE_TRY((*folder)->create(fresh, weights));
+  NUDGE_TRY((*folder)->rename(fresh, name));
+  return (*folder)->sync();
+}
+
+Result<ReferenceOptions> Deployment::references() const {
+  return reference_options(options_.config, robot_->spec(), inference_->backbone());
 }
 
 Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {

@@ -82,7 +82,9 @@ class Deployment final : private Companion {
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
   // Trains from scratch, on the log's demonstrations alone or on all of it, with the learner's mix.
-  // `on_step` is told how many steps are done. The bytes are a weights file without a parent.
+  // `on_step` is told how many steps are done. The bytes are a weights file without a parent. For a
+  // head that edits, what is trained is the frozen base, if that is its reference, and is written
+  // to policy.reference_weights; the bytes are an untrained edit head, which passes references on.
   enum class Material { kDemonstrations, kWholeLog };
   Result<std::vector<std::byte>> train_from_scratch(
       Material material, const std::function<void(std::size_t)>& on_step);
@@ -111,6 +113,8 @@ class Deployment final : private Companion {
   DatasetCounts dataset_counts() const { return succession_.dataset().counts(); }
   LogStats log_stats() const { return log_->stats(); }
   const RobotSpec& robot() const { return robot_->spec(); }
+  // As given, with state.dir as the state folder: what an evaluation of its weights needs.
+  const Config& config() const { return options_.config; }
 
  private:
   struct Parts;
@@ -136,6 +140,8 @@ class Deployment final : private Companion {
   Moment moment(Instant now) const;
   SeatView seat_view(Instant now) const;
   SegmentSpec segment_spec() const;
+  Status keep_base(const std::vector<std::byte>& weights);
+  Result<ReferenceOptions> references() const;
   void tell(LogLevel level, std::string_view component, const std::string& message) const;
 
   DeploymentOptions options_;

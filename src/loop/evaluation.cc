@@ -5,9 +5,11 @@
 #include <mutex>
 #include <thread>
 
+#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/lockstep.h"
+#include "src/loop/reference_sources.h"
 
 namespace nudge {
 namespace {
@@ -26,6 +28,8 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   const RobotSpec& spec = (*robot)->spec();
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
   if (!backbone.ok()) return backbone.status();
+  backbone = hear(config, *std::move(backbone));
+  if (!backbone.ok()) return backbone.status();
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(weights);
   if (!head.ok()) return head.status();
   if (weights->lineage().backbone_hash != (*backbone)->hash()) {
@@ -33,7 +37,14 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   }
   SwapSlot<LoadedHead> slot;
   slot.publish({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
-  Inference inference(*std::move(backbone), 0);
+  Result<ReferenceOptions> references = reference_options(config, spec, **backbone);
+  if (!references.ok()) return references.status();
+  if (weights->head().edit && references->source == nullptr) {
+    return failed_precondition(
+        "these weights edit a reference, and there is none: " + reference_weights_path(config) +
+        " is missing, or policy.reference is \"none\"");
+  }
+  Inference inference(*std::move(backbone), 0, *std::move(references), config.policy.guidance);
   inference.take_from(slot);
   LockstepOptions lockstep_options;
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;

@@ -7,8 +7,18 @@
 
 namespace nudge {
 
-Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed)
-    : backbone_(std::move(backbone)), noise_(seed), doubt_(Random::derive(seed, kDoubtStream)) {}
+Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed,
+                     ReferenceOptions references, double guidance)
+    : backbone_(std::move(backbone)),
+      noise_(seed),
+      references_(std::move(references)),
+      guidance_(static_cast<float>(guidance)),
+      doubt_(Random::derive(seed, kDoubtStream)) {}
+
+void Inference::set_references(ReferenceOptions references) {
+  references_ = std::move(references);
+  reference_tick_.reset();
+}
 
 Result<std::vector<float>> Inference::encode(const Observation& observation,
                                              const std::string& instruction) {
@@ -42,10 +52,34 @@ void repeat(const std::vector<float>& row, std::size_t times, std::vector<float>
 
 }  // namespace
 
+Result<AlignedReference> Inference::reference(const Observation& observation,
+                                              const std::string& instruction,
+                                              const std::vector<float>& features,
+                                              ControlTick tick) {
+  if (references_.source == nullptr) return AlignedReference{};
+  if (reference_tick_ == tick) return reference_;
+  reference_tick_.reset();
+  Result<std::optional<ReferenceChunk>> proposed =
+      references_.source->propose(observation, instruction, features, tick);
+  if (!proposed.ok()) return proposed.status().with_context("reference");
+  reference_ = {};
+  if (*proposed) {
+    Result<AlignedReference> aligned = align_reference(**proposed, tick, references_.fit);
+    if (!aligned.ok()) return aligned.status().with_context("reference");
+    reference_ = *std::move(aligned);
+  }
+  reference_tick_ = tick;
+  return reference_;
+}
+
 Result<ActionChunk> Inference::infer(const std::vector<float>& features,
-                                     const std::vector<float>& proprioception, Instant observed) {
+                                     const std::vector<float>& proprioception, Instant observed,
+                                     const std::vector<float>& reference) {
   if (head_ == nullptr || head_->head == nullptr) return no_head();
   const HeadSpec& spec = head_->head->spec();
+  if (spec.edit && reference.empty() && !references_.act_without) {
+    return unavailable("there is no reference chunk to edit, or only one too old; the robot holds");
+  }
   ActionChunk chunk;
   chunk.horizon = spec.horizon;
   chunk.action_size = spec.action_size;
@@ -58,13 +92,16 @@ Result<ActionChunk> Inference::infer(const std::vector<float>& features,
   batch.size = 1;
   batch.features = features;
   batch.proprioception = proprioception;
+  if (spec.reference_chunk) batch.reference = reference;
+  batch.guidance = guidance_;
   NUDGE_TRY(head_->head->sample(batch, noise_values_, chunk.actions));
   return chunk;
 }
 
 Result<std::optional<double>> Inference::disagreement(const std::vector<float>& features,
                                                       const std::vector<float>& proprioception,
-                                                      std::size_t samples, std::size_t rows) {
+                                                      std::size_t samples, std::size_t rows,
+                                                      const std::vector<float>& reference) {
   if (head_ == nullptr || head_->head == nullptr) return no_head();
   if (samples < 2 || samples > 64) return invalid_argument("disagreement needs 2 to 64 samples");
   const HeadSpec& spec = head_->head->spec();
@@ -78,6 +115,11 @@ Result<std::optional<double>> Inference::disagreement(const std::vector<float>& 
   batch.size = samples;
   batch.features = doubt_features_;
   batch.proprioception = doubt_proprioception_;
+  batch.guidance = guidance_;
+  if (spec.reference_chunk && !reference.empty()) {
+    repeat(reference, samples, doubt_reference_);
+    batch.reference = doubt_reference_;
+  }
   NUDGE_TRY(head_->head->sample(batch, doubt_noise_, doubt_chunks_));
   if (action_scale_.empty()) action_scale_ = values_of(head_->head->weights(), "norm.action.scale");
   return std::optional<double>(nudge::disagreement(doubt_chunks_, samples, spec.horizon,

@@ -11,6 +11,7 @@
 #include "nudge/robot.h"
 #include "policy/backbone.h"
 #include "policy/head.h"
+#include "policy/reference.h"
 #include "policy/swap_slot.h"
 
 namespace nudge {
@@ -21,38 +22,59 @@ struct LoadedHead {
   std::shared_ptr<ActionHead> head;
 };
 
+// Where reference chunks come from, and how they are fitted to the policy's.
+struct ReferenceOptions {
+  std::unique_ptr<ReferenceSource> source;  // null: there are none
+  ReferenceFit fit;
+  bool act_without = false;  // a head that edits acts alone while there is none; else: no chunk
+};
+
 // Not thread-safe: belongs to one thread.
 class Inference {
  public:
-  // `seed` fixes the noise that chunks are drawn from.
-  Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed);
+  // `seed` fixes the noise that chunks are drawn from. `guidance`: HeadBatch::guidance.
+  Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed,
+            ReferenceOptions references = {}, double guidance = 1);
 
   // Uses the newest head that was published to `slot`, if there is a new one, from the next chunk
   // on; a head without weights means no policy. True when it changed. Wait-free; what was used
   // before is freed by the publisher.
   bool take_from(SwapSlot<LoadedHead>& slot);
+  // From the next tick on.
+  void set_references(ReferenceOptions references);
   WeightsVersion version() const { return head_ != nullptr ? head_->version : 0; }
   const Backbone& backbone() const { return *backbone_; }
 
   // Starts the noise anew, so that equal starts see equal noise whatever ran before.
   void begin_episode(std::uint64_t seed) {
     noise_ = Random(seed);
+    reference_tick_.reset();
+    if (references_.source != nullptr) references_.source->begin_episode();
     doubt_ = Random(Random::derive(seed, kDoubtStream));
   }
 
   // A backbone that looks at cameras is not shown the object state: what a simulator knows of its
   // objects would not be there on a robot. Errors of Backbone::encode().
   Result<std::vector<float>> encode(const Observation& observation, const std::string& instruction);
-  // kFailedPrecondition without a head; errors of ActionHead::sample().
+  // What the reference source proposes for the observation made at control tick `tick`, aligned to
+  // it; empty: nothing, or nothing new enough. Asks the source once a tick. Errors of the source
+  // and of align_reference().
+  Result<AlignedReference> reference(const Observation& observation, const std::string& instruction,
+                                     const std::vector<float>& features, ControlTick tick);
+  // `reference` as reference() gave it; heads that take none leave it. kFailedPrecondition without
+  // a head; kUnavailable when the head edits and there is nothing to edit; errors of
+  // ActionHead::sample().
   Result<ActionChunk> infer(const std::vector<float>& features,
-                            const std::vector<float>& proprioception, Instant observed);
+                            const std::vector<float>& proprioception, Instant observed,
+                            const std::vector<float>& reference = {});
   // policy/disagreement.h of `samples` (2 to 64) further chunks for the same observation, in their
   // first `rows` rows (as many as there are at most). Their noise is a stream of its own: the
   // chunks of infer() are the same with and without it. Nothing for a head that draws no noise.
   // Errors as infer().
   Result<std::optional<double>> disagreement(const std::vector<float>& features,
                                              const std::vector<float>& proprioception,
-                                             std::size_t samples, std::size_t rows);
+                                             std::size_t samples, std::size_t rows,
+                                             const std::vector<float>& reference = {});
 
  private:
   static constexpr std::uint64_t kDoubtStream = 7'000'003;
@@ -60,9 +82,14 @@ class Inference {
   const LoadedHead* head_ = nullptr;  // owned by the slot's taker side
   Random noise_;
   std::vector<float> noise_values_;  // reused
+  ReferenceOptions references_;
+  float guidance_;
+  std::optional<ControlTick> reference_tick_;  // of reference_
+  AlignedReference reference_;
   // Of disagreement(); reused.
   Random doubt_;
-  std::vector<float> doubt_features_, doubt_proprioception_, doubt_noise_, doubt_chunks_;
+  std::vector<float> doubt_features_, doubt_proprioception_, doubt_noise_, doubt_chunks_,
+      doubt_reference_;
   std::vector<float> action_scale_;  // of the head in use
 };
 

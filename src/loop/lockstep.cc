@@ -22,6 +22,12 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
 
   const Instant begun = robot_.now();
   std::vector<float> features;  // of the step under way
+  AlignedReference reference;
+  const auto give_reference = [&reference](Step& step) {
+    step.reference = std::move(reference.actions);
+    step.reference_age = reference.age;
+    reference = {};
+  };
   std::vector<Image> images;
   EpisodeResult result;
   while (true) {
@@ -30,7 +36,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     ControlInputs inputs;
     NUDGE_TRY(companion.before_tick(now, inputs));
     const Instant before = robot_.now();
-    const TickOutcome outcome = controller_.tick(now, wall(now), inputs);
+    TickOutcome outcome = controller_.tick(now, wall(now), inputs);
     // hold() and estop() pass no simulated time by themselves.
     Status trouble;
     if (robot_.now() == before) trouble = robot_.advance();
@@ -38,6 +44,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
     std::vector<float> finished_features;
     std::vector<Image> finished_images;
     if (outcome.finished) {
+      give_reference(*outcome.finished);
       finished_features = std::move(features);
       finished_images = std::move(images);
       ++result.policy_steps;
@@ -47,6 +54,13 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
           inference_.encode(controller_.observation(), instruction_);
       if (encoded.ok()) {
         features = *std::move(encoded);
+        Result<AlignedReference> proposed = inference_.reference(
+            controller_.observation(), options_.instruction, features, controller_.control_tick());
+        if (proposed.ok()) {
+          reference = *std::move(proposed);
+        } else if (trouble.ok()) {
+          trouble = proposed.status();
+        }
       } else if (trouble.ok()) {
         trouble = encoded.status();
       }
@@ -66,6 +80,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
       last.decision = outcome.decision;
       last.finished = controller_.finish_step();
       if (last.finished) {
+        give_reference(*last.finished);
         ++result.policy_steps;
         Decision quiet = *outcome.decision;  // its records were taken with the tick itself
         quiet.records.clear();
@@ -103,15 +118,20 @@ Status Lockstep::plan(Instant now, Companion& companion) {
   Result<std::vector<float>> features = inference_.encode(observation, instruction_);
   if (!features.ok()) return features.status();
   const Instant wall_begin = steady_now();
+  const Result<AlignedReference> reference = inference_.reference(
+      observation, options_.instruction, *features, controller_.control_tick());
+  if (!reference.ok()) return reference.status();
   Result<ActionChunk> chunk =
-      inference_.infer(*features, observation.proprioception, observation.time);
+      inference_.infer(*features, observation.proprioception, observation.time, reference->actions);
+  if (chunk.status().code() == Code::kUnavailable) return {};  // nothing to edit: the robot holds
   if (!chunk.ok()) return chunk.status();
   coming_ = ComingChunk{.arrives = now + options_.inference_latency,
                         .computed_in = steady_now() - wall_begin,
                         .chunk = *std::move(chunk)};
   if (options_.doubt_samples == 0) return {};
-  const Result<std::optional<double>> doubt = inference_.disagreement(
-      *features, observation.proprioception, options_.doubt_samples, options_.doubt_rows);
+  const Result<std::optional<double>> doubt =
+      inference_.disagreement(*features, observation.proprioception, options_.doubt_samples,
+                              options_.doubt_rows, reference->actions);
   if (!doubt.ok()) return doubt.status();
   if (*doubt) companion.on_disagreement(**doubt, observation.time);
   return {};

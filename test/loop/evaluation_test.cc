@@ -27,7 +27,7 @@ std::shared_ptr<const Weights> some_policy(const Config& config) {
   EXPECT_TRUE(robot.ok()) << robot.status().message();
   auto backbone = make_state_backbone((*robot)->spec().observation);
   EXPECT_TRUE(backbone.ok());
-  const HeadSpec spec = head_spec(config, policy_shape((*robot)->spec(), **backbone));
+  const HeadSpec spec = head_spec(config, policy_shape(config, (*robot)->spec(), **backbone));
   Batch all;
   all.feature_size = spec.feature_size;
   all.proprioception_size = spec.proprioception_size;

@@ -17,7 +17,7 @@ class SettingsTest : public ::testing::Test {
     robot_ = (*robot)->spec();
     auto backbone = make_state_backbone(robot_.observation);
     ASSERT_TRUE(backbone.ok());
-    shape_ = policy_shape(robot_, **backbone);
+    shape_ = policy_shape(config_, robot_, **backbone);
   }
   Config config_;
   RobotSpec robot_;

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "policy/flat_object.h"
+#include "test/support/golden.h"
 #include "test/support/weights_samples.h"
 
 namespace nudge {
@@ -90,6 +91,50 @@ TEST(Weights, ListTheTensorsOfAFlowHead) {
   EXPECT_EQ(shapes.at("norm.proprioception.scale"), (std::vector<std::int64_t>{3}));
   EXPECT_EQ(shapes.at("norm.action.scale"), (std::vector<std::int64_t>{2}));
   EXPECT_EQ(shapes.size(), 6u + 2u + 6u);
+}
+
+TEST(Weights, OfAHeadThatEditsSayWhetherThereIsAReference) {
+  HeadSpec head = small_head();
+  head.reference_chunk = head.edit = true;
+  const auto list = tensors_of(head);
+  const std::map<std::string, std::vector<std::int64_t>> shapes(list.begin(), list.end());
+  EXPECT_EQ(shapes.at("net.0.weight"), (std::vector<std::int64_t>{8, 8 + 8 + 1 + 6 + 3 + 32 + 16}));
+  head.reference_chunk = false;
+  EXPECT_FALSE(head.validate().ok());
+}
+
+// What this build and every older one writes of a head that replaces, and what only newer ones
+// read: a head that edits.
+TEST(Weights, AreWrittenAsTheirGoldenFiles) {
+  HeadSpec tiny = small_head();
+  tiny.feature_size = 2;
+  tiny.proprioception_size = 1;
+  tiny.horizon = 2;
+  tiny.hidden = 2;
+  tiny.layers = 1;
+  HeadSpec edit = tiny;
+  edit.reference_chunk = edit.edit = true;
+  for (const auto& [head, name] : {std::pair{tiny, "weights-replace.safetensors"},
+                                   std::pair{edit, "weights-edit.safetensors"}}) {
+    const auto bytes = write_weights(head, some_lineage(), random_tensors(head, 1));
+    ASSERT_TRUE(bytes.ok());
+    const std::string now(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+    const std::string golden = test::golden(name, now);
+    EXPECT_TRUE(golden == now) << name;
+    std::vector<std::byte> stored(golden.size());
+    std::memcpy(stored.data(), golden.data(), golden.size());
+    const auto weights = Weights::parse(stored);
+    ASSERT_TRUE(weights.ok()) << weights.status().message();
+    EXPECT_EQ((*weights)->head(), head);
+  }
+}
+
+TEST(Weights, AFieldThatSaysNothingIsRefused) {
+  const auto file = SafetensorsFile::parse(weights_bytes(1));
+  auto head = FlatObject::parse(file->metadata().at("head"));
+  ASSERT_TRUE(head.ok());
+  head->set("edit", false);
+  expect_refused(with_metadata("head", *head->dump()), Code::kDataLoss, "\"edit\" is false");
 }
 
 TEST(Weights, ARegressionHeadHasNeitherTimeNorNoiseInItsInput) {

@@ -58,6 +58,20 @@ inline Batch small_batch(std::size_t size, std::uint64_t seed, double twist = 0)
   return b;
 }
 
+inline HeadSpec edit_spec(HeadKind kind = HeadKind::kFlow) {
+  HeadSpec spec = small_spec(kind, true);
+  spec.edit = true;
+  return spec;
+}
+
+// Every row has its own actions, each off by `by`, as its reference.
+inline Batch with_reference(Batch b, float by = 0) {
+  b.reference = b.actions;
+  for (float& v : b.reference) v += by;
+  b.has_reference.assign(b.size, 1);
+  return b;
+}
+
 inline std::shared_ptr<const Weights> parsed(const Result<std::vector<std::byte>>& bytes) {
   if (!bytes.ok()) throw std::runtime_error(bytes.status().message());
   auto weights = Weights::parse(*bytes);
@@ -106,7 +120,14 @@ inline std::vector<float> normal_noise(std::size_t size, std::uint64_t seed) {
 }
 
 inline HeadBatch conditions_of(const Batch& b) {
-  return {b.size, b.features, b.proprioception, b.advantage, {}};
+  HeadBatch in;
+  in.size = b.size;
+  in.features = b.features;
+  in.proprioception = b.proprioception;
+  in.advantage = b.advantage;
+  in.reference = b.reference;
+  in.has_reference = b.has_reference;
+  return in;
 }
 
 // Mean absolute error of sampled actions, in action units, inside the windows.

@@ -121,8 +121,10 @@ TEST(ActionHead, AnswersEachRowOfABatchAsIfItWereAlone) {
   std::vector<float> together(noise.size()), alone(8);
   ASSERT_TRUE((*head)->sample(conditions_of(b), noise, together).ok());
   for (std::size_t r = 0; r < b.size; ++r) {
-    const HeadBatch one{
-        1, {b.features.data() + 3 * r, 3}, {b.proprioception.data() + 2 * r, 2}, {}, {}};
+    HeadBatch one;
+    one.size = 1;
+    one.features = {b.features.data() + 3 * r, 3};
+    one.proprioception = {b.proprioception.data() + 2 * r, 2};
     ASSERT_TRUE((*head)->sample(one, {noise.data() + 8 * r, 8}, alone).ok());
     for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(alone[i], together[r * 8 + i], 1e-5);
   }
@@ -154,6 +156,72 @@ TEST(ActionHead, GivesTheSameChunkWhateverBatchesCameBetween) {
   ASSERT_TRUE((*head)->sample(conditions_of(many), other, batch_again).ok());
   EXPECT_EQ(first, again);
   EXPECT_EQ(batch, batch_again);
+}
+
+TEST(ActionHead, ThatEditsAndIsUntrainedPassesReferencesOnExactly) {
+  for (const HeadKind kind : {HeadKind::kFlow, HeadKind::kRegression}) {
+    auto head = ActionHead::load(fresh(edit_spec(kind)));
+    ASSERT_TRUE(head.ok());
+    const Batch b = with_reference(small_batch(6, 3), 0.123F);
+    const auto noise = normal_noise(b.actions.size(), 4);
+    std::vector<float> chunks(noise.size());
+    ASSERT_TRUE((*head)->sample(conditions_of(b), noise, chunks).ok());
+    EXPECT_EQ(chunks, b.reference);
+  }
+}
+
+TEST(ActionHead, ThatEditsAndIsUntrainedActsAtTheMeanWithoutAReference) {
+  const auto weights = fresh(edit_spec());
+  auto head = ActionHead::load(weights);
+  ASSERT_TRUE(head.ok());
+  Batch b = with_reference(small_batch(2, 3));
+  b.has_reference[1] = 0;  // the first row edits, the second acts alone
+  const auto noise = normal_noise(16, 4);
+  std::vector<float> chunks(16);
+  ASSERT_TRUE((*head)->sample(conditions_of(b), noise, chunks).ok());
+  const auto mean = values_of(*weights, "norm.action.mean");
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(chunks[i], b.reference[i]);
+    EXPECT_EQ(chunks[8 + i], mean[i % 2]);
+  }
+}
+
+TEST(ActionHead, WithGuidanceGoesBeyondTheTokenByThatMuch) {
+  const auto weights = fresh(small_spec(HeadKind::kRegression));
+  auto head = ActionHead::load(weights);
+  ASSERT_TRUE(head.ok());
+  Batch b = small_batch(3, 3);
+  const auto answer = [&](Advantage token, float guidance) {
+    b.advantage.assign(b.size, token);
+    HeadBatch in = conditions_of(b);
+    in.guidance = guidance;
+    std::vector<float> chunks(b.actions.size());
+    EXPECT_TRUE((*head)->sample(in, {}, chunks).ok());
+    return chunks;
+  };
+  const auto none = answer(Advantage::kNone, 1), positive = answer(Advantage::kPositive, 1);
+  const auto twice = answer(Advantage::kPositive, 2), nothing = answer(Advantage::kPositive, 0);
+  for (std::size_t i = 0; i < none.size(); ++i) {
+    EXPECT_NEAR(twice[i], none[i] + 2 * (positive[i] - none[i]), 1e-5);
+    EXPECT_NEAR(nothing[i], none[i], 1e-5);
+  }
+}
+
+TEST(ActionHead, OfFlowGuidesEachEulerStep) {
+  const auto weights = fresh(small_spec());
+  auto head = ActionHead::load(weights);
+  ASSERT_TRUE(head.ok());
+  const Batch b = small_batch(1, 3);
+  const auto noise = normal_noise(8, 4);
+  HeadBatch in = conditions_of(b);
+  std::vector<float> plain(8), once(8), guided(8);
+  ASSERT_TRUE((*head)->sample(in, noise, plain).ok());
+  in.guidance = std::nextafter(1.0F, 2.0F);  // runs twice, and changes nothing that counts
+  ASSERT_TRUE((*head)->sample(in, noise, once).ok());
+  in.guidance = 3;
+  ASSERT_TRUE((*head)->sample(in, noise, guided).ok());
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(once[i], plain[i], 1e-4);
+  EXPECT_NE(guided, plain);
 }
 
 TEST(ActionHead, RefusesColumnsOfTheWrongSize) {

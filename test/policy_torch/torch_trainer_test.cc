@@ -75,8 +75,7 @@ TEST(Trainer, FollowsTheReferenceChunkWhenThereIsOne) {
     return b;
   };
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    const Batch b = riddle(i);
-    ASSERT_TRUE((*trainer)->step(b, b.actions).ok());
+    ASSERT_TRUE((*trainer)->step(with_reference(riddle(i))).ok());
   }
   auto head = ActionHead::load(parsed((*trainer)->weights({})));
   const Batch b = riddle(5000);
@@ -91,6 +90,81 @@ TEST(Trainer, FollowsTheReferenceChunkWhenThereIsOne) {
     return sum / static_cast<double>(chunks.size());
   };
   EXPECT_LT(error(b.actions), 0.6 * error({}));
+}
+
+// Mean absolute error of what `weights` make of `b`, with its references or without.
+double edited_error(const std::shared_ptr<const Weights>& weights, const Batch& b) {
+  auto head = ActionHead::load(weights);
+  EXPECT_TRUE(head.ok());
+  std::vector<float> chunks(b.actions.size());
+  EXPECT_TRUE((*head)->sample(conditions_of(b), normal_noise(chunks.size(), 3), chunks).ok());
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    if (b.mask[i / b.action_size] == 0) continue;
+    sum += std::abs(chunks[i] - b.actions[i]);
+    ++count;
+  }
+  return sum / count;
+}
+
+TEST(Trainer, LearnsTheEditThatAReferenceNeeds) {
+  const auto start = fresh(edit_spec());
+  auto trainer = Trainer::create(start, nullptr, TrainerOptions::base());
+  ASSERT_TRUE(trainer.ok());
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    ASSERT_TRUE((*trainer)->step(with_reference(small_batch(64, i), 0.3F)).ok());
+  }
+  const auto after = parsed((*trainer)->weights({}));
+  const Batch unseen = with_reference(small_batch(128, 5000), 0.3F);
+  EXPECT_NEAR(edited_error(start, unseen), 0.3, 1e-5);
+  EXPECT_LT(edited_error(after, unseen), 0.1);
+}
+
+TEST(Trainer, TeachesAHeadThatEditsToActAloneByReferenceDropout) {
+  const auto alone_after = [](double dropout) {
+    TrainerOptions options = TrainerOptions::base();
+    options.reference_dropout = dropout;
+    auto trainer = Trainer::create(fresh(edit_spec()), nullptr, options);
+    for (std::uint64_t i = 0; i < 600; ++i) {
+      EXPECT_TRUE((*trainer)->step(with_reference(small_batch(64, i), 0.3F)).ok());
+    }
+    return edited_error(parsed((*trainer)->weights({})), small_batch(128, 5000));
+  };
+  const double untrained = edited_error(fresh(edit_spec()), small_batch(128, 5000));
+  EXPECT_LT(alone_after(0.5), 0.5 * untrained);
+  EXPECT_GT(alone_after(0), alone_after(0.5));
+}
+
+TEST(Trainer, AFirstRoundOfAHeadThatEditsStaysWithinTheGatesBounds) {
+  const auto start = fresh(edit_spec());
+  auto trainer = Trainer::create(start, start, TrainerOptions::full());
+  ASSERT_TRUE(trainer.ok());
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE((*trainer)->step(with_reference(small_batch(64, i), 0.3F)).ok());
+  }
+  const auto after = parsed((*trainer)->weights(child_of(*start)));
+  auto gate = Gate::create({});
+  ASSERT_TRUE(gate.ok());
+  GateContext context;
+  context.reference = start;
+  context.parents = {start};
+  context.head = start->head();
+  const auto report = (*gate)->check(after, context);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_TRUE(report->accepted) << report->reason << ": " << report->detail;
+}
+
+TEST(Trainer, AddsNoiseToWhatIsSeenOnlyWhenAskedTo) {
+  const auto loss = [](double noise) {
+    TrainerOptions options = TrainerOptions::full();
+    options.feature_noise = noise;
+    auto trainer = Trainer::create(fresh(small_spec()), nullptr, options);
+    EXPECT_TRUE((*trainer)->step(small_batch(32, 1)).ok());
+    return (*trainer)->last_loss();
+  };
+  EXPECT_EQ(loss(0), loss(0));
+  EXPECT_NE(loss(0), loss(0.1));
+  EXPECT_EQ(loss(0.1), loss(0.1));
 }
 
 TEST(Trainer, IgnoresActionsPastTheEndOfAWindow) {
@@ -176,8 +250,9 @@ TEST(Trainer, RefusesBatchesAndOptionsThatCannotBeMeant) {
   Batch nothing = small_batch(8, 1);
   nothing.weight.assign(8, 0);
   EXPECT_EQ((*trainer)->step(nothing).code(), Code::kInvalidArgument);
-  EXPECT_EQ((*trainer)->step(small_batch(8, 1), std::vector<float>(3)).code(),
-            Code::kInvalidArgument);
+  Batch odd = small_batch(8, 1);
+  odd.reference = std::vector<float>(3);
+  EXPECT_EQ((*trainer)->step(odd).code(), Code::kInvalidArgument);
 
   TrainerOptions options;
   options.learning_rate = -1;

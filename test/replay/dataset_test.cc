@@ -57,18 +57,20 @@ class Recorder {
   }
   Recorder(const Recorder&) = delete;
 
-  EpisodeId start(EpisodePurpose purpose, const Actor& actor = kScriptActor) {
+  EpisodeId start(EpisodePurpose purpose, const Actor& actor = kScriptActor,
+                  const std::string& instruction = "") {
     spec_.episode = ++episode_;
     spec_.feature_size = kF;
     spec_.proprioception_size = kP;
     spec_.action_size = kA;
     spec_.backbone_hash = backbone;
+    spec_.reference_rows = reference_rows;
     path_ = (dir_ / ("episode-" + std::to_string(episode_) + ".seg")).string();
     auto writer = SegmentWriter::create(posix_files(), path_, spec_, 1 << 16);
     EXPECT_TRUE(writer.ok()) << writer.status().message();
     writer_ = std::move(*writer);
     policy_step_ = 0;
-    event(EpisodeStarted{purpose, 0, ""}, actor);
+    event(EpisodeStarted{purpose, 0, instruction}, actor);
     return episode_;
   }
   void end() {
@@ -91,11 +93,18 @@ class Recorder {
     s.flags = flags;
     s.features.assign(kF, 0.25f);
     s.features[0] = static_cast<float>(facts.size() % 2048);  // exact in fp16
+    if (!sentence.empty()) std::copy(sentence.begin(), sentence.end(), s.features.end() - 2);
     if (damaged) s.features[1] = std::numeric_limits<float>::quiet_NaN();
     s.proprioception = {id, 1.5f, static_cast<float>(s.policy_step)};
     s.proposed = {9, 9};
     s.requested = {8, 8};
     s.executed = {id, static_cast<float>(s.policy_step)};
+    if (reference_rows > 0 && facts.size() % 3 != 0) {
+      for (std::size_t k = 0; k < reference_rows * kA; ++k) {
+        s.reference.push_back(id + static_cast<float>(k));
+      }
+      if (wild_reference) s.reference.back() = std::numeric_limits<float>::infinity();
+    }
     auto offset = writer_->append(s);
     ASSERT_TRUE(offset.ok()) << offset.status().message();
     if (run_.first == 0) {
@@ -169,6 +178,9 @@ class Recorder {
   std::vector<FeedItem> items;
   std::vector<Fact> facts;
   std::string backbone;
+  std::size_t reference_rows = 0;  // above 0: every step but each third has a reference
+  std::vector<float> sentence;     // the last two features; empty: nothing of the kind
+  bool wild_reference = false;     // whose last number is not finite
 
  private:
   std::filesystem::path dir_;
@@ -298,7 +310,269 @@ TEST(Dataset, LeavesOutWhatCameAfterTheLastFreshCommandOfALostLink) {
   log.open(SpanKind::kTakeover, kAnna);
   log.steps(ControlSource::kHuman, 10);
   log.close(SpanEnd::kLinkLost, 4);
+  DatasetOptions trusting = options();
+  trusting.quarantine_link_lost = false;
+  EXPECT_EQ(trainable(fold(log, trusting), SampleClass::kCorrection), 6u);
+}
+
+TEST(Dataset, PutsATakeoverThatEndedWithALostLinkInQuarantineUntilSomebodyVouchesForIt) {
+  Recorder log;
+  log.start(EpisodePurpose::kDeployment);
+  const SpanId span = log.open(SpanKind::kTakeover, kAnna);
+  log.steps(ControlSource::kHuman, 10);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 10u) << "while it is open";
+  log.close(SpanEnd::kLinkLost, 4);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 0u);
+  EXPECT_EQ(fold(log).counts().quarantined, 6u);
+  log.label(1, LabelValue::kSuccess, kBen, span);
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 6u);
+  EXPECT_EQ(fold(log).counts().quarantined, 0u);
+  log.label(1, LabelValue::kNone, kBen, span);
+  EXPECT_EQ(fold(log).counts().quarantined, 6u);
+}
+
+TEST(Dataset, PutsATakeoverAgainstTheLimitsInQuarantine) {
+  for (const std::size_t clamped : {4u, 5u, 10u}) {
+    Recorder log;
+    log.start(EpisodePurpose::kDeployment);
+    log.open(SpanKind::kTakeover, kAnna);
+    log.steps(ControlSource::kHuman, clamped, kStepClamped);
+    log.steps(ControlSource::kHuman, 10 - clamped);
+    log.close();
+    log.takeover(3);  // another one is judged by itself
+    const bool suspect = clamped >= 5;
+    const Dataset dataset = fold(log);
+    EXPECT_EQ(trainable(dataset, SampleClass::kCorrection), suspect ? 3u : 13u) << clamped;
+    EXPECT_EQ(dataset.counts().quarantined, suspect ? 10u : 0u) << clamped;
+    DatasetOptions never = options();
+    never.quarantine_clamped = 2;
+    EXPECT_EQ(trainable(fold(log, never), SampleClass::kCorrection), 13u);
+  }
+}
+
+TEST(Dataset, CountsACorrectedEpisodeInQuarantineForTheHoldOutAllTheSame) {
+  Recorder log;
+  log.start(EpisodePurpose::kDeployment);
+  log.open(SpanKind::kTakeover, kAnna);
+  log.steps(ControlSource::kHuman, 4);
+  log.close(SpanEnd::kLinkLost);
+  log.end();
+  EXPECT_EQ(fold(log).counts().corrected_episodes, 1u);
+}
+
+TEST(Dataset, MarksTheMomentBeforeATakeoverNegativeWhenAskedTo) {
+  Recorder log;
+  log.demonstration(10);
+  log.corrected(20, 6);
+  DatasetOptions negative = options();
+  negative.advantage = Advantage::kPositive;
+  negative.before_takeover_advantage = Advantage::kNegative;
+  Dataset dataset = fold(log, negative);
+  EXPECT_EQ(trainable(dataset, SampleClass::kBeforeTakeover), 8u);
+  Batch batch;
+  Random random(1);
+  ASSERT_TRUE(dataset.sample(batch, 2000, Mix{}, random).ok());
+  std::size_t marked = 0;
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const Fact& fact = log.facts[static_cast<std::size_t>(batch.proprioception[i * kP])];
+    const bool led_there = fact.source == ControlSource::kPolicy;
+    EXPECT_EQ(batch.advantage[i], led_there ? Advantage::kNegative : Advantage::kPositive);
+    marked += led_there;
+  }
+  EXPECT_GT(marked, 0u);
+}
+
+// ---- instructions -------------------------------------------------------------------------------
+
+// The last two features are the sentence's length, and 7.
+Result<std::vector<float>> two_numbers(const std::string& sentence) {
+  return std::vector<float>{static_cast<float>(sentence.size()), 7};
+}
+
+DatasetOptions hearing() {
+  DatasetOptions o = options();
+  o.advantage = Advantage::kPositive;
+  o.instruction_size = 2;
+  o.instruction_features = two_numbers;
+  o.relabel = 1;
+  return o;
+}
+
+struct Heard {
+  std::map<float, std::size_t> lengths;  // of sentences, over all rows
+  std::size_t negative = 0;
+};
+Heard hear(Dataset& dataset, SampleClass c) {
+  Batch batch;
+  Random random(1);
+  const Status status = dataset.sample(batch, 1000, alone(c), random);
+  EXPECT_TRUE(status.ok()) << status.message();
+  Heard heard;
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    ++heard.lengths[batch.features[i * kF + kF - 2]];
+    heard.negative += batch.advantage[i] == Advantage::kNegative;
+  }
+  return heard;
+}
+
+// An episode of the instruction "lift it" (7), corrected with words of `words`.
+void spoken_to(Recorder& log, const std::string& words, std::size_t steps_before_span) {
+  log.start(EpisodePurpose::kDeployment, kScriptActor, "lift it");
+  log.steps(ControlSource::kPolicy, 10);
+  log.event(Words{words, WordsUse::kComment, ""}, kAnna);
+  log.steps(ControlSource::kPolicy, steps_before_span);
+  log.takeover(6);
+  log.end();
+}
+
+TEST(Dataset, RelabelsACorrectionWithWhatWasSaidShortlyBeforeIt) {
+  Recorder log;
+  log.sentence = {7, 7};
+  spoken_to(log, "a bit lower", 5);
+  Dataset dataset = fold(log, hearing());
+  EXPECT_EQ(hear(dataset, SampleClass::kCorrection).lengths,
+            (std::map<float, std::size_t>{{11, 1000}}));
+  DatasetOptions half = hearing();
+  half.relabel = 0.5;
+  Dataset mixed = fold(log, half);
+  const Heard heard = hear(mixed, SampleClass::kCorrection);
+  EXPECT_NEAR(heard.lengths.at(11), 500, 80);
+  EXPECT_NEAR(heard.lengths.at(7), 500, 80);
+  EXPECT_EQ(heard.negative, 0u);
+}
+
+TEST(Dataset, DoesNotRelabelWithWordsThatWereTakenBackHoweverLate) {
+  Recorder log;
+  log.sentence = {7, 7};
+  spoken_to(log, "a bit lower", 5);
+  std::string id;
+  for (const FeedItem& item : log.items) {
+    const auto* event = std::get_if<Event>(&item);
+    if (event != nullptr && std::holds_alternative<Words>(event->payload)) id = event->id;
+  }
+  log.event(WordsUndone{id}, kAnna);
+  Dataset dataset = fold(log, hearing());
+  EXPECT_EQ(hear(dataset, SampleClass::kCorrection).lengths,
+            (std::map<float, std::size_t>{{7, 1000}}));
+}
+
+TEST(Dataset, DoesNotRelabelWithWhatWasSaidLongBeforeOrByNobodyWhoCounts) {
+  for (const bool late : {true, false}) {
+    Recorder log;
+    log.sentence = {7, 7};
+    spoken_to(log, "a bit lower", late ? 25 : 5);
+    DatasetOptions o = hearing();
+    if (!late) o.excluded_supervisors = {"anna"};
+    log.start(EpisodePurpose::kDeployment, kScriptActor, "lift it");
+    log.takeover(3, kBen);
+    log.end();
+    Dataset dataset = fold(log, o);
+    EXPECT_EQ(hear(dataset, SampleClass::kCorrection).lengths,
+              (std::map<float, std::size_t>{{7, 1000}}));
+  }
+}
+
+TEST(Dataset, SwapsInstructionsOnlyForOthersOfTheLogAndMarksThemNegative) {
+  Recorder log;
+  log.sentence = {7, 7};
+  log.start(EpisodePurpose::kDemonstration, kScriptActor, "lift it");
+  log.steps(ControlSource::kScript, 10);
+  log.end();
+  DatasetOptions o = hearing();
+  o.swap = 0.3;
+  Dataset single = fold(log, o);
+  EXPECT_EQ(hear(single, SampleClass::kDemonstration).negative, 0u) << "there is no other";
+  log.sentence = {12, 7};
+  log.start(EpisodePurpose::kDemonstration, kScriptActor, "close drawer");
+  log.steps(ControlSource::kScript, 10);
+  log.end();
+  Dataset dataset = fold(log, o);
+  Batch batch;
+  Random random(1);
+  ASSERT_TRUE(dataset.sample(batch, 2000, alone(SampleClass::kDemonstration), random).ok());
+  std::size_t swapped = 0;
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const bool first = batch.proprioception[i * kP] < 10;
+    const float heard = batch.features[i * kF + kF - 2];
+    const bool other = heard != (first ? 7 : 12);
+    EXPECT_EQ(batch.advantage[i], other ? Advantage::kNegative : Advantage::kPositive);
+    EXPECT_TRUE(heard == 7 || heard == 12);
+    swapped += other;
+  }
+  EXPECT_NEAR(swapped, 600, 100);
+}
+
+TEST(Dataset, LeavesInstructionsAloneWhereSentencesWereEncodedOtherwise) {
+  Recorder log;
+  log.sentence = {3, 7};  // another encoder's
+  spoken_to(log, "a bit lower", 5);
+  Dataset dataset = fold(log, hearing());
+  EXPECT_EQ(hear(dataset, SampleClass::kCorrection).lengths,
+            (std::map<float, std::size_t>{{3, 1000}}));
+}
+
+// ---- references ---------------------------------------------------------------------------------
+
+TEST(Dataset, GivesEachRowItsOwnReferenceAndSaysWhereThereIsNone) {
+  Recorder log;
+  log.reference_rows = kH;
+  log.demonstration(30);
+  DatasetOptions with = options();
+  with.references = true;
+  Dataset dataset = fold(log, with);
+  Batch batch;
+  Random random(1);
+  ASSERT_TRUE(dataset.sample(batch, 300, alone(SampleClass::kDemonstration), random).ok());
+  ASSERT_EQ(batch.reference.size(), 300 * kH * kA);
+  ASSERT_EQ(batch.has_reference.size(), 300u);
+  std::size_t without = 0;
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const auto id = static_cast<std::size_t>(batch.proprioception[i * kP]);
+    const bool there = id % 3 != 0;  // as the recorder left them out
+    EXPECT_EQ(batch.has_reference[i], there ? 1 : 0) << id;
+    for (std::size_t k = 0; k < kH * kA; ++k) {
+      EXPECT_EQ(batch.reference[i * kH * kA + k],
+                there ? static_cast<float>(id) + static_cast<float>(k) : 0.0f);
+    }
+    without += there ? 0 : 1;
+  }
+  EXPECT_GT(without, 0u);
+
+  Dataset plain = fold(log);
+  ASSERT_TRUE(plain.sample(batch, 10, alone(SampleClass::kDemonstration), random).ok());
+  EXPECT_TRUE(batch.reference.empty());
+  EXPECT_TRUE(batch.has_reference.empty());
+}
+
+TEST(Dataset, GivesRecentObservationsTheirReferencesForTheGate) {
+  Recorder log;
+  log.reference_rows = kH;
+  log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 5);
+  DatasetOptions with = options();
+  with.references = true;
+  const Batch recent = fold(log, with).recent_observations(3);
+  ASSERT_EQ(recent.size, 3u);
+  EXPECT_EQ(recent.reference.size(), 3 * kH * kA);
+  EXPECT_EQ(recent.reference[0], 2.0f);
+  EXPECT_EQ(recent.has_reference, (std::vector<std::uint8_t>{1, 0, 1}));
+}
+
+TEST(Dataset, TakesAReferenceOfAnotherLengthOrThatIsNotFiniteForNone) {
+  for (const bool wild : {false, true}) {
+    Recorder log;
+    log.reference_rows = wild ? kH : kH + 1;
+    log.wild_reference = wild;
+    log.demonstration(6);
+    DatasetOptions with = options();
+    with.references = true;
+    Dataset dataset = fold(log, with);
+    EXPECT_EQ(trainable(dataset, SampleClass::kDemonstration), 6u);
+    Batch batch;
+    Random random(1);
+    ASSERT_TRUE(dataset.sample(batch, 50, alone(SampleClass::kDemonstration), random).ok());
+    EXPECT_EQ(std::count(batch.has_reference.begin(), batch.has_reference.end(), 1), 0);
+  }
 }
 
 TEST(Dataset, LeavesOutHoldingInsideATakeover) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <vector>
@@ -230,6 +231,57 @@ TEST(Sampler, NoticesThatRowsMovedSinceTheLastDraw) {
   sampler.move(2, 0);
   ASSERT_TRUE(sampler.prepare({}).ok());
   for (const auto row : draw(sampler, 100, 1)) EXPECT_EQ(row, 2u);
+}
+
+TEST(Sampler, NeverGivesOneOfSeveralSupervisorsMoreThanTheCapWhateverTheNumbers) {
+  Random random(7);
+  for (int round = 0; round < 300; ++round) {
+    Sampler sampler;
+    add(sampler, kDemo, 0, 1 + random.below(50));
+    if (random.below(2) == 0) add(sampler, kSuccess, 0, 1 + random.below(50));
+    const auto people = static_cast<std::uint32_t>(2 + random.below(7));
+    std::map<std::uint32_t, std::size_t> rows;
+    for (std::uint32_t s = 1; s <= people; ++s) {
+      rows[s] = 1 + random.below(s == 1 ? 2000 : 60);
+      add(sampler, kCorrection, s, rows[s]);
+    }
+    Mix mix;
+    mix.supervisor_cap = random.below(2) == 0 ? 0.25 : random.uniform(0.05, 1);
+    ASSERT_TRUE(sampler.prepare(mix).ok());
+    const bool successes = sampler.strata()[1].sample_class == kSuccess;
+    const double share = 0.5 / (successes ? 1.0 : 0.8);  // of the class, before any cap
+    double sum = 0, total = 0;
+    for (const double p : sampler.probabilities()) total += p;
+    EXPECT_NEAR(total, 1, 1e-12);
+    for (std::uint32_t s = 1; s <= people; ++s) {
+      const double mine = probability(sampler, kCorrection, s);
+      EXPECT_LE(mine, share * mix.supervisor_cap + 1e-12) << round;
+      EXPECT_GT(mine, 0);
+      // Nobody is cut who is below the cap, and nobody gets less than others with fewer rows.
+      for (std::uint32_t other = 1; other <= people; ++other) {
+        if (rows[other] <= rows[s])
+          EXPECT_LE(probability(sampler, kCorrection, other), mine + 1e-12);
+      }
+      sum += mine;
+    }
+    // The class gets all that the cap lets it have: the rest, and no more, goes to the anchors.
+    EXPECT_NEAR(sum, share * std::min(1.0, people * mix.supervisor_cap), 1e-12) << round;
+  }
+}
+
+TEST(Sampler, DrawsAsOftenAsTheProbabilitiesSay) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 30);
+  for (std::uint32_t s = 1; s <= 3; ++s) add(sampler, kCorrection, s, 400 * s);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  constexpr std::size_t kDraws = 200'000;
+  std::vector<double> seen(sampler.strata().size(), 0);
+  for (const Sampler::Row row : draw(sampler, kDraws, 5)) ++seen[sampler.where(row)];
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const double p = sampler.probabilities()[i];
+    // Five standard deviations of a binomial share.
+    EXPECT_NEAR(seen[i] / kDraws, p, 5 * std::sqrt(p * (1 - p) / kDraws)) << i;
+  }
 }
 
 }  // namespace

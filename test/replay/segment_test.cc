@@ -41,6 +41,8 @@ void expect_equal(const Step& a, const Step& b) {
   EXPECT_EQ(a.proposed, b.proposed);
   EXPECT_EQ(a.requested, b.requested);
   EXPECT_EQ(a.executed, b.executed);
+  EXPECT_EQ(a.reference, b.reference);
+  EXPECT_EQ(a.reference_age, b.reference_age);
   ASSERT_EQ(a.images.size(), b.images.size());
   for (std::size_t i = 0; i < a.images.size(); ++i) {
     EXPECT_EQ(a.images[i].camera, b.images[i].camera);
@@ -103,11 +105,11 @@ TEST(Segment, GivesBackEveryStepUnchanged) {
   EXPECT_EQ(i, sent.size());
 }
 
-TEST(Segment, IsWrittenAsItsGoldenFile) {
-  InMemory segment(spec_of(7), 3);
+void expect_golden(const SegmentSpec& spec, const std::string& name) {
+  InMemory segment(spec, 3);
   const auto bytes = segment.bytes();
   const std::string now(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  std::string golden = test::golden("log/segment-v1.seg", now);
+  std::string golden = test::golden(name, now);
   EXPECT_TRUE(golden == now);
   std::vector<std::uint64_t> words(golden.size() / 8);
   std::memcpy(words.data(), golden.data(), golden.size());
@@ -116,6 +118,35 @@ TEST(Segment, IsWrittenAsItsGoldenFile) {
   for (std::size_t i = 0; i < segment.offsets.size(); ++i) {
     expect_equal(*(*map)->decode(segment.offsets[i]), segment.sent[i]);
   }
+}
+
+TEST(Segment, WithoutReferencesIsWrittenAsTheGoldenFileOfTheFirstVersion) {
+  expect_golden(spec_of(7), "log/segment-v1.seg");
+}
+
+TEST(Segment, WithReferencesIsWrittenAsTheGoldenFileOfTheSecondVersion) {
+  SegmentSpec spec = spec_of(7);
+  spec.reference_rows = 3;
+  expect_golden(spec, "log/segment-v2.seg");
+}
+
+TEST(Segment, RefusesAReferenceOfAnotherSizeAndAHeaderThatContradictsItsVersion) {
+  SegmentSpec spec = spec_of(7);
+  spec.reference_rows = 3;
+  Step step;
+  step.episode = 7;
+  step.reference.assign(2 * spec.action_size, 0.5f);
+  std::vector<std::byte> out;
+  EXPECT_EQ(encode_step(spec, step, 1, out).code(), Code::kInvalidArgument);
+  EXPECT_EQ(encode_step(spec_of(7), step, 1, out).code(), Code::kInvalidArgument);
+
+  std::vector<std::byte> header = encode_header(spec);
+  header[8] = std::byte{1};  // the version says that there are none
+  const std::uint32_t crc = crc32c({header.data(), header.size() - 4});
+  std::memcpy(header.data() + header.size() - 4, &crc, 4);
+  EXPECT_EQ(decode_header(header, nullptr).status().code(), Code::kDataLoss);
+  spec.reference_rows = kMaxReferenceRows + 1;
+  EXPECT_FALSE(spec.validate().ok());
 }
 
 TEST(Segment, TakesStepsWithoutOptionalPartsAndWithoutFeatures) {

@@ -60,6 +60,10 @@ inline Step sample_step(Random& random, EpisodeId episode, std::uint32_t policy_
   if (random.below(4) != 0) step.proposed = sample_floats(random, spec.action_size);
   step.requested = sample_floats(random, spec.action_size);
   step.executed = sample_floats(random, spec.action_size);
+  if (spec.reference_rows > 0 && random.below(4) != 0) {
+    step.reference = sample_floats(random, spec.reference_rows * spec.action_size);
+    step.reference_age = static_cast<std::uint32_t>(random.below(20));
+  }
   if (images) {
     for (const std::string& camera : spec.cameras) {
       if (random.below(3) != 0) {

@@ -16,7 +16,7 @@ namespace nudge {
 inline LoadedHead untrained_head(const RobotSpec& spec, const Config& config,
                                  WeightsVersion version) {
   auto backbone = make_state_backbone(spec.observation);
-  const PolicyShape shape = policy_shape(spec, **backbone);
+  const PolicyShape shape = policy_shape(config, spec, **backbone);
   Batch data;
   data.size = 4;
   data.feature_size = shape.feature_size;

@@ -17,9 +17,11 @@ _HEADER = struct.Struct("<8sIIQIIII64s")
 _RECORD = struct.Struct("<IIQQQqqQQIIBBHI")
 _IMAGE = struct.Struct("<HHIIIq")
 MAX_FEATURES, MAX_PROPRIOCEPTION, MAX_ACTIONS, MAX_CAMERAS = 512, 256, 64, 16
+MAX_REFERENCE_ROWS = 64
 MAX_JPEG = 4 << 20  # bytes
 CLAMPED, FIRST_OF_CHUNK, STALE, SHORT = 1, 2, 4, 8  # flags
-_FEATURES, _PROPRIOCEPTION, _PROPOSED, _REQUESTED, _EXECUTED = 1, 2, 4, 8, 16  # present
+# present
+_FEATURES, _PROPRIOCEPTION, _PROPOSED, _REQUESTED, _EXECUTED, _REFERENCE = 1, 2, 4, 8, 16, 32
 
 
 def _table() -> tuple[int, ...]:
@@ -54,6 +56,7 @@ class SegmentHeader:
     backbone: str  # hex SHA-256 of what made the features; empty: none
     cameras: tuple[str, ...]
     size: int  # bytes of the header
+    reference_rows: int  # R, of reference chunks; 0: none are kept
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Record:
     features: NDArray[np.float16] | None  # [F]
     images: tuple[StoredImage, ...]
     end: int  # offset behind it
+    reference: NDArray[np.float32] | None  # [R, A], begins with this step
+    reference_age: int  # control ticks from the observation that it answers to this step's
 
 
 class Segment:
@@ -124,9 +129,9 @@ class Segment:
         )
         if magic != b"NUDGESEG":
             raise self._damaged("it is no segment of a log")
-        if version != 1:
+        if version not in (1, 2):
             raise NudgeError(
-                Code.UNIMPLEMENTED, f"{self.path}: version {version}; this package reads 1"
+                Code.UNIMPLEMENTED, f"{self.path}: version {version}; this package reads 1 and 2"
             )
         if (
             cameras > MAX_CAMERAS
@@ -137,15 +142,17 @@ class Segment:
             or size > self._end
         ):
             raise self._damaged("its header is out of bounds")
-        (crc,) = struct.unpack_from("<I", self._map, size - 4)
+        rows, crc = struct.unpack_from("<II", self._map, size - 8)
         if crc32c(self._map[: size - 4]) != crc:
             raise self._damaged("its header has another checksum")
+        if rows > MAX_REFERENCE_ROWS or (rows > 0) != (version == 2):
+            raise self._damaged("its header is out of bounds")
         names = tuple(
             self._map[at : at + 64].rstrip(b"\0").decode(errors="replace")
             for at in range(_HEADER.size, _HEADER.size + 64 * cameras, 64)
         )
         key = backbone.rstrip(b"\0").decode(errors="replace")
-        return SegmentHeader(episode, features, proprioception, actions, key, names, size)
+        return SegmentHeader(episode, features, proprioception, actions, key, names, size, rows)
 
     def record(self, offset: int, *, verify: bool = True) -> Record:
         """The record at `offset`. `verify`: its checksum too, about 10 MB a second."""
@@ -153,9 +160,10 @@ class Segment:
             raise self._damaged(f"there is no record at {offset}")
         fields = _RECORD.unpack_from(self._map, offset)
         crc, size, sequence, episode, tick, time_ns, wall_ns, weights, span = fields[:9]
-        step, flags, source, present, count, _ = fields[9:]
+        step, flags, source, present, count, age = fields[9:]
         h = self.header
-        fixed = _RECORD.size + 4 * (h.proprioception + 3 * h.actions) + 2 * h.features
+        numbers = h.proprioception + (3 + h.reference_rows) * h.actions
+        fixed = _RECORD.size + 4 * numbers + 2 * h.features
         fixed = (fixed + 7) // 8 * 8
         if size % 8 != 0 or size < fixed + _IMAGE.size * count or offset + size > self._end:
             raise self._damaged(f"the record at {offset} is out of bounds")
@@ -175,6 +183,7 @@ class Segment:
         proposed = floats(h.actions, _PROPOSED)
         requested = floats(h.actions, _REQUESTED)
         executed = floats(h.actions, _EXECUTED)
+        reference = floats(h.reference_rows * h.actions, _REFERENCE)
         features = None
         if present & _FEATURES:
             data = self._map[at : at + 2 * h.features]
@@ -198,6 +207,8 @@ class Segment:
             features=features,
             images=images,
             end=offset + size,
+            reference=None if reference is None else reference.reshape(-1, h.actions),
+            reference_age=age,
         )
 
     def _images(self, at: int, count: int, end: int) -> tuple[StoredImage, ...]:

@@ -1,0 +1,121 @@
+#include "src/loop/reference_sources.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "policy/folder.h"
+#include "policy/weights_store.h"
+#include "src/sim/planner.h"
+
+namespace nudge {
+namespace {
+
+class PlannerReference final : public ReferenceSource {
+ public:
+  explicit PlannerReference(const PlannerOptions& options)
+      : rows_(options.rows), planner_(options) {}
+
+  Result<std::optional<ReferenceChunk>> propose(const Observation& observation,
+                                                const std::string& /*instruction*/,
+                                                const std::vector<float>& /*features*/,
+                                                ControlTick tick) override {
+    ReferenceChunk chunk;
+    chunk.rows = rows_;
+    chunk.action_size = kKitchenActionSize;
+    chunk.actions = planner_.plan(observation, tick);
+    chunk.tick = tick;
+    return std::optional(std::move(chunk));
+  }
+  void begin_episode() override { planner_.begin_episode(); }
+
+ private:
+  std::size_t rows_;
+  KitchenPlanner planner_;
+};
+
+Result<std::unique_ptr<ActionHead>> load_base(const Config& config, const RobotSpec& robot,
+                                              const Backbone& backbone) {
+  const std::filesystem::path path = reference_weights_path(config);
+  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
+  if (!folder.ok()) return folder.status();
+  Result<std::vector<std::byte>> bytes =
+      (*folder)->read(path.filename().string(), WeightsStore::kMaxWeightsBytes);
+  if (!bytes.ok()) return bytes.status();
+  Result<std::shared_ptr<const Weights>> weights = Weights::parse(*std::move(bytes));
+  if (!weights.ok()) return weights.status().with_context(path.string());
+  const HeadSpec& head = (*weights)->head();
+  if ((*weights)->lineage().backbone_hash != backbone.hash()) {
+    return invalid_argument(path.string() +
+                            " was trained on another backbone's features; train the base anew");
+  }
+  if (head.reference_chunk || head.action_size != robot.action.size() ||
+      head.feature_size != backbone.feature_size() ||
+      head.proprioception_size != robot.observation.proprioception.size()) {
+    return invalid_argument(path.string() +
+                            " is not a head that acts alone on this robot; train the base anew");
+  }
+  Result<std::unique_ptr<ActionHead>> loaded = ActionHead::load(*std::move(weights));
+  if (loaded.ok()) NUDGE_TRY((*loaded)->warm_up());
+  return loaded;
+}
+
+}  // namespace
+
+BaseHeadReference::BaseHeadReference(std::unique_ptr<ActionHead> head)
+    : head_(std::move(head)), noise_(head_->spec().horizon * head_->spec().action_size, 0.0f) {}
+
+Result<std::optional<ReferenceChunk>> BaseHeadReference::propose(const Observation& observation,
+                                                                 const std::string& /*instruction*/,
+                                                                 const std::vector<float>& features,
+                                                                 ControlTick tick) {
+  ReferenceChunk chunk;
+  chunk.rows = head_->spec().horizon;
+  chunk.action_size = head_->spec().action_size;
+  chunk.actions.resize(noise_.size());
+  chunk.tick = tick;
+  HeadBatch batch;
+  batch.size = 1;
+  batch.features = features;
+  batch.proprioception = observation.proprioception;
+  NUDGE_TRY(head_->sample(batch, noise_, chunk.actions));
+  return std::optional(std::move(chunk));
+}
+
+std::string reference_weights_path(const Config& config) {
+  return std::filesystem::path(config.state.dir) / config.policy.reference_weights;
+}
+
+Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec& robot,
+                                           const Backbone& backbone) {
+  ReferenceOptions options;
+  options.fit.rows = static_cast<std::size_t>(config.policy.horizon);
+  options.fit.action_size = robot.action.size();
+  options.fit.ticks_per_row = static_cast<ControlTick>(robot.policy_period / robot.control_period);
+  options.fit.least_rows = static_cast<std::size_t>(config.policy.replan_after);
+  options.act_without = config.policy.act_without_reference;
+  switch (config.policy.reference) {
+    case PolicyReference::kNone: break;
+    case PolicyReference::kPlanner: {
+      if (config.robot.driver != RobotDriver::kKitchen) {
+        return invalid_argument(
+            "policy.reference = \"planner\": only the simulated kitchen has a planner");
+      }
+      PlannerOptions planner;
+      // Rows to spare: a plan that is a little late still covers the chunk.
+      planner.rows = options.fit.rows + options.fit.least_rows;
+      planner.error = config.sim.planner_error;
+      options.source = std::make_unique<PlannerReference>(planner);
+      break;
+    }
+    case PolicyReference::kBase: {
+      Result<std::unique_ptr<ActionHead>> head = load_base(config, robot, backbone);
+      if (head.status().code() == Code::kNotFound) break;
+      if (!head.ok()) return head.status();
+      options.source = std::make_unique<BaseHeadReference>(*std::move(head));
+      break;
+    }
+  }
+  return options;
+}
+
+}  // namespace nudge

@@ -1,0 +1,225 @@
+// Heads that edit, in the real kitchen: with a frozen base head and with the scripted planner as
+// the source of references.
+#include <gtest/gtest.h>
+
+#include "src/loop/deployment.h"
+#include "src/loop/evaluation.h"
+#include "src/loop/reference_sources.h"
+#include "test/support/scripted_learner.h"
+#include "test/support/temp_folder.h"
+#include "test/support/untrained_head.h"
+
+namespace nudge {
+namespace {
+
+// A regression head: it draws no noise, so that two policies can be compared to the bit.
+Config edit_config(PolicyReference reference) {
+  Config config;
+  config.policy.head = PolicyHead::kRegression;
+  config.policy.reference = reference;
+  config.policy.hidden = 64;
+  config.policy.layers = 2;
+  config.learner.base_steps = 400;
+  config.learner.batch = 64;
+  config.learner.micro_steps = 10;
+  config.learner.full_steps = 60;
+  return config;
+}
+
+class ReferenceTest : public ::testing::Test {
+ protected:
+  void SetUp() override { use_one_torch_thread(); }
+
+  void open(const Config& config, bool learn) {
+    DeploymentOptions options;
+    options.config = config;
+    options.state_folder = folder_ / "state";
+    options.learn = learn;
+    options.notice = [this](LogLevel, std::string_view component, const std::string& message) {
+      notices_ += std::string(component) + ": " + message + "\n";
+    };
+    auto deployment = Deployment::open(options);
+    ASSERT_TRUE(deployment.ok()) << deployment.status().message();
+    deployment_ = *std::move(deployment);
+  }
+  void make_first_weights() {
+    ASSERT_TRUE(deployment_->demonstrate(8, 1, {}).ok());
+    const auto weights = deployment_->train_from_scratch(Deployment::Material::kDemonstrations, {});
+    ASSERT_TRUE(weights.ok()) << weights.status().message();
+    const auto version = deployment_->install(*weights);
+    ASSERT_TRUE(version.ok()) << version.status().message();
+  }
+  std::vector<Step> steps() const {
+    LogOptions options;
+    options.dir = folder_ / "state/log";
+    options.read_only = true;
+    auto log = Log::open(posix_files(), options);
+    EXPECT_TRUE(log.ok()) << log.status().message();
+    std::vector<Step> found;
+    const auto episodes = (*log)->episodes(1, 1000);
+    for (const EpisodeSummary& episode : *episodes) {
+      const auto map = SegmentMap::open(posix_files(), episode.path);
+      EXPECT_TRUE((*map)
+                      ->scan((*map)->first(), episode.bytes, SegmentMap::Check::kCrc,
+                             [&](const StepView& step) {
+                               found.push_back(*(*map)->decode(step.offset));
+                               return true;
+                             })
+                      .ok());
+    }
+    return found;
+  }
+
+  test::TempFolder folder_;
+  std::string notices_;
+  std::unique_ptr<Deployment> deployment_;
+};
+
+TEST_F(ReferenceTest, AnUntrainedHeadThatEditsActsExactlyAsItsBase) {
+  const Config config = edit_config(PolicyReference::kBase);
+  open(config, /*learn=*/false);
+  make_first_weights();
+  const auto edit = deployment_->newest_full_weights();
+  ASSERT_TRUE(edit.ok());
+  EXPECT_TRUE((*edit)->head().edit);
+  auto folder = open_folder(folder_ / "state");
+  const auto bytes = (*folder)->read("reference.safetensors", 1u << 24);
+  ASSERT_TRUE(bytes.ok()) << bytes.status().message();
+  const auto base = Weights::parse(*bytes);
+  ASSERT_TRUE(base.ok());
+  EXPECT_FALSE((*base)->head().edit);
+
+  const auto seeds = evaluation_seeds(3, 8);
+  Config plain = config;
+  plain.policy.reference = PolicyReference::kNone;
+  const auto alone = evaluate(plain, *base, seeds, 1, {}, nullptr);
+  const auto edited = evaluate(deployment_->config(), *edit, seeds, 1, {}, nullptr);
+  ASSERT_TRUE(alone.ok()) << alone.status().message();
+  ASSERT_TRUE(edited.ok()) << edited.status().message();
+  EXPECT_EQ(alone->success, edited->success);
+  EXPECT_EQ(alone->steps, edited->steps);
+}
+
+TEST_F(ReferenceTest, EveryStepIsRecordedWithItsReferenceWhoeverDrives) {
+  open(edit_config(PolicyReference::kPlanner), /*learn=*/false);
+  make_first_weights();
+  ASSERT_TRUE(deployment_->run_episode(1).ok());
+  deployment_.reset();
+  std::size_t people = 0, policy = 0;
+  for (const Step& step : steps()) {
+    EXPECT_EQ(step.reference.size(), 8 * kKitchenActionSize) << step.episode;
+    EXPECT_EQ(step.reference_age, 0u);
+    people += step.source == ControlSource::kScript ? 1 : 0;
+    policy += step.source == ControlSource::kPolicy ? 1 : 0;
+  }
+  EXPECT_GT(people, 0u);
+  EXPECT_GT(policy, 0u);
+}
+
+TEST_F(ReferenceTest, CorrectionsTeachTheHeadToEditAPlannerThatMisjudgesTheBlock) {
+  Config config = edit_config(PolicyReference::kPlanner);
+  config.sim.planner_error = 0.03;
+  config.learner.full_steps = 300;
+  open(config, /*learn=*/true);
+  make_first_weights();
+  const auto seeds = evaluation_seeds(3, 20);
+  const auto untrained = deployment_->newest_full_weights();
+  const auto before = evaluate(deployment_->config(), *untrained, seeds, 1, {}, nullptr);
+  ASSERT_TRUE(before.ok()) << before.status().message();
+  {
+    test::LearnerThread learner(deployment_->config(), "ipc://" + (folder_ / "state/run/learner"));
+    int corrected = 0;
+    for (std::uint64_t seed = 1; seed <= 40 && corrected < 8; ++seed) {
+      const auto outcome = deployment_->run_episode(seed);
+      ASSERT_TRUE(outcome.ok()) << outcome.status().message();
+      corrected += outcome->corrected ? 1 : 0;
+    }
+    ASSERT_GE(corrected, 8);
+    ASSERT_TRUE(deployment_->settle().ok());
+  }
+  EXPECT_GT(deployment_->counts().accepted, 1u) << notices_;
+  const auto taught = deployment_->newest_full_weights();
+  const auto after = evaluate(deployment_->config(), *taught, seeds, 1, {}, nullptr);
+  ASSERT_TRUE(after.ok()) << after.status().message();
+  EXPECT_GE(after->successes(), before->successes() + 5) << before->successes() << " of 20 before\n"
+                                                         << notices_;
+}
+
+TEST_F(ReferenceTest, WithoutAnythingToEditThereIsNoChunkUnlessTheHeadMayActAlone) {
+  auto robot = KitchenRobot::create({});
+  ASSERT_TRUE(robot.ok());
+  ASSERT_TRUE((*robot)->reset(1).ok());
+  const Observation seen = *(*robot)->observe();
+  for (const bool alone : {false, true}) {
+    Config config = edit_config(PolicyReference::kBase);  // whose file was never made
+    config.state.dir = folder_ / "nothing";
+    config.policy.act_without_reference = alone;
+    auto backbone = make_state_backbone((*robot)->spec().observation);
+    auto references = reference_options(config, (*robot)->spec(), **backbone);
+    ASSERT_TRUE(references.ok()) << references.status().message();
+    Inference inference(*std::move(backbone), 1, *std::move(references));
+    SwapSlot<LoadedHead> slot;
+    slot.publish(untrained_head((*robot)->spec(), config, 1));
+    ASSERT_TRUE(inference.take_from(slot));
+    const auto features = inference.encode(seen, "lift");
+    const auto reference = inference.reference(seen, "lift", *features, 7);
+    ASSERT_TRUE(reference.ok());
+    EXPECT_TRUE(reference->actions.empty());
+    const auto chunk =
+        inference.infer(*features, seen.proprioception, seen.time, reference->actions);
+    EXPECT_EQ(chunk.ok(), alone);
+    if (!alone) EXPECT_EQ(chunk.status().code(), Code::kUnavailable);
+  }
+}
+
+// Answers each observation with the chunk for the one ten ticks before it.
+class LateSource : public ReferenceSource {
+ public:
+  Result<std::optional<ReferenceChunk>> propose(const Observation&, const std::string&,
+                                                const std::vector<float>&,
+                                                ControlTick tick) override {
+    ++asked;
+    ReferenceChunk chunk;
+    chunk.rows = 16;
+    chunk.action_size = kKitchenActionSize;
+    chunk.tick = tick - 10;
+    for (std::size_t i = 0; i < 16 * kKitchenActionSize; ++i) {
+      chunk.actions.push_back(static_cast<float>(i / kKitchenActionSize) / 16);
+    }
+    return std::optional(std::move(chunk));
+  }
+  int asked = 0;
+};
+
+TEST_F(ReferenceTest, OneThatComesLateIsLaidWhereItBelongsAndAskedForOnceATick) {
+  auto robot = KitchenRobot::create({});
+  ASSERT_TRUE(robot.ok());
+  ASSERT_TRUE((*robot)->reset(1).ok());
+  const Observation seen = *(*robot)->observe();
+  auto source = std::make_unique<LateSource>();
+  const LateSource& late = *source;
+  ReferenceOptions options;
+  options.source = std::move(source);
+  options.fit = {.rows = 8, .action_size = kKitchenActionSize, .ticks_per_row = 5, .least_rows = 4};
+  Inference inference(*make_state_backbone((*robot)->spec().observation), 1, std::move(options));
+  SwapSlot<LoadedHead> slot;
+  slot.publish(untrained_head((*robot)->spec(), edit_config(PolicyReference::kPlanner), 1));
+  ASSERT_TRUE(inference.take_from(slot));
+  const auto features = inference.encode(seen, "lift");
+  for (int i = 0; i < 3; ++i) {
+    const auto reference = inference.reference(seen, "lift", *features, 40);
+    ASSERT_TRUE(reference.ok());
+    EXPECT_EQ(reference->age, 10u);
+    EXPECT_EQ(reference->actions[0], 2.0f / 16) << "two rows have passed";
+    const auto chunk =
+        inference.infer(*features, seen.proprioception, seen.time, reference->actions);
+    ASSERT_TRUE(chunk.ok()) << chunk.status().message();
+    EXPECT_EQ(chunk->actions, reference->actions);
+  }
+  EXPECT_EQ(late.asked, 1);
+  (void)inference.reference(seen, "lift", *features, 41);
+  EXPECT_EQ(late.asked, 2);
+}
+
+}  // namespace
+}  // namespace nudge
