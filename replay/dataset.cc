@@ -54,11 +54,21 @@ struct Columns {
   std::uintptr_t executed = 0;
 };
 
+constexpr std::uint32_t kNobody = 0xffffffff;
+
+// A label, so that it can be taken out again with its person's teaching.
+struct Said {
+  std::uint32_t person = kNobody;
+  Role role = Role::kScript;
+  LabelValue value = LabelValue::kNone;
+};
+
 struct EpisodeState {
   EpisodeId id = 0;
   std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
   bool ended = false;
-  bool excluded = false;               // begun by a withdrawn supervisor
+  std::uint32_t starter = kNobody;     // number of the person who began it
+  std::vector<Said> said;              // of the whole episode, in order
   bool kept_back = false;              // held out, or may still turn out to be
   bool usable = false;                 // the segment has our sizes and backbone
   std::uint64_t corrected_number = 0;  // 0: none (yet)
@@ -72,9 +82,10 @@ struct EpisodeState {
 };
 
 struct SpanState {
-  std::uint32_t episode = 0;  // index; meaningful once opened
-  bool opened = false;        // SpanOpened was seen
-  bool excluded = false;
+  std::uint32_t episode = 0;       // index; meaningful once opened
+  bool opened = false;             // SpanOpened was seen
+  std::uint32_t person = kNobody;  // number of who opened it
+  std::vector<Said> said;          // in order
   SpanKind kind = SpanKind::kTakeover;
   std::uint32_t supervisor = 0;  // number, from 1
   std::uint32_t first_step = 0;
@@ -180,6 +191,9 @@ struct Dataset::State {
     const auto period = std::max<Duration::rep>(1, options.policy_period.count());
     const auto steps = (options.before_takeover.count() + period - 1) / period;
     lead = static_cast<std::uint32_t>(std::clamp<Duration::rep>(steps, 0, 1'000'000));
+    for (const std::string& name : options.excluded_supervisors) {
+      withdrawn.emplace(person_of(name));
+    }
   }
 
   FileSystem& files;
@@ -196,6 +210,9 @@ struct Dataset::State {
   std::unordered_set<std::string> words_undone;               // ids; never iterated
   std::vector<std::string> supervisors;                       // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
+  std::vector<std::string> people;                               // who taught anything, by number
+  std::unordered_map<std::string, std::uint32_t> person_number;  // never iterated
+  std::unordered_set<std::string> withdrawn;                     // never iterated
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
@@ -233,11 +250,22 @@ struct Dataset::State {
     supervisor_number.emplace(name, number);
     return number;
   }
-  bool is_excluded(const Actor& actor) const {
-    const auto& names = options.excluded_supervisors;
-    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return person_of(name) == person_of(actor.name);
-    });
+  std::uint32_t person_at(const Actor& actor) {
+    const std::string name(person_of(actor.name));
+    const auto [found, is_new] =
+        person_number.try_emplace(name, static_cast<std::uint32_t>(people.size()));
+    if (is_new) people.push_back(name);
+    return found->second;
+  }
+  bool is_excluded(std::uint32_t person) const {
+    return person != kNobody && withdrawn.contains(people[person]);
+  }
+  Outcome outcome_of(const std::vector<Said>& said) const {
+    Outcome outcome;
+    for (const Said& one : said) {
+      if (!is_excluded(one.person)) outcome.add(one.role, one.value);
+    }
+    return outcome;
   }
   // First row of the episode at or behind a policy step.
   Row row_from(const EpisodeState& episode, std::uint32_t policy_step) const {
@@ -257,7 +285,7 @@ struct Dataset::State {
 
   bool covers(const SpanState& span, std::uint32_t policy_step) const {
     const LabelValue outcome = span.outcome.value();
-    return span.opened && !span.excluded && !span.empty && !span.undone &&
+    return span.opened && !is_excluded(span.person) && !span.empty && !span.undone &&
            outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
            policy_step >= span.first_step && policy_step <= span.last_step;
   }
@@ -269,7 +297,7 @@ struct Dataset::State {
     const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
 
     if (*episode.purpose == EpisodePurpose::kDemonstration) {
-      if (!driven || episode.excluded || outcome == LabelValue::kFailure) return {};
+      if (!driven || is_excluded(episode.starter) || outcome == LabelValue::kFailure) return {};
       if (row.span != kNoSpan && !covers(spans[row.span], row.policy_step)) return {};
       return SampleClass::kDemonstration;
     }
@@ -368,7 +396,7 @@ struct Dataset::State {
     const std::uint32_t number = episode_at(event.episode);
     EpisodeState& episode = episodes[number];
     episode.purpose = started.purpose;
-    episode.excluded = is_excluded(event.actor);
+    episode.starter = person_at(event.actor);
     open_episode = number;
     keep_back_if_needed(number);
     place_from(number, 0);
@@ -383,7 +411,7 @@ struct Dataset::State {
     span.episode = number;
     span.kind = opened.kind;
     span.supervisor = supervisor_at(event.actor);
-    span.excluded = is_excluded(event.actor);
+    span.person = person_at(event.actor);
     span.first_step = opened.first_step;
     std::uint32_t from = opened.first_step;
     if (opened.kind == SpanKind::kTakeover) {
@@ -415,16 +443,18 @@ struct Dataset::State {
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
   }
   void fold(const Event& event, const Label& label) {
-    if (is_excluded(event.actor)) return;
+    const Said said{person_at(event.actor), event.actor.role, label.value};
     if (label.span == 0) {
       const std::uint32_t number = episode_at(label.episode);
       const LabelValue before = episodes[number].outcome.value();
-      episodes[number].outcome.add(event.actor.role, label.value);
+      episodes[number].said.push_back(said);
+      if (!is_excluded(said.person)) episodes[number].outcome.add(said.role, said.value);
       if (episodes[number].outcome.value() != before) place_from(number, 0);
       return;
     }
     SpanState& span = spans[span_at(label.span)];
-    span.outcome.add(event.actor.role, label.value);
+    span.said.push_back(said);
+    if (!is_excluded(said.person)) span.outcome.add(said.role, said.value);
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
   }
   void fold(const Event&, const StepsDiscarded& undo) {
@@ -456,6 +486,39 @@ struct Dataset::State {
     SpanState& span = spans[span_number];
     span.undone = true;
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
+  void fold(const Event&, const CorrectionsWithdrawn& act) {
+    if (withdrawn.emplace(person_of(act.supervisor)).second) person_changed(act.supervisor);
+  }
+  void fold(const Event&, const CorrectionsRestored& act) {
+    if (withdrawn.erase(std::string(person_of(act.supervisor))) > 0) {
+      person_changed(act.supervisor);
+    }
+  }
+  // Whether this person's teaching counts has changed: every episode with some of it is looked at
+  // anew.
+  void person_changed(const std::string& name) {
+    const auto found = person_number.find(std::string(person_of(name)));
+    if (found == person_number.end()) return;
+    const std::uint32_t person = found->second;
+    const auto spoke = [&](const std::vector<Said>& said) {
+      return std::any_of(said.begin(), said.end(),
+                         [&](const Said& one) { return one.person == person; });
+    };
+    std::vector<char> touched(episodes.size(), 0);
+    for (std::size_t i = 0; i < episodes.size(); ++i) {
+      if (episodes[i].starter != person && !spoke(episodes[i].said)) continue;
+      episodes[i].outcome = outcome_of(episodes[i].said);
+      touched[i] = 1;
+    }
+    for (SpanState& span : spans) {
+      if (span.person != person && !spoke(span.said)) continue;
+      span.outcome = outcome_of(span.said);
+      if (span.opened) touched[span.episode] = 1;
+    }
+    for (std::uint32_t i = 0; i < episodes.size(); ++i) {
+      if (touched[i] != 0) place_from(i, 0);
+    }
   }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing

@@ -20,7 +20,8 @@
 // words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
 // executed mean is then nobody's action) or slowed (the policy's at another pace); steps without
 // features, proprioception or executed action, with a number that is not finite, or of another
-// backbone; withdrawn supervisors. Spans that lost steps still count: the gap ends the window.
+// backbone; what withdrawn
+// people taught (CorrectionsWithdrawn). Spans that lost steps still count: the gap ends the window.
 // Labels: Outcome's rule.
 //
 // Hold-out: deployment episodes are numbered by their first closed complete takeover span that is
@@ -62,7 +63,8 @@ struct DatasetOptions {
   Advantage autonomous_failure_advantage = Advantage::kNone;
   // Token of all other steps.
   Advantage advantage = Advantage::kNone;
-  // People (see person_of()) whose spans, demonstrations and labels count no more. Their undos do.
+  // People (see person_of()) whose spans, demonstrations and labels do not count, as if the log had
+  // said CorrectionsWithdrawn of each. Their undos do.
   std::vector<std::string> excluded_supervisors;
 
   // kInvalidArgument naming the first field out of its range.
