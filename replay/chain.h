@@ -1,7 +1,7 @@
 // The chain: every event of the log carries a hash over itself and all that came before it, so that
 // nobody changes, removes, inserts or reorders entries of the past unnoticed. What an unkeyed chain
 // cannot show (that somebody made all links anew, or cut off the end) shows against a head that was
-// signed and kept elsewhere (src/loop/signed_head.h).
+// signed and kept elsewhere (src/ports/signed_head.h).
 //
 //   digest of a run  d(0) = 32 zeros, d(k) = H(d(k-1), bytes of the k-th record)
 //   link of an event H(link before, for each run since the event before: its row, the event's row)

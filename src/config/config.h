@@ -101,6 +101,7 @@ struct Config {
     double share_autonomous = 0.2;         // of a batch
     double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover, not learned from
     std::int64_t nice = 10;                // of the learner process
+    std::int64_t memory_mib = 4096;        // of its own that it may take; 0: no limit
     double restart_first_s = 1.0;          // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
   } learner;
@@ -162,7 +163,9 @@ struct Config {
     std::int64_t http = 8080;    // page, REST, live connections; 0: any free one
     std::int64_t teleop = 5572;  // leader arms, scripted supervisors; 0: any free one
     std::int64_t robot = 5571;   // a remote robot; 0: any free one
-    // Of http alone; the others are for this machine.
+    std::string zmq_address = "127.0.0.1";  // of teleop and robot; beyond loopback with CURVE
+    bool zmq_curve = false;                 // on loopback, too
+    // Of http.
     std::string address = "127.0.0.1";
     TlsUse tls = TlsUse::kAuto;       // auto: beyond loopback
     std::string names = "none";       // served besides the machine's own, with commas between
