@@ -48,6 +48,12 @@ Statement& Statement::bind(int parameter, std::string_view value) {
   return *this;
 }
 
+Statement& Statement::bind(int parameter, std::span<const std::uint8_t> blob) {
+  sqlite3_bind_blob(statement_.get(), parameter, blob.data(), static_cast<int>(blob.size()),
+                    SQLITE_TRANSIENT);
+  return *this;
+}
+
 Result<bool> Statement::step() {
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW: return true;
@@ -78,6 +84,13 @@ std::int64_t Statement::integer(int column) const {
 
 std::string_view Statement::text(int column) const {
   const auto* start = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  if (start == nullptr) return {};
+  return {start, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+std::span<const std::uint8_t> Statement::blob(int column) const {
+  const auto* start =
+      static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_.get(), column));
   if (start == nullptr) return {};
   return {start, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }

@@ -23,10 +23,11 @@ class Statement {
   Statement() = default;
   explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
 
-  // Parameters count from 1. Text is copied.
+  // Parameters count from 1. Text and blobs are copied.
   Statement& bind(int parameter, std::int64_t value);
   Statement& bind(int parameter, std::uint64_t value);
   Statement& bind(int parameter, std::string_view value);
+  Statement& bind(int parameter, std::span<const std::uint8_t> blob);
 
   // Runs up to the next row; false: there is none. After an error, call reset().
   Result<bool> step();
@@ -35,10 +36,11 @@ class Statement {
   // Ready for other parameters.
   void reset();
 
-  // Columns count from 0. Text is valid until the next step() or reset().
+  // Columns count from 0. Text and blobs are valid until the next step() or reset().
   std::int64_t integer(int column) const;
   std::uint64_t natural(int column) const { return static_cast<std::uint64_t>(integer(column)); }
   std::string_view text(int column) const;
+  std::span<const std::uint8_t> blob(int column) const;  // empty: NULL, or a blob without bytes
 
  private:
   struct Finalize {

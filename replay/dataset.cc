@@ -57,12 +57,22 @@ struct Columns {
   std::uintptr_t reference = 0;
 };
 
+constexpr std::uint32_t kNobody = 0xffffffff;
+
+// A label, so that it can be taken out again with its person's teaching.
+struct Said {
+  std::uint32_t person = kNobody;
+  Role role = Role::kScript;
+  LabelValue value = LabelValue::kNone;
+};
+
 struct EpisodeState {
   EpisodeId id = 0;
   std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
   bool ended = false;
   std::uint32_t open_span = kNoSpan;   // the takeover that is under way, index
-  bool excluded = false;               // begun by a withdrawn supervisor
+  std::uint32_t starter = kNobody;     // number of the person who began it
+  std::vector<Said> said;              // of the whole episode, in order
   bool kept_back = false;              // held out, or may still turn out to be
   bool usable = false;                 // the segment has our sizes and backbone
   std::uint64_t corrected_number = 0;  // 0: none (yet)
@@ -78,9 +88,10 @@ struct EpisodeState {
 };
 
 struct SpanState {
-  std::uint32_t episode = 0;  // index; meaningful once opened
-  bool opened = false;        // SpanOpened was seen
-  bool excluded = false;
+  std::uint32_t episode = 0;       // index; meaningful once opened
+  bool opened = false;             // SpanOpened was seen
+  std::uint32_t person = kNobody;  // number of who opened it
+  std::vector<Said> said;          // in order
   SpanKind kind = SpanKind::kTakeover;
   std::uint32_t supervisor = 0;  // number, from 1
   std::uint32_t first_step = 0;
@@ -106,6 +117,7 @@ struct Sentence {
 struct Utterance {
   std::uint32_t sentence = 0;  // index
   bool undone = false;
+  std::uint32_t person = kNobody;  // number of who said it
 };
 
 // Blocks that never move: growing copies nothing and wastes at most one block.
@@ -214,6 +226,9 @@ struct Dataset::State {
     lead = static_cast<std::uint32_t>(std::clamp<Duration::rep>(steps, 0, 1'000'000));
     words_lead = static_cast<std::uint32_t>(
         std::clamp<Duration::rep>(options.relabel_before.count() / period, 0, 1'000'000));
+    for (const std::string& name : options.excluded_supervisors) {
+      withdrawn.emplace(person_of(name));
+    }
   }
 
   FileSystem& files;
@@ -237,6 +252,9 @@ struct Dataset::State {
   std::optional<bool> words_fit_;           // see words_fit(); none: not known yet
   std::vector<std::string> supervisors;     // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
+  std::vector<std::string> people;                               // who taught anything, by number
+  std::unordered_map<std::string, std::uint32_t> person_number;  // never iterated
+  std::unordered_set<std::string> withdrawn;                     // never iterated
   std::optional<std::uint32_t> open_episode;
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
@@ -300,11 +318,22 @@ struct Dataset::State {
     supervisor_number.emplace(name, number);
     return number;
   }
-  bool is_excluded(const Actor& actor) const {
-    const auto& names = options.excluded_supervisors;
-    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return person_of(name) == person_of(actor.name);
-    });
+  std::uint32_t person_at(const Actor& actor) {
+    const std::string name(person_of(actor.name));
+    const auto [found, is_new] =
+        person_number.try_emplace(name, static_cast<std::uint32_t>(people.size()));
+    if (is_new) people.push_back(name);
+    return found->second;
+  }
+  bool is_excluded(std::uint32_t person) const {
+    return person != kNobody && withdrawn.contains(people[person]);
+  }
+  Outcome outcome_of(const std::vector<Said>& said) const {
+    Outcome outcome;
+    for (const Said& one : said) {
+      if (!is_excluded(one.person)) outcome.add(one.role, one.value);
+    }
+    return outcome;
   }
   // First row of the episode at or behind a policy step.
   Row row_from(const EpisodeState& episode, std::uint32_t policy_step) const {
@@ -324,7 +353,7 @@ struct Dataset::State {
 
   bool covers(const SpanState& span, std::uint32_t policy_step) const {
     const LabelValue outcome = span.outcome.value();
-    return span.opened && !span.excluded && !span.empty && !span.undone &&
+    return span.opened && !is_excluded(span.person) && !span.empty && !span.undone &&
            outcome != LabelValue::kFailure && outcome != LabelValue::kDiscard &&
            policy_step >= span.first_step && policy_step <= span.last_step;
   }
@@ -345,7 +374,7 @@ struct Dataset::State {
     const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
 
     if (*episode.purpose == EpisodePurpose::kDemonstration) {
-      if (!driven || episode.excluded || outcome == LabelValue::kFailure) return {};
+      if (!driven || is_excluded(episode.starter) || outcome == LabelValue::kFailure) return {};
       if (row.span != kNoSpan && !covers(spans[row.span], row.policy_step)) return {};
       return SampleClass::kDemonstration;
     }
@@ -450,7 +479,7 @@ struct Dataset::State {
     const std::uint32_t number = episode_at(event.episode);
     EpisodeState& episode = episodes[number];
     episode.purpose = started.purpose;
-    episode.excluded = is_excluded(event.actor);
+    episode.starter = person_at(event.actor);
     open_episode = number;
     instruct(episode, 0, started.instruction);
     keep_back_if_needed(number);
@@ -465,9 +494,10 @@ struct Dataset::State {
   void fold(const Event& event, const Words& said) {
     const bool of_motion = said.use == WordsUse::kNudge || said.use == WordsUse::kInstruction ||
                            said.use == WordsUse::kComment;
-    if (options.instruction_size == 0 || !of_motion || is_excluded(event.actor)) return;
+    if (options.instruction_size == 0 || !of_motion) return;
     const auto number = static_cast<std::uint32_t>(utterances.size());
-    utterances.push_back({sentence_at(said.text), words_undone.contains(event.id)});
+    utterances.push_back(
+        {sentence_at(said.text), words_undone.contains(event.id), person_at(event.actor)});
     utterance_index.insert_or_assign(event.id, number);
     const auto found = episode_index.find(event.episode);
     if (found == episode_index.end()) return;
@@ -485,7 +515,7 @@ struct Dataset::State {
     span.episode = number;
     span.kind = opened.kind;
     span.supervisor = supervisor_at(event.actor);
-    span.excluded = is_excluded(event.actor);
+    span.person = person_at(event.actor);
     span.first_step = opened.first_step;
     std::uint32_t from = opened.first_step;
     if (opened.kind == SpanKind::kTakeover) {
@@ -526,16 +556,18 @@ struct Dataset::State {
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
   }
   void fold(const Event& event, const Label& label) {
-    if (is_excluded(event.actor)) return;
+    const Said said{person_at(event.actor), event.actor.role, label.value};
     if (label.span == 0) {
       const std::uint32_t number = episode_at(label.episode);
       const LabelValue before = episodes[number].outcome.value();
-      episodes[number].outcome.add(event.actor.role, label.value);
+      episodes[number].said.push_back(said);
+      if (!is_excluded(said.person)) episodes[number].outcome.add(said.role, said.value);
       if (episodes[number].outcome.value() != before) place_from(number, 0);
       return;
     }
     SpanState& span = spans[span_at(label.span)];
-    span.outcome.add(event.actor.role, label.value);
+    span.said.push_back(said);
+    if (!is_excluded(said.person)) span.outcome.add(said.role, said.value);
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
   }
   void fold(const Event&, const StepsDiscarded& undo) {
@@ -573,6 +605,39 @@ struct Dataset::State {
     SpanState& span = spans[span_number];
     span.undone = true;
     if (span.opened) place_from(span.episode, span.first_step, span.last_step);
+  }
+  void fold(const Event&, const CorrectionsWithdrawn& act) {
+    if (withdrawn.emplace(person_of(act.supervisor)).second) person_changed(act.supervisor);
+  }
+  void fold(const Event&, const CorrectionsRestored& act) {
+    if (withdrawn.erase(std::string(person_of(act.supervisor))) > 0) {
+      person_changed(act.supervisor);
+    }
+  }
+  // Whether this person's teaching counts has changed: every episode with some of it is looked at
+  // anew.
+  void person_changed(const std::string& name) {
+    const auto found = person_number.find(std::string(person_of(name)));
+    if (found == person_number.end()) return;
+    const std::uint32_t person = found->second;
+    const auto spoke = [&](const std::vector<Said>& said) {
+      return std::any_of(said.begin(), said.end(),
+                         [&](const Said& one) { return one.person == person; });
+    };
+    std::vector<char> touched(episodes.size(), 0);
+    for (std::size_t i = 0; i < episodes.size(); ++i) {
+      if (episodes[i].starter != person && !spoke(episodes[i].said)) continue;
+      episodes[i].outcome = outcome_of(episodes[i].said);
+      touched[i] = 1;
+    }
+    for (SpanState& span : spans) {
+      if (span.person != person && !spoke(span.said)) continue;
+      span.outcome = outcome_of(span.said);
+      if (span.opened) touched[span.episode] = 1;
+    }
+    for (std::uint32_t i = 0; i < episodes.size(); ++i) {
+      if (touched[i] != 0) place_from(i, 0);
+    }
   }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing
@@ -830,7 +895,7 @@ struct Dataset::State {
         }
       } else if (said != nullptr && relabel < options.relabel) {
         const Utterance& utterance = utterances[(*said)[random.below(said->size())]];
-        if (!utterance.undone) sentence = utterance.sentence;
+        if (!utterance.undone && !is_excluded(utterance.person)) sentence = utterance.sentence;
       }
       const std::vector<float>* features = sentence ? features_of(*sentence) : nullptr;
       if (features == nullptr) continue;

@@ -22,7 +22,8 @@
 // words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
 // executed mean is then nobody's action) or slowed (the policy's at another pace); steps without
 // features, proprioception or executed action, with a number that is not finite, or of another
-// backbone; withdrawn supervisors. Spans that lost steps still count: the gap ends the window.
+// backbone; what withdrawn
+// people taught (CorrectionsWithdrawn). Spans that lost steps still count: the gap ends the window.
 // Labels: Outcome's rule.
 //
 // Hold-out: deployment episodes are numbered by their first closed complete takeover span that is
@@ -83,7 +84,8 @@ struct DatasetOptions {
   double relabel = 0.5;
   Duration relabel_before = std::chrono::seconds(2);
   double swap = 0;
-  // People (see person_of()) whose spans, demonstrations and labels count no more. Their undos do.
+  // People (see person_of()) whose spans, demonstrations and labels do not count, as if the log had
+  // said CorrectionsWithdrawn of each. Their undos do.
   std::vector<std::string> excluded_supervisors;
 
   // kInvalidArgument naming the first field out of its range.

@@ -271,6 +271,16 @@ struct Kind<HelpScored> {
     a.field("seconds", p.seconds);
   }
 };
+template <>
+struct Kind<CorrectionsWithdrawn> {
+  static constexpr std::string_view kName = "corrections_withdrawn";
+  static void fields(auto& a, auto& p) { a.field("supervisor", p.supervisor); }
+};
+template <>
+struct Kind<CorrectionsRestored> {
+  static constexpr std::string_view kName = "corrections_restored";
+  static void fields(auto& a, auto& p) { a.field("supervisor", p.supervisor); }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>

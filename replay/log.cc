@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "replay/chain_rows.h"
 #include "replay/database.h"
 #include "replay/event_codec.h"
 #include "replay/migration.h"
@@ -18,10 +19,6 @@ namespace nudge {
 namespace {
 
 constexpr std::size_t kMaxProblems = 100;
-
-constexpr std::string_view kEventColumns =
-    "sequence, id, kind, episode, policy_step, control_tick, time_ns, wall_time_ns, boot, actor, "
-    "role, weights, payload_version, payload";
 
 std::string segment_name(EpisodeId episode) {
   char name[40];
@@ -70,26 +67,40 @@ Result<Event> event_of(const Statement& row) {
 }
 
 // Steps with consecutive sequences and nothing between them.
-struct Run {
-  Sequence first = 0;
-  Sequence last = 0;
-  EpisodeId episode = 0;
-  std::uint64_t first_offset = 0;
-  std::uint64_t end_offset = 0;
-
+struct Run : ChainedRun {
+  // One without a digest, of schema version 1, stays as it is.
   bool continued_by(const Run& next) const {
-    return episode == next.episode && last + 1 == next.first && end_offset == next.first_offset;
+    return digest && episode == next.episode && last + 1 == next.first &&
+           end_offset == next.first_offset;
   }
 };
 
-Run run_of(const Statement& row) {
-  return {row.natural(0), row.natural(1), row.natural(2), row.natural(3), row.natural(4)};
-}
+Run run_of(const Statement& row) { return {chained_run(row)}; }
 
 struct PendingEvent {
   Event event;
   std::string payload;
+  ChainHash link{};
 };
+
+// The row that will hold it.
+ChainedEvent row_of(const Event& event, std::string_view payload) {
+  return {.sequence = event.sequence,
+          .id = event.id,
+          .kind = kind_of(event.payload),
+          .subject = subject_of(event.payload),
+          .episode = event.episode,
+          .policy_step = event.policy_step,
+          .control_tick = event.control_tick,
+          .time_ns = event.time.time_since_epoch().count(),
+          .wall_time_ns = event.wall_time.time_since_epoch().count(),
+          .boot = event.boot,
+          .actor = event.actor.name,
+          .role = static_cast<std::uint64_t>(event.actor.role),
+          .weights = event.weights,
+          .payload_version = kPayloadVersion,
+          .payload = payload};
+}
 
 }  // namespace
 
@@ -118,6 +129,10 @@ struct Log::State {
   std::vector<EpisodeId> closing;                      // found open by recovery
   std::optional<Run> newest_run;                       // the durable one that may grow
 
+  ChainHead head;                 // of what is durable
+  ChainHead next_head;            // of what was appended
+  std::vector<ChainedRun> trail;  // runs behind next_head: the next link covers them
+
   // Where the feed stopped last time, so that following it needs no search.
   Sequence cursor_sequence = 0;
   std::uint64_t cursor_offset = 0;
@@ -136,6 +151,7 @@ struct Log::State {
   Status open_database();
   Status prepare_statements();
   Status load_counters();
+  Status load_chain();
   Status recover();
   Status recover_episode(EpisodeId episode, std::uint64_t committed);
 
@@ -255,14 +271,13 @@ Status Log::State::prepare_statements() {
   };
   const std::string columns(kEventColumns);
   NUDGE_TRY(prepare(insert_event, "INSERT INTO events (" + columns +
-                                      ", subject) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                                      "?11, ?12, ?13, ?14, ?15)"));
-  NUDGE_TRY(prepare(insert_run,
-                    "INSERT INTO runs (first_sequence, last_sequence, episode, first_offset, "
-                    "end_offset) VALUES (?1, ?2, ?3, ?4, ?5)"));
+                                      ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                                      "?12, ?13, ?14, ?15, ?16)"));
+  NUDGE_TRY(prepare(insert_run, "INSERT INTO runs (" + std::string(kRunColumns) +
+                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
   NUDGE_TRY(prepare(extend_run,
-                    "UPDATE runs SET last_sequence = ?2, end_offset = ?3 WHERE first_sequence = "
-                    "?1"));
+                    "UPDATE runs SET last_sequence = ?2, end_offset = ?3, digest = ?4 WHERE "
+                    "first_sequence = ?1"));
   NUDGE_TRY(prepare(insert_segment,
                     "INSERT INTO segments (episode, file, committed_bytes, closed) VALUES (?1, ?2, "
                     "0, 0)"));
@@ -275,10 +290,10 @@ Status Log::State::prepare_statements() {
                                      "?2"));
   return prepare(
       feed_runs,
-      "SELECT first_sequence, last_sequence, episode, first_offset, end_offset FROM runs "
-      "WHERE first_sequence >= coalesce((SELECT max(first_sequence) FROM runs WHERE "
-      "first_sequence <= ?1), 0) AND last_sequence >= ?1 ORDER BY first_sequence LIMIT "
-      "?2");
+      "SELECT " + std::string(kRunColumns) +
+          " FROM runs WHERE first_sequence >= coalesce((SELECT max(first_sequence) FROM runs WHERE "
+          "first_sequence <= ?1), 0) AND last_sequence >= ?1 ORDER BY first_sequence LIMIT "
+          "?2");
 }
 
 Status Log::State::load_counters() {
@@ -309,13 +324,32 @@ Status Log::State::load_counters() {
   // A file without a row (the database was replaced) keeps its name: never write over it.
   for (const std::string& name : *names) last_episode = std::max(last_episode, episode_of(name));
 
-  auto newest = database->prepare(
-      "SELECT first_sequence, last_sequence, episode, first_offset, end_offset FROM runs ORDER BY "
-      "first_sequence DESC LIMIT 1");
+  auto newest = database->prepare("SELECT " + std::string(kRunColumns) +
+                                  " FROM runs ORDER BY first_sequence DESC LIMIT 1");
   if (!newest.ok()) return newest.status();
   const auto row = newest->step();
   if (!row.ok()) return row.status();
   if (*row) newest_run = run_of(*newest);
+  return load_chain();
+}
+
+Status Log::State::load_chain() {
+  const auto origin = chain_origin(*database);
+  if (!origin.ok()) return origin.status();
+  head.link = *origin;
+  auto last = database->prepare("SELECT sequence, link FROM events ORDER BY sequence DESC LIMIT 1");
+  if (!last.ok()) return last.status();
+  const auto row = last->step();
+  if (!row.ok()) return row.status();
+  if (*row) {
+    head.sequence = last->natural(0);
+    // One that is no hash is gone on from as it is: verify() names it, and the robot can start.
+    head.link = hash_of(*last, 1).value_or(ChainHash{});
+  }
+  next_head = head;
+  auto behind = runs_between(*database, head.sequence, Sequence{INT64_MAX});
+  if (!behind.ok()) return behind.status();
+  trail = *std::move(behind);
   return {};
 }
 
@@ -586,7 +620,9 @@ Result<Sequence> Log::State::append_event(Event&& event) {
   event.sequence = ++appended;
   note(event.payload);
   pending_ids.emplace(event.id, event.sequence);
-  pending_events.push_back({std::move(event), *std::move(payload)});
+  next_head = {event.sequence, chain_link(next_head.link, trail, row_of(event, *payload))};
+  trail.clear();
+  pending_events.push_back({std::move(event), *std::move(payload), next_head.link});
   return appended;
 }
 
@@ -637,10 +673,19 @@ Result<Sequence> Log::append(const Step& step) {
   if (!offset.ok()) return offset.status();
   state.appended = sequence;
   ++state.pending_steps;
-  const Run run{sequence, sequence, step.episode, *offset, state.current->end()};
+  Run run{{sequence, sequence, step.episode, *offset, state.current->end(), ChainHash{}}};
+  // The run that it goes on with, which may be durable already.
+  const bool goes_on = !state.trail.empty() && Run{state.trail.back()}.continued_by(run);
+  if (goes_on) run.digest = state.trail.back().digest;
+  run.digest = chain_record(*run.digest, state.current->appended(*offset));
+  const auto extend = [&](ChainedRun& before) {
+    before.last = run.last;
+    before.end_offset = run.end_offset;
+    before.digest = run.digest;
+  };
+  goes_on ? extend(state.trail.back()) : state.trail.push_back(run);
   if (!state.pending_runs.empty() && state.pending_runs.back().continued_by(run)) {
-    state.pending_runs.back().last = run.last;
-    state.pending_runs.back().end_offset = run.end_offset;
+    extend(state.pending_runs.back());
   } else {
     state.pending_runs.push_back(run);
   }
@@ -651,33 +696,38 @@ Status Log::State::write_rows(std::optional<Run>& run) {
   NUDGE_TRY(database->execute("BEGIN IMMEDIATE"));
   for (const PendingEvent& pending : pending_events) {
     const Event& event = pending.event;
-    insert_event.bind(1, event.sequence)
-        .bind(2, std::string_view(event.id))
-        .bind(3, kind_of(event.payload))
-        .bind(4, event.episode)
-        .bind(5, std::uint64_t{event.policy_step})
-        .bind(6, event.control_tick)
-        .bind(7, std::int64_t{event.time.time_since_epoch().count()})
-        .bind(8, std::int64_t{event.wall_time.time_since_epoch().count()})
-        .bind(9, std::string_view(event.boot))
-        .bind(10, std::string_view(event.actor.name))
-        .bind(11, static_cast<std::uint64_t>(event.actor.role))
-        .bind(12, event.weights)
-        .bind(13, std::uint64_t{kPayloadVersion})
-        .bind(14, std::string_view(pending.payload))
-        .bind(15, subject_of(event.payload));
+    const ChainedEvent row = row_of(event, pending.payload);  // what the link was made from
+    insert_event.bind(1, row.sequence)
+        .bind(2, row.id)
+        .bind(3, row.kind)
+        .bind(4, row.episode)
+        .bind(5, row.policy_step)
+        .bind(6, row.control_tick)
+        .bind(7, row.time_ns)
+        .bind(8, row.wall_time_ns)
+        .bind(9, row.boot)
+        .bind(10, row.actor)
+        .bind(11, row.role)
+        .bind(12, row.weights)
+        .bind(13, row.payload_version)
+        .bind(14, row.payload)
+        .bind(15, row.subject)
+        .bind(16, std::span<const std::uint8_t>(pending.link));
     NUDGE_TRY(insert_event.run());
   }
   for (const Run& next : pending_runs) {
     if (run.has_value() && run->continued_by(next)) {
       run->last = next.last;
       run->end_offset = next.end_offset;
+      run->digest = next.digest;
       extend_run.bind(1, run->first).bind(2, run->last).bind(3, run->end_offset);
+      extend_run.bind(4, std::span<const std::uint8_t>(*run->digest));
       NUDGE_TRY(extend_run.run());
     } else {
       run = next;
       insert_run.bind(1, next.first).bind(2, next.last).bind(3, next.episode);
       insert_run.bind(4, next.first_offset).bind(5, next.end_offset);
+      insert_run.bind(6, std::span<const std::uint8_t>(*next.digest));
       NUDGE_TRY(insert_run.run());
     }
   }
@@ -719,6 +769,7 @@ Status Log::commit() {
   }
   ++state.counters.commits;
   state.durable = state.appended;
+  state.head = state.next_head;
   state.pending_events.clear();
   state.pending_ids.clear();
   state.pending_runs.clear();
@@ -733,6 +784,7 @@ Status Log::commit() {
 }
 
 Sequence Log::durable() const { return state_->durable; }
+const ChainHead& Log::head() const { return state_->head; }
 
 Status Log::checkpoint() {
   State& state = *state_;
@@ -972,27 +1024,42 @@ Status Log::State::verify_run(const Run& run, std::unique_ptr<SegmentMap>& map,
   }
   Sequence expected = run.first;
   bool in_order = true;
+  ChainHash digest{};
   NUDGE_TRY(map->scan(run.first_offset, run.end_offset, SegmentMap::Check::kCrc,
                       [&](const StepView& step) {
                         in_order = step.sequence == expected;
                         ++expected;
                         ++report.steps;
+                        if (run.digest) digest = chain_record(digest, step.record);
                         return in_order;
                       }));
   if (!in_order || expected != run.last + 1) {
     return data_loss(path + ": the steps are not " + std::to_string(run.first) + " to " +
                      std::to_string(run.last));
   }
+  if (!run.digest) {
+    report.unhashed_steps += run.last - run.first + 1;
+  } else if (digest != *run.digest) {
+    return data_loss(path + ": the steps " + std::to_string(run.first) + " to " +
+                     std::to_string(run.last) + " were changed after they were stored");
+  }
   return {};
 }
 
-Result<VerifyReport> Log::verify() {
+Result<VerifyReport> Log::verify(std::vector<ChainHead> heads) {
   State& state = *state_;
   VerifyReport report;
   report.last = state.durable;
   const auto problem = [&](std::string what) {
     if (report.problems.size() < kMaxProblems) report.problems.push_back(std::move(what));
   };
+  // The walk below meets the sequence in order, so the first place told is the first there is.
+  const auto problem_at = [&](Sequence sequence, std::string what) {
+    if (report.first_bad == 0) report.first_bad = sequence;
+    problem(std::move(what));
+  };
+  std::sort(heads.begin(), heads.end(),
+            [](const ChainHead& a, const ChainHead& b) { return a.sequence < b.sequence; });
 
   auto check = state.database->prepare("PRAGMA integrity_check");
   if (!check.ok()) return check.status();
@@ -1028,10 +1095,16 @@ Result<VerifyReport> Log::verify() {
   // Then both halves side by side in the order of the sequence.
   auto events = state.select_events("ORDER BY sequence");
   if (!events.ok()) return events.status();
-  auto runs = state.database->prepare(
-      "SELECT first_sequence, last_sequence, episode, first_offset, end_offset FROM runs ORDER BY "
-      "first_sequence");
+  auto runs = state.database->prepare("SELECT " + std::string(kRunColumns) +
+                                      " FROM runs ORDER BY first_sequence");
   if (!runs.ok()) return runs.status();
+  const auto later = state.database->number("SELECT coalesce(max(linked_later), 0) FROM chain");
+  if (!later.ok()) return later.status();
+  report.linked_later = static_cast<Sequence>(*later);
+  ChainHash link = chain_origin(report.linked_later);
+  std::vector<ChainedRun> trail;
+  auto head = heads.begin();
+  Sequence agreed = 0;  // newest head that the log holds
   auto more_events = events->step();
   auto more_runs = runs->step();
   Sequence expected = 1;
@@ -1040,8 +1113,9 @@ Result<VerifyReport> Log::verify() {
   std::set<std::string, std::less<>> ids;
   const auto arrive = [&](Sequence sequence) {
     if (sequence != expected) {
-      problem("sequence " + std::to_string(expected) + " should come next, " +
-              std::to_string(sequence) + " is there");
+      problem_at(std::min(sequence, expected), "sequence " + std::to_string(expected) +
+                                                   " should come next, " +
+                                                   std::to_string(sequence) + " is there");
     }
   };
   for (;;) {
@@ -1055,24 +1129,50 @@ Result<VerifyReport> Log::verify() {
       if (!ids.emplace(events->text(1)).second) {
         problem("event " + std::to_string(events->natural(0)) + ": its id is there twice");
       }
-      if (const auto event = event_of(*events); !event.ok()) problem(event.status().message());
+      const Sequence sequence = events->natural(0);
+      if (const auto event = event_of(*events); !event.ok()) {
+        problem_at(sequence, event.status().message());
+      }
+      // The next link is tried from the one that is stored: so only what was changed is named.
+      const ChainHash expected_link = chain_link(link, trail, chained_event(*events));
+      link = hash_of(*events, 15).value_or(ChainHash{});
+      if (link != expected_link) {
+        problem_at(sequence, "event " + std::to_string(sequence) + " (" +
+                                 std::string(events->text(2)) +
+                                 "): its link does not fit: it was changed, or something just "
+                                 "before it was changed, removed or inserted");
+      }
+      trail.clear();
+      for (; head != heads.end() && head->sequence <= sequence; ++head) {
+        if (*head == ChainHead{sequence, link}) {
+          agreed = sequence;
+          continue;
+        }
+        problem_at(agreed + 1, "the head kept of event " + std::to_string(head->sequence) +
+                                   " is not what the log holds there: an event from " +
+                                   std::to_string(agreed + 1) + " to " +
+                                   std::to_string(head->sequence) +
+                                   " was changed, and the links after it made anew");
+        head = heads.end() - 1;  // those after it say the same
+      }
       more_events = events->step();
       continue;
     }
     const Run run = run_of(*runs);
     arrive(run.first);
     expected = run.last + 1;
+    trail.push_back(run);
     if (run.end_offset > committed[run.episode]) {
-      problem("steps " + std::to_string(run.first) + " to " + std::to_string(run.last) +
-              " lie behind what their segment committed");
+      problem_at(run.first, "steps " + std::to_string(run.first) + " to " +
+                                std::to_string(run.last) +
+                                " lie behind what their segment committed");
     } else if (const Status status = state.verify_run(run, map, report); !status.ok()) {
-      problem(status.message());
+      problem_at(run.first, status.message());
     }
     if (const auto before = reached.find(run.episode);
         before != reached.end() && before->second != run.first_offset) {
-      problem("steps " + std::to_string(run.first) +
-              " do not follow those before them in their "
-              "segment");
+      problem_at(run.first, "steps " + std::to_string(run.first) +
+                                " do not follow those before them in their segment");
     }
     reached[run.episode] = run.end_offset;
     more_runs = runs->step();
@@ -1080,6 +1180,13 @@ Result<VerifyReport> Log::verify() {
   if (expected != state.durable + 1) {
     problem("the log ends at " + std::to_string(expected - 1) + ", not at " +
             std::to_string(state.durable));
+  }
+  if (head != heads.end()) {
+    problem_at(expected, "the log is cut off: it ends at " + std::to_string(expected - 1) +
+                             ", and the head kept of event " +
+                             std::to_string(heads.back().sequence) +
+                             " says that there was more; the first that is missing is " +
+                             std::to_string(expected));
   }
   return report;
 }

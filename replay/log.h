@@ -24,6 +24,7 @@
 
 #include "nudge/event.h"
 #include "nudge/status.h"
+#include "replay/chain.h"
 #include "replay/feed.h"
 #include "replay/file.h"
 #include "replay/segment.h"
@@ -78,6 +79,10 @@ struct VerifyReport {
   std::uint64_t steps = 0;
   std::uint64_t segments = 0;
   Sequence last = 0;
+  Sequence linked_later = 0;    // events up to here got their links when schema version 2 came
+  Sequence unhashed_steps = 0;  // stored by version 1: their checksums only were checked
+  Sequence first_bad = 0;       // of the first event or step that is not as it was; 0:
+                                // none, or a problem without a place in the sequence
   std::vector<std::string> problems;  // at most 100; each says where
   bool ok() const { return problems.empty(); }
 };
@@ -147,6 +152,8 @@ class Log {
   Status commit();
   // Everything up to and including this is on disk.
   Sequence durable() const;
+  // The chain's end among what is durable.
+  const ChainHead& head() const;
   // Folds the write-ahead log back if it holds anything; for idle moments.
   Status checkpoint();
 
@@ -173,8 +180,10 @@ class Log {
   Result<std::vector<SpanSummary>> spans(EpisodeId episode);
 
   // Reads everything and checks it: SQLite's own integrity, the sequence without gaps or doubles,
-  // every payload, every record's checksum and place. Slow; an error only when it cannot look.
-  Result<VerifyReport> verify();
+  // every payload, every record's checksum and place, every link of the chain; and that it holds
+  // each of `heads`, which were taken from it before and kept elsewhere. Slow; an error only when
+  // it cannot look.
+  Result<VerifyReport> verify(std::vector<ChainHead> heads = {});
   LogStats stats() const;
 
  private:

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 
-namespace nudge {
+#include "replay/chain_rows.h"
 
+namespace nudge {
 std::span<const Migration> migrations() {
   static const Migration kSteps[] = {
-      {0, std::string(kSchema) + "PRAGMA application_id = " + std::to_string(kApplicationId) + ";"},
+      {0, std::string(kSchema) + "PRAGMA application_id = " + std::to_string(kApplicationId) + ";",
+       nullptr},
+      // The records of version 1's steps were not hashed when they were written, and are not now:
+      // to read all segments could keep a robot from starting for minutes, and would only vouch for
+      // what they have become.
+      {1, kSchema2, link_events},
   };
   return kSteps;
 }
@@ -44,6 +50,7 @@ Status migrate(Database& database, std::span<const Migration> steps, std::int64_
     }
     Status status = database.execute("BEGIN IMMEDIATE");
     if (status.ok()) status = database.execute(step->sql);
+    if (status.ok() && step->fill != nullptr) status = step->fill(database);
     if (status.ok()) status = database.execute("PRAGMA user_version = " + std::to_string(at + 1));
     if (status.ok()) status = database.execute("COMMIT");
     if (!status.ok()) {

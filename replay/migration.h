@@ -12,14 +12,17 @@ namespace nudge {
 
 // "NUDG", in the database's header: tells our files from anybody else's.
 inline constexpr std::int64_t kApplicationId = 0x4e554447;
-// In PRAGMA user_version. Rises with every change to schema.sql.
-inline constexpr std::int64_t kSchemaVersion = 1;
+// In PRAGMA user_version. Rises with every change to the schema.
+inline constexpr std::int64_t kSchemaVersion = 2;
 
-extern const char* const kSchema;  // schema.sql, which makes version 1 from an empty database
+extern const char* const kSchema;   // schema.sql, which makes version 1 from an empty database
+extern const char* const kSchema2;  // schema-2.sql, which makes version 2 from that
 
 struct Migration {
   std::int64_t from = 0;  // makes from + 1
   std::string sql;
+  // What SQL cannot do, after it and in the same transaction; null: nothing.
+  Status (*fill)(Database& database) = nullptr;
 };
 
 // Every step there is, in order: from an empty database (0) up to kSchemaVersion.

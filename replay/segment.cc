@@ -398,6 +398,10 @@ const std::string& SegmentWriter::path() const { return state_->path; }
 std::uint64_t SegmentWriter::end() const { return state_->synced + state_->pending.size(); }
 std::uint64_t SegmentWriter::synced() const { return state_->synced; }
 std::size_t SegmentWriter::pending_bytes() const { return state_->pending.size(); }
+std::span<const std::byte> SegmentWriter::appended(std::uint64_t offset) const {
+  return std::span<const std::byte>(state_->pending)
+      .subspan(static_cast<std::size_t>(offset - state_->synced));
+}
 
 // ---- SegmentMap --------------------------------------------------------------------------------
 
@@ -579,6 +583,7 @@ StepView SegmentMap::step_at(std::uint64_t offset) const {
                    (present & kFeatures) != 0 ? layout.features : 0};
   step.offset = offset;
   step.next = offset + load<std::uint32_t>(at + 4);
+  step.record = {at, load<std::uint32_t>(at + 4)};
   step.image_table_ = at + layout.images_at;
   return step;
 }

@@ -88,8 +88,9 @@ struct StepView {
   std::uint32_t reference_age = 0;
   std::size_t images = 0;  // how many; image(i) gives them
 
-  std::uint64_t offset = 0;  // of this record in its file
-  std::uint64_t next = 0;    // offset of the byte after it, where the next record starts
+  std::uint64_t offset = 0;           // of this record in its file
+  std::uint64_t next = 0;             // offset of the byte after it, where the next record starts
+  std::span<const std::byte> record;  // all of it, as it is in the file
 
   ImageView image(std::size_t i) const;  // i < images; walks the i images before it
 
@@ -134,6 +135,8 @@ class SegmentWriter {
   std::uint64_t end() const;          // offset behind the last appended record
   std::uint64_t synced() const;       // offset behind the last durable record
   std::size_t pending_bytes() const;  // end() - synced()
+  // What was appended from `offset` on, which is not below synced(). Valid until the next call.
+  std::span<const std::byte> appended(std::uint64_t offset) const;
 
  private:
   SegmentWriter();

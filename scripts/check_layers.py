@@ -41,7 +41,7 @@ FOREIGN = (
     ("spdlog", ("spdlog/", "fmt/"), ("src/cli/*.cc",)),
     ("toml", ("toml++/",), ("src/config/*.cc",)),
     ("cli11", ("CLI/",), ("src/*.cc", "src/*.h")),
-    ("sodium", ("sodium",), ("policy/*.cc", "src/*.cc", "test/*")),
+    ("sodium", ("sodium",), ("policy/*.cc", "replay/chain.cc", "src/*.cc", "test/*")),
     ("mujoco", ("mujoco/", "turbojpeg", "GL/", "EGL/"), ("src/sim/*", "test/sim/*")),
     ("prometheus", ("prometheus/",), ("src/ports/metrics.cc",)),
     ("openssl", ("openssl/",), ("src/*.cc", "src/*.h", "test/*")),

@@ -213,6 +213,16 @@ struct HelpScored {
   double seconds = 0;        // that the policy drove, since the last takeover
 };
 
+// Nothing that this person taught is learned from any more, whenever they taught it; and the way
+// back. Weights that had learned from it stay as they are (policy/weights_history.h tells which).
+struct CorrectionsWithdrawn {
+  std::string
+      supervisor;  // of the person: "anna", whatever device or connection they spoke through
+};
+struct CorrectionsRestored {
+  std::string supervisor;
+};
+
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
 using Payload =
     std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
@@ -220,7 +230,8 @@ using Payload =
                  StepsDiscarded, CandidateReceived, WeightsAccepted, WeightsRejected, WeightsLive,
                  WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
                  LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
-                 WordsUndone, HelpAsked, HelpEnded, HelpScored>;
+                 WordsUndone, HelpAsked, HelpEnded, HelpScored, CorrectionsWithdrawn,
+                 CorrectionsRestored>;
 
 // One discrete event.
 struct Event {

@@ -32,6 +32,11 @@ namespace nudge {
 
 struct RobotClientOptions {
   std::string endpoint = "tcp://127.0.0.1:5571";
+  // For a daemon on another machine: its key, as `nudge auth key server` prints it, and the file
+  // with this machine's own pair (`nudge auth key make`), readable by its owner alone. Both empty:
+  // no encryption, and the endpoint must be on this machine.
+  std::string server_key{};
+  std::string key_file{};
   // connect() waits this long for the daemon; run() then waits for ever, holding the robot.
   Duration patience = std::chrono::seconds(5);
   // Without an action or a hold for this long the robot is held, and again after every further such

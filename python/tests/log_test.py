@@ -228,7 +228,7 @@ class Files(RobotCase):
         self.process.stop()
         path = self.state / "log" / "log.db"
         database = sqlite3.connect(path)
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 99")
         database.close()
         before = sorted(found.name for found in path.parent.iterdir())
         with self.assertRaises(NudgeError) as caught:

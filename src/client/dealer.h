@@ -18,9 +18,16 @@ class Dealer {
   Dealer();
   ~Dealer();
 
-  // Returns at once; the connection comes, and comes again, by itself. kInvalidArgument: not an
-  // endpoint on this machine. Peers that send more than `max_message` bytes are cut off.
-  Status connect(const std::string& endpoint, std::size_t max_message);
+  // For CURVE: the daemon's key in Z85, and the file of this program's own pair. Both empty: no
+  // encryption.
+  struct Keys {
+    std::string server, file;
+  };
+
+  // Returns at once; the connection comes, and comes again, by itself. Peers that send more than
+  // `max_message` bytes are cut off. kInvalidArgument: not an endpoint, or not one on this machine
+  // and no keys; kPermissionDenied: others may look into the file; kDataLoss: it holds no pair.
+  Status connect(const std::string& endpoint, std::size_t max_message, const Keys& keys);
 
   // False: not connected, or the queue is full; nothing is kept for later.
   bool send(std::span<const std::byte> message);

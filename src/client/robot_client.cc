@@ -388,7 +388,8 @@ Result<std::unique_ptr<RobotClient>> RobotClient::connect(const RobotClientOptio
   if (!spec.observation.cameras.empty()) impl->hello.capabilities.push_back("cameras");
   impl->hello.spec = spec;
   NUDGE_TRY(encode(RobotMessage(impl->hello), 0, impl->buffer));
-  NUDGE_TRY(impl->dealer.connect(options.endpoint, kMaxRobotCommand));
+  NUDGE_TRY(impl->dealer.connect(options.endpoint, kMaxRobotCommand,
+                                 {options.server_key, options.key_file}));
 
   const Instant end = steady_now() + options.patience;
   while (impl->session == 0 && !impl->hopeless && steady_now() < end) {

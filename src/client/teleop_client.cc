@@ -123,7 +123,8 @@ Result<std::unique_ptr<TeleopClient>> TeleopClient::connect(const TeleopClientOp
                  .token = options.token,
                  .robot = options.robot,
                  .every = options.every};
-  NUDGE_TRY(impl->dealer.connect(options.endpoint, kMaxTeleopReply));
+  NUDGE_TRY(impl->dealer.connect(options.endpoint, kMaxTeleopReply,
+                                 {options.server_key, options.key_file}));
   const Instant end = steady_now() + options.patience;
   while (impl->session == 0 && impl->refused.ok() && steady_now() < end) {
     impl->keep_up();

@@ -19,9 +19,10 @@ namespace nudge {
 struct TeleopClientOptions {
   std::string endpoint = "tcp://127.0.0.1:5572";
   std::string program = "nudge-teleop";
-  std::string name = "teleop";  // shown to others, 1 to 64 printable bytes
-  std::string token;
-  std::string robot;        // RobotSpec::id
+  std::string name = "teleop";           // shown to others, 1 to 64 printable bytes
+  std::string token;                     // of a daemon on this machine; with keys it says nothing
+  std::string server_key{}, key_file{};  // as of RobotClientOptions
+  std::string robot;                     // RobotSpec::id
   std::uint32_t every = 0;  // control ticks from one state to the next; 0: 50 times a second
   Duration patience = std::chrono::seconds(5);  // of connect(), for the daemon to be there
 };

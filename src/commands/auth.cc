@@ -10,7 +10,9 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/cli/terminal.h"
+#include "src/commands/auth_key.h"
 #include "src/commands/command.h"
+#include "src/commands/local_daemon.h"
 #include "src/commands/pairing_text.h"
 #include "src/commands/state.h"
 #include "src/daemon/entrance.h"
@@ -23,8 +25,6 @@ namespace nudge {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr Duration kPatience = std::chrono::seconds(10);
 
 // The state folder's devices: asked of the daemon where one runs, else in its file.
 class Keys {
@@ -56,30 +56,11 @@ class Keys {
 
   // Of the running daemon. An answer that is a refusal is a Status.
   Result<Json> ask(const std::string& method, const std::string& path, const std::string& body) {
-    Result<LocalDoor> door = read_local_door(*folder_);
-    if (door.status().code() == Code::kNotFound) {
-      return unavailable("another program has the state folder, or the daemon is just starting");
-    }
-    if (!door.ok()) return door.status();
-    const Result<Access> access = Access::load_or_create(*folder_);
-    if (!access.ok()) return access.status();
-    const Result<HttpAnswer> answer = call(
-        *door,
-        {.method = method, .path = path, .token = access->token(Role::kEngineer), .body = body},
-        kPatience);
+    const Result<std::string> answer = ask_daemon(*folder_, method, path, body);
     if (!answer.ok()) return answer.status();
-    Json json = Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
-    if (answer->status >= 200 && answer->status < 300 && json.is_object()) return json;
-    const std::string detail = json.is_object() && json.contains("detail")
-                                   ? json["detail"].get<std::string>()
-                                   : "the daemon answered with " + std::to_string(answer->status);
-    switch (answer->status) {
-      case 401:
-      case 403: return permission_denied(detail);
-      case 404: return not_found(detail);
-      case 507: return resource_exhausted(detail);
-      default: return unavailable(detail);
-    }
+    Json json = Json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return unavailable("the daemon's answer is not understood");
+    return json;
   }
 
   // Of the file, while no daemon runs.
@@ -213,6 +194,7 @@ void add_auth_command(Program& program) {
   add->callback([&program, state, role] {
     program.run = [&program, state, role] { return pair(program, *state, *role); };
   });
+  add_auth_key_command(program, *command, state);
   CLI::App* drop = command->add_subcommand("revoke", "A device has no access any more, at once");
   drop->add_option("device", *id, "Its number, as in 'nudge auth list'")->required();
   drop->callback([&program, state, id] {

@@ -4,8 +4,25 @@
 
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
+#include "src/learning/sandbox.h"
 
 namespace nudge {
+namespace {
+
+CheckResult check_sandbox() {
+  const SandboxReport report = sandbox_of_this_kernel();
+  const std::string found = "the learner runs without privileges, with " + report.text();
+  if (report.whole()) return {CheckState::kOk, found, ""};
+  return {CheckState::kWarn, found,
+          report.landlock == 0
+              ? "without Landlock (Linux 5.13 and up, in the list of lsm=) code that breaks into "
+                "the learner can read this user's files, keys too; run the daemon as a user of its "
+                "own"
+              : "without seccomp code that breaks into the learner can open connections; a "
+                "firewall or a network namespace of the service keeps it in"};
+}
+
+}  // namespace
 
 void add_doctor_command(Program& program) {
   CLI::App* command =
@@ -20,6 +37,7 @@ void add_doctor_command(Program& program) {
                           return CheckResult{CheckState::kFail, loaded.status().message(),
                                              "run 'nudge config check' after mending it"};
                         }});
+      checks.push_back({"sandbox", check_sandbox});
       const std::vector<NamedResult> results = run_checks(checks);
       const std::string text = program.json ? doctor_json(results) + "\n" : doctor_text(results);
       std::fputs(text.c_str(), stdout);

@@ -1,10 +1,12 @@
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 
 #include "policy/trainer.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/learning/learner.h"
+#include "src/learning/sandbox.h"
 
 namespace nudge {
 namespace {
@@ -12,17 +14,27 @@ namespace {
 // Set by the signal handler, read by the learner's loop: an atomic flag is all a handler may touch.
 std::atomic<bool> stop_asked{false};
 
-int run_learner(const Program& program, const std::string& endpoint) {
+int run_learner(const Program& program, const std::string& endpoint, const std::string& state) {
   // The daemon's file says everything already, its environment and flags included.
   const Result<LoadedConfig> loaded =
       load_config(ConfigInputs{.file = program.config_file, .environment = {}, .sets = {}});
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
+  // Before any thread is made, and before anything that people or robots have made is read.
+  SandboxOptions options;
+  options.readable = {state + "/weights", state + "/log/segments"};
+  options.memory_bytes = static_cast<std::uint64_t>(loaded->config.learner.memory_mib) << 20;
+  Result<SandboxReport> sandbox = enter_sandbox(options);
+  if (!sandbox.ok()) return fail(sandbox.status());
   std::signal(SIGTERM, [](int) { stop_asked = true; });
   std::signal(SIGINT, [](int) { stop_asked = true; });
   Result<std::unique_ptr<DaemonLink>> link = DaemonLink::connect(endpoint);
   if (!link.ok()) return fail(link.status());
-  Learner learner(loaded->config, **link);
+  Learner learner(loaded->config, **link, [&sandbox]() -> Status {
+    sandbox->seccomp = forbid_system_calls();
+    std::fprintf(stderr, "sandbox: %s\n", sandbox->text().c_str());
+    return {};
+  });
   const Status status = learner.run([] { return stop_asked.load(); });
   return status.ok() ? kExitOk : fail(status);
 }
@@ -33,9 +45,11 @@ void add_learn_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "learn", "The learner process; started by the daemon, not by hand");
   auto endpoint = std::make_shared<std::string>();
+  auto state = std::make_shared<std::string>();
   command->add_option("--endpoint", *endpoint, "Socket of the daemon (ipc://...)")->required();
-  command->callback([&program, endpoint] {
-    program.run = [&program, endpoint] { return run_learner(program, *endpoint); };
+  command->add_option("--state", *state, "The daemon's state folder")->required();
+  command->callback([&program, endpoint, state] {
+    program.run = [&program, endpoint, state] { return run_learner(program, *endpoint, *state); };
   });
 }
 

@@ -1,16 +1,33 @@
 #include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
+#include "src/commands/local_daemon.h"
 #include "src/commands/state.h"
+#include "src/loop/clock.h"
+#include "src/loop/recorder.h"
+#include "src/ports/signed_head.h"
 
 namespace nudge {
 namespace {
 
 using Json = nlohmann::json;
+
+struct VerifyFlags {
+  std::string heads;  // file; empty: none
+  std::string key;    // hex; empty: any one
+};
+
+struct WithdrawFlags {
+  std::string supervisor;
+  std::string who = "engineer";
+  bool undo = false;
+};
 
 std::string purpose_text(EpisodePurpose purpose) {
   switch (purpose) {
@@ -141,10 +158,59 @@ int tail(const Program& program, const std::string& state, std::size_t count) {
   }
 }
 
-int verify(const Program& program, const std::string& state) {
+std::string hex_of(std::span<const std::uint8_t> bytes) {
+  std::string text;
+  for (const std::uint8_t byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", byte);
+    text += digits;
+  }
+  return text;
+}
+
+// Heads kept elsewhere, one a line. All must have been signed by one key: `key` in hex, or, when it
+// is empty, that of the last.
+Result<std::vector<ChainHead>> read_heads(const std::string& path, const std::string& key) {
+  constexpr std::size_t kMostHeads = 1'000'000;  // two years, one a minute
+  std::ifstream file(path);
+  if (!file) return not_found(path + ": cannot be read");
+  std::vector<SignedHead> heads;
+  std::string line;
+  for (std::size_t number = 1; std::getline(file, line); ++number) {
+    if (line.empty()) continue;
+    const Result<SignedHead> head = SignedHead::parse(line);
+    const std::string where = path + ", line " + std::to_string(number);
+    if (!head.ok()) return head.status().with_context(where);
+    if (!key.empty() && hex_of(head->key) != key) {
+      return permission_denied(where + ": signed by another key than --key");
+    }
+    if (heads.size() >= kMostHeads) return resource_exhausted(path + ": holds too many heads");
+    heads.push_back(*head);
+  }
+  if (heads.empty()) return data_loss(path + ": holds no head");
+  std::vector<ChainHead> chain;
+  for (const SignedHead& head : heads) {
+    if (head.key != heads.back().key) {
+      return permission_denied(path +
+                               ": signed by different keys; say with --key which one is the "
+                               "robot's");
+    }
+    chain.push_back(head.head);
+  }
+  return chain;
+}
+
+int verify(const Program& program, const std::string& state, const VerifyFlags& flags) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
   if (!log.ok()) return fail_open(program, log.status());
-  const Result<VerifyReport> report = (*log)->verify();
+  std::vector<ChainHead> heads;
+  if (!flags.heads.empty()) {
+    Result<std::vector<ChainHead>> kept = read_heads(flags.heads, flags.key);
+    if (!kept.ok()) return fail(kept.status());
+    heads = *std::move(kept);
+  }
+  const std::size_t compared = heads.size();
+  const Result<VerifyReport> report = (*log)->verify(std::move(heads));
   if (!report.ok()) return fail(report.status());
   if (program.json) {
     const Json result = {{"ok", report->ok()},
@@ -152,6 +218,10 @@ int verify(const Program& program, const std::string& state) {
                          {"steps", report->steps},
                          {"segments", report->segments},
                          {"last_sequence", report->last},
+                         {"first_bad", report->first_bad},
+                         {"linked_later", report->linked_later},
+                         {"unhashed_steps", report->unhashed_steps},
+                         {"heads", compared},
                          {"problems", report->problems}};
     std::printf("%s\n", result.dump(2).c_str());
   } else {
@@ -162,9 +232,90 @@ int verify(const Program& program, const std::string& state) {
                 static_cast<unsigned long long>(report->last));
     for (const std::string& problem : report->problems)
       std::printf("PROBLEM %s\n", problem.c_str());
+    if (report->linked_later > 0) {
+      std::printf(
+          "events up to %llu were linked when version 2 of the log came; %llu steps of "
+          "before are covered by checksums only\n",
+          static_cast<unsigned long long>(report->linked_later),
+          static_cast<unsigned long long>(report->unhashed_steps));
+    }
+    if (compared > 0) {
+      std::printf("compared with %zu signed head%s\n", compared, compared == 1 ? "" : "s");
+    } else {
+      std::puts("no head was given: that the end was cut off, or all links made anew, cannot show");
+    }
+    if (report->first_bad > 0) {
+      std::printf("the first that is not as it was: %llu\n",
+                  static_cast<unsigned long long>(report->first_bad));
+    }
     std::puts(report->ok() ? "the log is whole" : "the log is damaged");
   }
   return report->ok() ? kExitOk : kExitData;
+}
+
+// The daemon's own, or, while none runs, made here.
+int head(const Program& program, const std::string& state) {
+  const Result<std::string> folder = state_folder(program, state);
+  if (!folder.ok()) return fail_open(program, folder.status());
+  Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
+  if (log.status().code() == Code::kUnavailable) {
+    Result<std::unique_ptr<Folder>> run = open_folder(*folder + "/run");
+    if (!run.ok()) return fail(run.status());
+    const Result<std::string> line = ask_daemon(**run, "GET", "/api/v1/log/head", "");
+    if (!line.ok()) return fail(line.status());
+    std::puts(line->c_str());
+    return kExitOk;
+  }
+  if (!log.ok()) return fail_open(program, log.status());
+  Result<HeadSeal> seal = HeadSeal::open(*folder + "/" + HeadSeal::kFolder);
+  if (!seal.ok()) return fail(seal.status());
+  if (const Status written = seal->write((*log)->head(), wall_now()); !written.ok()) {
+    return fail(written);
+  }
+  std::puts(seal->newest().c_str());
+  return kExitOk;
+}
+
+// An act of the engineer: of the daemon where one runs, else an event of its own.
+int withdraw(const Program& program, const std::string& state, const WithdrawFlags& flags) {
+  const std::string id = "cli-" + std::to_string(wall_now().time_since_epoch().count());
+  Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/false);
+  if (log.status().code() == Code::kUnavailable) {
+    const Result<std::string> folder = state_folder(program, state);
+    if (!folder.ok()) return fail_open(program, folder.status());
+    Result<std::unique_ptr<Folder>> run = open_folder(*folder + "/run");
+    if (!run.ok()) return fail(run.status());
+    const Json act = {{"type", flags.undo ? "restore_corrections" : "withdraw_corrections"},
+                      {"id", id},
+                      {"supervisor", flags.supervisor}};
+    const Result<std::string> done = ask_daemon(**run, "POST", "/api/v1/feedback", act.dump());
+    if (!done.ok()) return fail(done.status());
+  } else {
+    if (!log.ok()) return fail_open(program, log.status());
+    const Result<Teachers> known = teachers(**log);
+    if (!known.ok()) return fail(known.status());
+    const Status may =
+        flags.undo ? restorable(*known, flags.supervisor) : withdrawable(*known, flags.supervisor);
+    if (!may.ok()) return fail(may);
+    Payload payload = CorrectionsWithdrawn{.supervisor = flags.supervisor};
+    if (flags.undo) payload = CorrectionsRestored{.supervisor = flags.supervisor};
+    Recorder recorder(**log, id, Actor{.name = flags.who, .role = Role::kEngineer});
+    const Moment moment{.now = steady_now(), .wall = wall_now(), .weights = 0};
+    if (Status status = recorder.append(std::move(payload), moment); !status.ok()) {
+      return fail(status);
+    }
+    if (Status status = recorder.commit(); !status.ok()) return fail(status);
+  }
+  if (program.json) {
+    std::puts("{\"ok\": true}");
+  } else if (flags.undo) {
+    std::puts("done; what they taught counts again");
+  } else {
+    std::puts(
+        "done; nothing that they taught is learned from any more. Weights that had learned "
+        "from it are marked in 'nudge weights ls'; 'nudge train --from log' makes others");
+  }
+  return kExitOk;
 }
 
 }  // namespace
@@ -192,8 +343,28 @@ void add_log_command(Program& program) {
     program.run = [&program, state, count] { return tail(program, *state, *count); };
   });
   CLI::App* check = command->add_subcommand("verify", "Read all of it and check every record");
-  check->callback(
-      [&program, state] { program.run = [&program, state] { return verify(program, *state); }; });
+  auto verifying = std::make_shared<VerifyFlags>();
+  check->add_option("--heads", verifying->heads,
+                    "File with signed heads that were kept elsewhere, one a line");
+  check->add_option("--key", verifying->key, "Public key that must have signed them, in hex");
+  check->callback([&program, state, verifying] {
+    program.run = [&program, state, verifying] { return verify(program, *state, *verifying); };
+  });
+  CLI::App* seal =
+      command->add_subcommand("head", "The signed head of the log, to be kept elsewhere");
+  seal->callback(
+      [&program, state] { program.run = [&program, state] { return head(program, *state); }; });
+  auto withdrawing = std::make_shared<WithdrawFlags>();
+  CLI::App* take_out =
+      command->add_subcommand("withdraw", "Learn no more from what one person taught");
+  take_out->add_option("--supervisor", withdrawing->supervisor, "The person's name")->required();
+  take_out->add_option("--as", withdrawing->who, "Your name, for the log")->capture_default_str();
+  take_out->add_flag("--undo", withdrawing->undo, "Take the withdrawal back");
+  take_out->callback([&program, state, withdrawing] {
+    program.run = [&program, state, withdrawing] {
+      return withdraw(program, *state, *withdrawing);
+    };
+  });
 }
 
 }  // namespace nudge

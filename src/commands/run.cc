@@ -12,10 +12,13 @@
 #include "src/commands/pairing_text.h"
 #include "src/commands/service.h"
 #include "src/commands/stop_signal.h"
+#include "src/daemon/curve_door.h"
 #include "src/daemon/daemon.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/state_folder.h"
+#include "src/ports/addresses.h"
 #include "src/ports/robot_port.h"
 #include "src/sim/live_kitchen.h"
 
@@ -51,15 +54,39 @@ Result<Driven> open_kitchen(const Config& config) {
   return driven;
 }
 
+// Null: the ports of ZeroMQ are for this machine alone, as configured.
+Result<std::unique_ptr<CurveDoor>> open_door(const Config& config, const std::string& state,
+                                             EventLoop& loop, Logger& logger) {
+  const bool beyond = !is_loopback_address(config.ports.zmq_address);
+  if (!beyond && !config.ports.zmq_curve) return std::unique_ptr<CurveDoor>();
+  NUDGE_TRY(make_state_folder(state));
+  NUDGE_TRY(make_state_folder(state + "/run"));
+  Result<std::unique_ptr<CurveDoor>> door = CurveDoor::open(
+      state + "/run", loop,
+      [&logger](const std::string& message) { logger.log(LogLevel::kError, "keys", message); });
+  if (door.ok()) {
+    logger.log(LogLevel::kInfo, "keys",
+               "robot and teleop ports speak CURVE; the key of this daemon is " +
+                   to_z85((*door)->identity()->public_key()));
+  }
+  return door;
+}
+
 // Nothing can be prepared before the robot has said what it is.
-Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, Logger& logger,
-                              const std::atomic<bool>& stop) {
+Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, CurveDoor* door,
+                              Logger& logger, const std::atomic<bool>& stop) {
   RobotPortOptions options;
   options.port = static_cast<std::uint16_t>(config.ports.robot);
+  options.address = config.ports.zmq_address;
+  if (door != nullptr) {
+    options.curve = door->identity();
+    options.admits = door->admits(Keyring::Use::kRobot);
+  }
   Result<std::unique_ptr<RobotPort>> port = RobotPort::listen(loop, options);
   if (!port.ok()) return port.status();
   Driven driven;
   driven.port = *std::move(port);
+  if (door != nullptr) door->on_change([port = driven.port.get()] { port->recheck_keys(); });
   std::thread io([&loop] { loop.run(); });
   Instant told{};
   while (!stop && driven.remote == nullptr) {
@@ -149,9 +176,11 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   if (!logger.ok()) return fail(logger.status());
 
   EventLoop loop;
+  Result<std::unique_ptr<CurveDoor>> door = open_door(config, *state, loop, **logger);
+  if (!door.ok()) return fail(door.status());
   const bool remote = config.robot.driver == RobotDriver::kRemote;
   Result<Driven> driven =
-      remote ? wait_for_robot(loop, config, **logger, stop) : open_kitchen(config);
+      remote ? wait_for_robot(loop, config, door->get(), **logger, stop) : open_kitchen(config);
   if (driven.status().code() == Code::kAborted) return kExitOk;
   if (!driven.ok()) return fail(driven.status());
   DaemonOptions options;
@@ -160,6 +189,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   options.instruction = remote ? "" : driven->kitchen->instruction_at_start();
   options.continuous = !remote;
   options.robot_port = driven->port.get();
+  options.door = door->get();
   if (!flags.no_learning) options.program = program.self_path;
   options.notice = [&](LogLevel level, std::string_view component, const std::string& message) {
     (*logger)->log(level, component, message);

@@ -54,6 +54,18 @@ Result<WeightsHistory> weights_history(Log& log) {
   }
 }
 
+Result<Teachers> teachers(Log& log) {
+  Teachers teachers;
+  Sequence from = 1;
+  while (true) {
+    Result<std::vector<Event>> events = log.events(Teachers::kinds(), from, kPage);
+    if (!events.ok()) return events.status();
+    if (events->empty()) return teachers;
+    for (const Event& event : *events) teachers.apply(event);
+    from = events->back().sequence + 1;
+  }
+}
+
 Result<std::shared_ptr<const Weights>> stored_weights(const Program& program,
                                                       const std::string& flag,
                                                       WeightsVersion version,

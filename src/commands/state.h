@@ -7,6 +7,7 @@
 #include "policy/weights.h"
 #include "policy/weights_history.h"
 #include "replay/log.h"
+#include "replay/teachers.h"
 #include "src/commands/command.h"
 
 namespace nudge {
@@ -21,6 +22,8 @@ int fail_open(const Program& program, const Status& status);
 
 // Every weights event of the log, folded.
 Result<WeightsHistory> weights_history(Log& log);
+// Who may have taught which weights.
+Result<Teachers> teachers(Log& log);
 
 // The bytes of one version, checked against the hash in the log. kNotFound for a version that the
 // log does not know; kDataLoss when its file is gone or is not what the log names.

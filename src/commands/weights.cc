@@ -30,13 +30,25 @@ std::string state_text(const WeightsRecord& record, const WeightsHistory& histor
   return text;
 }
 
-Json to_json(const WeightsRecord& record, const WeightsHistory& history) {
+// "anna, bert"
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string learned_from(const std::vector<std::string>& withdrawn) {
+  return withdrawn.empty() ? "" : ", may have learned from withdrawn " + listed(withdrawn);
+}
+
+Json to_json(const WeightsRecord& record, const WeightsHistory& history, const Teachers& teachers) {
   return {{"version", record.version},
           {"parent", record.parent},
           {"kind", record.kind == WeightsKind::kFull ? "full" : "provisional"},
           {"hash", to_hex(record.hash)},
           {"state", state_text(record, history)},
           {"accepted", rfc3339(record.accepted_wall)},
+          {"withdrawn", teachers.taint(record.version)},
           {"gate", Json::parse(record.gate_report, nullptr, false)}};
 }
 
@@ -45,10 +57,12 @@ int list(const Program& program, const std::string& state) {
   if (!log.ok()) return fail_open(program, log.status());
   const Result<WeightsHistory> history = weights_history(**log);
   if (!history.ok()) return fail(history.status());
+  const Result<Teachers> taught = teachers(**log);
+  if (!taught.ok()) return fail(taught.status());
   if (program.json) {
     Json rows = Json::array();
     for (const auto& [version, record] : history->records()) {
-      rows.push_back(to_json(record, *history));
+      rows.push_back(to_json(record, *history, *taught));
     }
     std::printf("%s\n", rows.dump(2).c_str());
     return kExitOk;
@@ -58,9 +72,14 @@ int list(const Program& program, const std::string& state) {
     table.add({std::to_string(version), std::to_string(record.parent),
                record.kind == WeightsKind::kFull ? "full" : "provisional",
                rfc3339(record.accepted_wall), to_hex(record.hash).substr(0, 12),
-               state_text(record, *history)});
+               state_text(record, *history) + learned_from(taught->taint(version))});
   }
   std::fputs(table.text().c_str(), stdout);
+  if (!taught->withdrawn().empty()) {
+    std::printf(
+        "\nwithdrawn: %s. 'nudge train --from log' makes weights without what they taught.\n",
+        listed(taught->withdrawn()).c_str());
+  }
   return kExitOk;
 }
 
@@ -76,7 +95,9 @@ int show(const Program& program, const std::string& state, WeightsVersion versio
   if (!history.ok()) return fail(history.status());
   const WeightsRecord* record = history->find(version);
   if (record == nullptr) return fail(unknown(version));
-  const Json json = to_json(*record, *history);
+  const Result<Teachers> taught = teachers(**log);
+  if (!taught.ok()) return fail(taught.status());
+  const Json json = to_json(*record, *history, *taught);
   if (program.json) {
     std::printf("%s\n", json.dump(2).c_str());
   } else {

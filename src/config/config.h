@@ -122,6 +122,7 @@ struct Config {
     double relabel = 0.5;            // of a row that somebody spoke to
     double swap = 0.0;               // of a row
     std::int64_t nice = 10;          // of the learner process
+    std::int64_t memory_mib = 4096;  // of its own that it may take; 0: no limit
     double restart_first_s = 1.0;    // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
   } learner;
@@ -189,7 +190,9 @@ struct Config {
     std::int64_t http = 8080;    // page, REST, live connections; 0: any free one
     std::int64_t teleop = 5572;  // leader arms, scripted supervisors; 0: any free one
     std::int64_t robot = 5571;   // a remote robot; 0: any free one
-    // Of http alone; the others are for this machine.
+    std::string zmq_address = "127.0.0.1";  // of teleop and robot; beyond loopback with CURVE
+    bool zmq_curve = false;                 // on loopback, too
+    // Of http.
     std::string address = "127.0.0.1";
     TlsUse tls = TlsUse::kAuto;       // auto: beyond loopback
     std::string names = "none";       // served besides the machine's own, with commas between

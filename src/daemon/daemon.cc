@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "src/daemon/archive_thread.h"
+#include "src/daemon/curve_door.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
@@ -67,6 +68,7 @@ LogMetrics log_metrics(const WriterStatus& writer) {
   metrics.failed_commits = writer.log.failed_commits;
   metrics.pending_entries = writer.log.appended - writer.log.durable;
   metrics.wal_bytes = writer.log.wal_bytes;
+  metrics.head_sequence = writer.head_sequence;
   return metrics;
 }
 
@@ -239,6 +241,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   writer.fed = folded;
   writer.live = live;
   writer.commit_every = from_milliseconds(static_cast<double>(config.daemon.commit_ms));
+  Result<HeadSeal> seal = HeadSeal::open(options.state_folder + "/" + HeadSeal::kFolder);
+  if (!seal.ok()) return seal.status();
+  writer.seal.emplace(*std::move(seal));
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });
@@ -312,11 +317,21 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   NUDGE_TRY(write_local_door(*p.run_folder, p.entrance, port));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
+  teleop.address = config.ports.zmq_address;
+  if (options.door != nullptr) {
+    teleop.curve = options.door->identity();
+    teleop.admits = options.door->admits(Keyring::Use::kTeleop);
+  }
   Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(
       loop, teleop, [access = &*p.access](std::string_view token) { return access->who_is(token); },
       *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
+  if (options.door != nullptr) {
+    options.door->on_change([parts = &p] {
+      if (parts->teleop) parts->teleop->recheck_keys();
+    });
+  }
   p.desk->add(p.supervisors->listener());
   p.desk->add(*p.teleop);
   if (options.listener != nullptr) p.desk->add(*options.listener);

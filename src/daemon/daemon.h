@@ -17,6 +17,7 @@
 
 namespace nudge {
 
+class CurveDoor;
 class RobotPort;
 
 struct DaemonOptions {
@@ -31,6 +32,9 @@ struct DaemonOptions {
   DeskListener* listener = nullptr;  // told on the io thread, beside the ports; outlives the daemon
   // Where the robot is connected, for /metrics; outlives the daemon. Null: it is in this process.
   const RobotPort* robot_port = nullptr;
+  // What opens the teleop port beyond this machine; outlives the daemon. Null: it stays on
+  // ports.zmq_address, which is then of loopback, without encryption.
+  CurveDoor* door = nullptr;
 };
 
 // start() and stop() belong to one thread.

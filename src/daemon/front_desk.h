@@ -59,6 +59,7 @@ class FrontDesk final : public Desk {
   const LearningLedger& ledger() const override { return past_.ledger; }
   const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return writer_.recording; }
+  const std::string& log_head() const override { return writer_.head; }
   std::span<const Image> frames() const override { return frames_; }
   const WriterStatus& writer() const { return writer_; }
 

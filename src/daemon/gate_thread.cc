@@ -135,18 +135,23 @@ void GateThread::take(const TickNews& news) {
 void GateThread::act(const WeightsAct& act) {
   const std::string& id = act.message.id;
   Status done = std::visit(
-      Overloaded{
-          [&](const PromoteWeights& promote) {
-            return succession_->promote(promote.version, act.actor, id);
-          },
-          [&](const RollBackWeights&) -> Status {
-            Result<LoadedHead> head = succession_->roll_back_by_hand(act.actor, id);
-            if (!head.ok()) return head.status();
-            hand_over(*std::move(head));
-            ++links_.flushes;
-            return {};
-          },
-          [&](const ResumeLearning&) { return succession_->resume_learning(act.actor, id); }},
+      Overloaded{[&](const PromoteWeights& promote) {
+                   return succession_->promote(promote.version, act.actor, id);
+                 },
+                 [&](const RollBackWeights&) -> Status {
+                   Result<LoadedHead> head = succession_->roll_back_by_hand(act.actor, id);
+                   if (!head.ok()) return head.status();
+                   hand_over(*std::move(head));
+                   ++links_.flushes;
+                   return {};
+                 },
+                 [&](const ResumeLearning&) { return succession_->resume_learning(act.actor, id); },
+                 [&](const WithdrawCorrections& withdraw) {
+                   return succession_->withdraw(withdraw.supervisor, act.actor, id);
+                 },
+                 [&](const RestoreCorrections& restore) {
+                   return succession_->restore(restore.supervisor, act.actor, id);
+                 }},
       act.message.body);
   unanswered_.push_back({.id = id, .status = std::move(done)});
 }

@@ -63,6 +63,7 @@ void WriterThread::run() {
   settle(/*all=*/true);
   write_latch();
   commit();
+  seal(/*now=*/true);
   // Here, since the learner dies with the thread that started it.
   if (host_) host_->stop();
 }
@@ -81,9 +82,20 @@ void WriterThread::turn(Duration patience) {
   const LogStats stats = log_.stats();
   const bool pending = stats.appended != stats.durable;
   if (commit_wanted_ || (pending && now - committed_ >= options_.commit_every)) commit();
+  seal(/*now=*/false);
   pass_on();
   serve_learner();
   publish();
+}
+
+// Signs the log's head, so that it can be kept elsewhere.
+void WriterThread::seal(bool now) {
+  if (!options_.seal || log_.head().sequence == sealed_) return;
+  const Instant time = options_.clock();
+  if (!now && sealed_ != 0 && time - sealed_at_ < options_.seal_every) return;
+  sealed_ = log_.head().sequence;
+  sealed_at_ = time;
+  check(options_.seal->write(log_.head(), options_.wall()), "the signed head of the log");
 }
 
 void WriterThread::take(WriterItem& item) {
@@ -347,6 +359,10 @@ void WriterThread::publish() {
   status.log = log_.stats();
   status.recording = recording_ && status.log.recording && unrecorded_ == 0;
   status.trouble = trouble_;
+  if (options_.seal) {
+    status.head_sequence = sealed_;
+    status.head = options_.seal->newest();
+  }
   if (host_) {
     status.learner_on = true;
     status.learner_connected = host_->connected();

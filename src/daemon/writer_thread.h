@@ -16,6 +16,7 @@
 #include "src/daemon/stop_latch.h"
 #include "src/learning/learner_host.h"
 #include "src/loop/recorder.h"
+#include "src/ports/signed_head.h"
 
 namespace nudge {
 
@@ -28,6 +29,8 @@ struct WriterThreadOptions {
   Sequence fed = 0;     // what gate and io know already
   WeightsVersion live = 0;
   Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
+  std::optional<HeadSeal> seal;                            // none: the log's head is not signed
+  Duration seal_every = std::chrono::seconds(60);          // while there is something new
 };
 
 // start() and stop() belong to one thread.
@@ -63,6 +66,7 @@ class WriterThread {
   void commit();
   void pass_on();
   void serve_learner();
+  void seal(bool now);
   void publish();
   Moment now_moment() const;
 
@@ -86,6 +90,8 @@ class WriterThread {
   EpisodeId unrecorded_ = 0;           // the episode that the disk had no room for
   bool commit_wanted_ = false;
   Instant committed_{};
+  Sequence sealed_ = 0;  // of the head signed last
+  Instant sealed_at_{};
   std::vector<std::string> waiting_ids_;
   // Nothing of them is logged, and yet they rest on what is: "you have the lease already".
   std::vector<ActAnswer> unlogged_;

@@ -71,11 +71,15 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   return candidate;
 }
 
-Learner::Learner(const Config& config, DaemonLink& link)
-    : config_(config), link_(link), planner_(round_planner_options(config)) {}
+Learner::Learner(const Config& config, DaemonLink& link, std::function<Status()> greeted)
+    : config_(config),
+      link_(link),
+      greeted_(std::move(greeted)),
+      planner_(round_planner_options(config)) {}
 
 Status Learner::run(const std::function<bool()>& stop) {
   NUDGE_TRY(greet(stop));
+  if (greeted_) NUDGE_TRY(greeted_());
   while (!stopped_ && !stop()) {
     NUDGE_TRY(take_message(pending_.empty() ? kIdleWait : Duration::zero()));
     NUDGE_TRY(fold_pending());

@@ -31,7 +31,9 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
 // One thread. Blocks in run() until the daemon says stop or `stop` becomes true.
 class Learner {
  public:
-  Learner(const Config& config, DaemonLink& link);
+  // `greeted` is called when the daemon has answered, before anything of its log is read; an error
+  // ends run(). May be empty.
+  Learner(const Config& config, DaemonLink& link, std::function<Status()> greeted = {});
 
   // Says hello, then works. kDeadlineExceeded when the daemon does not answer; kUnavailable when
   // the link breaks.
@@ -51,6 +53,7 @@ class Learner {
 
   Config config_;
   DaemonLink& link_;
+  std::function<Status()> greeted_;
   PolicyShape shape_;
   std::string weights_folder_;
   std::optional<Dataset> dataset_;

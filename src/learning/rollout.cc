@@ -1,6 +1,7 @@
 #include "src/learning/rollout.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -12,6 +13,28 @@ constexpr std::uint64_t kProbeSeed = 7;  // any fixed number: the same probes wh
 bool is_lost(const Status& status) {
   return status.code() == Code::kNotFound || status.code() == Code::kDataLoss ||
          status.code() == Code::kPermissionDenied;
+}
+
+// Older versions kept the key beside the weights.
+Status move_key(const std::string& from, const std::string& to) {
+  Result<std::unique_ptr<Folder>> old_folder = open_folder(from);
+  if (!old_folder.ok()) return old_folder.status();
+  Result<std::unique_ptr<Folder>> new_folder = open_folder(to);
+  if (!new_folder.ok()) return new_folder.status();
+  const std::filesystem::path source = std::filesystem::path(from) / SigningKey::kFileName;
+  const std::filesystem::path target = std::filesystem::path(to) / SigningKey::kFileName;
+  std::error_code error;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(source, error)) ||
+      std::filesystem::exists(std::filesystem::symlink_status(target, error))) {
+    return {};
+  }
+  std::filesystem::rename(source, target, error);
+  if (error) {
+    return unavailable("the signing key cannot be moved to " + target.string() + ": " +
+                       error.message());
+  }
+  NUDGE_TRY((*new_folder)->sync());
+  return (*old_folder)->sync();
 }
 
 Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
@@ -38,7 +61,11 @@ Payload Admission::record() const {
 Result<std::unique_ptr<Rollout>> Rollout::open(const RolloutOptions& options) {
   Result<std::unique_ptr<Folder>> folder = open_folder(options.folder);
   if (!folder.ok()) return folder.status();
-  Result<SigningKey> key = SigningKey::load_or_create(**folder);
+  if (!options.key_folder.empty()) NUDGE_TRY(move_key(options.folder, options.key_folder));
+  Result<std::unique_ptr<Folder>> keys =
+      open_folder(options.key_folder.empty() ? options.folder : options.key_folder);
+  if (!keys.ok()) return keys.status();
+  Result<SigningKey> key = SigningKey::load_or_create(**keys);
   if (!key.ok()) return key.status();
   Result<WeightsStore> store =
       WeightsStore::open(*std::move(folder), *std::move(key), options.robot);

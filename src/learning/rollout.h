@@ -20,7 +20,10 @@ namespace nudge {
 
 struct RolloutOptions {
   std::string folder;  // of accepted weights, made when it is missing
-  std::string robot;   // RobotSpec::id
+  // Of the signing key; made when it is missing, and a key that an older version left in `folder`
+  // is moved here. Empty: `folder`. The learner may read weights, and no key.
+  std::string key_folder;
+  std::string robot;  // RobotSpec::id
   GateOptions gate;
   HeadSpec head;
   std::string backbone_hash;

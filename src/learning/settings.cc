@@ -279,6 +279,7 @@ RolloutOptions rollout_options(const Config& config, const std::string& weights_
                                const std::string& robot, const PolicyShape& shape) {
   RolloutOptions options;
   options.folder = weights_folder;
+  options.key_folder = (std::filesystem::path(weights_folder).parent_path() / "keys").string();
   options.robot = robot;
   options.gate = gate_options(config);
   options.head = head_spec(config, shape);
@@ -297,7 +298,8 @@ LearnerHostOptions learner_host_options(const Config& config, const std::string&
   if (!program.empty()) {
     host.process.command = {program,      "learn",
                             "--endpoint", "ipc://" + host.socket_path,
-                            "--config",   state_folder + "/config.toml"};
+                            "--config",   state_folder + "/config.toml",
+                            "--state",    state_folder};
   }
   host.process.nice = static_cast<int>(config.learner.nice);
   host.process.restart_first = from_seconds(config.learner.restart_first_s);

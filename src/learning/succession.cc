@@ -46,6 +46,7 @@ Status Succession::fold(const FeedItem& item) {
   NUDGE_TRY(folded);
   if (const auto* event = std::get_if<Event>(&item)) {
     planner_.apply(*event);
+    teachers_.apply(*event);
     if (const auto* live = std::get_if<WeightsLive>(&event->payload);
         live != nullptr && live->version == announced_) {
       announced_ = 0;
@@ -169,6 +170,18 @@ Result<LoadedHead> Succession::roll_back_by_hand(const Actor& actor, const std::
 Status Succession::resume_learning(const Actor& engineer, const std::string& id) {
   if (!planner_.paused()) return failed_precondition("learning is not paused");
   return record_(LearningResumed{}, engineer, id);
+}
+
+Status Succession::withdraw(const std::string& person, const Actor& engineer,
+                            const std::string& id) {
+  NUDGE_TRY(withdrawable(teachers_, person));
+  return record_(CorrectionsWithdrawn{.supervisor = person}, engineer, id);
+}
+
+Status Succession::restore(const std::string& person, const Actor& engineer,
+                           const std::string& id) {
+  NUDGE_TRY(restorable(teachers_, person));
+  return record_(CorrectionsRestored{.supervisor = person}, engineer, id);
 }
 
 // ---- what happens to the robot ------------------------------------------------------------------

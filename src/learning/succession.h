@@ -21,6 +21,7 @@
 #include "policy/probation.h"
 #include "policy/round_planner.h"
 #include "replay/dataset.h"
+#include "replay/teachers.h"
 #include "src/config/config.h"
 #include "src/learning/learner_wire.h"
 #include "src/learning/rollout.h"
@@ -79,6 +80,10 @@ class Succession {
   // The head to run at once.
   Result<LoadedHead> roll_back_by_hand(const Actor& actor, const std::string& id);
   Status resume_learning(const Actor& engineer, const std::string& id);
+  // Nothing that this person taught is learned from any more; and the way back. kNotFound: nobody
+  // of this name has taught anything.
+  Status withdraw(const std::string& person, const Actor& engineer, const std::string& id);
+  Status restore(const std::string& person, const Actor& engineer, const std::string& id);
 
   // ---- what happens to the robot, in order ----
 
@@ -112,6 +117,7 @@ class Succession {
   Record record_;
   Tell tell_;
   Dataset dataset_;
+  Teachers teachers_;
   RoundPlanner planner_;  // folds the weights, and says when learning must pause
   Probation probation_;
   Sequence folded_ = 0;

@@ -46,6 +46,8 @@ class Desk {
   virtual const LearningLedger& ledger() const = 0;  // of durable events so far
   virtual const DatasetCounts& dataset() const = 0;  // as far as the gate has folded the log
   virtual bool recording() const = 0;
+  // The log's newest signed head, a line of JSON; empty: none yet.
+  virtual const std::string& log_head() const = 0;
   // Newest frame of each camera, as in RobotSpec; its jpeg is empty when there was none yet.
   virtual std::span<const Image> frames() const = 0;
 

@@ -46,6 +46,7 @@ void History::apply(const Event& event) {
   remember(event);
   look_at_time(event);
   phrases_.apply(event);
+  teachers_.apply(event);
 
   if (std::holds_alternative<Booted>(event.payload)) {
     // The log closes what a crash left open before a boot is written; what is open still is damage.

@@ -12,6 +12,7 @@
 
 #include "nudge/event.h"
 #include "replay/outcome.h"
+#include "replay/teachers.h"
 #include "src/ports/phrases.h"
 
 namespace nudge {
@@ -64,6 +65,7 @@ class History {
   const std::deque<EpisodeRow>& episodes() const { return episodes_; }  // deployment, newest last
   const std::deque<WeightsRow>& weights() const { return weights_; }    // newest last
   const Phrases& phrases() const { return phrases_; }
+  const Teachers& teachers() const { return teachers_; }
   WeightsVersion live() const { return live_; }
   WeightsVersion confirmed() const { return confirmed_; }
   // Whether a message of somebody's with this id is durable. Ids are kept as 64-bit hashes; two ids
@@ -102,6 +104,7 @@ class History {
   void take_back_above(WeightsVersion version, std::string_view reason);
 
   Phrases phrases_;
+  Teachers teachers_;
   std::deque<EpisodeRow> episodes_;
   std::map<EpisodeId, OpenEpisode> open_;
   std::map<SpanId, OpenSpan> spans_;  // takeovers

@@ -182,7 +182,8 @@ void add_ports(Families& out, const PortMetrics& ports) {
          {"bad", socket.cut_bad},
          {"rate", socket.cut_rate},
          {"silent", socket.cut_silent},
-         {"slow", socket.cut_slow}});
+         {"slow", socket.cut_slow},
+         {"key", socket.cut_key}});
   };
   if (robot) add_closed("robot", robot->socket);
   if (teleop) add_closed("teleop", teleop->socket);
@@ -241,6 +242,8 @@ std::string encode_metrics(const MetricsView& view) {
       .add(number(view.log.failed_commits));
   out.gauge("nudge_log_wal_bytes", "Size of the write-ahead log in use.")
       .add(number(view.log.wal_bytes));
+  out.gauge("nudge_log_head_sequence", "Last event that the newest signed head covers.")
+      .add(number(view.log.head_sequence));
 
   out.gauge("nudge_weights_version", "Version of the weights; 0: none.")
       .add(number(view.history.live()), "kind", "live")

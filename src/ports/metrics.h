@@ -22,6 +22,7 @@ struct LogMetrics {
   std::uint64_t failed_commits = 0;   // since boot
   std::uint64_t pending_entries = 0;  // appended, not committed yet
   std::uint64_t wal_bytes = 0;
+  Sequence head_sequence = 0;  // of the head signed last; 0: none yet
 };
 
 // Of the ZeroMQ ports; none: there is no such port.

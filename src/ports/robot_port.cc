@@ -339,7 +339,9 @@ Result<std::unique_ptr<RobotPort>> RobotPort::listen(EventLoop& loop,
                              .port = options.port,
                              .setting = "ports.robot",
                              .max_message = options.max_message,
-                             .frames_per_second = options.frames_per_second};
+                             .frames_per_second = options.frames_per_second,
+                             .curve = options.curve,
+                             .admits = options.admits};
   Result<std::unique_ptr<Router>> router = Router::listen(
       loop, socket, [&impl](const std::string& peer, std::span<const std::byte> message) {
         impl.receive(peer, message);
@@ -371,6 +373,8 @@ std::shared_ptr<RemoteRobot> RobotPort::robot() const {
 void RobotPort::on_frame(std::function<void(std::size_t, const Image&)> callback) {
   impl_->frame_callback = std::move(callback);
 }
+
+void RobotPort::recheck_keys() { impl_->router->recheck(); }
 
 RobotPortCounters RobotPort::counters() const {
   RobotPortCounters counters = impl_->counters;

@@ -18,7 +18,7 @@
 namespace nudge {
 
 struct RobotPortOptions {
-  std::string address = "127.0.0.1";       // only loopback is accepted; 127.0.0.1 or ::1
+  std::string address = "127.0.0.1";       // an IP address; without `curve` of loopback
   std::uint16_t port = kDefaultRobotPort;  // 0: any that is free
   std::string program = "nudge";           // told to the robot
   std::optional<RobotSpec> expected{};     // only a robot with this spec is welcome; none: the
@@ -32,6 +32,9 @@ struct RobotPortOptions {
   Duration silence = std::chrono::milliseconds(500);
   // The same while it resets.
   Duration reset_silence = std::chrono::seconds(60);
+  // As in RouterOptions: null, and the port is neither encrypted nor open beyond this machine.
+  std::shared_ptr<const CurveIdentity> curve{};
+  std::function<std::optional<Actor>(const CurveKey&)> admits{};
 };
 
 struct RobotPortCounters {
@@ -52,7 +55,7 @@ struct RobotPortCounters {
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.
 class RobotPort {
  public:
-  // kInvalidArgument: not a loopback address; kUnavailable: the port is taken.
+  // kInvalidArgument: not a loopback address, and no `curve`; kUnavailable: the port is taken.
   static Result<std::unique_ptr<RobotPort>> listen(EventLoop& loop,
                                                    const RobotPortOptions& options);
   ~RobotPort();
@@ -69,6 +72,7 @@ class RobotPort {
   void on_frame(std::function<void(std::size_t, const Image&)> callback);
 
   RobotPortCounters counters() const;  // loop's thread
+  void recheck_keys();  // loop's thread; ends a robot that `admits` does not admit any more
 
  private:
   RobotPort();

@@ -40,6 +40,7 @@ struct Router::Impl {
 
   Impl(EventLoop& on, const RouterOptions& with, Receive to)
       : loop(on), options(with), receive(std::move(to)), scratch(kReadBytes) {
+    handshakes.emplace(options.handshakes_per_second, steady_now());
     if (options.max_unfinished == 0) {
       options.max_unfinished = std::max(4 * options.max_message, kLeastUnfinished);
     }
@@ -64,6 +65,7 @@ struct Router::Impl {
   RouterCounters counters;
   std::vector<std::byte> scratch;  // what was read last, of anybody
   std::uint64_t last_number = 0;
+  std::optional<TokenBucket> handshakes;
   std::unordered_map<std::string, Owned> connections;  // by name
   std::size_t unfinished = 0;                          // bytes, of all
   std::shared_ptr<void> beating;
@@ -76,7 +78,8 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
       : router(&impl),
         name(std::move(named)),
         stream(impl.loop.context(), peer.release()),
-        reader(impl.options.max_message),
+        curve(impl.options.curve ? std::make_unique<CurveSession>(*impl.options.curve) : nullptr),
+        reader(impl.options.max_message, curve.get()),
         bucket(impl.options.frames_per_second, steady_now()),
         heard(steady_now()) {}
 
@@ -122,7 +125,19 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
 
   void take(const ZmtpPiece& piece, Instant now) {
     switch (piece.kind) {
-      case ZmtpPiece::Kind::kReady: ready = true; return;
+      case ZmtpPiece::Kind::kAnswer:
+        // Each costs more than a thousand messages do.
+        if (!router->handshakes->take(now)) return router->cut(*this, router->counters.cut_rate);
+        return answer(piece.body);
+      case ZmtpPiece::Kind::kReady:
+        if (curve != nullptr) {
+          whose = router->options.admits(curve->client_key());
+          if (!whose) return router->cut(*this, router->counters.cut_key);
+          answer(piece.body);
+          if (router == nullptr) return;
+        }
+        ready = true;
+        return;
       case ZmtpPiece::Kind::kMessage:
         spoke = true;
         heard = now;
@@ -146,9 +161,16 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
     if (waiting.size() + (message_under_way ? 1 : 0) >= router->options.send_queue) {
       return Sent::kFull;
     }
-    append_zmtp_message(waiting.emplace_back(), message);
+    waiting.emplace_back(message.begin(), message.end());
     write();
     return router != nullptr ? Sent::kYes : Sent::kGone;
+  }
+
+  // Of the handshake: nothing else is sent meanwhile, and a peer that does not read it has no
+  // more than two of them waiting.
+  void answer(std::span<const std::byte> frame) {
+    outgoing.insert(outgoing.end(), frame.begin(), frame.end());
+    write();
   }
 
   void ping() {
@@ -163,13 +185,14 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
     sent = 0;
     message_under_way = false;
     if (pong_owed) {
-      append_zmtp_pong(outgoing, pong_context);
+      append_zmtp_pong(outgoing, pong_context, curve.get());
       pong_owed = false;
     } else if (ping_owed) {
-      append_zmtp_ping(outgoing);
+      append_zmtp_ping(outgoing, curve.get());
       ping_owed = false;
     } else if (!waiting.empty()) {
-      outgoing.swap(waiting.front());
+      // Not before: what CURVE has made must be sent in that order.
+      append_zmtp_message(outgoing, waiting.front(), curve.get());
       waiting.pop_front();
       message_under_way = true;
     }
@@ -205,6 +228,8 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
   Impl* router;  // null: it has ended
   std::string name;
   Stream stream;
+  std::unique_ptr<CurveSession> curve;  // null: not encrypted
+  std::optional<Actor> whose;           // as RouterOptions::admits said
   ZmtpReader reader;
   TokenBucket bucket;
   bool ready = false, spoke = false;
@@ -218,7 +243,7 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
   bool message_under_way = false, awaits_write = false;
   bool pong_owed = false, ping_owed = false;
   std::vector<std::byte> pong_context;
-  std::deque<std::vector<std::byte>> waiting;  // messages as frames
+  std::deque<std::vector<std::byte>> waiting;  // messages
 };
 
 void Router::Impl::admit(Descriptor peer) {
@@ -231,9 +256,9 @@ void Router::Impl::admit(Descriptor peer) {
       std::make_shared<Connection>(*this, std::to_string(++last_number), std::move(peer));
   connections.emplace(connection->name, connection);
   // A socket that is new takes this at once.
-  const auto greeting = zmtp_greeting();
+  const auto greeting = zmtp_greeting(connection->curve != nullptr);
   connection->outgoing.assign(greeting.begin(), greeting.end());
-  append_zmtp_ready(connection->outgoing);
+  if (connection->curve == nullptr) append_zmtp_ready(connection->outgoing);
   connection->write();
   if (connection->router != nullptr) connection->await_read();
 }
@@ -295,15 +320,16 @@ Router::~Router() = default;
 
 Result<std::unique_ptr<Router>> Router::listen(EventLoop& loop, const RouterOptions& options,
                                                Receive receive) {
-  if (options.address != "127.0.0.1" && options.address != "::1") {
+  if (options.curve == nullptr && options.address != "127.0.0.1" && options.address != "::1") {
     return invalid_argument("cannot listen on '" + options.address +
-                            "': only 127.0.0.1 and ::1 are open until connections are encrypted "
-                            "and authenticated (CURVE comes with the security step)");
+                            "' without CURVE: only 127.0.0.1 and ::1 are open to peers that are "
+                            "neither encrypted nor known by a key");
   }
   std::unique_ptr<Router> router(new Router());
   router->impl_ = std::make_unique<Impl>(loop, options, std::move(receive));
   Impl& impl = *router->impl_;
   const TcpListenerOptions socket{.address = options.address,
+                                  .beyond_loopback = options.curve != nullptr,
                                   .port = options.port,
                                   .setting = options.setting,
                                   .send_bytes = kSendBuffer,
@@ -323,6 +349,23 @@ RouterCounters Router::counters() const {
   counters.open = impl_->connections.size();
   counters.unfinished = impl_->unfinished;
   return counters;
+}
+
+std::optional<Actor> Router::whose(const std::string& peer) const {
+  const auto found = impl_->connections.find(peer);
+  return found == impl_->connections.end() ? std::nullopt : found->second->whose;
+}
+
+void Router::recheck() {
+  if (impl_->options.curve == nullptr) return;
+  std::vector<Impl::Owned> gone;
+  for (const auto& [name, connection] : impl_->connections) {
+    if (!connection->ready) continue;
+    if (impl_->options.admits(connection->curve->client_key()) != connection->whose) {
+      gone.push_back(connection);
+    }
+  }
+  for (const Impl::Owned& connection : gone) impl_->cut(*connection, impl_->counters.cut_key);
 }
 
 Router::Sent Router::send(const std::string& peer, std::span<const std::byte> message) {

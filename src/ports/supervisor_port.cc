@@ -37,6 +37,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/weights"},
     {"GET", "/api/v1/learning"},
     {"GET", "/api/v1/phrases"},
+    {"GET", "/api/v1/log/head"},
     {"POST", "/api/v1/feedback"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
@@ -128,7 +129,8 @@ bool changes_weights(const Event& event) {
       []<typename T>(const T&) {
         return std::is_same_v<T, WeightsAccepted> || std::is_same_v<T, WeightsLive> ||
                std::is_same_v<T, WeightsConfirmed> || std::is_same_v<T, WeightsRolledBack> ||
-               std::is_same_v<T, WeightsPromoted>;
+               std::is_same_v<T, WeightsPromoted> || std::is_same_v<T, CorrectionsWithdrawn> ||
+               std::is_same_v<T, CorrectionsRestored>;
       },
       event.payload);
 }
@@ -273,6 +275,11 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (request.path == "/api/v1/episodes") return episodes(request);
   if (request.path == "/api/v1/learning") return json(learning());
   if (request.path == "/api/v1/phrases") return json(encode_phrases(desk_.history()));
+  if (request.path == "/api/v1/log/head") {
+    if (!desk_.log_head().empty()) return json(desk_.log_head());
+    return problem(404, to_string(Code::kNotFound),
+                   "no head of the log has been signed yet; ask again in a minute");
+  }
   return json(encode_weights(desk_.history(), desk_.ledger()));
 }
 

@@ -219,6 +219,10 @@ bool read_operator(std::string_view type, Fields& fields, OperatorMessage& out) 
     out.body = RollBackWeights{};
   } else if (type == "resume_learning") {
     out.body = ResumeLearning{};
+  } else if (type == "withdraw_corrections") {
+    out.body = WithdrawCorrections{fields.text("supervisor", kMaxName)};
+  } else if (type == "restore_corrections") {
+    out.body = RestoreCorrections{fields.text("supervisor", kMaxName)};
   } else {
     return false;
   }
@@ -718,6 +722,7 @@ std::string encode_weights(const History& history, const LearningLedger& ledger)
                         {"accepted_ms", milliseconds(row->accepted)},
                         {"reason", row->reason},
                         {"gate", gate_json(row->gate)},
+                        {"withdrawn", history.teachers().taint(row->version)},
                         {"prefix", of_round(told.prefix)},
                         {"train_seconds", of_round(rounded(told.train_seconds))},
                         {"loss", of_round(loss_json(told))},

@@ -47,9 +47,18 @@ struct PromoteWeights {
 };
 struct RollBackWeights {};  // to the last confirmed version, or what came before it
 struct ResumeLearning {};
+// Nothing that this person taught is learned from any more; and the way back.
+struct WithdrawCorrections {
+  std::string supervisor;
+};
+struct RestoreCorrections {
+  std::string supervisor;
+};
 struct OperatorMessage {
   std::string id;  // as FeedbackMessage::id
-  std::variant<PromoteWeights, RollBackWeights, ResumeLearning> body;
+  std::variant<PromoteWeights, RollBackWeights, ResumeLearning, WithdrawCorrections,
+               RestoreCorrections>
+      body;
 };
 using ClientMessage =
     std::variant<FeedbackMessage, OperatorMessage, FramesWanted, FrameSeen, Ping, AskToDrive>;

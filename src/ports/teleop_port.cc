@@ -32,6 +32,7 @@ struct TeleopPort::Impl {
     std::string route;
     std::uint32_t session = 0;
     std::string instance;
+    std::optional<Actor> keyed;  // whose key it has proved; none: it came with a token
     Actor actor;
     std::uint32_t every = 1;  // control ticks
     ControlTick last_tick = 0;
@@ -141,7 +142,9 @@ struct TeleopPort::Impl {
       ++counters.refused_hellos;
       refuse(route, reason, std::move(text));
     };
-    const std::optional<Actor> whose = who_is(hello.token);
+    // Who has proved a key is its owner, whatever else they say.
+    const std::optional<Actor> keyed = router->whose(route);
+    const std::optional<Actor> whose = keyed ? keyed : who_is(hello.token);
     if (!whose) {
       turn_away(RefusalReason::kToken, "no such token; the daemon prints those that are valid");
       return;
@@ -155,8 +158,8 @@ struct TeleopPort::Impl {
     // A hello ends what was before on this connection, and of this instance on another one.
     std::erase_if(peers, [&](const auto& entry) {
       const Peer& peer = entry.second;
-      return peer.route == route ||
-             (peer.instance == hello.instance && peer.actor.role == whose->role);
+      return peer.route == route || (peer.instance == hello.instance &&
+                                     peer.actor.role == whose->role && peer.keyed == keyed);
     });
     if (peers.size() >= options.max_peers) {
       turn_away(RefusalReason::kBusy,
@@ -167,7 +170,8 @@ struct TeleopPort::Impl {
     Peer peer{.route = route,
               .session = next_session,
               .instance = hello.instance,
-              .actor = {name_of(hello, whose->role), whose->role},
+              .keyed = keyed,
+              .actor = {name_of(hello, keyed ? keyed->name : hello.name, whose->role), whose->role},
               .every = hello.every != 0 ? hello.every : usual_every(),
               .heard = now,
               .bucket = TokenBucket(options.messages_per_second, now),
@@ -195,8 +199,8 @@ struct TeleopPort::Impl {
   // "leader#t2": the lease is bound to it. The same program under the same name keeps its number,
   // so that a lost connection is no lost lease. The role is part of what is compared: nobody comes
   // back as somebody else.
-  std::string name_of(const TeleopHello& hello, Role role) {
-    const std::string name = hello.name + '\n' + std::to_string(static_cast<int>(role));
+  std::string name_of(const TeleopHello& hello, const std::string& shown, Role role) {
+    const std::string name = shown + '\n' + std::to_string(static_cast<int>(role));
     const auto found = std::find_if(known.begin(), known.end(), [&](const Known& entry) {
       return entry.instance == hello.instance && entry.name == name;
     });
@@ -209,7 +213,7 @@ struct TeleopPort::Impl {
       if (known.size() > kRemembered) known.pop_front();
     }
     const std::string suffix = "#t" + std::to_string(number);
-    return hello.name.substr(0, kLongestActor - suffix.size()) + suffix;
+    return shown.substr(0, kLongestActor - suffix.size()) + suffix;
   }
 
   void take_feedback(Peer& peer, const std::string& text, bool in_time) {
@@ -352,7 +356,9 @@ Result<std::unique_ptr<TeleopPort>> TeleopPort::listen(EventLoop& loop,
                              .port = options.port,
                              .setting = "ports.teleop",
                              .max_message = kMaxTeleopMessage,
-                             .frames_per_second = 2 * options.messages_per_second};
+                             .frames_per_second = 2 * options.messages_per_second,
+                             .curve = options.curve,
+                             .admits = options.admits};
   Result<std::unique_ptr<Router>> router = Router::listen(
       loop, socket, [&impl](const std::string& route, std::span<const std::byte> message) {
         impl.receive(route, message);
@@ -375,6 +381,8 @@ TeleopPortCounters TeleopPort::counters() const {
   counters.bad_messages += counters.socket.malformed;
   return counters;
 }
+
+void TeleopPort::recheck_keys() { impl_->router->recheck(); }
 
 void TeleopPort::on_status() { impl_->tick(); }
 

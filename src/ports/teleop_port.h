@@ -20,7 +20,7 @@
 namespace nudge {
 
 struct TeleopPortOptions {
-  std::string address = "127.0.0.1";        // only loopback is accepted; 127.0.0.1 or ::1
+  std::string address = "127.0.0.1";        // an IP address; without `curve` of loopback
   std::uint16_t port = kDefaultTeleopPort;  // 0: any that is free
   std::size_t max_peers = 16;
   // Of one peer, as a token bucket of one second; beyond, its session ends. Whoever sends frames
@@ -30,6 +30,9 @@ struct TeleopPortOptions {
   Duration silence = std::chrono::seconds(2);             // a peer that sends nothing is gone
   Duration state_period = std::chrono::milliseconds(20);  // of a peer that asked for no other
   std::size_t max_acks = 256;  // waiting for one peer; more: it does not read
+  // As in RouterOptions: null, and the port is neither encrypted nor open beyond this machine.
+  std::shared_ptr<const CurveIdentity> curve{};
+  std::function<std::optional<Actor>(const CurveKey&)> admits{};
 };
 
 struct TeleopPortCounters {
@@ -51,8 +54,10 @@ class TeleopPort final : public DeskListener {
   // Who a token belongs to; none: nobody. Compares in constant time.
   using WhoIs = std::function<std::optional<Actor>(std::string_view token)>;
 
-  // kInvalidArgument: not a loopback address; kUnavailable: the port is taken. `desk` must outlive
-  // the port. The states are read from its snapshot() once per control period of its robot.
+  // With `curve` the peer's key says who it is, and its token nothing.
+  // kInvalidArgument: not a loopback address, and no `curve`; kUnavailable: the port is taken.
+  // `desk` must outlive the port. The states are read from its snapshot() once per control period
+  // of its robot.
   static Result<std::unique_ptr<TeleopPort>> listen(EventLoop& loop,
                                                     const TeleopPortOptions& options, WhoIs who_is,
                                                     Desk& desk);
@@ -60,6 +65,7 @@ class TeleopPort final : public DeskListener {
 
   std::uint16_t port() const;
   TeleopPortCounters counters() const;
+  void recheck_keys();  // ends whom `admits` does not admit any more
 
   void on_events(std::span<const Event>) override {}
   void on_status() override;

@@ -1,7 +1,8 @@
 // ZMTP 3, the protocol between ZeroMQ sockets, as far as the server of DEALERs with messages of one
-// part and the mechanism NULL needs it (rfc.zeromq.org/spec/23 and 37). No socket here: bytes in,
-// pieces out. What a connection says: a greeting of 64 bytes, the command READY, then messages and
-// commands in frames of flags, length (1 or 8 bytes) and body.
+// part needs it, with the mechanisms NULL and CURVE (rfc.zeromq.org/spec/23, 26 and 37). No socket
+// here: bytes in, pieces out. What a connection says: a greeting of 64 bytes, the commands of its
+// mechanism's handshake, then messages and commands in frames of flags, length (1 or 8 bytes) and
+// body, which CURVE wraps in encrypted ones.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "nudge/status.h"
+#include "src/ports/curve.h"
 
 namespace nudge {
 
@@ -19,7 +21,9 @@ inline constexpr std::size_t kMaxPingContext = 16;    // bytes, as the protocol 
 
 struct ZmtpPiece {
   enum class Kind {
-    kReady,    // greeting and READY have been said, and are those of a DEALER without encryption
+    kAnswer,   // the body is a frame that has to be sent now
+    kReady,    // the handshake is over, and the peer a DEALER. With CURVE, the body is the frame
+               // that lets it in; it came with CurveSession::client_key()
     kMessage,  // a frame that is a whole message
     kParts,    // the last frame of a message with more than one
     kPing,     // to be answered with its context
@@ -32,7 +36,9 @@ struct ZmtpPiece {
 // Cuts what a peer says into pieces. A frame is judged by its header, before its body is kept.
 class ZmtpReader {
  public:
-  explicit ZmtpReader(std::size_t max_message) : max_message_(max_message) {}
+  // `curve` outlives it; null: the mechanism is NULL.
+  explicit ZmtpReader(std::size_t max_message, CurveSession* curve = nullptr)
+      : max_message_(max_message), curve_(curve) {}
 
   // Takes from the front of `bytes`, and gives the next whole piece; none: all has been taken.
   // kInvalidArgument: the peer breaks the protocol, or a frame is too long. It has to be closed,
@@ -41,7 +47,10 @@ class ZmtpReader {
 
   // Bytes of memory that an unfinished frame takes; 0 for a small one. At most twice what has
   // arrived of it, whatever its header announces.
-  std::size_t held() const { return kept_.capacity() > kSmall ? kept_.capacity() : 0; }
+  std::size_t held() const {
+    return (kept_.capacity() > kSmall ? kept_.capacity() : 0) +
+           (plain_.capacity() > kSmall ? plain_.capacity() : 0);
+  }
 
  private:
   static constexpr std::size_t kSmall = 64u << 10;  // memory that is used again
@@ -51,23 +60,31 @@ class ZmtpReader {
                                                    std::size_t size);
   void forget();
   Status take_header(std::span<const std::byte> header);
+  Result<ZmtpPiece> take_handshake(std::span<const std::byte> body);
   Result<ZmtpPiece> take_command(std::span<const std::byte> body);
+  ZmtpPiece take_message(std::span<const std::byte> body, bool more);
 
   std::size_t max_message_;
+  CurveSession* curve_;
   Expects expects_ = Expects::kGreeting;
-  bool ready_ = false;           // READY has been said
-  bool in_parts_ = false;        // the message frame before had a successor
-  std::uint8_t flags_ = 0;       // of the frame whose body is expected,
-  std::size_t size_ = 0;         // and its size
-  std::vector<std::byte> kept_;  // of what is not complete
-  bool shown_ = false;           // what is kept was the last piece
+  bool ready_ = false;            // READY has been said
+  bool in_parts_ = false;         // the message frame before had a successor
+  std::uint8_t flags_ = 0;        // of the frame whose body is expected,
+  std::size_t size_ = 0;          // and its size
+  std::vector<std::byte> kept_;   // of what is not complete
+  bool shown_ = false;            // what is kept was the last piece
+  std::vector<std::byte> plain_;  // of the last frame, decrypted; or the answer to it
 };
 
-// What the server says. The append functions add to what is there.
-std::span<const std::byte> zmtp_greeting();
+// What the server says. The append functions add to what is there; with `curve` frames are
+// encrypted, and have to be sent in the order in which they were made.
+// The mechanism's. With NULL, READY follows at once.
+std::span<const std::byte> zmtp_greeting(bool curve = false);
 void append_zmtp_ready(std::vector<std::byte>& out);
-void append_zmtp_ping(std::vector<std::byte>& out);
-void append_zmtp_pong(std::vector<std::byte>& out, std::span<const std::byte> context);
-void append_zmtp_message(std::vector<std::byte>& out, std::span<const std::byte> message);
+void append_zmtp_ping(std::vector<std::byte>& out, CurveSession* curve = nullptr);
+void append_zmtp_pong(std::vector<std::byte>& out, std::span<const std::byte> context,
+                      CurveSession* curve = nullptr);
+void append_zmtp_message(std::vector<std::byte>& out, std::span<const std::byte> message,
+                         CurveSession* curve = nullptr);
 
 }  // namespace nudge

@@ -226,7 +226,7 @@ class Weights(Damage):
         self.holds()
 
     def test_another_signing_key_holds_the_robot(self):
-        (self.state / "weights/signing.key").unlink()
+        (self.state / "keys/signing.key").unlink()
         self.holds()
 
     def test_an_evaluation_of_damaged_weights_is_refused(self):

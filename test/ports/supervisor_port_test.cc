@@ -908,7 +908,8 @@ RouterCounters sample_socket(std::uint64_t first) {
           .cut_bad = first + 6,
           .cut_rate = first + 7,
           .cut_silent = first + 8,
-          .cut_slow = first + 9};
+          .cut_slow = first + 9,
+          .cut_key = first + 10};
 }
 
 PortMetrics sample_port_metrics() {

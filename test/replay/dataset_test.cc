@@ -856,6 +856,45 @@ TEST(Dataset, ForgetsAWithdrawnSupervisor) {
   EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 12u);
 }
 
+// The event says the same as the option, whenever it comes, and can be taken back.
+TEST(Dataset, ForgetsWhatAPersonTaughtWhenTheirCorrectionsAreWithdrawnAndKnowsItWhenRestored) {
+  Recorder log;
+  const Actor ben_elsewhere{"ben#d-0123456789abcdef", Role::kSupervisor};
+  const EpisodeId id = log.corrected(20, 5, kAnna);
+  const EpisodeId second = log.corrected(20, 7, ben_elsewhere);
+  log.label(id, LabelValue::kSuccess, kAnna);
+  log.label(id, LabelValue::kFailure, kBen);
+  log.label(second, LabelValue::kSuccess, kAnna);
+  log.event(EpisodeEnded{EpisodeEnd::kTaskDone, 0});
+  const auto all_of = [](const Dataset& dataset) { return dataset.counts().trainable; };
+  const auto everything = all_of(fold(log));
+  DatasetOptions without = options();
+  without.excluded_supervisors = {"ben"};
+  const auto expected = all_of(fold(log, without));
+  ASSERT_NE(everything, expected);
+
+  log.event(CorrectionsWithdrawn{"ben"});
+  EXPECT_EQ(all_of(fold(log)), expected);
+  // What comes after it is withdrawn, too.
+  log.corrected(20, 6, kBen);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 5u);
+  log.event(CorrectionsRestored{"ben"});
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 18u);
+}
+
+TEST(Dataset, ForgetsDemonstrationsThatAPersonRecordedAndIsWithdrawnFrom) {
+  Recorder log;
+  log.demonstration(5);
+  log.start(EpisodePurpose::kDemonstration, kBen);
+  log.steps(ControlSource::kHuman, 6);
+  log.end();
+  EXPECT_EQ(trainable(fold(log), SampleClass::kDemonstration), 11u);
+  log.event(CorrectionsWithdrawn{"ben"});
+  EXPECT_EQ(trainable(fold(log), SampleClass::kDemonstration), 5u);
+  log.event(CorrectionsWithdrawn{"nobody"});
+  EXPECT_EQ(trainable(fold(log), SampleClass::kDemonstration), 5u);
+}
+
 TEST(Dataset, CountsPeopleAndNotTheirConnections) {
   Recorder log;
   log.corrected(20, 5, {"anna#1", Role::kSupervisor});

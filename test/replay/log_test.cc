@@ -468,7 +468,7 @@ TEST(Log, RefusesALogOfANewerVersionAndLeavesItUntouched) {
   log.reset();
   sqlite3* handle = nullptr;
   ASSERT_EQ(sqlite3_open((folder / "log/log.db").c_str(), &handle), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(handle, "PRAGMA user_version = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(handle, "PRAGMA user_version = 99", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(handle);
   auto before = everything_in(folder / "log");
   const auto again = Log::open(posix_files(), options_in(folder));

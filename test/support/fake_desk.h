@@ -27,6 +27,7 @@ class FakeDesk final : public Desk {
   const LearningLedger& ledger() const override { return ledger_now; }
   const DatasetCounts& dataset() const override { return dataset_now; }
   bool recording() const override { return recording_now; }
+  const std::string& log_head() const override { return head_now; }
   std::span<const Image> frames() const override { return frames_now; }
   void submit(FeedbackMessage message, Reply reply) override {
     feedback.push_back(std::move(message));
@@ -60,6 +61,7 @@ class FakeDesk final : public Desk {
   LearningLedger ledger_now = sample_ledger();
   DatasetCounts dataset_now = sample_dataset();
   bool recording_now = true;
+  std::string head_now = R"({"format":"nudge-log-head-1"})";
   std::vector<Image> frames_now;
 
   std::vector<FeedbackMessage> feedback;  // submitted, oldest first

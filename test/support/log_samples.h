@@ -126,6 +126,8 @@ inline std::vector<Payload> every_payload() {
       HelpAsked{12, HelpReason::kNoProgress, 0.625},
       HelpEnded{12, HelpEnd::kDeclined},
       HelpScored{0.25, 0.125, 4.5},
+      CorrectionsWithdrawn{"anna"},
+      CorrectionsRestored{"anna"},
   };
 }
 

@@ -25,6 +25,7 @@ class TeleopDesk final : public Desk {
   const LearningLedger& ledger() const override { return ledger_; }
   const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return true; }
+  const std::string& log_head() const override { return head_; }
   std::span<const Image> frames() const override { return {}; }
 
   void submit(FeedbackMessage message, Reply reply) override {
@@ -64,6 +65,7 @@ class TeleopDesk final : public Desk {
  private:
   DeskInfo info_;
   History history_;
+  std::string head_;
   LearningStatus learning_;
   LearningLedger ledger_;
   DatasetCounts dataset_;

@@ -68,7 +68,7 @@ test("words of a daemon that says nothing of their use show its echo", () => {
 
 const version = (v: number, parent: number, kind = "full"): WeightsVersion => ({
   version: v, parent, kind, state: "accepted", wasLive: true, acceptedMs: 0, reason: "", gate: undefined,
-  trainSeconds: undefined, corrections: undefined, loss: undefined,
+  trainSeconds: undefined, corrections: undefined, loss: undefined, withdrawn: [],
 });
 
 test("thorough versions stand on one line, quick ones branch off and come back to their parent", () => {

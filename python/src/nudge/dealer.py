@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import threading
 import time
@@ -18,26 +19,69 @@ SEND_QUEUE = 4  # messages
 RECEIVE_QUEUE = 256
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 250, 1000
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 200
+HANDSHAKE_MS = 2000
 LOOPBACK = ("tcp://127.0.0.1:", "tcp://[::1]:", "tcp://localhost:")
+
+
+KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+KEY_FILE = re.compile(rb"nudge-curve-key-1 (\S{40}) (\S{40})\n")
+
+
+def _read_pair(server_key: str, path: str) -> tuple[bytes, bytes]:
+    """Public and secret key of the file that `nudge auth key make` wrote."""
+    if not KEY.fullmatch(server_key):
+        raise NudgeError(
+            Code.INVALID_ARGUMENT,
+            "the daemon's key is not 40 characters of Z85; 'nudge auth key server' on its machine "
+            "prints it",
+        )
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            about = os.fstat(file.fileno())
+            text = file.read(128)
+    except OSError as error:
+        raise NudgeError(
+            Code.NOT_FOUND,
+            f"the key file '{path}' cannot be read ({error.strerror}); 'nudge auth key make' makes "
+            "one",
+        ) from None
+    if about.st_uid != os.geteuid() or about.st_mode & 0o077:
+        raise NudgeError(
+            Code.PERMISSION_DENIED,
+            f"the key file '{path}' must be yours and nobody else's: chmod 600",
+        )
+    found = KEY_FILE.fullmatch(text)
+    if found is None:
+        raise NudgeError(Code.DATA_LOSS, f"the key file '{path}' holds no pair of keys")
+    return found[1], found[2]
 
 
 class Dealer:
     """The client's end of a connection. Only `wake()` may be called from other threads."""
 
-    def __init__(self, endpoint: str, max_message: int) -> None:
-        """INVALID_ARGUMENT: not an endpoint on this machine. Connects by itself, again and again.
+    def __init__(
+        self, endpoint: str, max_message: int, server_key: str = "", key_file: str = ""
+    ) -> None:
+        """Connects by itself, again and again. Peers that send more than `max_message` are cut off.
 
-        Peers that send more than `max_message` bytes are cut off.
+        `server_key`, `key_file`: for CURVE, the daemon's key in Z85 and the file of this program's
+        own pair. INVALID_ARGUMENT: no endpoint, or not one on this machine and no keys.
+        PERMISSION_DENIED, DATA_LOSS, NOT_FOUND: the file.
         """
-        if not endpoint.startswith(LOOPBACK):
+        pair = _read_pair(server_key, key_file) if server_key or key_file else None
+        if pair is None and not endpoint.startswith(LOOPBACK):
             # A token must not travel in the clear, nor an answer come from whoever is in between.
             raise NudgeError(
                 Code.INVALID_ARGUMENT,
-                f"cannot connect to '{endpoint}': only endpoints such as tcp://127.0.0.1:5571 on "
-                "this machine are open until connections are encrypted and authenticated; a "
-                "tunnel, as of ssh, works",
+                f"cannot connect to '{endpoint}' without keys: only endpoints such as "
+                "tcp://127.0.0.1:5571 on this machine are open to programs without; "
+                "'nudge auth key make' makes a pair",
             )
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        if pair is not None:
+            self._socket.curve_serverkey = server_key.encode()
+            self._socket.curve_publickey, self._socket.curve_secretkey = pair
+            self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         for option, value in (
             (zmq.LINGER, 0),
             # Without this, what is sent while the daemon is down is delivered when it is back.

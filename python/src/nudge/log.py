@@ -28,7 +28,7 @@ from nudge.rest import Daemon
 from nudge.segment import CLAMPED, Record, Segment
 from nudge.status import Code, NudgeError
 
-_APPLICATION_ID, _SCHEMA = 0x4E554447, 1
+_APPLICATION_ID, _SCHEMA = 0x4E554447, 2
 _PURPOSES = ("deployment", "demonstration", "evaluation")
 _ENDS = ("task_done", "time_limit", "reset", "aborted")
 _LABELS = ("none", "success", "failure", "discard")

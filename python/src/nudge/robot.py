@@ -172,6 +172,8 @@ class Robot:
         patience_s: float | None = 5.0,
         silence_s: float | None = None,
         fresh_s: float | None = None,
+        server_key: str = "",
+        key_file: str = "",
     ) -> None:
         """Serves until `stop` is set; the robot is held when it returns, or raises.
 
@@ -180,13 +182,16 @@ class Robot:
         that answers an observation older than `fresh_s` is refused; both are 200 ms or 3 control
         periods by default, whichever is longer.
 
+        `server_key`, `key_file`: for a daemon on another machine, its key (`nudge auth key server`)
+        and the file of this machine's pair (`nudge auth key make`).
+
         UNAVAILABLE: no daemon in time. FAILED_PRECONDITION: it drives another robot, or this one
         with another spec, and says where they differ. UNIMPLEMENTED: other versions of the
         protocol. INVALID_ARGUMENT: an option.
         """
         if self._link is not None and self._link.running:
             raise NudgeError(Code.FAILED_PRECONDITION, "the robot runs already")
-        self._link = _Link(self, endpoint, silence_s, fresh_s)
+        self._link = _Link(self, endpoint, silence_s, fresh_s, server_key, key_file)
         self._link.serve(stop or threading.Event(), patience_s)
 
     def press_stop(self) -> None:
@@ -227,7 +232,13 @@ class _Link:
     """
 
     def __init__(
-        self, robot: Robot, endpoint: str, silence_s: float | None, fresh_s: float | None
+        self,
+        robot: Robot,
+        endpoint: str,
+        silence_s: float | None,
+        fresh_s: float | None,
+        server_key: str,
+        key_file: str,
     ) -> None:
         spec = robot.spec
         self.robot, self.endpoint, self.period = robot, endpoint, spec.control_period_ns
@@ -253,7 +264,7 @@ class _Link:
         )
         wire.encode_robot_hello(self.hello)  # what cannot be sent is said here
         self.cameras = {camera.name: number for number, camera in enumerate(spec.cameras)}
-        self.dealer = Dealer(endpoint, wire.MAX_ROBOT_COMMAND)
+        self.dealer = Dealer(endpoint, wire.MAX_ROBOT_COMMAND, server_key, key_file)
         self.running = True
         self.complained = False
 

@@ -68,11 +68,16 @@ class Supervisor:
         program: str = PROGRAM,
         every: int = 0,
         patience_s: float = 5.0,
+        server_key: str = "",
+        key_file: str = "",
     ) -> None:
         """Waits for the welcome. `name` is shown to others; `robot` is the id of the robot.
 
         `every`: control ticks from one state to the next; 0: so that there are 50 a second.
         `patience_s`: for the welcome, and for each ack.
+        `server_key`, `key_file`: for a daemon on another machine, its key (`nudge auth key server`)
+        and the file of this program's pair (`nudge auth key make`); the key then says who it is,
+        and the token may be any text.
 
         INVALID_ARGUMENT: an option. UNAVAILABLE: no daemon in time. PERMISSION_DENIED: no such
         token. FAILED_PRECONDITION: it drives another robot, or has too many peers.
@@ -95,7 +100,9 @@ class Supervisor:
         self._hello = wire.encode_teleop_hello(
             wire.TeleopHello(program, os.urandom(8).hex(), name, token, robot, every)
         )
-        self._dealer = Dealer(endpoint, wire.MAX_TELEOP_REPLY + wire.HEADER.size)
+        self._dealer = Dealer(
+            endpoint, wire.MAX_TELEOP_REPLY + wire.HEADER.size, server_key, key_file
+        )
 
         self._changed = threading.Condition()
         self._over = False
@@ -330,6 +337,14 @@ class Supervisor:
     def promote(self, version: int) -> Ack:
         """Confirms weights by hand. Engineers."""
         return self.send("promote", version=version)
+
+    def withdraw_corrections(self, supervisor: str) -> Ack:
+        """Nothing that this person taught is learned from any more. Engineers."""
+        return self.send("withdraw_corrections", supervisor=supervisor)
+
+    def restore_corrections(self, supervisor: str) -> Ack:
+        """Takes a withdrawal back. Engineers."""
+        return self.send("restore_corrections", supervisor=supervisor)
 
     def resume_learning(self) -> Ack:
         """After two rollbacks in a row have paused it. Engineers."""

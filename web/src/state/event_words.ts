@@ -52,6 +52,8 @@ export function eventWords(event: LogEvent): string {
     case "weights_rolled_back": return `Rolled back from v${value("from")} to v${value("to")}: ${value("reason").replaceAll("_", " ")}`;
     case "learning_paused": return `Learning paused: ${value("reason").replaceAll("_", " ")}`;
     case "learning_resumed": return "Learning goes on";
+    case "corrections_withdrawn": return `What ${value("supervisor")} taught is not learned from any more`;
+    case "corrections_restored": return `What ${value("supervisor")} taught counts again`;
     case "fault": return `Fault: ${value("detail") || value("code")}`;
     case "stopped": return "STOP";
     case "stop_reset": return "STOP was reset";

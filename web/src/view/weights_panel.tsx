@@ -91,6 +91,7 @@ function Row(props: {
           <span>{isFull(row.kind) ? "thorough" : "quick"}{row.acceptedMs > 0 && <span class="digits"> · {clock.format(row.acceptedMs)}</span>}</span>
           <small>{row.parent === 0 ? "first" : `from v${row.parent}`} · {fateOf(row, props.live, props.newestConfirmed)}</small>
         </span>
+        {row.withdrawn.length > 0 && <em class="tag" title={`May have learned from ${row.withdrawn.join(", ")}, whose corrections are withdrawn`}>withdrawn</em>}
         {props.live && <em class="tag live">live</em>}
         {confirmed && <em class="tag confirmed">confirmed</em>}
         <Later />
@@ -102,6 +103,9 @@ function Row(props: {
               <li>Trained on {taught.steps} corrected steps of {taught.episodes} {taught.episodes === 1 ? "episode" : "episodes"}
                 {row.trainSeconds !== undefined && `, in ${row.trainSeconds.toFixed(1)} s`}
                 {row.loss !== undefined && `, to a loss of ${row.loss.toPrecision(2)}`}.</li>
+            )}
+            {row.withdrawn.length > 0 && (
+              <li>May have learned from {row.withdrawn.join(", ")}, whose corrections are withdrawn. Train anew from the log to be without them.</li>
             )}
             {gateWords(row.gate).map((line) => <li key={line}>{line}</li>)}
           </ul>

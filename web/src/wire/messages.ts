@@ -147,6 +147,7 @@ export interface WeightsVersion {
   trainSeconds: number | undefined;
   corrections: Taught | undefined;
   loss: number | undefined;
+  withdrawn: readonly string[]; // people whose withdrawn corrections it may have learned from
 }
 
 export interface Taught {

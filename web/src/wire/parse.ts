@@ -116,6 +116,7 @@ function version(value: unknown): WeightsVersion {
     state: text(it["state"]), wasLive: flag(it["was_live"]), acceptedMs: number(it["accepted_ms"]),
     reason: text(it["reason"]), gate: gate(it["gate"]), trainSeconds: known(it["train_seconds"]),
     corrections: taught(it["corrections"]), loss: known(it["loss"]),
+    withdrawn: list(it["withdrawn"]).map(text),
   };
 }
 

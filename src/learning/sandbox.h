@@ -1,0 +1,53 @@
+// What the learner process gives up before it reads anything that people or robots have made: so
+// that whoever gets code to run in there, through a damaged segment or a bug of a library, has no
+// key, no token, no network, no other process, and nothing to write to but the socket that it has.
+//
+//   no new privileges, no capabilities   always
+//   rlimits                              memory, files, size of files, no core dump
+//   Landlock                             may read two folders, the system's libraries, and no more;
+//                                        no signals to others, no tracing of them
+//   seccomp                              a list of system calls; all others answer EPERM
+//
+// In two steps, since Landlock binds the caller and the threads that it makes from then on, and
+// seccomp takes away what a connection is made with:
+//
+//   enter_sandbox(options);          // before any thread is made
+//   ...                              // connects to the daemon
+//   forbid_system_calls();           // before anything else is read
+//
+// For good: there is no way back. Linux only; what the kernel lacks is told, not fatal.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nudge/status.h"
+
+namespace nudge {
+
+struct SandboxOptions {
+  std::vector<std::string> readable;  // folders with all that is in them
+  std::uint64_t memory_bytes = 0;     // of private memory; 0: no limit
+};
+
+struct SandboxReport {
+  bool seccomp = false;
+  int landlock = 0;                // its version; 0: not in this kernel
+  std::uint64_t memory_bytes = 0;  // 0: no limit
+
+  bool whole() const { return seccomp && landlock > 0; }
+  std::string text() const;  // "seccomp, landlock 7, at most 4096 MiB"
+};
+
+// The first step. `seccomp` of its report is false. kUnavailable: not even the privileges could be
+// given up.
+Result<SandboxReport> enter_sandbox(const SandboxOptions& options);
+// The second, of all threads there are. What is connected, mapped and open stays. False: the kernel
+// has no seccomp, or the machine is none that the list is for.
+bool forbid_system_calls();
+
+// What both would find in this kernel; nothing is given up.
+SandboxReport sandbox_of_this_kernel();
+
+}  // namespace nudge

@@ -1,0 +1,179 @@
+// A child that has entered the learner's sandbox tries to get out.
+#include "src/learning/sandbox.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include "test/support/temp_folder.h"
+
+namespace nudge {
+namespace {
+
+// 0: it did as it was told. Others are the child's own words.
+constexpr int kNoSandbox = 100;
+
+class Sandbox : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* name : {"weights", "segments", "run", "keys"}) {
+      std::filesystem::create_directory(folder_ / name);
+      std::ofstream(folder_ / (std::string(name) + "/file")) << "content of " << name;
+    }
+    std::ofstream(folder_ / "log.db") << "the log";
+    if (!sandbox_of_this_kernel().whole()) GTEST_SKIP() << "the kernel lacks Landlock or seccomp";
+  }
+
+  // What the child's work answers, inside the sandbox.
+  int inside(const std::function<int()>& work, std::uint64_t memory = 0) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      SandboxOptions options;
+      options.readable = {folder_ / "weights", folder_ / "segments"};
+      options.memory_bytes = memory;
+      const auto report = enter_sandbox(options);
+      if (!report.ok() || report->landlock == 0 || !forbid_system_calls()) ::_exit(kNoSandbox);
+      ::_exit(work());
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
+  }
+  static int opens(const std::string& path, int flags = O_RDONLY) {
+    return ::open(path.c_str(), flags | O_CLOEXEC, 0600) >= 0 ? 1 : 0;
+  }
+
+  test::TempFolder folder_;
+};
+
+TEST_F(Sandbox, ReadsSegmentsAndWeightsAndWorksInThreads) {
+  EXPECT_EQ(inside([&] {
+              if (opens(folder_ / "weights/file") == 0 || opens(folder_ / "segments/file") == 0) {
+                return 1;
+              }
+              int sum = 0;
+              std::thread worker([&] {
+                std::vector<int> many(1 << 20, 1);
+                for (const int one : many) sum += one;
+              });
+              worker.join();
+              return sum == 1 << 20 ? 0 : 2;
+            }),
+            0);
+}
+
+TEST_F(Sandbox, ReadsNoKeyNoTokenNoDatabaseAndNothingElseOfTheUsers) {
+  for (const char* name : {"run/file", "keys/file", "log.db"}) {
+    EXPECT_EQ(inside([&] { return opens(folder_ / name); }), 0) << name;
+  }
+  for (const std::string path : {"/etc/passwd", "/proc/self/environ", "/tmp", "/root", "/home",
+                                 "/var/log"}) {
+    EXPECT_EQ(inside([&] { return opens(path); }), 0) << path;
+  }
+  // Not through a name that it may use, either.
+  std::filesystem::create_symlink(folder_ / "keys/file", folder_ / "weights/link");
+  EXPECT_EQ(inside([&] { return opens(folder_ / "weights/link"); }), 0);
+  EXPECT_EQ(inside([&] { return opens(folder_ / "weights/../keys/file"); }), 0);
+}
+
+TEST_F(Sandbox, WritesNothing) {
+  EXPECT_EQ(inside([&] { return opens(folder_ / "weights/file", O_WRONLY); }), 0);
+  EXPECT_EQ(inside([&] { return opens(folder_ / "weights/new", O_RDWR | O_CREAT); }), 0);
+  EXPECT_EQ(inside([&] { return opens("/dev/shm/nudge-sandbox", O_RDWR | O_CREAT); }), 0);
+  EXPECT_EQ(inside([&] { return opens(folder_ / "weights", O_RDWR | O_TMPFILE); }), 0);
+  EXPECT_EQ(inside([&] { return ::unlink((folder_ / "weights/file").c_str()) == 0; }), 0);
+  EXPECT_EQ(inside([&] {
+              return ::rename((folder_ / "weights/file").c_str(),
+                              (folder_ / "weights/other").c_str()) == 0;
+            }),
+            0);
+  EXPECT_EQ(inside([&] { return ::mkdir((folder_ / "weights/new").c_str(), 0700) == 0; }), 0);
+}
+
+TEST_F(Sandbox, HasNoNetworkAndNoNewConnection) {
+  for (const int domain : {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK, AF_PACKET}) {
+    EXPECT_EQ(inside([&] { return ::socket(domain, SOCK_STREAM, 0) >= 0; }), 0) << domain;
+  }
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  EXPECT_EQ(inside([&] {  // but keeps what it has
+              return ::send(pair[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : 1;
+            }),
+            0);
+  ::close(pair[0]);
+  ::close(pair[1]);
+}
+
+TEST_F(Sandbox, StartsNoProcessAndNoProgram) {
+  EXPECT_EQ(inside([] { return ::fork() >= 0 ? 1 : 0; }), 0);
+  EXPECT_EQ(inside([] {
+              char program[] = "/bin/true";
+              char* const arguments[] = {program, nullptr};
+              ::execv(program, arguments);
+              return 0;  // an exec that works does not come here, and its program ends with 0 too
+            }),
+            0);
+  EXPECT_EQ(inside([] {
+              char program[] = "/bin/false";
+              char* const arguments[] = {program, nullptr};
+              ::execv(program, arguments);
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(Sandbox, TouchesNoOtherProcess) {
+  EXPECT_EQ(inside([] { return ::kill(::getppid(), 0) == 0 ? 1 : 0; }), 0);
+  EXPECT_EQ(inside([] { return ::ptrace(PTRACE_ATTACH, ::getppid(), 0, 0) == 0 ? 1 : 0; }), 0);
+  EXPECT_EQ(inside([] { return opens("/proc/" + std::to_string(::getppid()) + "/mem"); }), 0);
+  EXPECT_EQ(inside([] {
+              const rlimit none{0, 0};
+              return ::prlimit(::getppid(), RLIMIT_NOFILE, &none, nullptr) == 0 ? 1 : 0;
+            }),
+            0);
+  EXPECT_EQ(inside([] { return ::setpriority(PRIO_PROCESS, 0, -5) == 0 ? 1 : 0; }), 0);
+}
+
+TEST_F(Sandbox, CanStillAbort) {
+  EXPECT_EQ(inside([] {
+              ::signal(SIGABRT, SIG_DFL);
+              ::abort();
+              return 0;
+            }),
+            200 + SIGABRT);
+}
+
+TEST_F(Sandbox, TakesNoMoreMemoryThanItIsGiven) {
+  const auto takes = [](std::size_t bytes) {
+    void* memory =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? 0 : 1;
+  };
+  constexpr std::uint64_t kLimit = 4ull << 30;
+  EXPECT_EQ(inside([&] { return takes(64u << 20); }, kLimit), 1);
+  EXPECT_EQ(inside([&] { return takes(kLimit); }, kLimit), 0);
+}
+
+TEST_F(Sandbox, HasNoPrivilegesLeft) {
+  EXPECT_EQ(inside([] {
+              const rlimit more{.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+              return ::setrlimit(RLIMIT_NOFILE, &more) == 0 ? 1 : 0;
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace nudge
