@@ -133,6 +133,7 @@ class TeleopWire:
                                 "source": SOURCES[source], "mine": bool(flags & 1),
                                 "policy_step": step, "epoch": epoch, "episode": episode,
                                 "holder": holder, "proprioception": values[:sizes[0]],
+                                "objects": values[sizes[0]:], "last_success": bool(flags & 8),
                                 "at": steady_ns()}
             elif kind == 51:
                 yield "ack", json.loads(body)
