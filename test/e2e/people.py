@@ -205,8 +205,9 @@ class Person:
         with self._changed:
             self._orders.append((act, done))
         os.write(self._wake_write, b"x")
-        if wait:
-            done.wait(60)
+        end = time.monotonic() + 60
+        while wait and not self.ended and time.monotonic() < end and not done.wait(0.1):
+            pass
 
     def tell(self, kind, **fields):
         """Sends a message with a new id, and gives the id."""
