@@ -70,6 +70,8 @@ struct LogStats {
   std::uint64_t repeated_events = 0;  // appended again under a known id, since open
   std::uint64_t checkpoints = 0;      // since open
   std::uint64_t wal_bytes = 0;        // of the write-ahead log in use
+  std::uint64_t segment_bytes = 0;    // acknowledged, of all segments that are there
+  std::uint64_t evicted = 0;          // episodes whose steps were deleted, since the log began
   bool recording = true;              // false: disk full, steps are refused
 };
 
@@ -77,6 +79,7 @@ struct VerifyReport {
   std::uint64_t events = 0;
   std::uint64_t steps = 0;
   std::uint64_t segments = 0;
+  std::uint64_t evicted_steps = 0;  // deleted on purpose, and so not looked at
   Sequence last = 0;
   std::vector<std::string> problems;  // at most 100; each says where
   bool ok() const { return problems.empty(); }
@@ -93,6 +96,7 @@ struct EpisodeSummary {
   std::uint64_t steps = 0;                 // stored
   std::uint32_t takeovers = 0;
   std::uint32_t nudges = 0;
+  bool evicted = false;     // the steps were deleted to make room
   std::string path;         // of the segment file
   std::uint64_t bytes = 0;  // committed in it
 };
@@ -141,6 +145,13 @@ class Log {
   // while the disk is full (stats().recording): count the step and append StepsLost later.
   Result<Sequence> append(const Step& step);
 
+  // Deletes the steps of a closed episode for good. `event` carries who, when and an EpisodeEvicted
+  // with the episode and its worth; the log fills in the rest, makes all that was appended and
+  // this event durable, and only then removes the file, so that it is never silently gone.
+  // kInvalidArgument: no such episode, or evicted already; kFailedPrecondition: it is open; else as
+  // commit(), and the file is still there.
+  Status evict(Event event);
+
   // Makes all that was appended durable: segments first, then SQLite. On an error nothing is
   // acknowledged and nothing is lost: all of it waits for the next commit(). kResourceExhausted:
   // the disk is full (the ballast has been given up already); kUnavailable: an I/O error.
@@ -159,7 +170,8 @@ class Log {
 
   // ---- reading: only what is durable. kUnavailable, kDataLoss. ----
 
-  // Up to `max` items from sequence `from` (0 or 1: the start) on, in order and without gaps.
+  // Up to `max` items from sequence `from` (0 or 1: the start) on, in order and without gaps. Runs
+  // of steps that were evicted are told, too; their file is gone (kNotFound for whoever opens it).
   Result<std::vector<FeedItem>> feed(Sequence from, std::size_t max);
   // The event with this id; kNotFound.
   Result<Event> event(std::string_view id);
@@ -171,6 +183,8 @@ class Log {
   // Episodes with id >= from that have started, at most `max`, in order.
   Result<std::vector<EpisodeSummary>> episodes(EpisodeId from, std::size_t max);
   Result<std::vector<SpanSummary>> spans(EpisodeId episode);
+  // Acknowledged bytes of an episode's segment; 0 when it was evicted. kNotFound.
+  Result<std::uint64_t> segment_bytes(EpisodeId episode);
 
   // Reads everything and checks it: SQLite's own integrity, the sequence without gaps or doubles,
   // every payload, every record's checksum and place. Slow; an error only when it cannot look.

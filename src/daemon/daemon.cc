@@ -65,6 +65,8 @@ LogMetrics log_metrics(const WriterStatus& writer) {
   metrics.failed_commits = writer.log.failed_commits;
   metrics.pending_entries = writer.log.appended - writer.log.durable;
   metrics.wal_bytes = writer.log.wal_bytes;
+  metrics.segment_bytes = writer.log.segment_bytes;
+  metrics.evicted = writer.log.evicted;
   return metrics;
 }
 
@@ -229,6 +231,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   writer.fed = folded;
   writer.live = live;
   writer.commit_every = from_milliseconds(static_cast<double>(config.daemon.commit_ms));
+  writer.budget_bytes = static_cast<std::uint64_t>(config.log.budget_bytes);
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });

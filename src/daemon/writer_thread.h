@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replay/log.h"
+#include "replay/retention.h"
 #include "src/config/config.h"
 #include "src/daemon/links.h"
 #include "src/daemon/stop_latch.h"
@@ -28,6 +29,7 @@ struct WriterThreadOptions {
   Sequence fed = 0;     // what gate and io know already
   WeightsVersion live = 0;
   Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
+  std::uint64_t budget_bytes = 0;                          // of all segments; 0: none
 };
 
 // start() and stop() belong to one thread.
@@ -61,6 +63,7 @@ class WriterThread {
   void take(RecordWanted& record);
   void check(const Status& status, std::string_view what);
   void commit();
+  void make_room();
   void pass_on();
   void serve_learner();
   void publish();
@@ -86,6 +89,9 @@ class WriterThread {
   EpisodeId unrecorded_ = 0;           // the episode that the disk had no room for
   bool commit_wanted_ = false;
   Instant committed_{};
+  Retention retention_;
+  bool room_wanted_ = true;  // an episode has ended, or the daemon has just begun
+  bool budget_told_ = false;
   std::vector<std::string> waiting_ids_;
   WriterNotice notice_;
   Sequence fed_ = 0;  // through here gate and io have been told

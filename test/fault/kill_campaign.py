@@ -6,9 +6,10 @@ usage: kill_campaign.py build/release/nudge [--kills N] [--folder FOLDER] [--see
        kill_campaign.py build/release/nudge --learner N
 
 With a folder it goes on where it was cut off, and keeps what it found there (progress.json, and the
-state of each loss). After each kill: the log verifies, every acknowledged id is there once, what was
-seen before is unchanged; the next boot starts in HOLD, and runs the last confirmed weights. Every
-50th kill begins with a fresh log. With --learner only the learner is killed, and the control loop
+state of each loss). After each kill: every acknowledged id is there once, the sequence has no gaps,
+what was seen before is unchanged; the next boot starts in HOLD, and runs the last confirmed weights.
+After every fifth the whole log is verified, every 50th begins with a fresh log. Half of the lives are
+with cameras, half with a learner: each takes its time to start. With --learner only the learner is killed, and the control loop
 must not notice. Exit code 1: something was lost.
 """
 
@@ -36,12 +37,12 @@ from live import value  # noqa: E402
 from people import Person  # noqa: E402
 from soak import towards_block  # noqa: E402
 
-FRESH_EVERY = 50  # kills
+FRESH_EVERY, VERIFY_EVERY = 50, 5  # kills
 STARTING = 0.2  # share of kills at any moment of a start
 AT_WORK = 3.0  # s, the longest life after the first act
 # A busy machine stalls threads for longer than a robot may be left alone; what is tested here is
 # not how fast the machine is. First weights of three demonstrations run into the limits.
-SETTINGS = ["authority.watchdog_ms=2000", "ports.http=0", "sim.cameras=true", "learner.nice=0",
+SETTINGS = ["authority.watchdog_ms=2000", "ports.http=0", "learner.nice=0",
             "learner.full_steps=40", "limits.clamps_to_hold=1023", "limits.clamp_window_ticks=1024",
             "log.wal_limit_bytes=1048576"]
 
@@ -51,12 +52,13 @@ class Lost(Exception):
 
 
 class Daemon:
-    def __init__(self, nudge, state, *more):
+    def __init__(self, nudge, state, *more, learning=True):
         self.state, self.teleop = state, program.free_port()
         self.errors = open(state.parent / "daemon.err", "ab")
         settings = [*SETTINGS, f"ports.teleop={self.teleop}", *more]
         self.process = subprocess.Popen(
-            [nudge, "run", "--state", state, *[w for s in settings for w in ("--set", s)]],
+            [nudge, "run", "--state", state, *[w for s in settings for w in ("--set", s)],
+             *([] if learning else ["--no-learning"])],
             env=program.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.errors, text=True)
         self.port = self.token = None
@@ -191,7 +193,7 @@ class Campaign:
         self.nudge, self.folder, self.seed = nudge, folder, seed
         self.state = folder / "work/state"
         self.file = folder / "progress.json"
-        self.progress = {"seed": seed, "kills": 0, "before_it_served": 0, "acknowledged": 0,
+        self.progress = {"seed": seed, "kills": 0, "verified": 0, "before_it_served": 0, "acknowledged": 0,
                          "events": 0, "steps": 0, "corrections": 0, "labels": 0, "swaps": 0,
                          "boots_checked": 0, "faults": 0, "losses": [], "seconds": 0.0}
         self.known = None  # (last sequence, digest) that some reader has seen
@@ -247,7 +249,10 @@ class Campaign:
 
     def one(self, number, dice):
         begun = time.monotonic()
-        daemon, load = Daemon(self.nudge, self.state), None
+        daemon = Daemon(self.nudge, self.state,
+                        f"sim.cameras={'true' if dice.random() < 0.5 else 'false'}",
+                        learning=dice.random() < 0.5)
+        load = None
         try:
             if dice.random() < STARTING:
                 moment = begun + dice.uniform(0, 1.5)
@@ -275,18 +280,30 @@ class Campaign:
             if load:
                 load.end()
             daemon.kill()
-        self.look(load.acknowledged if load else [])
+        self.look(load.acknowledged if load else [], (number + 1) % VERIFY_EVERY == 0)
 
-    def look(self, acknowledged):
+    def verify(self):
         done = subprocess.run([self.nudge, "log", "--state", self.state, "--json", "verify"],
                               env=program.environment(), capture_output=True, text=True)
         if done.returncode != 0 or not json.loads(done.stdout)["ok"]:
             raise Lost(f"the log does not verify: {done.stdout[-1000:]} {done.stderr[-1000:]}")
-        report = json.loads(done.stdout)
+        self.progress["verified"] += 1
+        self.progress["steps"] = max(self.progress["steps"], json.loads(done.stdout)["steps"])
+
+    def look(self, acknowledged, whole):
+        if whole:
+            self.verify()
         connection = sqlite3.connect(self.state / "log/log.db")
         rows = [dict(zip(("sequence", "id", "kind", "boot", "payload"), row)) for row in
                 connection.execute("SELECT sequence, id, kind, boot, payload FROM events "
                                    "ORDER BY sequence")]
+        sequence = 0
+        for first, last in connection.execute(
+                "SELECT sequence, sequence FROM events UNION ALL SELECT first_sequence, "
+                "last_sequence FROM runs ORDER BY 1"):
+            if first != sequence + 1:
+                raise Lost(f"{first} comes after {sequence}")
+            sequence = last
         connection.close()
         self.must += acknowledged
         self.progress["acknowledged"] += len(acknowledged)
@@ -312,7 +329,6 @@ class Campaign:
                 raise Lost(f"v{ran} ran first, v{confirmed} was confirmed")
         kinds = [row["kind"] for row in fresh]
         self.progress["events"] += len(fresh)
-        self.progress["steps"] = max(self.progress["steps"], report["steps"])
         self.progress["corrections"] += kinds.count("span_closed")
         self.progress["labels"] += kinds.count("label")
         self.progress["swaps"] += kinds.count("weights_live")
@@ -368,7 +384,7 @@ class Campaign:
                 "steps_lost": value(metrics, "nudge_steps_lost_total")}
         finally:
             daemon.kill()
-        self.look([])
+        self.look([], True)
         print(json.dumps(report, indent=1))
         return set(states) <= {"AUTO", "HANDBACK"} and report["steps_lost"] == 0
 

@@ -122,6 +122,7 @@ inline std::vector<Payload> every_payload() {
       HelpAsked{12, HelpReason::kNoProgress, 0.625},
       HelpEnded{12, HelpEnd::kDeclined},
       HelpScored{0.25, 0.125, 4.5},
+      EpisodeEvicted{4, EpisodeWorth::kNudged, 1200, 1290, 88, 36864},
   };
 }
 
