@@ -117,7 +117,9 @@ struct Log::State {
   std::vector<std::unique_ptr<SegmentWriter>> ending;  // ended, still to be committed
   std::vector<EpisodeId> closing;                      // found open by recovery
   std::set<EpisodeId> evicted;                         // durably; their files are gone
-  std::optional<Run> newest_run;                       // the durable one that may grow
+  std::unique_ptr<DatabaseCopy> snapshot;              // ends before the database
+  std::string snapshot_path;
+  std::optional<Run> newest_run;  // the durable one that may grow
 
   // Where the feed stopped last time, so that following it needs no search.
   Sequence cursor_sequence = 0;
@@ -765,8 +767,9 @@ Status Log::commit() {
   state.pending_steps = 0;
   // What fails from here on only wastes space: the commit itself is on disk.
   for (const EpisodeEvicted& gone : evictions) {
+    const auto bytes = segment_bytes(gone.episode);
     state.evicted.insert(gone.episode);
-    state.counters.segment_bytes -= std::min(state.counters.segment_bytes, gone.bytes);
+    state.counters.segment_bytes -= bytes.ok() ? *bytes : 0;
     state.remove_segment(gone.episode);
   }
   state.counters.evicted = state.evicted.size();
@@ -807,7 +810,7 @@ Status Log::evict(Event event) {
   what->first = row->natural(0);
   what->last = row->natural(1);
   what->steps = row->natural(2);
-  what->bytes = *bytes;
+  if (what->bytes == 0) what->bytes = *bytes;
   row->reset();
   NUDGE_TRY(validate_envelope(event));
   const auto appended = state.append_event(std::move(event));
@@ -824,6 +827,32 @@ Status Log::checkpoint() {
   NUDGE_TRY(state.database->checkpoint());
   ++state.counters.checkpoints;
   return {};
+}
+
+Status Log::start_snapshot(const std::string& path) {
+  State& state = *state_;
+  state.snapshot.reset();
+  const auto there = state.files->exists(path);
+  if (!there.ok()) return there.status();
+  if (*there) NUDGE_TRY(state.files->remove(path));
+  auto copy = state.database->copy_to(path);
+  if (!copy.ok()) return copy.status();
+  state.snapshot = *std::move(copy);
+  state.snapshot_path = path;
+  return {};
+}
+
+Result<bool> Log::go_on_with_snapshot(std::size_t pages) {
+  State& state = *state_;
+  if (state.snapshot == nullptr) return failed_precondition("log: no snapshot was started");
+  const auto done = state.snapshot->go_on(pages);
+  if (done.ok() && !*done) return false;
+  state.snapshot.reset();
+  if (!done.ok()) return done.status().with_context(state.snapshot_path);
+  auto file = state.files->open(state.snapshot_path, OpenMode::kWrite);
+  if (!file.ok()) return file.status();
+  NUDGE_TRY((*file)->sync());
+  return true;
 }
 
 EpisodeId Log::next_episode_id() const { return state_->last_episode + 1; }

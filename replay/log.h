@@ -146,10 +146,10 @@ class Log {
   Result<Sequence> append(const Step& step);
 
   // Deletes the steps of a closed episode for good. `event` carries who, when and an EpisodeEvicted
-  // with the episode and its worth; the log fills in the rest, makes all that was appended and
-  // this event durable, and only then removes the file, so that it is never silently gone.
-  // kInvalidArgument: no such episode, or evicted already; kFailedPrecondition: it is open; else as
-  // commit(), and the file is still there.
+  // with the episode and its worth; the log fills in the rest (of a size, what is not given: a
+  // salvaged one has it), makes all that was appended and this event durable, and only then removes
+  // the file, so that it is never silently gone. kInvalidArgument: no such episode, or evicted
+  // already; kFailedPrecondition: it is open; else as commit(), and the file is still there.
   Status evict(Event event);
 
   // Makes all that was appended durable: segments first, then SQLite. On an error nothing is
@@ -160,6 +160,15 @@ class Log {
   Sequence durable() const;
   // Folds the write-ahead log back if it holds anything; for idle moments.
   Status checkpoint();
+
+  // A copy of the database for backups (replay/backup.h), made a piece at a time while the log goes
+  // on; also when it was opened read-only. The first puts it at `path`, in place of what is there;
+  // the second copies up to so many pages of 4 KiB and is true when the copy is complete and
+  // durable: it then holds all that is durable at that moment, and its segments what it says. One
+  // at a time; a new one gives up the one before. kFailedPrecondition: none was started; errors of
+  // commit(), and no copy is under way any more.
+  Status start_snapshot(const std::string& path);
+  Result<bool> go_on_with_snapshot(std::size_t pages);
 
   // Numbers that go on over restarts. Each call gives the next one and remembers it in memory; it
   // is burned durably only by an event that carries it.

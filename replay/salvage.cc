@@ -240,17 +240,21 @@ class Salvage {
       const EpisodeId episode = (*reader)->spec().episode;
       specs_.emplace(episode, (*reader)->spec());
       std::uint64_t end = (*reader)->first();
+      bool gap = false;
       const auto whole =
           (*reader)->scan(end, *size, [&](const StepView& step, const RecordPlace& place) {
             if (step.episode == episode && step.sequence != 0) {
               steps_.push_back({step.sequence, number, place});
               note_end(episode, step.sequence);
             }
+            gap = gap || place.offset != end;
             end = place.offset + place.bytes;
             return true;
           });
       // Zeros behind the last record are space that was reserved, no damage.
-      if (!whole.ok() || (!*whole && !zeros_from(**file, end, *size))) ++report_.damaged_segments;
+      if (!whole.ok() || gap || (!*whole && !zeros_from(**file, end, *size))) {
+        ++report_.damaged_segments;
+      }
     }
     std::stable_sort(steps_.begin(), steps_.end(), [](const StepPlace& a, const StepPlace& b) {
       return a.sequence < b.sequence;

@@ -5,6 +5,7 @@
 #include "src/cli/logging.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
+#include "src/commands/log_copies.h"
 #include "src/commands/state.h"
 
 namespace nudge {
@@ -151,6 +152,7 @@ int verify(const Program& program, const std::string& state) {
                          {"events", report->events},
                          {"steps", report->steps},
                          {"segments", report->segments},
+                         {"evicted_steps", report->evicted_steps},
                          {"last_sequence", report->last},
                          {"problems", report->problems}};
     std::printf("%s\n", result.dump(2).c_str());
@@ -160,6 +162,10 @@ int verify(const Program& program, const std::string& state) {
                 static_cast<unsigned long long>(report->steps),
                 static_cast<unsigned long long>(report->segments),
                 static_cast<unsigned long long>(report->last));
+    if (report->evicted_steps > 0) {
+      std::printf("%llu steps were deleted to keep to log.budget_bytes\n",
+                  static_cast<unsigned long long>(report->evicted_steps));
+    }
     for (const std::string& problem : report->problems)
       std::printf("PROBLEM %s\n", problem.c_str());
     std::puts(report->ok() ? "the log is whole" : "the log is damaged");
@@ -191,6 +197,7 @@ void add_log_command(Program& program) {
   last->callback([&program, state, count] {
     program.run = [&program, state, count] { return tail(program, *state, *count); };
   });
+  add_log_copies(program, *command, state);
   CLI::App* check = command->add_subcommand("verify", "Read all of it and check every record");
   check->callback(
       [&program, state] { program.run = [&program, state] { return verify(program, *state); }; });

@@ -231,6 +231,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   writer.fed = folded;
   writer.live = live;
   writer.commit_every = from_milliseconds(static_cast<double>(config.daemon.commit_ms));
+  writer.snapshot = options.state_folder + "/log/snapshot.db";
   writer.budget_bytes = static_cast<std::uint64_t>(config.log.budget_bytes);
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,

@@ -14,7 +14,8 @@ constexpr Duration kPatience = std::chrono::milliseconds(5);
 constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxOpenSteps = 512;
 constexpr std::size_t kFeedBatch = 500;
-constexpr std::size_t kEvictAtOnce = 4;  // each is a commit
+constexpr std::size_t kEvictAtOnce = 4;      // each is a commit
+constexpr std::size_t kSnapshotPages = 256;  // a turn: 1 MiB
 
 template <typename... F>
 struct Overloaded : F... {
@@ -84,6 +85,7 @@ void WriterThread::turn(Duration patience) {
   const bool pending = stats.appended != stats.durable;
   if (commit_wanted_ || (pending && now - committed_ >= options_.commit_every)) commit();
   if (room_wanted_ && recording_) make_room();
+  if (snapshotting_) go_on_with_snapshot();
   pass_on();
   serve_learner();
   publish();
@@ -96,7 +98,8 @@ void WriterThread::take(WriterItem& item) {
                           if (features_.size() > kMaxOpenSteps) features_.pop_front();
                         },
                         [&](FeedbackRecord& record) { take(record); },
-                        [&](RecordWanted& record) { take(record); }},
+                        [&](RecordWanted& record) { take(record); },
+                        [&](SnapshotWanted&) { take_snapshot(); }},
              item);
 }
 
@@ -280,6 +283,21 @@ void WriterThread::commit() {
   waiting_ids_.clear();
 }
 
+// Whoever asks while one is under way gets that one.
+void WriterThread::take_snapshot() {
+  if (snapshotting_) return;
+  const Status started = log_.start_snapshot(options_.snapshot);
+  snapshotting_ = started.ok();
+  if (!started.ok()) notice_.snapshot = started;
+}
+
+void WriterThread::go_on_with_snapshot() {
+  const Result<bool> done = log_.go_on_with_snapshot(kSnapshotPages);
+  if (done.ok() && !*done) return;
+  snapshotting_ = false;
+  notice_.snapshot = done.status();
+}
+
 void WriterThread::make_room() {
   const LogStats stats = log_.stats();
   if (stats.appended != stats.durable) return;  // after the next commit, which acknowledges
@@ -342,7 +360,7 @@ void WriterThread::pass_on() {
   }
   const bool news = !notice_.answers.empty() || !notice_.durable.empty() ||
                     !notice_.not_stored.empty() || !notice_.events.empty() ||
-                    !notice_.steps.empty();
+                    !notice_.steps.empty() || notice_.snapshot.has_value();
   if (!news) return;
   if (links_.notices.try_push(std::move(notice_))) {
     notice_ = {};

@@ -30,6 +30,7 @@ struct WriterThreadOptions {
   WeightsVersion live = 0;
   Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
   std::uint64_t budget_bytes = 0;                          // of all segments; 0: none
+  std::string snapshot;                                    // path of copies of the log's database
 };
 
 // start() and stop() belong to one thread.
@@ -64,6 +65,8 @@ class WriterThread {
   void check(const Status& status, std::string_view what);
   void commit();
   void make_room();
+  void take_snapshot();
+  void go_on_with_snapshot();
   void pass_on();
   void serve_learner();
   void publish();
@@ -92,6 +95,7 @@ class WriterThread {
   Retention retention_;
   bool room_wanted_ = true;  // an episode has ended, or the daemon has just begun
   bool budget_told_ = false;
+  bool snapshotting_ = false;
   std::vector<std::string> waiting_ids_;
   WriterNotice notice_;
   Sequence fed_ = 0;  // through here gate and io have been told
