@@ -164,6 +164,35 @@ void Database::rollback() {
   if (sqlite3_get_autocommit(handle_) == 0) (void)execute("ROLLBACK");
 }
 
+Result<std::unique_ptr<DatabaseCopy>> Database::copy_to(const std::string& path) {
+  std::unique_ptr<DatabaseCopy> copy(new DatabaseCopy());
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(path.c_str(), &copy->target_, flags, nullptr) != SQLITE_OK) {
+    if (copy->target_ == nullptr) return resource_exhausted("SQLite: out of memory");
+    return error_of(copy->target_).with_context(path);
+  }
+  copy->backup_ = sqlite3_backup_init(copy->target_, "main", handle_, "main");
+  if (copy->backup_ == nullptr) return error_of(copy->target_).with_context(path);
+  return copy;
+}
+
+DatabaseCopy::~DatabaseCopy() {
+  if (backup_ != nullptr) sqlite3_backup_finish(backup_);
+  sqlite3_close_v2(target_);
+}
+
+Result<bool> DatabaseCopy::go_on(std::size_t pages) {
+  const int code = sqlite3_backup_step(backup_, static_cast<int>(pages));
+  if (code == SQLITE_OK) return false;
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) return false;  // the same again
+  const bool done = code == SQLITE_DONE;
+  // Finishing tells what was wrong.
+  sqlite3_backup_finish(backup_);
+  backup_ = nullptr;
+  if (done) return true;
+  return error_of(target_);
+}
+
 Status Database::checkpoint() {
   int pages = 0;
   int copied = 0;

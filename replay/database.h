@@ -15,6 +15,7 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct sqlite3_backup;
 
 namespace nudge {
 
@@ -49,6 +50,22 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// A copy of a database that is made a piece at a time, while its connection is used. What is
+// committed through that connection meanwhile is part of the copy. Ends before the connection.
+class DatabaseCopy {
+ public:
+  ~DatabaseCopy();
+  DatabaseCopy(const DatabaseCopy&) = delete;
+  // Copies up to so many pages; true: the copy is complete. Its file is not synced.
+  Result<bool> go_on(std::size_t pages);
+
+ private:
+  friend class Database;
+  DatabaseCopy() = default;
+  sqlite3* target_ = nullptr;
+  sqlite3_backup* backup_ = nullptr;
+};
+
 class Database {
  public:
   enum class Mode { kExisting, kCreate };
@@ -66,6 +83,9 @@ class Database {
 
   // Undoes an open transaction, if there is one.
   void rollback();
+
+  // Begins a copy into a new file at `path`.
+  Result<std::unique_ptr<DatabaseCopy>> copy_to(const std::string& path);
 
   // Bytes of the write-ahead log in use since the last full checkpoint.
   std::size_t wal_bytes() const { return wal_pages_ * page_size_; }

@@ -75,6 +75,7 @@ struct EpisodeState {
   std::vector<Said> said;              // of the whole episode, in order
   bool kept_back = false;              // held out, or may still turn out to be
   bool usable = false;                 // the segment has our sizes and backbone
+  bool evicted = false;                // its steps were deleted
   std::uint64_t corrected_number = 0;  // 0: none (yet)
   Outcome outcome;
   Row first_row = 0;
@@ -368,7 +369,7 @@ struct Dataset::State {
   }
 
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
-    if (row.flags != 0 || !episode.purpose) return {};
+    if (row.flags != 0 || !episode.purpose || episode.evicted) return {};
     const LabelValue outcome = episode.outcome.value();
     if (outcome == LabelValue::kDiscard) return {};
     const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
@@ -405,6 +406,7 @@ struct Dataset::State {
   // Whether a step that is of no class would be of one but for a label.
   bool is_taken_out(const StepRow& row, const EpisodeState& episode) const {
     if (row.flags != 0 || !episode.purpose || row.source == ControlSource::kHold) return false;
+    if (episode.evicted) return false;
     if (*episode.purpose == EpisodePurpose::kEvaluation) return false;
     if (episode.outcome.value() == LabelValue::kDiscard) return true;
     if (row.span == kNoSpan || !spans[row.span].opened) return false;
@@ -638,6 +640,18 @@ struct Dataset::State {
     for (std::uint32_t i = 0; i < episodes.size(); ++i) {
       if (touched[i] != 0) place_from(i, 0);
     }
+  }
+  // A reader that still has the file mapped, and one that starts over, have the same dataset.
+  void fold(const Event&, const EpisodeEvicted& gone) {
+    const std::uint32_t number = episode_at(gone.episode);
+    EpisodeState& episode = episodes[number];
+    if (episode.evicted) return;
+    episode.evicted = true;
+    place_from(number, 0);
+    missing += episode.rows;
+    columns[number] = {};
+    episode.map.reset();
+    episode.mapping.reset();
   }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing
@@ -1043,7 +1057,7 @@ Batch Dataset::recent_observations(std::size_t max) const {
   for (std::size_t left = state_->rows.size(); left > 0 && found.size() < max;) {
     const Row row = static_cast<Row>(left - 1);
     const EpisodeState& episode = state_->episodes[state_->rows[row].episode];
-    if (episode.purpose != EpisodePurpose::kDeployment) {
+    if (episode.purpose != EpisodePurpose::kDeployment || episode.evicted) {
       left = episode.first_row;
       continue;
     }

@@ -281,6 +281,18 @@ struct Kind<CorrectionsRestored> {
   static constexpr std::string_view kName = "corrections_restored";
   static void fields(auto& a, auto& p) { a.field("supervisor", p.supervisor); }
 };
+template <>
+struct Kind<EpisodeEvicted> {
+  static constexpr std::string_view kName = "episode_evicted";
+  static void fields(auto& a, auto& p) {
+    a.field("episode", p.episode);
+    a.field("worth", p.worth, EpisodeWorth::kCorrected);
+    a.field("first", p.first);
+    a.field("last", p.last);
+    a.field("steps", p.steps);
+    a.field("bytes", p.bytes);
+  }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
@@ -328,6 +340,7 @@ std::uint64_t subject_of(const Payload& payload) {
                                [](const LeaseEnded& p) -> std::uint64_t { return p.epoch; },
                                [](const Label& p) -> std::uint64_t { return p.episode; },
                                [](const StepsDiscarded& p) -> std::uint64_t { return p.episode; },
+                               [](const EpisodeEvicted& p) -> std::uint64_t { return p.episode; },
                                [](const WeightsAccepted& p) -> std::uint64_t { return p.version; },
                                [](const WeightsLive& p) -> std::uint64_t { return p.version; },
                                [](const WeightsConfirmed& p) -> std::uint64_t { return p.version; },

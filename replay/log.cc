@@ -127,7 +127,10 @@ struct Log::State {
   std::unique_ptr<SegmentWriter> current;              // of the open episode
   std::vector<std::unique_ptr<SegmentWriter>> ending;  // ended, still to be committed
   std::vector<EpisodeId> closing;                      // found open by recovery
-  std::optional<Run> newest_run;                       // the durable one that may grow
+  std::set<EpisodeId> evicted;                         // durably; their files are gone
+  std::unique_ptr<DatabaseCopy> snapshot;              // ends before the database
+  std::string snapshot_path;
+  std::optional<Run> newest_run;  // the durable one that may grow
 
   ChainHead head;                 // of what is durable
   ChainHead next_head;            // of what was appended
@@ -166,6 +169,10 @@ struct Log::State {
   Status write_rows(std::optional<Run>& run);
   void restore_ballast();
   bool give_up_ballast();
+
+  // Counts what segments there are, and removes files whose eviction was durable when a crash came.
+  Status load_evicted();
+  void remove_segment(EpisodeId episode);
 
   Result<std::uint64_t> offset_of(const Run& run, Sequence sequence);
   Result<std::vector<Event>> query_events(Statement& statement, std::size_t max);
@@ -353,6 +360,30 @@ Status Log::State::load_chain() {
   return {};
 }
 
+Status Log::State::load_evicted() {
+  auto rows = database->prepare("SELECT subject FROM events WHERE kind = 'episode_evicted'");
+  if (!rows.ok()) return rows.status();
+  for (;;) {
+    const auto row = rows->step();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    evicted.insert(rows->natural(0));
+  }
+  counters.evicted = evicted.size();
+  const auto bytes = database->number(
+      "SELECT coalesce(sum(committed_bytes), 0) FROM segments WHERE episode NOT IN (SELECT subject "
+      "FROM events WHERE kind = 'episode_evicted')");
+  if (!bytes.ok()) return bytes.status();
+  counters.segment_bytes = static_cast<std::uint64_t>(*bytes);
+  return {};
+}
+
+void Log::State::remove_segment(EpisodeId episode) {
+  // What fails here is done when the log is opened next; until then it only takes space.
+  (void)files->remove(segment_path(episode));
+  (void)files->sync_directory(segments_dir());
+}
+
 Status Log::State::recover() {
   auto rows =
       database->prepare("SELECT episode, committed_bytes, closed FROM segments ORDER BY episode");
@@ -367,7 +398,9 @@ Status Log::State::recover() {
     if (!*row) break;
     const EpisodeId episode = rows->natural(0);
     const std::uint64_t committed = rows->natural(1);
-    if (rows->natural(2) == 0) {
+    if (evicted.contains(episode)) {
+      if (present.count(segment_name(episode)) != 0) remove_segment(episode);
+    } else if (rows->natural(2) == 0) {
       open.emplace_back(episode, committed);
     } else if (committed != 0 && present.count(segment_name(episode)) == 0) {
       recovery.damaged.push_back(segment_path(episode) + ": missing");
@@ -503,6 +536,7 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const LogOptions& opti
   NUDGE_TRY(state.open_database());
   NUDGE_TRY(state.prepare_statements());
   NUDGE_TRY(state.load_counters());
+  NUDGE_TRY(state.load_evicted());
   if (!options.read_only) {
     NUDGE_TRY(files.sync_directory(options.dir));
     state.restore_ballast();
@@ -630,6 +664,9 @@ Result<Sequence> Log::append(Event event) {
   State& state = *state_;
   if (state.options.read_only) return read_only_error();
   NUDGE_TRY(validate_envelope(event));
+  if (std::holds_alternative<EpisodeEvicted>(event.payload)) {
+    return invalid_argument("log: an episode is evicted with evict(), which deletes its steps");
+  }
   const bool ends = std::holds_alternative<EpisodeEnded>(event.payload);
   const bool bounds = ends || std::holds_alternative<EpisodeStarted>(event.payload);
   if (bounds && (open_episode() == 0 || event.episode != open_episode())) {
@@ -770,17 +807,66 @@ Status Log::commit() {
   ++state.counters.commits;
   state.durable = state.appended;
   state.head = state.next_head;
+  std::vector<EpisodeEvicted> evictions;
+  for (const PendingEvent& pending : state.pending_events) {
+    const auto* evicted = std::get_if<EpisodeEvicted>(&pending.event.payload);
+    if (evicted != nullptr) evictions.push_back(*evicted);
+  }
   state.pending_events.clear();
   state.pending_ids.clear();
   state.pending_runs.clear();
   state.pending_steps = 0;
   // What fails from here on only wastes space: the commit itself is on disk.
-  for (const auto& writer : state.ending) (void)writer->finish();
+  for (const EpisodeEvicted& gone : evictions) {
+    const auto bytes = segment_bytes(gone.episode);
+    state.evicted.insert(gone.episode);
+    state.counters.segment_bytes -= bytes.ok() ? *bytes : 0;
+    state.remove_segment(gone.episode);
+  }
+  state.counters.evicted = state.evicted.size();
+  for (const auto& writer : state.ending) {
+    state.counters.segment_bytes += writer->synced();
+    (void)writer->finish();
+  }
   state.ending.clear();
   state.closing.clear();
   if (!state.ballast) state.restore_ballast();
   if (state.database->wal_bytes() > state.options.checkpoint_bytes) (void)checkpoint();
   return {};
+}
+
+Status Log::evict(Event event) {
+  State& state = *state_;
+  if (state.options.read_only) return read_only_error();
+  auto* what = std::get_if<EpisodeEvicted>(&event.payload);
+  if (what == nullptr) return invalid_argument("log: only an EpisodeEvicted tells what to evict");
+  const EpisodeId episode = what->episode;
+  const std::string name = "episode " + std::to_string(episode);
+  if (state.evicted.contains(episode)) {
+    return invalid_argument("log: " + name + " was evicted already");
+  }
+  NUDGE_TRY(commit());  // its end may still be waiting, or an eviction that a full disk held up
+  if (state.evicted.contains(episode)) return {};
+  const auto bytes = segment_bytes(episode);
+  if (!bytes.ok()) return invalid_argument(bytes.status().message());
+  auto row = state.database->prepare(
+      "SELECT coalesce(min(first_sequence), 0), coalesce(max(last_sequence), 0), "
+      "coalesce(sum(last_sequence - first_sequence + 1), 0), (SELECT closed FROM segments WHERE "
+      "episode = ?1) FROM runs WHERE episode = ?1");
+  if (!row.ok()) return row.status();
+  row->bind(1, episode);
+  const auto found = row->step();
+  if (!found.ok()) return found.status().with_context("log");
+  if (row->integer(3) == 0) return failed_precondition("log: " + name + " is still open");
+  what->first = row->natural(0);
+  what->last = row->natural(1);
+  what->steps = row->natural(2);
+  if (what->bytes == 0) what->bytes = *bytes;
+  row->reset();
+  NUDGE_TRY(validate_envelope(event));
+  const auto appended = state.append_event(std::move(event));
+  if (!appended.ok()) return appended.status();
+  return commit();
 }
 
 Sequence Log::durable() const { return state_->durable; }
@@ -795,6 +881,32 @@ Status Log::checkpoint() {
   return {};
 }
 
+Status Log::start_snapshot(const std::string& path) {
+  State& state = *state_;
+  state.snapshot.reset();
+  const auto there = state.files->exists(path);
+  if (!there.ok()) return there.status();
+  if (*there) NUDGE_TRY(state.files->remove(path));
+  auto copy = state.database->copy_to(path);
+  if (!copy.ok()) return copy.status();
+  state.snapshot = *std::move(copy);
+  state.snapshot_path = path;
+  return {};
+}
+
+Result<bool> Log::go_on_with_snapshot(std::size_t pages) {
+  State& state = *state_;
+  if (state.snapshot == nullptr) return failed_precondition("log: no snapshot was started");
+  const auto done = state.snapshot->go_on(pages);
+  if (done.ok() && !*done) return false;
+  state.snapshot.reset();
+  if (!done.ok()) return done.status().with_context(state.snapshot_path);
+  auto file = state.files->open(state.snapshot_path, OpenMode::kWrite);
+  if (!file.ok()) return file.status();
+  NUDGE_TRY((*file)->sync());
+  return true;
+}
+
 EpisodeId Log::next_episode_id() const { return state_->last_episode + 1; }
 SpanId Log::next_span_id() { return ++state_->last_span; }
 WeightsVersion Log::next_weights_version() { return ++state_->last_weights; }
@@ -806,6 +918,7 @@ LeaseEpoch Log::next_lease_epoch() { return ++state_->last_epoch; }
 // start unless the feed stopped just there.
 Result<std::uint64_t> Log::State::offset_of(const Run& run, Sequence sequence) {
   if (sequence == run.first) return run.first_offset;
+  if (evicted.contains(run.episode)) return run.end_offset;  // nobody can read it
   std::uint64_t from = run.first_offset;
   if (cursor_sequence > run.first && cursor_sequence <= sequence) from = cursor_offset;
   if (cursor_sequence == sequence) return cursor_offset;
@@ -949,6 +1062,7 @@ Result<std::vector<EpisodeSummary>> Log::episodes(EpisodeId from, std::size_t ma
     summary.episode = rows->natural(0);
     summary.bytes = rows->natural(1);
     summary.steps = rows->natural(2);
+    summary.evicted = state.evicted.contains(summary.episode);
     summary.path = state.segment_path(summary.episode);
     history->bind(1, summary.episode);
     auto events = state.query_events(*history, SIZE_MAX);
@@ -972,6 +1086,17 @@ Result<std::vector<EpisodeSummary>> Log::episodes(EpisodeId from, std::size_t ma
     summary.outcome = outcome.value();
     summaries.push_back(std::move(summary));
   }
+}
+
+Result<std::uint64_t> Log::segment_bytes(EpisodeId episode) {
+  State& state = *state_;
+  auto row = state.database->prepare("SELECT committed_bytes FROM segments WHERE episode = ?1");
+  if (!row.ok()) return row.status();
+  row->bind(1, episode);
+  const auto found = row->step();
+  if (!found.ok()) return found.status().with_context("log");
+  if (!*found) return not_found("log: there is no episode " + std::to_string(episode));
+  return state.evicted.contains(episode) ? 0 : row->natural(0);
 }
 
 Result<std::vector<SpanSummary>> Log::spans(EpisodeId episode) {
@@ -1162,7 +1287,9 @@ Result<VerifyReport> Log::verify(std::vector<ChainHead> heads) {
     arrive(run.first);
     expected = run.last + 1;
     trail.push_back(run);
-    if (run.end_offset > committed[run.episode]) {
+    if (state.evicted.contains(run.episode)) {
+      report.evicted_steps += run.last - run.first + 1;
+    } else if (run.end_offset > committed[run.episode]) {
       problem_at(run.first, "steps " + std::to_string(run.first) + " to " +
                                 std::to_string(run.last) +
                                 " lie behind what their segment committed");
@@ -1201,6 +1328,7 @@ LogStats Log::stats() const {
   stats.pending_step_bytes = state.pending_step_bytes();
   stats.wal_bytes = state.database->wal_bytes();
   stats.recording = state.ballast;
+  if (state.current != nullptr) stats.segment_bytes += state.current->synced();
   return stats;
 }
 

@@ -71,6 +71,8 @@ struct LogStats {
   std::uint64_t repeated_events = 0;  // appended again under a known id, since open
   std::uint64_t checkpoints = 0;      // since open
   std::uint64_t wal_bytes = 0;        // of the write-ahead log in use
+  std::uint64_t segment_bytes = 0;    // acknowledged, of all segments that are there
+  std::uint64_t evicted = 0;          // episodes whose steps were deleted, since the log began
   bool recording = true;              // false: disk full, steps are refused
 };
 
@@ -78,6 +80,7 @@ struct VerifyReport {
   std::uint64_t events = 0;
   std::uint64_t steps = 0;
   std::uint64_t segments = 0;
+  std::uint64_t evicted_steps = 0;  // deleted on purpose, and so not looked at
   Sequence last = 0;
   Sequence linked_later = 0;    // events up to here got their links when schema version 2 came
   Sequence unhashed_steps = 0;  // stored by version 1: their checksums only were checked
@@ -98,6 +101,7 @@ struct EpisodeSummary {
   std::uint64_t steps = 0;                 // stored
   std::uint32_t takeovers = 0;
   std::uint32_t nudges = 0;
+  bool evicted = false;     // the steps were deleted to make room
   std::string path;         // of the segment file
   std::uint64_t bytes = 0;  // committed in it
 };
@@ -146,6 +150,13 @@ class Log {
   // while the disk is full (stats().recording): count the step and append StepsLost later.
   Result<Sequence> append(const Step& step);
 
+  // Deletes the steps of a closed episode for good. `event` carries who, when and an EpisodeEvicted
+  // with the episode and its worth; the log fills in the rest (of a size, what is not given: a
+  // salvaged one has it), makes all that was appended and this event durable, and only then removes
+  // the file, so that it is never silently gone. kInvalidArgument: no such episode, or evicted
+  // already; kFailedPrecondition: it is open; else as commit(), and the file is still there.
+  Status evict(Event event);
+
   // Makes all that was appended durable: segments first, then SQLite. On an error nothing is
   // acknowledged and nothing is lost: all of it waits for the next commit(). kResourceExhausted:
   // the disk is full (the ballast has been given up already); kUnavailable: an I/O error.
@@ -157,6 +168,15 @@ class Log {
   // Folds the write-ahead log back if it holds anything; for idle moments.
   Status checkpoint();
 
+  // A copy of the database for backups (replay/backup.h), made a piece at a time while the log goes
+  // on; also when it was opened read-only. The first puts it at `path`, in place of what is there;
+  // the second copies up to so many pages of 4 KiB and is true when the copy is complete and
+  // durable: it then holds all that is durable at that moment, and its segments what it says. One
+  // at a time; a new one gives up the one before. kFailedPrecondition: none was started; errors of
+  // commit(), and no copy is under way any more.
+  Status start_snapshot(const std::string& path);
+  Result<bool> go_on_with_snapshot(std::size_t pages);
+
   // Numbers that go on over restarts. Each call gives the next one and remembers it in memory; it
   // is burned durably only by an event that carries it.
   EpisodeId next_episode_id() const;  // what start_episode() will give
@@ -166,7 +186,8 @@ class Log {
 
   // ---- reading: only what is durable. kUnavailable, kDataLoss. ----
 
-  // Up to `max` items from sequence `from` (0 or 1: the start) on, in order and without gaps.
+  // Up to `max` items from sequence `from` (0 or 1: the start) on, in order and without gaps. Runs
+  // of steps that were evicted are told, too; their file is gone (kNotFound for whoever opens it).
   Result<std::vector<FeedItem>> feed(Sequence from, std::size_t max);
   // The event with this id; kNotFound.
   Result<Event> event(std::string_view id);
@@ -178,6 +199,8 @@ class Log {
   // Episodes with id >= from that have started, at most `max`, in order.
   Result<std::vector<EpisodeSummary>> episodes(EpisodeId from, std::size_t max);
   Result<std::vector<SpanSummary>> spans(EpisodeId episode);
+  // Acknowledged bytes of an episode's segment; 0 when it was evicted. kNotFound.
+  Result<std::uint64_t> segment_bytes(EpisodeId episode);
 
   // Reads everything and checks it: SQLite's own integrity, the sequence without gaps or doubles,
   // every payload, every record's checksum and place, every link of the chain; and that it holds

@@ -223,6 +223,24 @@ struct CorrectionsRestored {
   std::string supervisor;
 };
 
+// What an episode is worth when room must be made: the least first (replay/retention.h).
+enum class EpisodeWorth : std::uint8_t {
+  kPlainSuccess = 0,  // the policy alone, and it worked
+  kUnjudged = 1,  // the policy alone: nobody said how it went, or that it must not be learned from
+  kPlainFailure = 2,  // the policy alone, and it failed
+  kNudged = 3,        // words bent it
+  kCorrected = 4,     // a person drove
+};
+// The steps of an episode were deleted, to keep the log within its budget. Its events stay.
+struct EpisodeEvicted {
+  EpisodeId episode = 0;
+  EpisodeWorth worth = EpisodeWorth::kPlainSuccess;
+  Sequence first = 0;  // of its steps; with `last` the numbers that can no longer be read,
+  Sequence last = 0;   // but for events between them. Both 0: it had none
+  std::uint64_t steps = 0;
+  std::uint64_t bytes = 0;  // of the file
+};
+
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
 using Payload =
     std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
@@ -231,7 +249,7 @@ using Payload =
                  WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
                  LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
                  WordsUndone, HelpAsked, HelpEnded, HelpScored, CorrectionsWithdrawn,
-                 CorrectionsRestored>;
+                 CorrectionsRestored, EpisodeEvicted>;
 
 // One discrete event.
 struct Event {

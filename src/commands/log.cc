@@ -8,6 +8,7 @@
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
 #include "src/commands/local_daemon.h"
+#include "src/commands/log_copies.h"
 #include "src/commands/state.h"
 #include "src/loop/clock.h"
 #include "src/loop/recorder.h"
@@ -217,6 +218,7 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
                          {"events", report->events},
                          {"steps", report->steps},
                          {"segments", report->segments},
+                         {"evicted_steps", report->evicted_steps},
                          {"last_sequence", report->last},
                          {"first_bad", report->first_bad},
                          {"linked_later", report->linked_later},
@@ -230,6 +232,10 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
                 static_cast<unsigned long long>(report->steps),
                 static_cast<unsigned long long>(report->segments),
                 static_cast<unsigned long long>(report->last));
+    if (report->evicted_steps > 0) {
+      std::printf("%llu steps were deleted to keep to log.budget_bytes\n",
+                  static_cast<unsigned long long>(report->evicted_steps));
+    }
     for (const std::string& problem : report->problems)
       std::printf("PROBLEM %s\n", problem.c_str());
     if (report->linked_later > 0) {
@@ -342,6 +348,7 @@ void add_log_command(Program& program) {
   last->callback([&program, state, count] {
     program.run = [&program, state, count] { return tail(program, *state, *count); };
   });
+  add_log_copies(program, *command, state);
   CLI::App* check = command->add_subcommand("verify", "Read all of it and check every record");
   auto verifying = std::make_shared<VerifyFlags>();
   check->add_option("--heads", verifying->heads,

@@ -537,6 +537,13 @@ std::vector<Key> make_keys() {
        {1'048'576, 1'073'741'824},
        "Size beyond which SQLite's write-ahead journal is folded back after a commit.",
        kOurs},
+      {KEY(log, budget_bytes),
+       "bytes",
+       {0, 17'592'186'044'416},
+       "Size of all recorded steps beyond which the steps of whole episodes are deleted, those "
+       "that "
+       "teach least first, and never demonstrations or what is held out; 0: nothing is deleted.",
+       "nothing is thrown away before a person decides so"},
 
       {KEY(weights, keep),
        "versions",

@@ -69,6 +69,8 @@ LogMetrics log_metrics(const WriterStatus& writer) {
   metrics.pending_entries = writer.log.appended - writer.log.durable;
   metrics.wal_bytes = writer.log.wal_bytes;
   metrics.head_sequence = writer.head_sequence;
+  metrics.segment_bytes = writer.log.segment_bytes;
+  metrics.evicted = writer.log.evicted;
   return metrics;
 }
 
@@ -244,6 +246,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<HeadSeal> seal = HeadSeal::open(options.state_folder + "/" + HeadSeal::kFolder);
   if (!seal.ok()) return seal.status();
   writer.seal.emplace(*std::move(seal));
+  writer.snapshot = options.state_folder + "/log/snapshot.db";
+  writer.budget_bytes = static_cast<std::uint64_t>(config.log.budget_bytes);
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });

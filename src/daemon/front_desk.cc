@@ -141,6 +141,15 @@ void FrontDesk::take_notices() {
       episode_seen(event.episode);
     }
     for (const StepsRef& steps : notice.steps) past_.episodes.apply(steps);
+    if (notice.snapshot) {
+      for (const Read& reply : std::exchange(snapshots_, {})) {
+        if (notice.snapshot->ok()) {
+          reply(std::string(R"({"snapshot":"log/snapshot.db"})"));
+        } else {
+          reply(*notice.snapshot);
+        }
+      }
+    }
     for (const ActAnswer& answered : notice.answers) {
       if (const std::optional<Ack> ack = broker_->on_decided(answered)) answer(*ack);
     }
@@ -332,6 +341,16 @@ void FrontDesk::read(ArchiveRequest request, Read reply) {
   const std::uint64_t number = request.number;
   if (!links_.archive.try_push(std::move(request))) return reply(busy());
   readings_.emplace(number, std::move(reply));
+}
+
+void FrontDesk::snapshot_log(Read reply) {
+  if (snapshots_.size() >= kMaxArchiveRequests) {
+    return reply(resource_exhausted("too many ask for a copy of the log at once; try again"));
+  }
+  if (!links_.writer.push_reserved(WriterItem(SnapshotWanted{}))) {
+    return reply(resource_exhausted("the log does not keep up; try again"));
+  }
+  snapshots_.push_back(std::move(reply));
 }
 
 void FrontDesk::take_readings() {

@@ -67,6 +67,7 @@ class FrontDesk final : public Desk {
   void submit(OperatorMessage message, const Actor& actor, Reply reply) override;
   void read_episode(EpisodeId episode, Read reply) override;
   void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
+  void snapshot_log(Read reply) override;
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past,
@@ -101,6 +102,7 @@ class FrontDesk final : public Desk {
   std::unordered_map<std::string, Reply> operators_;
   std::unordered_map<std::uint64_t, Read> readings_;  // asked of the archive, by number
   std::uint64_t newest_reading_ = 0;
+  std::vector<Read> snapshots_;  // who waits for a copy of the database
   std::vector<ArchiveAnswer> read_;
   std::vector<WriterNotice> notices_;
   std::vector<GateAnswer> gate_answers_;

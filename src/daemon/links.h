@@ -110,7 +110,11 @@ struct RecordWanted {
   std::string id;              // empty: made up
 };
 
-using WriterItem = std::variant<StepReport, StepFeatures, FeedbackRecord, RecordWanted>;
+// From io: a copy of the log's database, for a backup.
+struct SnapshotWanted {};
+
+using WriterItem =
+    std::variant<StepReport, StepFeatures, FeedbackRecord, RecordWanted, SnapshotWanted>;
 
 // ---- writer to io -------------------------------------------------------------------------------
 
@@ -120,6 +124,7 @@ struct WriterNotice {
   std::vector<std::pair<std::string, Status>> not_stored;  // ids
   std::vector<Event> events;                               // durable, in order
   std::vector<StepsRef> steps{};                           // durable, in order
+  std::optional<Status> snapshot{};                        // ok: it is there
 };
 
 struct WriterStatus {

@@ -14,6 +14,8 @@ constexpr Duration kPatience = std::chrono::milliseconds(5);
 constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxOpenSteps = 512;
 constexpr std::size_t kFeedBatch = 500;
+constexpr std::size_t kEvictAtOnce = 4;      // each is a commit
+constexpr std::size_t kSnapshotPages = 256;  // a turn: 1 MiB
 
 template <typename... F>
 struct Overloaded : F... {
@@ -39,6 +41,7 @@ WriterThread::WriterThread(Log& log, StopLatch latch, std::unique_ptr<LearnerHos
       tell_(std::move(tell)),
       wake_(std::move(wake)),
       recorder_(log, options_.boot, options_.self),
+      retention_(options_.budget_bytes),
       fed_(options_.fed),
       latch_wanted_(latch_.latched()) {
   moment_.weights = options_.live;
@@ -83,6 +86,8 @@ void WriterThread::turn(Duration patience) {
   const bool pending = stats.appended != stats.durable;
   if (commit_wanted_ || (pending && now - committed_ >= options_.commit_every)) commit();
   seal(/*now=*/false);
+  if (room_wanted_ && recording_) make_room();
+  if (snapshotting_) go_on_with_snapshot();
   pass_on();
   serve_learner();
   publish();
@@ -105,7 +110,8 @@ void WriterThread::take(WriterItem& item) {
                           if (features_.size() > kMaxOpenSteps) features_.pop_front();
                         },
                         [&](FeedbackRecord& record) { take(record); },
-                        [&](RecordWanted& record) { take(record); }},
+                        [&](RecordWanted& record) { take(record); },
+                        [&](SnapshotWanted&) { take_snapshot(); }},
              item);
 }
 
@@ -198,7 +204,7 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
   if (report.over) {
     if (log_.open_episode() != 0) end_episode(report.over->reason, report.over->steps, moment);
     unrecorded_ = 0;
-    commit_wanted_ = true;
+    commit_wanted_ = room_wanted_ = true;
   }
   TickNews news;
   news.chunk = report.chunk;
@@ -298,6 +304,48 @@ void WriterThread::commit() {
   waiting_ids_.clear();
 }
 
+// Whoever asks while one is under way gets that one.
+void WriterThread::take_snapshot() {
+  if (snapshotting_) return;
+  const Status started = log_.start_snapshot(options_.snapshot);
+  snapshotting_ = started.ok();
+  if (!started.ok()) notice_.snapshot = started;
+}
+
+void WriterThread::go_on_with_snapshot() {
+  const Result<bool> done = log_.go_on_with_snapshot(kSnapshotPages);
+  if (done.ok() && !*done) return;
+  snapshotting_ = false;
+  notice_.snapshot = done.status();
+}
+
+void WriterThread::make_room() {
+  const LogStats stats = log_.stats();
+  if (stats.appended != stats.durable) return;  // after the next commit, which acknowledges
+  const Result<std::vector<Victim>> gone =
+      recorder_.make_room(retention_, now_moment(), kEvictAtOnce);
+  if (!gone.ok()) {
+    check(gone.status(), "no room could be made");
+    return;
+  }
+  for (const Victim& victim : *gone) {
+    tell_(LogLevel::kInfo, "log",
+          "the steps of episode " + std::to_string(victim.episode) + " (" +
+              words_for(victim.worth) + ", " + std::to_string(victim.bytes / 1024) +
+              " kB) were deleted: log.budget_bytes is reached");
+  }
+  room_wanted_ = gone->size() == kEvictAtOnce;
+  const bool stuck = retention_.over_budget() && gone->empty();
+  if (stuck && !budget_told_) {
+    tell_(
+        LogLevel::kWarn, "log",
+        "the recorded steps take " + std::to_string(retention_.bytes()) +
+            " bytes, more than log.budget_bytes, and nothing of them may be deleted: what is left "
+            "are demonstrations, episodes that weights are judged by, and the newest");
+  }
+  budget_told_ = stuck;
+}
+
 // What has become durable, to the gate and to people.
 void WriterThread::pass_on() {
   while (fed_ < log_.durable()) {
@@ -333,7 +381,7 @@ void WriterThread::pass_on() {
   }
   const bool news = !notice_.answers.empty() || !notice_.durable.empty() ||
                     !notice_.not_stored.empty() || !notice_.events.empty() ||
-                    !notice_.steps.empty();
+                    !notice_.steps.empty() || notice_.snapshot.has_value();
   if (!news) return;
   if (links_.notices.try_push(std::move(notice_))) {
     notice_ = {};

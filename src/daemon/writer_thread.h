@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replay/log.h"
+#include "replay/retention.h"
 #include "src/config/config.h"
 #include "src/daemon/links.h"
 #include "src/daemon/stop_latch.h"
@@ -31,6 +32,8 @@ struct WriterThreadOptions {
   Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
   std::optional<HeadSeal> seal;                            // none: the log's head is not signed
   Duration seal_every = std::chrono::seconds(60);          // while there is something new
+  std::uint64_t budget_bytes = 0;                          // of all segments; 0: none
+  std::string snapshot;                                    // path of copies of the log's database
 };
 
 // start() and stop() belong to one thread.
@@ -64,6 +67,9 @@ class WriterThread {
   void take(RecordWanted& record);
   void check(const Status& status, std::string_view what);
   void commit();
+  void make_room();
+  void take_snapshot();
+  void go_on_with_snapshot();
   void pass_on();
   void serve_learner();
   void seal(bool now);
@@ -92,6 +98,10 @@ class WriterThread {
   Instant committed_{};
   Sequence sealed_ = 0;  // of the head signed last
   Instant sealed_at_{};
+  Retention retention_;
+  bool room_wanted_ = true;  // an episode has ended, or the daemon has just begun
+  bool budget_told_ = false;
+  bool snapshotting_ = false;
   std::vector<std::string> waiting_ids_;
   // Nothing of them is logged, and yet they rest on what is: "you have the lease already".
   std::vector<ActAnswer> unlogged_;

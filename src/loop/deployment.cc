@@ -141,6 +141,7 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
       shape_(parts.shape),
       broker_(*std::move(parts.broker)),
       recorder_(*log_, parts.boot, kDaemon),
+      retention_(static_cast<std::uint64_t>(options_.config.log.budget_bytes)),
       succession_(
           *options.files, *rollout_, dataset_options(options.config, parts.shape),
           round_planner_options(options.config), probation_options(options.config),
@@ -219,6 +220,20 @@ Status Deployment::commit_and_fold() {
   recording_ = true;
   for (const std::string& id : std::exchange(waiting_ids_, {})) (void)broker_.on_durable(id);
   return fold();
+}
+
+Status Deployment::make_room() {
+  if (!recording_) return {};
+  const Result<std::vector<Victim>> gone =
+      recorder_.make_room(retention_, moment(robot_->now()), SIZE_MAX);
+  if (may_pass(gone.status())) return {};  // after a later episode
+  if (!gone.ok()) return gone.status();
+  for (const Victim& victim : *gone) {
+    tell(LogLevel::kInfo, "log",
+         "the steps of episode " + std::to_string(victim.episode) + " (" + words_for(victim.worth) +
+             ") were deleted: log.budget_bytes is reached");
+  }
+  return gone->empty() ? Status{} : fold();
 }
 
 SegmentSpec Deployment::segment_spec() const { return nudge::segment_spec(robot_->spec(), shape_); }
@@ -411,6 +426,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   const Status stands = end_control();
   succession_.on_episode_ended();
   NUDGE_TRY(commit_and_fold());  // first: what led to a fault is worth most
+  NUDGE_TRY(make_room());
   NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
   NUDGE_TRY(succession_.refresh_probes());

@@ -129,6 +129,7 @@ class Deployment final : private Companion {
   Status boot();
   Status fold();  // what has become durable, into history and dataset
   Status commit_and_fold();
+  Status make_room();
   Status learn(Instant now);
   Status take_arrivals(Instant now);
   Status adopt_staged(Instant now);
@@ -155,6 +156,7 @@ class Deployment final : private Companion {
   PolicyShape shape_;
   Broker broker_;
   Recorder recorder_;
+  Retention retention_;
   Succession succession_;
   ScriptedSupervisor supervisor_;
   SupervisorSeat seat_;

@@ -143,7 +143,8 @@ Status Recorder::append(Payload payload, const Moment& moment) {
   return append(std::move(payload), moment, self_, "");
 }
 
-Status Recorder::append(Payload payload, const Moment& moment, const Actor& actor, std::string id) {
+Event Recorder::envelope(Payload payload, const Moment& moment, const Actor& actor,
+                         std::string id) {
   Event event;
   event.id = id.empty() ? boot_ + ":" + std::to_string(next_id_++) : std::move(id);
   event.episode = episode_;
@@ -155,10 +156,34 @@ Status Recorder::append(Payload payload, const Moment& moment, const Actor& acto
   event.actor = actor;
   event.weights = moment.weights;
   event.payload = std::move(payload);
-  const Result<Sequence> sequence = log_.append(std::move(event));
+  return event;
+}
+
+Status Recorder::append(Payload payload, const Moment& moment, const Actor& actor, std::string id) {
+  const Result<Sequence> sequence =
+      log_.append(envelope(std::move(payload), moment, actor, std::move(id)));
   return sequence.ok() ? Status{} : sequence.status();
 }
 
 Status Recorder::commit() { return log_.commit(); }
+
+Result<std::vector<Victim>> Recorder::make_room(Retention& retention, const Moment& moment,
+                                                std::size_t most) {
+  std::vector<Victim> gone;
+  if (retention.budget() == 0) return gone;
+  NUDGE_TRY(retention.follow(log_));
+  while (gone.size() < most) {
+    const std::optional<Victim> victim = retention.next();
+    if (!victim) break;
+    // The id is made from what it does, so that trying again changes nothing.
+    Event event = envelope(EpisodeEvicted{.episode = victim->episode, .worth = victim->worth},
+                           moment, self_, "evicted:" + std::to_string(victim->episode));
+    event.episode = 0;
+    NUDGE_TRY(log_.evict(std::move(event)));
+    NUDGE_TRY(retention.follow(log_));
+    gone.push_back(*victim);
+  }
+  return gone;
+}
 
 }  // namespace nudge

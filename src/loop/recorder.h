@@ -8,6 +8,7 @@
 
 #include "nudge/event.h"
 #include "replay/log.h"
+#include "replay/retention.h"
 #include "src/loop/controller.h"
 
 namespace nudge {
@@ -51,6 +52,10 @@ class Recorder {
   Status append(Payload payload, const Moment& moment, const Actor& actor, std::string id);
 
   Status commit();
+  // Evicts at most `most` episodes, one after the other, until the steps are within their budget.
+  // What was appended is committed with it. On an error: the same again later.
+  Result<std::vector<Victim>> make_room(Retention& retention, const Moment& moment,
+                                        std::size_t most);
 
   SpanId open_span() const { return span_ ? span_->id : 0; }
   // The newest span of this boot, open or not; 0: none.
@@ -76,6 +81,7 @@ class Recorder {
     std::uint32_t count = 0;
     bool human = false;
   };
+  Event envelope(Payload payload, const Moment& moment, const Actor& actor, std::string id);
   Status take_step(Step step, const Moment& moment);
   Status report_lost(const Moment& moment);  // once the log takes steps again
   Status append_lost(const Moment& moment);

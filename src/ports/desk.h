@@ -62,6 +62,9 @@ class Desk {
   virtual void read_episode(EpisodeId episode, Read reply) = 0;
   virtual void read_frame(EpisodeId episode, std::string camera, std::uint32_t step,
                           Read reply) = 0;
+  // Has a copy of the log's database made, for a backup: `reply` gets JSON with its place in the
+  // state folder. Errors of Log::go_on_with_snapshot().
+  virtual void snapshot_log(Read reply) { reply(unimplemented("there is no log here")); }
 };
 
 // What the desk tells its ports.

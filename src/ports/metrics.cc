@@ -244,6 +244,11 @@ std::string encode_metrics(const MetricsView& view) {
       .add(number(view.log.wal_bytes));
   out.gauge("nudge_log_head_sequence", "Last event that the newest signed head covers.")
       .add(number(view.log.head_sequence));
+  out.gauge("nudge_log_segment_bytes", "Size of the recorded steps.")
+      .add(number(view.log.segment_bytes));
+  out.counter("nudge_log_evicted_episodes_total",
+              "Episodes whose steps were deleted to keep to log.budget_bytes, of the whole log.")
+      .add(number(view.log.evicted));
 
   out.gauge("nudge_weights_version", "Version of the weights; 0: none.")
       .add(number(view.history.live()), "kind", "live")

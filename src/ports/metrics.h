@@ -23,6 +23,8 @@ struct LogMetrics {
   std::uint64_t pending_entries = 0;  // appended, not committed yet
   std::uint64_t wal_bytes = 0;
   Sequence head_sequence = 0;  // of the head signed last; 0: none yet
+  std::uint64_t segment_bytes = 0;
+  std::uint64_t evicted = 0;  // episodes
 };
 
 // Of the ZeroMQ ports; none: there is no such port.

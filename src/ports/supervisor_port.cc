@@ -39,6 +39,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/phrases"},
     {"GET", "/api/v1/log/head"},
     {"POST", "/api/v1/feedback"},
+    {"POST", "/api/v1/log/snapshot"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
 
@@ -232,6 +233,7 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
   if (found != nullptr && is_of_devices(request.path)) {
     return options_.devices->handle(request, std::move(respond));
   }
+  if (request.path == "/api/v1/log/snapshot") return snapshot_log(request, std::move(respond));
   if (wanted == "POST") return take_feedback(request, std::move(respond));
   if (request.path.starts_with(kPast)) return read_past(request, std::move(respond));
   respond(answer(request));
@@ -368,6 +370,18 @@ void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
   } else {
     desk_.read_episode(*episode, reply);
   }
+}
+
+void SupervisorPort::snapshot_log(const HttpRequest& request, Respond respond) {
+  if (actor_of(request).role != Role::kEngineer) {
+    return respond(
+        problem(403, to_string(Code::kPermissionDenied), "only an engineer may copy the log"));
+  }
+  desk_.snapshot_log([respond = std::move(respond)](Result<std::string> made) {
+    if (made.ok()) return respond(json(*std::move(made)));
+    const Status& why = made.status();
+    respond(problem(http_status_of(why), to_string(why.code()), why.message()));
+  });
 }
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {

@@ -112,6 +112,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   HttpResponse ready() const;
   HttpResponse metrics() const;
   HttpResponse episodes(const HttpRequest& request) const;
+  void snapshot_log(const HttpRequest& request, Respond respond);
   void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
   std::string status(bool mine) const;

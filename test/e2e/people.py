@@ -133,6 +133,7 @@ class TeleopWire:
                                 "source": SOURCES[source], "mine": bool(flags & 1),
                                 "policy_step": step, "epoch": epoch, "episode": episode,
                                 "holder": holder, "proprioception": values[:sizes[0]],
+                                "objects": values[sizes[0]:], "last_success": bool(flags & 8),
                                 "at": steady_ns()}
             elif kind == 51:
                 yield "ack", json.loads(body)
@@ -204,8 +205,9 @@ class Person:
         with self._changed:
             self._orders.append((act, done))
         os.write(self._wake_write, b"x")
-        if wait:
-            done.wait(60)
+        end = time.monotonic() + 60
+        while wait and not self.ended and time.monotonic() < end and not done.wait(0.1):
+            pass
 
     def tell(self, kind, **fields):
         """Sends a message with a new id, and gives the id."""

@@ -14,13 +14,13 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
+import boots
 import program
 from program import Case, LONG, Prepared, SHORT_DEMO, nudge
 
 SEED = int(os.environ.get("NUDGE_SEED", "1"))  # of the moments
 KILLS = int(os.environ.get("NUDGE_KILLS", "200" if LONG else "15"))
 KILLS_BEFORE_WEIGHTS = 30 if LONG else 4
-HOLD = 0  # include/nudge/event.h
 
 prepared = Prepared()
 
@@ -67,34 +67,8 @@ class Killed(Case):
 
     def check_boots(self, rows):
         """The state machine of every boot starts in HOLD."""
-        starting = False
-        for row in rows:
-            if row["kind"] == "booted":
-                starting = True
-            elif row["kind"] == "authority_changed" and starting:
-                self.assertEqual(row["payload"]["from"], HOLD, row)
-                starting = False
-
-    def first_live_of_boots(self, rows):
-        """For each boot that ran its policy: (version that ran first, version confirmed before)."""
-        pairs, confirmed, live, boot = [], 0, 0, None
-        for row in rows:
-            kind, payload = row["kind"], row["payload"]
-            if kind == "booted" and confirmed:
-                boot, expected = row["boot"], confirmed
-            if kind == "weights_live":
-                live = payload["version"]
-            if row["boot"] == boot and kind in ("weights_live", "span_opened", "episode_ended"):
-                # Its policy has played by now, and a change of version would have been recorded.
-                pairs.append((live, expected))
-                boot = None
-            if kind in ("weights_promoted", "weights_confirmed"):
-                confirmed = payload["version"]
-            if kind == "weights_rolled_back":
-                live = payload["to"]
-                if payload["to"] < confirmed <= payload["from"]:
-                    confirmed = payload["to"]
-        return pairs
+        for row in boots.first_changes(rows):
+            self.assertEqual(row["payload"]["from"], boots.HOLD, row)
 
     def test_at_work_nothing_is_lost_and_it_wakes_up_holding_with_confirmed_weights(self):
         self.out.mkdir()
@@ -120,7 +94,7 @@ class Killed(Case):
         booted = [row for row in self.known if row["kind"] == "booted"]
         self.assertGreater(len(booted), KILLS // 2)  # most kills came when it was at work
         self.check_boots(self.known)
-        pairs = self.first_live_of_boots(self.known)
+        pairs = boots.first_versions(self.known)
         self.assertGreater(len(pairs), KILLS // 3)
         for ran, confirmed in pairs:
             self.assertEqual(ran, confirmed)

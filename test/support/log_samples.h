@@ -128,6 +128,7 @@ inline std::vector<Payload> every_payload() {
       HelpScored{0.25, 0.125, 4.5},
       CorrectionsWithdrawn{"anna"},
       CorrectionsRestored{"anna"},
+      EpisodeEvicted{4, EpisodeWorth::kNudged, 1200, 1290, 88, 36864},
   };
 }
 

@@ -57,6 +57,7 @@ export function eventWords(event: LogEvent): string {
     case "fault": return `Fault: ${value("detail") || value("code")}`;
     case "stopped": return "STOP";
     case "stop_reset": return "STOP was reset";
+    case "episode_evicted": return `The steps of episode ${value("episode")} were deleted to make room`;
     case "steps_lost": return `${value("count")} steps were not recorded`;
     default: return event.kind.replaceAll("_", " ");
   }

@@ -1,0 +1,385 @@
+// Copies of a log that is at work, and what is saved from one that is damaged.
+#include "replay/backup.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+
+#include "replay/salvage.h"
+#include "test/support/faulty_files.h"
+#include "test/support/log_script.h"
+#include "test/support/temp_folder.h"
+
+namespace nudge {
+namespace {
+
+using test::run_script;
+using test::sample_event;
+using test::script_options;
+using test::TempFolder;
+
+std::unique_ptr<Log> open(const LogOptions& options, FileSystem& files = posix_files()) {
+  auto log = Log::open(files, options);
+  EXPECT_TRUE(log.ok()) << log.status().message();
+  return log.ok() ? *std::move(log) : nullptr;
+}
+
+// All items of a log but for the paths of its segments.
+std::vector<FeedItem> items_of(Log& log) {
+  auto items = log.feed(1, 100'000);
+  EXPECT_TRUE(items.ok()) << items.status().message();
+  if (!items.ok()) return {};
+  for (FeedItem& item : *items) {
+    if (auto* steps = std::get_if<StepsRef>(&item)) steps->path.clear();
+  }
+  return *std::move(items);
+}
+std::string text_of(const std::vector<FeedItem>& items) {
+  std::string all;
+  for (const FeedItem& item : items) all += *encode(item) + "\n";
+  return all;
+}
+
+class Backup : public testing::Test {
+ protected:
+  LogOptions at(const std::string& name) const { return script_options(folder_ / name); }
+  std::string snapshot() const { return folder_ / "snapshot.db"; }
+
+  // `between` is called before each piece.
+  void take_snapshot(
+      Log& log, const std::function<void()>& between = [] {}) {
+    ASSERT_TRUE(log.start_snapshot(snapshot()).ok());
+    while (true) {
+      between();
+      const auto done = log.go_on_with_snapshot(1);
+      ASSERT_TRUE(done.ok()) << done.status().message();
+      if (*done) return;
+    }
+  }
+  BackupReport back_up(const std::string& to = "copy") {
+    const auto report = back_up_log(posix_files(), folder_ / "log", snapshot(), folder_ / to);
+    EXPECT_TRUE(report.ok()) << report.status().message();
+    return report.ok() ? *report : BackupReport{};
+  }
+  static void expect_whole(Log& log) {
+    EXPECT_TRUE(log.recovery().damaged.empty());
+    const auto report = log.verify();
+    ASSERT_TRUE(report.ok());
+    EXPECT_TRUE(report->ok()) << report->problems.front();
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Backup, IsTheSameLog) {
+  auto log = open(at("log"));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  const BackupReport report = back_up();
+  EXPECT_EQ(report.segments, 3u);
+  EXPECT_EQ(report.copied_segments, 3u);
+  auto copy = open(at("copy"));
+  ASSERT_NE(copy, nullptr);
+  expect_whole(*copy);
+  EXPECT_EQ(text_of(items_of(*copy)), text_of(items_of(*log)));
+  run_script(*copy);  // and goes on as one
+  expect_whole(*copy);
+}
+
+TEST_F(Backup, OfALogAtWorkHoldsWhatWasDurableWhenItWasComplete) {
+  auto log = open(at("log"));
+  run_script(*log, 2);
+  const Sequence before = log->durable();
+  int count = 0;
+  take_snapshot(*log, [&] {
+    if (++count > 5) return;  // else it would never end
+    run_script(*log, 1);
+  });
+  const Sequence end = log->durable();
+  EXPECT_GT(end, before);
+  run_script(*log, 2);  // segments go on while they are copied
+  back_up();
+  auto copy = open(at("copy"));
+  ASSERT_NE(copy, nullptr);
+  EXPECT_EQ(copy->durable(), end);
+  expect_whole(*copy);
+}
+
+TEST_F(Backup, MadeAgainCopiesOnlyWhatIsNewAndForgetsWhatWasEvicted) {
+  auto log = open(at("log"));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  back_up();
+  run_script(*log, 1);
+  ASSERT_TRUE(log->evict(sample_event("evicted:1", 0, EpisodeEvicted{.episode = 1})).ok());
+  take_snapshot(*log);
+  const BackupReport report = back_up();
+  EXPECT_EQ(report.segments, 3u);
+  EXPECT_EQ(report.copied_segments, 1u);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "copy/segments/episode-000000001.seg"));
+  auto copy = open(at("copy"));
+  ASSERT_NE(copy, nullptr);
+  expect_whole(*copy);
+  EXPECT_EQ(text_of(items_of(*copy)), text_of(items_of(*log)));
+}
+
+TEST_F(Backup, SaysWhatWasEvictedSinceTheSnapshotAndKeepsTheOldCopy) {
+  auto log = open(at("log"));
+  run_script(*log, 2);
+  take_snapshot(*log);
+  back_up();
+  const std::string old = text_of(items_of(*log));
+  run_script(*log, 1);
+  take_snapshot(*log);
+  ASSERT_TRUE(log->evict(sample_event("evicted:3", 0, EpisodeEvicted{.episode = 3})).ok());
+  const BackupReport report = back_up();
+  EXPECT_EQ(report.gone, std::vector<std::string>{"episode-000000003.seg"});
+  auto copy = open(at("copy"));
+  ASSERT_NE(copy, nullptr);
+  expect_whole(*copy);
+  EXPECT_EQ(text_of(items_of(*copy)), old);
+}
+
+TEST_F(Backup, ThatIsBrokenOffAtAnyCallLeavesTheOldCopyOrTheNewOne) {
+  auto log = open(at("log"));
+  run_script(*log, 2);
+  take_snapshot(*log);
+  back_up("first");
+  const std::string old = text_of(items_of(*log));
+  run_script(*log, 1);
+  ASSERT_TRUE(log->evict(sample_event("evicted:1", 0, EpisodeEvicted{.episode = 1})).ok());
+  take_snapshot(*log);
+  const std::string fresh = text_of(items_of(*log));
+  for (std::uint64_t call = 1;; ++call) {
+    SCOPED_TRACE(call);
+    std::filesystem::remove_all(folder_ / "copy");
+    std::filesystem::copy(folder_ / "first", folder_ / "copy",
+                          std::filesystem::copy_options::recursive);
+    test::FaultyFiles files(posix_files());
+    files.plan({.at = call, .for_good = true});
+    const auto report = back_up_log(files, folder_ / "log", snapshot(), folder_ / "copy");
+    LogOptions options = at("copy");
+    options.read_only = true;
+    {
+      auto copy = open(options);
+      ASSERT_NE(copy, nullptr);
+      const std::string is = text_of(items_of(*copy));
+      EXPECT_TRUE(is == old || is == fresh);
+      EXPECT_TRUE(!report.ok() || is == fresh);
+    }
+    back_up();  // and trying again helps
+    auto copy = open(at("copy"));
+    ASSERT_NE(copy, nullptr);
+    expect_whole(*copy);
+    EXPECT_EQ(text_of(items_of(*copy)), fresh);
+    if (files.calls() < call) break;
+  }
+}
+
+TEST_F(Backup, IsRefusedWhileSomebodyHasTheCopyOpen) {
+  auto log = open(at("log"));
+  run_script(*log, 1);
+  take_snapshot(*log);
+  back_up();
+  auto copy = open(at("copy"));
+  EXPECT_EQ(
+      back_up_log(posix_files(), folder_ / "log", snapshot(), folder_ / "copy").status().code(),
+      Code::kUnavailable);
+}
+
+// ---- salvage ----
+
+class SalvageTest : public Backup {
+ protected:
+  SalvageReport salvage() {
+    std::filesystem::remove_all(folder_ / "saved");
+    LogOptions to = at("saved");
+    to.boot = "boot-2";
+    const auto report = salvage_log(posix_files(), folder_ / "log", to);
+    EXPECT_TRUE(report.ok()) << report.status().message();
+    return report.ok() ? *report : SalvageReport{};
+  }
+  // What a damaged disk leaves: 4 KiB of nonsense.
+  static void ruin(const std::string& path, std::uint64_t at, std::size_t bytes = 4096) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file << std::string(bytes, '\x5a');
+  }
+  // A log that ends in order, with everything in log.db.
+  std::string make(int episodes) {
+    auto log = open(at("log"));
+    run_script(*log, episodes);
+    return text_of(items_of(*log));
+  }
+  // Every entry of the saved log is the old one under the same number, or says that it is lost.
+  void expect_saved(const std::vector<FeedItem>& before) {
+    auto saved = open(at("saved"));
+    ASSERT_NE(saved, nullptr);
+    expect_whole(*saved);
+    std::map<Sequence, std::string> old;
+    for (const FeedItem& item : before) {
+      if (const auto* event = std::get_if<Event>(&item)) old[event->sequence] = *encode(item);
+    }
+    for (const FeedItem& item : items_of(*saved)) {
+      const auto* event = std::get_if<Event>(&item);
+      if (event == nullptr || event->id.starts_with("salvage")) continue;
+      ASSERT_TRUE(old.contains(event->sequence));
+      EXPECT_EQ(*encode(item), old[event->sequence]);
+    }
+  }
+  std::vector<FeedItem> before() {
+    auto log = open(at("log"));
+    return items_of(*log);
+  }
+};
+
+TEST_F(SalvageTest, OfAWholeLogSavesEverything) {
+  make(3);
+  const auto old = before();
+  const SalvageReport report = salvage();
+  EXPECT_EQ(report.lost, 0u);
+  EXPECT_EQ(report.damaged_segments, 0u);
+  EXPECT_EQ(report.steps, 24u);
+  expect_saved(old);
+  auto saved = open(at("saved"));
+  auto all = items_of(*saved);
+  ASSERT_EQ(std::get<Event>(all.back()).id, "salvaged:boot-2");
+  all.pop_back();
+  EXPECT_EQ(text_of(all), text_of(old));
+}
+
+TEST_F(SalvageTest, AroundEachRuinedPageOfTheDatabase) {
+  make(12);
+  const auto old = before();
+  const std::string database = folder_ / "log/log.db";
+  const auto size = std::filesystem::file_size(database);
+  ASSERT_GT(size, 8u * 4096);
+  std::filesystem::copy(folder_ / "log", folder_ / "whole",
+                        std::filesystem::copy_options::recursive);
+  std::uint64_t saved = 0;
+  for (std::uint64_t page = 0; page < size / 4096; ++page) {
+    SCOPED_TRACE(page);
+    std::filesystem::copy_file(folder_ / "whole/log.db", database,
+                               std::filesystem::copy_options::overwrite_existing);
+    ruin(database, page * 4096);
+    const SalvageReport report = salvage();
+    EXPECT_EQ(report.steps, 96u);  // segments need no database
+    saved += report.events;
+    expect_saved(old);
+  }
+  // One page holds a few events; only the roots of the tree take all of them along.
+  EXPECT_GT(saved, (size / 4096 - 3) * 40);
+}
+
+TEST_F(SalvageTest, WithoutAnyDatabaseTheStepsAreSaved) {
+  make(3);
+  std::filesystem::remove(folder_ / "log/log.db");
+  const SalvageReport report = salvage();
+  EXPECT_FALSE(report.database);
+  EXPECT_EQ(report.steps, 24u);
+  EXPECT_GT(report.lost, 0u);
+  auto saved = open(at("saved"));
+  ASSERT_NE(saved, nullptr);
+  expect_whole(*saved);
+}
+
+TEST_F(SalvageTest, OfADamagedSegmentTakesWhatIsWholeAndCountsTheRest) {
+  make(3);
+  const auto old = before();
+  const std::string segment = folder_ / "log/segments/episode-000000002.seg";
+  ruin(segment, std::filesystem::file_size(segment) / 2, 8);
+  std::filesystem::remove(folder_ / "log/segments/episode-000000003.seg");
+  const SalvageReport report = salvage();
+  EXPECT_EQ(report.damaged_segments, 1u);  // the other is not there to be damaged
+  EXPECT_EQ(report.steps, 15u);
+  EXPECT_EQ(report.lost, 9u);
+  expect_saved(old);
+}
+
+TEST_F(SalvageTest, KeepsTheNumbersOfWhatWasEvicted) {
+  {
+    auto log = open(at("log"));
+    run_script(*log, 3);
+    ASSERT_TRUE(log->evict(sample_event("evicted:2", 0, EpisodeEvicted{.episode = 2})).ok());
+  }
+  const auto old = before();
+  const SalvageReport report = salvage();
+  EXPECT_EQ(report.lost, 0u);
+  EXPECT_EQ(report.steps, 16u);
+  expect_saved(old);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "saved/segments/episode-000000002.seg"));
+  auto saved = open(at("saved"));
+  EXPECT_EQ(saved->stats().evicted, 1u);
+}
+
+TEST_F(SalvageTest, ClosesWhatACrashHadLeftOpenAndGoesOn) {
+  {
+    auto log = open(at("log"));
+    run_script(*log, 1);
+    ASSERT_TRUE(log->start_episode(test::sample_spec()).ok());
+    ASSERT_TRUE(log->append(sample_event("s", log->open_episode(), EpisodeStarted{})).ok());
+    Random random(1);
+    const EpisodeId episode = log->open_episode();
+    ASSERT_TRUE(log->append(test::sample_step(random, episode, 0, test::sample_spec())).ok());
+    ASSERT_TRUE(log->commit().ok());
+  }
+  const SalvageReport report = salvage();
+  EXPECT_EQ(report.lost, 0u);
+  auto saved = open(at("saved"));
+  ASSERT_NE(saved, nullptr);
+  expect_whole(*saved);
+  EXPECT_TRUE((*saved->episodes(2, 1))[0].ended.has_value());
+  run_script(*saved);
+  expect_whole(*saved);
+}
+
+TEST_F(SalvageTest, DoesNotTouchTheDamagedLog) {
+  make(2);
+  ruin(folder_ / "log/log.db", 4096);
+  const auto read = [&] {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "log")) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path(), std::ios::binary);
+      all[entry.path().string()] = {std::istreambuf_iterator<char>(file), {}};
+    }
+    return all;
+  };
+  const auto untouched = read();
+  salvage();
+  EXPECT_TRUE(read() == untouched);
+  EXPECT_EQ(salvage_log(posix_files(), folder_ / "log", at("saved")).status().code(),
+            Code::kAlreadyExists);
+  EXPECT_EQ(salvage_log(posix_files(), folder_ / "nothing", at("other")).status().code(),
+            Code::kNotFound);
+}
+
+// ---- a log that version 0.1.0 of the program made ----
+
+TEST(LogVersion, OneOfTheFirstVersionIsReadAndGoesOn) {
+  TempFolder folder;
+  std::filesystem::copy(NUDGE_TEST_DATA "/log/v1", folder / "log",
+                        std::filesystem::copy_options::recursive);
+  auto log = open(script_options(folder / "log"));
+  ASSERT_NE(log, nullptr);
+  EXPECT_TRUE(log->recovery().damaged.empty());
+  const auto report = log->verify();
+  ASSERT_TRUE(report.ok());
+  EXPECT_TRUE(report->ok()) << report->problems.front();
+  EXPECT_EQ(report->events, 56u);
+  EXPECT_EQ(report->steps, 126u);
+  EXPECT_EQ(report->last, 182u);
+  EXPECT_EQ((*log->episodes(1, 10)).size(), 2u);
+  EXPECT_EQ((*log->weights_events(1, 100)).size(), 8u);
+  run_script(*log);
+  const auto again = log->verify();
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again->ok()) << again->problems.front();
+}
+
+}  // namespace
+}  // namespace nudge
