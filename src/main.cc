@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
     nudge::add_eval_command(program);
     nudge::add_log_command(program);
     nudge::add_weights_command(program);
+    nudge::add_export_command(program);
+    nudge::add_import_command(program);
     nudge::add_auth_command(program);
     nudge::add_config_command(program);
     nudge::add_doctor_command(program);

@@ -48,6 +48,8 @@ void add_train_command(Program& program);
 void add_eval_command(Program& program);
 void add_log_command(Program& program);
 void add_weights_command(Program& program);
+void add_export_command(Program& program);
+void add_import_command(Program& program);
 void add_auth_command(Program& program);
 void add_config_command(Program& program);
 void add_doctor_command(Program& program);

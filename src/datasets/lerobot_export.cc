@@ -1,0 +1,956 @@
+#include "src/datasets/lerobot_export.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "replay/person.h"
+#include "replay/segment_reader.h"
+#include "src/datasets/episode_story.h"
+#include "src/datasets/parquet_writer.h"
+
+namespace nudge {
+namespace {
+
+constexpr std::size_t kPage = 1'000;              // episodes asked for at a time
+constexpr std::uint64_t kMaxLedger = 1ull << 30;  // bytes
+constexpr std::uint64_t kSampledPictures = 100;   // of an episode and camera, for statistics
+constexpr const char* kLedger = "meta/nudge.jsonl";
+
+std::string purpose_name(EpisodePurpose purpose) {
+  switch (purpose) {
+    case EpisodePurpose::kDeployment: return "deployment";
+    case EpisodePurpose::kDemonstration: return "demonstration";
+    case EpisodePurpose::kEvaluation: return "evaluation";
+  }
+  return "deployment";
+}
+
+std::string outcome_name(LabelValue value) {
+  switch (value) {
+    case LabelValue::kSuccess: return "success";
+    case LabelValue::kFailure: return "failure";
+    case LabelValue::kDiscard: return "discard";
+    case LabelValue::kNone: break;
+  }
+  return "none";
+}
+
+// Makes the folders of a path below `root`.
+Status make_folders(FileSystem& files, const std::string& root, const std::string& path) {
+  for (std::size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
+    NUDGE_TRY(files.make_directory(root + "/" + path.substr(0, at)));
+  }
+  return {};
+}
+
+Result<std::string> read_file(FileSystem& files, const std::string& path, std::uint64_t most) {
+  Result<std::unique_ptr<File>> file = files.open(path, OpenMode::kRead);
+  if (!file.ok()) return file.status();
+  const Result<std::uint64_t> size = (*file)->size();
+  if (!size.ok()) return size.status();
+  if (*size > most) return data_loss(path + " is too large to be what it should be");
+  std::string text(*size, '\0');
+  const Result<std::size_t> got =
+      (*file)->pread(std::as_writable_bytes(std::span(text.data(), text.size())), 0);
+  if (!got.ok()) return got.status();
+  text.resize(*got);
+  return text;
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+ParquetValue value_of(std::int64_t v) { return {v}; }
+ParquetValue value_of(std::uint64_t v) { return {static_cast<std::int64_t>(v)}; }
+ParquetValue value_of(const std::string& v) { return {v}; }
+ParquetValue texts_of(const std::vector<std::string>& texts) {
+  std::vector<ParquetValue> out;
+  for (const std::string& text : texts) out.push_back({text});
+  return {std::move(out)};
+}
+
+// Pictures' numbers are lists of lists of lists: [3][1][1].
+ParquetValue numbers_of(const std::vector<double>& values, bool picture) {
+  std::vector<ParquetValue> out;
+  for (const double value : values) {
+    ParquetValue number{value};
+    if (picture) {
+      number = {std::vector<ParquetValue>{{std::vector<ParquetValue>{std::move(number)}}}};
+    }
+    out.push_back(std::move(number));
+  }
+  return {std::move(out)};
+}
+
+ParquetField field_of(const LerobotFeature& feature) {
+  const auto text = [](const char* name) { return ParquetField::value(name, ParquetType::kText); };
+  if (feature.dtype == "language") {
+    std::vector<ParquetField> fields = {text("role"), text("content"), text("style")};
+    if (feature.name == "language_persistent") {
+      fields.push_back(ParquetField::value("timestamp", ParquetType::kFloat));
+    }
+    fields.push_back(text("camera"));
+    fields.push_back(ParquetField::list("tool_calls", ParquetType::kText));
+    return ParquetField::list(feature.name, ParquetField::group("element", std::move(fields)));
+  }
+  if (feature.dtype == "image") {
+    return ParquetField::group(feature.name,
+                               {ParquetField::value("bytes", ParquetType::kBytes), text("path")});
+  }
+  const ParquetType type = feature.dtype == "bool"      ? ParquetType::kBool
+                           : feature.dtype == "float32" ? ParquetType::kFloat
+                                                        : ParquetType::kInt64;
+  // LeRobot reads a vector of one as a plain number.
+  if (feature.shape[0] > 1) return ParquetField::list(feature.name, type);
+  return ParquetField::value(feature.name, type);
+}
+
+// What a first look at an episode's steps gave.
+struct Examined {
+  std::uint64_t rows = 0;
+  SegmentSpec spec;
+  std::vector<std::optional<std::vector<std::byte>>> first_picture;  // by camera of the segment
+  std::vector<PictureSize> size;                                     // likewise
+  double period = 0;                                                 // s, median; 0: unknown
+  std::string refused;  // why it cannot be exported; empty: it can
+};
+
+class Exporter {
+ public:
+  using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
+  Exporter(FileSystem& files, Log& log, const LerobotExportOptions& options,
+           const Progress& progress)
+      : files_(files), log_(log), options_(options), progress_(progress) {}
+
+  Result<LerobotExportReport> run() {
+    NUDGE_TRY(open());
+    Result<std::vector<EpisodeSummary>> chosen = choose();
+    if (!chosen.ok()) return chosen.status();
+    for (const EpisodeSummary& episode : *chosen) total_ += episode.steps;
+    for (const EpisodeSummary& episode : *chosen) {
+      NUDGE_TRY(take(episode));
+      done_ += episode.steps;
+      progress_(std::min(done_, total_), total_);
+    }
+    NUDGE_TRY(commit_group());
+    if (!shape_) {
+      std::string why = "there is no episode to export";
+      if (!report_.skipped.empty()) {
+        why += "; episode " + std::to_string(report_.skipped.front().first) + ": " +
+               report_.skipped.front().second;
+      }
+      return not_found(why);
+    }
+    NUDGE_TRY(write_derived());
+    report_.episodes = episodes_.size();
+    report_.rows = rows_;
+    report_.shape = *shape_;
+    return std::move(report_);
+  }
+
+ private:
+  std::string at(const std::string& path) const { return options_.dir + "/" + path; }
+  std::string pending(const std::string& name) const { return at(".nudge/" + name); }
+  static std::string pending_video(std::size_t camera) {
+    return "video-" + std::to_string(camera) + ".mp4";
+  }
+
+  // ---- what is there already ----
+
+  Status open() {
+    NUDGE_TRY(files_.make_directory(options_.dir));
+    Result<bool> ledger = files_.exists(at(kLedger));
+    if (!ledger.ok()) return ledger.status();
+    if (!*ledger) {
+      const Result<bool> foreign = files_.exists(at("meta/info.json"));
+      if (!foreign.ok()) return foreign.status();
+      if (*foreign) {
+        return already_exists(options_.dir +
+                              " holds a data set that Nudge did not export; name "
+                              "another folder");
+      }
+    }
+    NUDGE_TRY(files_.make_directory(at(".nudge")));
+    NUDGE_TRY(files_.make_directory(at("meta")));
+    Result<std::unique_ptr<File>> lock = files_.open(pending("lock"), OpenMode::kCreate);
+    if (!lock.ok()) return lock.status();
+    lock_ = *std::move(lock);
+    if (const Status taken = lock_->lock(); !taken.ok()) {
+      return unavailable("another export is at work in " + options_.dir);
+    }
+    if (*ledger) NUDGE_TRY(read_ledger());
+    NUDGE_TRY(finish_renames());
+    return clear_pending();
+  }
+
+  Status read_ledger() {
+    Result<std::string> text = read_file(files_, at(kLedger), kMaxLedger);
+    if (!text.ok()) return text.status();
+    // A line that was being written when the power went has no end, and counts for nothing.
+    const std::size_t whole = text->rfind('\n');
+    ledger_bytes_ = whole == std::string::npos ? 0 : whole + 1;
+    std::string_view rest(text->data(), ledger_bytes_);
+    bool head = true;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find('\n');
+      const std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(end + 1);
+      if (head) {
+        Result<LerobotShape> shape = parse_ledger_head(line);
+        if (!shape.ok()) return shape.status();
+        shape_ = *std::move(shape);
+        head = false;
+        continue;
+      }
+      Result<LerobotEpisode> episode = parse_ledger_line(line);
+      if (!episode.ok()) return episode.status();
+      if (episode->index != episodes_.size() || episode->from != rows_) {
+        return data_loss(at(kLedger) + " has a gap; export into another folder");
+      }
+      remember(*std::move(episode));
+    }
+    if (!shape_) return {};
+    const LerobotShape& s = *shape_;
+    const auto differs = [&](const std::string& what, const std::string& has) {
+      return failed_precondition("the data set in " + options_.dir + " has " + what + " " + has +
+                                 "; export as that, or into another folder");
+    };
+    if (s.source != options_.source) {
+      return failed_precondition("the data set in " + options_.dir +
+                                 " was exported from another log; export into another folder");
+    }
+    if (s.version != options_.version) return differs("version", version_name(s.version));
+    if (s.pictures != options_.pictures) {
+      return differs("--pictures", s.pictures == PictureStorage::kVideo      ? "video"
+                                   : s.pictures == PictureStorage::kEmbedded ? "embedded"
+                                                                             : "none");
+    }
+    if (s.pictures == PictureStorage::kVideo && s.codec != options_.codec) {
+      return differs("--codec", codec_name(s.codec));
+    }
+    if (options_.fps != 0 && s.fps != options_.fps) return differs("--fps", std::to_string(s.fps));
+    return {};
+  }
+
+  void remember(LerobotEpisode episode) {
+    rows_ += episode.length;
+    groups_ = std::max(groups_, episode.group + 1);
+    for (const std::string& task : episode.tasks) task_index(task);
+    episodes_.push_back(std::move(episode));
+  }
+
+  std::size_t task_index(const std::string& task) {
+    const auto found = tasks_.find(task);
+    if (found != tasks_.end()) return found->second;
+    const std::size_t index = task_names_.size();
+    tasks_[task] = index;
+    task_names_.push_back(task);
+    return index;
+  }
+
+  std::vector<std::string> video_features() const {
+    std::vector<std::string> names;
+    if (shape_->pictures != PictureStorage::kVideo) return names;
+    for (const LerobotCamera& camera : shape_->cameras) {
+      names.push_back(lerobot::kPicturePrefix + camera.name);
+    }
+    return names;
+  }
+
+  // Gives the files of the newest committed group their names.
+  Status finish_renames() {
+    if (groups_ == 0) return {};
+    const std::uint64_t group = groups_ - 1;
+    NUDGE_TRY(give_name("data.parquet", data_path(shape_->version, group)));
+    const std::vector<std::string> videos = video_features();
+    for (std::size_t i = 0; i < videos.size(); ++i) {
+      NUDGE_TRY(give_name(pending_video(i), video_path(shape_->version, videos[i], group)));
+    }
+    return {};
+  }
+
+  Status give_name(const std::string& from, const std::string& to) {
+    const Result<bool> there = files_.exists(at(to));
+    if (!there.ok()) return there.status();
+    if (*there) return {};
+    NUDGE_TRY(make_folders(files_, options_.dir, to));
+    const Status renamed = files_.rename(pending(from), at(to));
+    if (renamed.code() == Code::kNotFound) {
+      return data_loss(at(to) + " is gone; export into another folder");
+    }
+    NUDGE_TRY(renamed);
+    return sync_parent(files_, at(to));
+  }
+
+  Status clear_pending() {
+    const Result<std::vector<std::string>> names = files_.list(at(".nudge"));
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      if (name != "lock") NUDGE_TRY(files_.remove(pending(name)));
+    }
+    return {};
+  }
+
+  // ---- which episodes ----
+
+  Result<std::vector<EpisodeSummary>> choose() {
+    Result<std::map<EpisodeId, EpisodeStory>> stories = episode_stories(log_);
+    if (!stories.ok()) return stories.status();
+    stories_ = *std::move(stories);
+    std::map<EpisodeId, const LerobotEpisode*> exported;
+    for (const LerobotEpisode& episode : episodes_) exported[episode.log_episode] = &episode;
+    std::vector<EpisodeSummary> chosen;
+    for (EpisodeId from = 1;;) {
+      const Result<std::vector<EpisodeSummary>> page = log_.episodes(from, kPage);
+      if (!page.ok()) return page.status();
+      if (page->empty()) return chosen;
+      from = page->back().episode + 1;
+      for (const EpisodeSummary& e : *page) {
+        if (const auto found = exported.find(e.episode); found != exported.end()) {
+          NUDGE_TRY(compare(e, *found->second));
+          continue;
+        }
+        if (e.episode < options_.first || e.episode > options_.last || !e.ended) continue;
+        const bool wanted = e.purpose == EpisodePurpose::kDeployment      ? options_.deployments
+                            : e.purpose == EpisodePurpose::kDemonstration ? options_.demonstrations
+                                                                          : options_.evaluations;
+        if (!wanted || e.outcome == LabelValue::kDiscard) continue;
+        if (options_.successes_only && e.outcome != LabelValue::kSuccess) continue;
+        chosen.push_back(e);
+      }
+    }
+  }
+
+  Status compare(const EpisodeSummary& now, const LerobotEpisode& then) {
+    const auto story = stories_.find(now.episode);
+    if (story == stories_.end() || story->second.event != then.event) {
+      return failed_precondition("the data set in " + options_.dir +
+                                 " was exported from another log; export into another folder");
+    }
+    Result<std::vector<SpanSummary>> spans = log_.spans(now.episode);
+    if (!spans.ok()) return spans.status();
+    if (EpisodeMarks(story->second, now.outcome, *std::move(spans)).judged() != then.judged) {
+      ++report_.relabelled;
+    }
+    return {};
+  }
+
+  void skip(EpisodeId episode, std::string why) {
+    report_.skipped.emplace_back(episode, std::move(why));
+  }
+
+  // ---- one episode ----
+
+  Result<Examined> examine(const EpisodeSummary& episode) {
+    Examined out;
+    Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::open(files_, episode.path);
+    if (!reader.ok()) {
+      if (reader.status().code() == Code::kNotFound) {
+        out.refused = "its steps are gone (" + episode.path + ")";
+        return out;
+      }
+      if (reader.status().code() != Code::kDataLoss) return reader.status();
+      out.refused = reader.status().message();
+      return out;
+    }
+    out.spec = (*reader)->spec();
+    out.first_picture.resize(out.spec.cameras.size());
+    out.size.resize(out.spec.cameras.size());
+    std::vector<double> periods;
+    std::int64_t last_step = -1;
+    Instant last_time{};
+    bool incomplete = false;
+    const Result<bool> whole = (*reader)->scan(
+        (*reader)->first(), episode.bytes, [&](const StepView& view, const RecordPlace&) {
+          ++out.rows;
+          const bool has_state = view.proprioception.size() == out.spec.proprioception_size;
+          const bool has_features = view.features.size() == out.spec.feature_size;
+          incomplete = incomplete || !has_state || !has_features || view.executed.empty();
+          if (last_step + 1 == view.policy_step && last_step >= 0 &&
+              (view.flags & kStepShort) == 0 && periods.size() < 4'096) {
+            periods.push_back(std::chrono::duration<double>(view.time - last_time).count());
+          }
+          last_step = view.policy_step;
+          last_time = view.time;
+          if (options_.pictures == PictureStorage::kNone) return true;
+          for (std::size_t i = 0; i < view.images; ++i) {
+            const ImageView image = view.image(i);
+            const PictureSize size = {image.width, image.height};
+            auto& first = out.first_picture[image.camera];
+            if (!first) {
+              first.emplace(image.jpeg.begin(), image.jpeg.end());
+              const Result<PictureSize> real = jpeg_size(image.jpeg);
+              if (!real.ok() || *real != size) {
+                out.refused = "a picture of camera " + out.spec.cameras[image.camera] +
+                              " is no JPEG of the size that the log says";
+              }
+              out.size[image.camera] = size;
+            } else if (out.size[image.camera] != size) {
+              out.refused = "camera " + out.spec.cameras[image.camera] + " changes its size";
+            }
+          }
+          return true;
+        });
+    if (!whole.ok()) return whole.status();
+    if (!*whole) out.refused = "its segment is damaged; 'nudge log verify' says more";
+    if (incomplete) out.refused = "steps lack their state, features or executed action";
+    if (out.rows == 0) out.refused = "it has no steps";
+    if (!periods.empty()) {
+      auto middle = periods.begin() + static_cast<std::ptrdiff_t>(periods.size() / 2);
+      std::nth_element(periods.begin(), middle, periods.end());
+      out.period = *middle;
+    }
+    return out;
+  }
+
+  Status make_shape(const Examined& first) {
+    LerobotShape shape;
+    shape.version = options_.version;
+    shape.pictures = options_.pictures;
+    shape.codec = options_.codec;
+    shape.source = options_.source;
+    const RobotNames names = fitted(options_.robot, first.spec);
+    shape.robot = names.robot;
+    shape.state = names.state;
+    shape.action = names.action;
+    shape.features = names.object_state;
+    shape.features_are_environment = !names.state_backbone.empty();
+    shape.backbone = first.spec.feature_size > 0 ? first.spec.backbone_hash : "";
+    for (std::size_t c = 0; c < first.spec.cameras.size(); ++c) {
+      if (!first.first_picture[c]) continue;
+      if (first.spec.cameras[c].find('/') != std::string::npos) {
+        return invalid_argument("camera \"" + first.spec.cameras[c] +
+                                "\" has a slash in its name, which LeRobot does not take");
+      }
+      shape.cameras.push_back({first.spec.cameras[c], stored_size(first.size[c])});
+    }
+    double period = std::chrono::duration<double>(names.policy_period).count();
+    if (period <= 0) period = first.period;
+    if (options_.fps == 0 && period <= 0) {
+      return invalid_argument(
+          "the log does not say how many steps a second the policy makes; say "
+          "it with --fps");
+    }
+    shape.fps = options_.fps != 0 ? options_.fps
+                                  : std::clamp(static_cast<int>(std::lround(1 / period)), 1, 1'000);
+    shape_ = std::move(shape);
+    return append_ledger(ledger_head(*shape_));
+  }
+
+  // Of a picture in the data set: a video has even sides.
+  PictureSize stored_size(PictureSize size) const {
+    if (options_.pictures == PictureStorage::kVideo) {
+      size.width += size.width % 2;
+      size.height += size.height % 2;
+    }
+    return size;
+  }
+
+  // Why an episode does not fit the data set; empty: it does.
+  std::string misfit(const Examined& e) const {
+    const LerobotShape& s = *shape_;
+    if (e.spec.proprioception_size != s.state.size() || e.spec.action_size != s.action.size()) {
+      return "it is of another robot than the data set: " +
+             std::to_string(e.spec.proprioception_size) + " numbers of state and " +
+             std::to_string(e.spec.action_size) + " of action, not " +
+             std::to_string(s.state.size()) + " and " + std::to_string(s.action.size());
+    }
+    if (e.spec.feature_size != s.features.size() ||
+        (e.spec.feature_size > 0 && e.spec.backbone_hash != s.backbone)) {
+      return "its features come from another backbone than the data set's";
+    }
+    for (const LerobotCamera& camera : s.cameras) {
+      const auto found = std::find(e.spec.cameras.begin(), e.spec.cameras.end(), camera.name);
+      const auto c = static_cast<std::size_t>(found - e.spec.cameras.begin());
+      if (found == e.spec.cameras.end() || !e.first_picture[c]) {
+        return "it has no pictures of camera " + camera.name;
+      }
+      if (stored_size(e.size[c]) != camera.size) {
+        return "its pictures of camera " + camera.name + " have another size";
+      }
+    }
+    return {};
+  }
+
+  Status take(const EpisodeSummary& episode) {
+    Result<Examined> examined = examine(episode);
+    if (!examined.ok()) return examined.status();
+    if (examined->refused.empty()) {
+      if (!shape_) NUDGE_TRY(make_shape(*examined));
+      examined->refused = misfit(*examined);
+    }
+    if (!examined->refused.empty()) {
+      skip(episode.episode, examined->refused);
+      return {};
+    }
+    if (!group_) NUDGE_TRY(begin_group());
+    NUDGE_TRY(write_episode(episode, *examined));
+    const bool full = shape_->version == LerobotVersion::kV21 ||
+                      group_->data->bytes() >= options_.group_bytes ||
+                      group_->data->rows() >= options_.group_rows;
+    return full ? commit_group() : Status();
+  }
+
+  Status write_episode(const EpisodeSummary& episode, const Examined& examined) {
+    const LerobotShape& shape = *shape_;
+    const EpisodeStory& story = stories_.at(episode.episode);
+    Result<std::vector<SpanSummary>> spans = log_.spans(episode.episode);
+    if (!spans.ok()) return spans.status();
+    const EpisodeMarks marks(story, episode.outcome, *std::move(spans));
+
+    LerobotEpisode record;
+    record.index = episodes_.size() + group_->episodes.size();
+    record.from = rows_ + group_->data->rows();
+    record.length = examined.rows;
+    record.group = groups_;
+    record.group_row = group_->data->rows();
+    record.log_episode = episode.episode;
+    record.event = story.event;
+    record.judged = marks.judged();
+    record.purpose = purpose_name(episode.purpose);
+    record.outcome = outcome_name(episode.outcome);
+    record.people = marks.people();
+
+    // Statistics of each column of numbers, in the order of the columns.
+    const std::vector<LerobotFeature> columns = shape.columns();
+    std::vector<std::optional<NumberStatistics>> numbers(columns.size());
+    std::vector<PictureStatistics> pictures(shape.cameras.size());
+    std::vector<std::size_t> parquet(columns.size(), 0);  // index in the file
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (columns[i].dtype != "video") parquet[i] = next++;
+      const std::string& dtype = columns[i].dtype;
+      if (dtype == "float32" || dtype == "int64" || dtype == "bool") {
+        numbers[i].emplace(columns[i].shape[0]);
+      }
+    }
+
+    std::vector<std::vector<std::byte>> picture(shape.cameras.size());  // shown now
+    std::vector<std::size_t> camera_of(examined.spec.cameras.size(), shape.cameras.size());
+    for (std::size_t c = 0; c < shape.cameras.size(); ++c) {
+      const auto found = std::find(examined.spec.cameras.begin(), examined.spec.cameras.end(),
+                                   shape.cameras[c].name);
+      const auto in_segment = static_cast<std::size_t>(found - examined.spec.cameras.begin());
+      camera_of[in_segment] = c;
+      picture[c] = *examined.first_picture[in_segment];  // until the camera has delivered one
+    }
+    const std::uint64_t sampled = std::max<std::uint64_t>(1, examined.rows / kSampledPictures);
+
+    std::vector<ParquetValue> instructions;
+    std::uint64_t row = 0;
+    std::size_t said = 0;
+    const std::vector<float> none(shape.action.size(), std::numeric_limits<float>::quiet_NaN());
+    std::vector<float> features(shape.features.size());
+    Status failed;
+
+    const auto write_row = [&](const StepView& view) -> Status {
+      ParquetWriter& out = *group_->data;
+      const StepMarks mark = marks.of(view.policy_step, view.source, view.span);
+      const std::string& task = marks.instruction(view.policy_step);
+      if (std::find(record.tasks.begin(), record.tasks.end(), task) == record.tasks.end()) {
+        record.tasks.push_back(task);
+      }
+      const bool last = row + 1 == examined.rows;
+      const bool success = episode.outcome == LabelValue::kSuccess;
+      record.interventions += mark.intervention ? 1 : 0;
+      record.weights = std::max(record.weights, static_cast<std::int64_t>(view.weights));
+      for (std::size_t i = 0; i < view.images; ++i) {
+        const ImageView image = view.image(i);
+        const std::size_t c = camera_of[image.camera];
+        if (c < picture.size()) picture[c].assign(image.jpeg.begin(), image.jpeg.end());
+      }
+      std::size_t column = 0;
+      const auto vector = [&](std::span<const float> values) {
+        if (columns[column].shape[0] == 1) {
+          out.add(parquet[column], static_cast<double>(values[0]));
+        } else {
+          out.add(parquet[column], values);
+        }
+        numbers[column++]->add(values);
+      };
+      const auto whole = [&](std::int64_t value) {
+        out.add(parquet[column], value);
+        const float number = static_cast<float>(value);
+        numbers[column++]->add({&number, 1});
+      };
+      const auto real = [&](float value) {
+        out.add(parquet[column], static_cast<double>(value));
+        numbers[column++]->add({&value, 1});
+      };
+      const auto yes = [&](bool value) {
+        out.add(parquet[column], value);
+        const float number = value ? 1.0f : 0.0f;
+        numbers[column++]->add({&number, 1});
+      };
+      if (!shape.state.empty()) vector(view.proprioception);
+      if (!shape.features.empty()) {
+        to_float(view.features, features);
+        vector(features);
+      }
+      if (shape.pictures != PictureStorage::kNone) {
+        for (std::size_t c = 0; c < picture.size(); ++c) {
+          if (shape.pictures == PictureStorage::kVideo) {
+            NUDGE_TRY(group_->videos[c]->add(picture[c]));
+          } else {
+            char name[32];
+            std::snprintf(name, sizeof name, "frame-%06llu.jpg",
+                          static_cast<unsigned long long>(row));
+            out.add(parquet[column], picture[c], name);
+          }
+          ++column;
+          if (row % sampled != 0) continue;
+          const Result<RgbPicture> decoded = decode_jpeg(picture[c]);
+          if (decoded.ok()) {
+            pictures[c].add(decoded->rgb, decoded->size.width, decoded->size.height);
+          }
+        }
+      }
+      vector(view.executed);
+      vector(view.proposed.empty() ? std::span<const float>(none) : view.proposed);
+      vector(view.requested.empty() ? std::span<const float>(none) : view.requested);
+      real(static_cast<float>(static_cast<double>(row) / shape.fps));
+      whole(static_cast<std::int64_t>(row));
+      whole(static_cast<std::int64_t>(record.index));
+      whole(static_cast<std::int64_t>(record.from + row));
+      whole(static_cast<std::int64_t>(task_index(task)));
+      real(last && success ? 1.0f : 0.0f);
+      yes(last);
+      yes(last && success);
+      yes(last && episode.ended->reason != EpisodeEnd::kTaskDone);
+      yes(mark.intervention);
+      whole(static_cast<std::int64_t>(view.source));
+      whole(static_cast<std::int64_t>(view.weights));
+      whole(mark.segment);
+      whole(static_cast<std::int64_t>(mark.label));
+      yes(mark.discarded);
+      whole(static_cast<std::int64_t>(view.policy_step));
+      // Words belong to the first row behind them, or to the last.
+      std::vector<ParquetValue> heard;
+      for (; said < story.words.size() && (last || story.words[said].step <= view.policy_step);
+           ++said) {
+        const Utterance& words = story.words[said];
+        heard.push_back({std::vector<ParquetValue>{
+            {std::string("user")}, {words.text}, {std::string("interjection")}, {}, {}}});
+        record.words.push_back(std::to_string(row) + " " + words.by + ": " + words.text);
+      }
+      if (shape.version == LerobotVersion::kV30) {
+        out.add(parquet[column++], {instructions});
+        out.add(parquet[column++], {std::move(heard)});
+      }
+      ++row;
+      return out.end_row();
+    };
+
+    // Instructions hold from the first row at or behind their step; LeRobot repeats them all in
+    // every row.
+    for (const auto& [step, instruction] : story.instructions) {
+      const double time =
+          static_cast<double>(std::min<std::uint64_t>(step, examined.rows - 1)) / shape.fps;
+      instructions.push_back({std::vector<ParquetValue>{
+          {std::string("user")}, {instruction}, {std::string("subtask")}, {time}, {}, {}}});
+    }
+
+    Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::open(files_, episode.path);
+    if (!reader.ok()) return reader.status();
+    const Result<bool> whole = (*reader)->scan((*reader)->first(), episode.bytes,
+                                               [&](const StepView& view, const RecordPlace&) {
+                                                 failed = write_row(view);
+                                                 if (row % 64 == 0)
+                                                   progress_(std::min(done_ + row, total_), total_);
+                                                 return failed.ok();
+                                               });
+    NUDGE_TRY(failed);
+    if (!whole.ok()) return whole.status();
+    if (!*whole || row != examined.rows) {
+      return data_loss(episode.path + " changed while it was exported");
+    }
+    std::size_t camera = 0;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (numbers[i]) {
+        record.statistics[columns[i].name] = numbers[i]->result();
+      } else if (columns[i].dtype == "image" || columns[i].dtype == "video") {
+        record.statistics[columns[i].name] = pictures[camera++].result();
+      }
+    }
+    group_->episodes.push_back(std::move(record));
+    return group_->data->end_group();
+  }
+
+  // ---- groups: files that are committed together ----
+
+  struct Group {
+    std::unique_ptr<ParquetWriter> data;
+    std::vector<std::unique_ptr<VideoEncoder>> videos;  // by camera
+    std::vector<LerobotEpisode> episodes;
+  };
+
+  Status begin_group() {
+    NUDGE_TRY(clear_pending());
+    std::vector<ParquetField> fields;
+    for (const LerobotFeature& feature : shape_->columns()) {
+      if (feature.dtype != "video") fields.push_back(field_of(feature));
+    }
+    Group group;
+    Result<std::unique_ptr<ParquetWriter>> data =
+        ParquetWriter::create(files_, pending("data.parquet"), std::move(fields));
+    if (!data.ok()) return data.status();
+    group.data = *std::move(data);
+    for (std::size_t i = 0; i < video_features().size(); ++i) {
+      Result<std::unique_ptr<VideoEncoder>> video = VideoEncoder::start(
+          options_.ffmpeg, pending(pending_video(i)), shape_->fps, shape_->codec);
+      if (!video.ok()) return video.status();
+      group.videos.push_back(*std::move(video));
+    }
+    group_ = std::move(group);
+    return {};
+  }
+
+  Status commit_group() {
+    if (!group_) return {};
+    NUDGE_TRY(group_->data->finish());
+    for (std::size_t i = 0; i < group_->videos.size(); ++i) {
+      NUDGE_TRY(group_->videos[i]->finish());
+      Result<std::unique_ptr<File>> file = files_.open(pending(pending_video(i)), OpenMode::kWrite);
+      if (!file.ok()) return file.status();
+      NUDGE_TRY((*file)->sync());
+    }
+    NUDGE_TRY(files_.sync_directory(at(".nudge")));
+    std::string lines;
+    for (const LerobotEpisode& episode : group_->episodes) lines += ledger_line(episode);
+    NUDGE_TRY(append_ledger(lines));
+    // From here on the group is part of the data set.
+    std::vector<LerobotEpisode> episodes = std::move(group_->episodes);
+    group_.reset();
+    for (LerobotEpisode& episode : episodes) {
+      ++report_.new_episodes;
+      report_.new_rows += episode.length;
+      remember(std::move(episode));
+    }
+    NUDGE_TRY(finish_renames());
+    // What follows from the book is written as seldom as keeps its cost in proportion to the data.
+    if (groups_ < derived_groups_ + std::max<std::uint64_t>(1, derived_groups_ / 8)) return {};
+    return write_derived();
+  }
+
+  Status append_ledger(const std::string& lines) {
+    const bool first = ledger_bytes_ == 0;
+    Result<std::unique_ptr<File>> file = files_.open(at(kLedger), OpenMode::kCreate);
+    if (!file.ok()) return file.status();
+    NUDGE_TRY((*file)->truncate(ledger_bytes_));
+    NUDGE_TRY((*file)->pwrite(bytes_of(lines), ledger_bytes_));
+    NUDGE_TRY((*file)->sync());
+    if (first) NUDGE_TRY(sync_parent(files_, at(kLedger)));
+    ledger_bytes_ += lines.size();
+    return {};
+  }
+
+  // ---- what follows from the book ----
+
+  Status replace(const std::string& path, std::string_view text) {
+    NUDGE_TRY(make_folders(files_, options_.dir, path));
+    const std::string draft = pending("draft");
+    {
+      Result<std::unique_ptr<File>> file = files_.open(draft, OpenMode::kCreate);
+      if (!file.ok()) return file.status();
+      NUDGE_TRY((*file)->truncate(0));
+      NUDGE_TRY((*file)->pwrite(bytes_of(text), 0));
+      NUDGE_TRY((*file)->sync());
+    }
+    return settle(draft, path);
+  }
+
+  Status settle(const std::string& draft, const std::string& path) {
+    NUDGE_TRY(files_.rename(draft, at(path)));
+    return sync_parent(files_, at(path));
+  }
+
+  Result<std::unique_ptr<ParquetWriter>> draft_table(const std::string& path,
+                                                     std::vector<ParquetField> fields,
+                                                     ParquetMetadata metadata = {}) {
+    NUDGE_TRY(make_folders(files_, options_.dir, path));
+    const Result<bool> old = files_.exists(pending("draft"));
+    if (!old.ok()) return old.status();
+    if (*old) NUDGE_TRY(files_.remove(pending("draft")));
+    return ParquetWriter::create(files_, pending("draft"), std::move(fields), std::move(metadata));
+  }
+
+  Status write_derived() {
+    derived_groups_ = groups_;
+    if (shape_->version == LerobotVersion::kV21) {
+      std::string tasks, episodes, statistics;
+      for (std::size_t i = 0; i < task_names_.size(); ++i) tasks += task_line(i, task_names_[i]);
+      for (const LerobotEpisode& episode : episodes_) {
+        episodes += episode_line(episode);
+        statistics += episode_stats_line(episode);
+      }
+      NUDGE_TRY(replace("meta/tasks.jsonl", tasks));
+      NUDGE_TRY(replace("meta/episodes.jsonl", episodes));
+      NUDGE_TRY(replace("meta/episodes_stats.jsonl", statistics));
+    } else {
+      NUDGE_TRY(write_tasks());
+      NUDGE_TRY(write_episodes());
+      NUDGE_TRY(replace("meta/stats.json", stats_json(overall_statistics())));
+    }
+    return replace("meta/info.json",
+                   info_json(*shape_, episodes_.size(), rows_, task_names_.size(), groups_));
+  }
+
+  std::map<std::string, FeatureStatistics> overall_statistics() const {
+    std::map<std::string, FeatureStatistics> all;
+    if (episodes_.empty()) return all;
+    for (const auto& [feature, unused] : episodes_.front().statistics) {
+      std::vector<FeatureStatistics> parts;
+      for (const LerobotEpisode& episode : episodes_) {
+        const auto found = episode.statistics.find(feature);
+        if (found != episode.statistics.end()) parts.push_back(found->second);
+      }
+      all[feature] = combine(parts);
+    }
+    return all;
+  }
+
+  Status write_tasks() {
+    Result<std::unique_ptr<ParquetWriter>> table =
+        draft_table("meta/tasks.parquet",
+                    {ParquetField::value("task_index", ParquetType::kInt64),
+                     ParquetField::value("task", ParquetType::kText)},
+                    {{"pandas", pandas_task_index()}});
+    if (!table.ok()) return table.status();
+    for (std::size_t i = 0; i < task_names_.size(); ++i) {
+      (*table)->add(0, static_cast<std::int64_t>(i));
+      (*table)->add(1, std::string_view(task_names_[i]));
+      NUDGE_TRY((*table)->end_row());
+    }
+    NUDGE_TRY((*table)->finish());
+    return settle(pending("draft"), "meta/tasks.parquet");
+  }
+
+  Status write_episodes() {
+    constexpr const char* kPath = "meta/episodes/chunk-000/file-000.parquet";
+    std::vector<ParquetField> fields;
+    const auto whole = [&](const std::string& name) {
+      fields.push_back(ParquetField::value(name, ParquetType::kInt64));
+    };
+    const auto text = [&](const std::string& name) {
+      fields.push_back(ParquetField::value(name, ParquetType::kText));
+    };
+    whole("episode_index");
+    fields.push_back(ParquetField::list("tasks", ParquetType::kText));
+    whole("length");
+    for (const char* name :
+         {"dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index",
+          "meta/episodes/chunk_index", "meta/episodes/file_index"}) {
+      whole(name);
+    }
+    const std::vector<std::string> videos = video_features();
+    for (const std::string& video : videos) {
+      whole("videos/" + video + "/chunk_index");
+      whole("videos/" + video + "/file_index");
+      for (const char* name : {"/from_timestamp", "/to_timestamp"}) {
+        fields.push_back(ParquetField::value("videos/" + video + name, ParquetType::kDouble));
+      }
+    }
+    text("outcome");
+    text("purpose");
+    whole("interventions");
+    whole("weight_version");
+    fields.push_back(ParquetField::list("people", ParquetType::kText));
+    fields.push_back(ParquetField::list("words", ParquetType::kText));
+    whole("log_episode");
+    std::vector<std::string> measured;
+    if (!episodes_.empty()) {
+      for (const auto& [feature, unused] : episodes_.front().statistics)
+        measured.push_back(feature);
+    }
+    const auto is_picture = [](const std::string& feature) {
+      return feature.rfind(lerobot::kPicturePrefix, 0) == 0;
+    };
+    for (const std::string& feature : measured) {
+      ParquetField number = ParquetField::value("element", ParquetType::kDouble);
+      if (is_picture(feature)) {
+        number = ParquetField::list("element", ParquetField::list("element", std::move(number)));
+      }
+      for (const char* name : {"min", "max", "mean", "std", "q01", "q10", "q50", "q90", "q99"}) {
+        fields.push_back(ParquetField::list("stats/" + feature + "/" + name, number));
+      }
+      fields.push_back(ParquetField::list("stats/" + feature + "/count", ParquetType::kInt64));
+    }
+    Result<std::unique_ptr<ParquetWriter>> table = draft_table(kPath, std::move(fields));
+    if (!table.ok()) return table.status();
+    for (const LerobotEpisode& e : episodes_) {
+      std::size_t i = 0;
+      const auto add = [&](const ParquetValue& value) { (*table)->add(i++, value); };
+      const auto chunk = value_of(e.group / 1'000);
+      const auto file = value_of(e.group % 1'000);
+      add(value_of(e.index));
+      add(texts_of(e.tasks));
+      add(value_of(e.length));
+      add(value_of(e.from));
+      add(value_of(e.from + e.length));
+      add(chunk);
+      add(file);
+      add(value_of(std::int64_t{0}));
+      add(value_of(std::int64_t{0}));
+      for (std::size_t v = 0; v < videos.size(); ++v) {
+        add(chunk);
+        add(file);
+        add({static_cast<double>(e.group_row) / shape_->fps});
+        add({static_cast<double>(e.group_row + e.length) / shape_->fps});
+      }
+      add(value_of(e.outcome));
+      add(value_of(e.purpose));
+      add(value_of(e.interventions));
+      add(value_of(e.weights));
+      add(texts_of(e.people));
+      add(texts_of(e.words));
+      add(value_of(e.log_episode));
+      for (const std::string& feature : measured) {
+        const bool picture = is_picture(feature);
+        const FeatureStatistics& s = e.statistics.at(feature);
+        for (const auto* values : {&s.min, &s.max, &s.mean, &s.std}) {
+          add(numbers_of(*values, picture));
+        }
+        for (const std::vector<double>& q : s.quantile) add(numbers_of(q, picture));
+        add({std::vector<ParquetValue>{value_of(s.count)}});
+      }
+      NUDGE_TRY((*table)->end_row());
+    }
+    NUDGE_TRY((*table)->finish());
+    return settle(pending("draft"), kPath);
+  }
+
+  FileSystem& files_;
+  Log& log_;
+  const LerobotExportOptions& options_;
+  const Progress& progress_;
+  std::unique_ptr<File> lock_;
+  std::optional<LerobotShape> shape_;
+  std::uint64_t ledger_bytes_ = 0;
+  std::vector<LerobotEpisode> episodes_;  // committed
+  std::uint64_t rows_ = 0;                // of them
+  std::uint64_t groups_ = 0;              // likewise
+  std::uint64_t derived_groups_ = 0;      // when info.json and the like were written last
+  std::map<std::string, std::size_t> tasks_;
+  std::vector<std::string> task_names_;
+  std::map<EpisodeId, EpisodeStory> stories_;
+  std::optional<Group> group_;
+  std::uint64_t done_ = 0, total_ = 0;  // steps
+  LerobotExportReport report_;
+};
+
+}  // namespace
+
+Result<LerobotExportReport> export_lerobot(
+    FileSystem& files, Log& log, const LerobotExportOptions& options,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  return Exporter(files, log, options, progress).run();
+}
+
+}  // namespace nudge
