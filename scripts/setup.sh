@@ -18,6 +18,7 @@ Finds the packages that are missing, says how much it will install, and installs
   --for format   and clang-format
   --for tidy     and clang-tidy
   --for page     and a browser for the tests of the page
+  --for package  and what makes Debian packages
   --dry-run      only say what is missing; exits 1 if anything is
   --help         this text
 
@@ -71,6 +72,7 @@ while (($# > 0)); do
           more+=("clang-format-$(clang_version)" git)
           ;;
         page) build=yes more+=(chromium) ;;
+        package) build=yes more+=(dpkg-dev file) ;;
         tidy) build=yes more+=("clang-tidy-$(clang_version)" git) ;;
         *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
       esac
