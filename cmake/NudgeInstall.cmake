@@ -46,24 +46,28 @@ if(TARGET nudge)
   install(FILES ${PROJECT_SOURCE_DIR}/docs/nudge.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
           COMPONENT program)
 
-  install(FILES ${PROJECT_SOURCE_DIR}/configs/default.toml RENAME nudge.toml
-          DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/nudge COMPONENT config)
+  # Where the configuration of the service is. `cmake --install --prefix` may name another place than
+  # the one that was configured, so that this is found at installation; /usr has it in /etc.
+  set(nudge_find_etc "
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_PREFIX NORMALIZE OUTPUT_VARIABLE prefix)
+    set(etc \"${CMAKE_INSTALL_SYSCONFDIR}\")
+    if(NOT IS_ABSOLUTE \"\${etc}\")
+      if(prefix STREQUAL \"/usr\")
+        set(prefix_of_etc \"\")
+      else()
+        set(prefix_of_etc \"\${prefix}\")
+      endif()
+      set(etc \"\${prefix_of_etc}/\${etc}\")
+    endif()")
+  install(CODE "${nudge_find_etc}
+    file(INSTALL \"${PROJECT_SOURCE_DIR}/configs/default.toml\" DESTINATION \"\${etc}/nudge\"
+         RENAME nudge.toml)" COMPONENT config)
   file(GLOB nudge_configs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/configs/*.toml)
   install(FILES ${nudge_configs} DESTINATION ${CMAKE_INSTALL_DATADIR}/nudge/configs
           COMPONENT config)
 
-  # The units in configs/ are those of /usr; elsewhere they name where the program is. They are
-  # written at installation, since `cmake --install --prefix` may name another place.
-  install(CODE "
-    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_PREFIX NORMALIZE OUTPUT_VARIABLE prefix)
-    if(prefix STREQUAL \"/usr\")
-      set(etc /etc)
-    else()
-      set(etc \"\${prefix}/${CMAKE_INSTALL_SYSCONFDIR}\")
-    endif()
-    if(IS_ABSOLUTE \"${CMAKE_INSTALL_SYSCONFDIR}\")
-      set(etc \"${CMAKE_INSTALL_SYSCONFDIR}\")
-    endif()
+  # The units in configs/ are those of /usr; elsewhere they name where the program is.
+  install(CODE "${nudge_find_etc}
     set(bin \"\${prefix}/${CMAKE_INSTALL_BINDIR}\")
     set(doc \"\${prefix}/${CMAKE_INSTALL_DATADIR}/doc/nudge\")
     file(GLOB units \"${PROJECT_SOURCE_DIR}/configs/systemd/*\")
@@ -129,11 +133,10 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libopenblas0-pthread | libopenblas0")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS
     "libegl1, libgl1-mesa-dri, gnuplot-nox, fonts-dejavu-core")
 set(CPACK_DEBIAN_PROGRAM_DESCRIPTION
-    "People correct a deployed robot policy, and it learns while it works\n\
-A person takes over for a moment and shows how to go on; every correction is stored durably, and a \
-learner on the robot's computer fine-tunes the policy within seconds. New weights must pass a \
-gate, are swapped in between two actions, and are rolled back when the robot gets worse. This is \
-software, not a safety-rated function.")
+    "A person takes over for a moment and shows how to go on; every correction is stored durably, \
+and a learner on the robot's computer fine-tunes the policy within seconds. New weights must pass \
+a gate, are swapped in between two actions, and are rolled back when the robot gets worse. This \
+is software, not a safety-rated function.")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_CONTROL_EXTRA
     "${CMAKE_CURRENT_LIST_DIR}/debian/conffiles;${CMAKE_CURRENT_LIST_DIR}/debian/postinst;\
 ${CMAKE_CURRENT_LIST_DIR}/debian/prerm;${CMAKE_CURRENT_LIST_DIR}/debian/postrm")
@@ -143,9 +146,8 @@ set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SHLIBDEPS OFF)  # archives
 set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS "libzmq3-dev, pkg-config | pkgconf")
 set(CPACK_DEBIAN_CLIENT_DESCRIPTION
-    "C++ client of Nudge, for robots in a process of their own\n\
-nudge::RobotClient connects a robot to the daemon, and holds it when the daemon falls silent. \
-Needs ZeroMQ and nothing else of Nudge.")
+    "The C++ client, for robots in a process of their own: nudge::RobotClient connects a robot to \
+the daemon, and holds it when the daemon falls silent. Needs ZeroMQ and nothing else of Nudge.")
 
 # Others than these two are not packaged, whatever the libraries that are built along install.
 set(CPACK_COMPONENTS_ALL client)
