@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/client/dealer.h"
+#include "src/client/position_goals.h"
 #include "src/loop/clock.h"
 #include "src/ports/robot_wire.h"
 
@@ -42,7 +43,7 @@ struct RobotClient::Impl {
     counter.fetch_add(1, std::memory_order_relaxed);
   }
 
-  Impl(const RobotClientOptions& with, Robot& of) : options(with), robot(of) {}
+  Impl(const RobotClientOptions& with, Robot& of) : options(with), robot(of), goals(of.spec()) {}
 
   RobotClientOptions options;
   Robot& robot;
@@ -75,6 +76,8 @@ struct RobotClient::Impl {
   std::optional<RobotReset> reset_asked;
   std::optional<RobotResetEstop> reset_estop_asked;
   RobotObservation observation;  // memory used again
+  PositionGoals goals;           // of the absolute channels
+  std::vector<float> measured;   // proprioception of the newest observation
   WireBytes buffer;
 
   Instant now() const { return options.clock ? options.clock() : steady_now(); }
@@ -218,7 +221,14 @@ struct RobotClient::Impl {
       count(counters.refused_by_robot);
       return;
     }
-    if (!robot.apply(action.action, at + action.deadline).ok()) {
+    if (holding) goals.forget();
+    Action command = action.action;
+    if (measured.size() != hello.spec.observation.proprioception.size()) {
+      count(counters.refused_by_robot);
+      return;
+    }
+    goals.command(command, measured);
+    if (!robot.apply(command, at + action.deadline).ok()) {
       count(counters.refused_by_robot);
       return;
     }
@@ -263,9 +273,11 @@ struct RobotClient::Impl {
     observation.time = seen->time;
     observation.applied = applied;
     observation.success = seen->success;
-    observation.estopped = estopped;
+    observation.estopped = estopped || seen->stopped;
+    observation.over = seen->over;
     observation.holding = holding;
     observation.proprioception = std::move(seen->proprioception);
+    measured = observation.proprioception;
     observation.object_state = std::move(seen->object_state);
     observation.frames.clear();
     for (Image& image : seen->images) add_frame(image);

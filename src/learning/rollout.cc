@@ -14,6 +14,11 @@ bool is_lost(const Status& status) {
          status.code() == Code::kPermissionDenied;
 }
 
+bool same_sizes(const HeadSpec& a, const HeadSpec& b) {
+  return a.feature_size == b.feature_size && a.proprioception_size == b.proprioception_size &&
+         a.action_size == b.action_size && a.horizon == b.horizon;
+}
+
 Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
   if (!head.ok()) return head.status();
@@ -101,6 +106,8 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
     // taking its place.
     if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
+    // Of the robot as it once was: nothing can be compared with it.
+    if (!same_sizes((*loaded)->head(), options_.head)) continue;
     if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
     context.parents.push_back(*loaded);
   }
@@ -114,7 +121,8 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   }
   for (const WeightsVersion judge : {history.confirmed(), history.newest_full()}) {
     const auto it = cache_.find(judge);
-    if (context.reference == nullptr && it != cache_.end()) context.reference = it->second;
+    const bool comparable = it != cache_.end() && same_sizes(it->second->head(), options_.head);
+    if (context.reference == nullptr && comparable) context.reference = it->second;
   }
 
   Result<GateReport> report = gate_->check(*candidate, context);

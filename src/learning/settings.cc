@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "policy/weights.h"
+#include "src/loop/robot_record.h"
 
 namespace nudge {
 namespace {
@@ -23,7 +24,8 @@ PolicyShape policy_shape(const RobotSpec& robot, const Backbone& backbone) {
           .proprioception_size = robot.observation.proprioception.size(),
           .action_size = robot.action.size(),
           .policy_period = robot.policy_period,
-          .backbone_hash = backbone.hash()};
+          .backbone_hash = backbone.hash(),
+          .robot_shape = shape_of(robot)};
 }
 
 HeadSpec head_spec(const Config& config, const PolicyShape& shape) {
@@ -47,6 +49,7 @@ DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
   options.horizon = static_cast<std::size_t>(config.policy.horizon);
   options.backbone_hash = shape.backbone_hash;
   options.policy_period = shape.policy_period;
+  options.shape = shape.robot_shape;
   options.before_takeover = from_seconds(config.learner.drop_before_takeover_s);
   // A deployed head is asked for positive actions (HeadBatch::advantage); what we learn from is.
   options.advantage = Advantage::kPositive;

@@ -29,6 +29,7 @@ struct PolicyShape {
   std::size_t action_size = 0;
   Duration policy_period{};
   std::string backbone_hash;
+  std::string robot_shape = {};  // Booted::shape; empty: that of the log's newest boot
 
   friend bool operator==(const PolicyShape&, const PolicyShape&) = default;
 };

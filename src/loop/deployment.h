@@ -24,6 +24,7 @@
 #include "src/learning/rollout.h"
 #include "src/learning/settings.h"
 #include "src/learning/succession.h"
+#include "src/loop/first_training.h"
 #include "src/loop/lockstep.h"
 #include "src/loop/recorder.h"
 #include "src/loop/supervisor_seat.h"
@@ -81,9 +82,7 @@ class Deployment final : private Companion {
   // made again. Only before the first episode.
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
-  // Trains from scratch, on the log's demonstrations alone or on all of it, with the learner's mix.
-  // `on_step` is told how many steps are done. The bytes are a weights file without a parent.
-  enum class Material { kDemonstrations, kWholeLog };
+  // As of first_training.h, on this log.
   Result<std::vector<std::byte>> train_from_scratch(
       Material material, const std::function<void(std::size_t)>& on_step);
 
