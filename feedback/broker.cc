@@ -305,7 +305,8 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
           [&](const Hold& body) { return act(body); },
           [&](const EndEpisode& body) {
             if (!situation.episode_runs) {
-              return failed_precondition("no episode runs; the next one begins when somebody drives");
+              return failed_precondition(
+                  "no episode runs; the next one begins when somebody drives");
             }
             verdict.echo = "episode " + std::to_string(situation.newest_episode) + " ends";
             return act(body);

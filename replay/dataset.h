@@ -16,8 +16,8 @@
 //   autonomous success  kPolicy drove in a kDeployment episode labelled success
 //   autonomous failure  the same, labelled failure
 // Episodes of a robot of another shape (Booted::shape) than today's teach nothing: what their
-// numbers meant is not what they mean now. Of boots that did not say their shape, it is not known to
-// be another one.
+// numbers meant is not what they mean now. Of boots that did not say their shape, it is not known
+// to be another one.
 //
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
@@ -90,9 +90,9 @@ struct DatasetCounts {
   std::uint64_t discarded = 0;                            // undone
   std::uint64_t taken_out = 0;  // by a label: of their episode, discard; of their span, failure too
   std::uint64_t other_shape = 0;  // of a robot of another shape than today's
-  std::uint64_t unusable = 0;   // stale, incomplete, not finite, or of another backbone
-  std::uint64_t missing = 0;    // in segment files that are gone (evicted)
-  std::uint64_t episodes = 0;   // started
+  std::uint64_t unusable = 0;     // stale, incomplete, not finite, or of another backbone
+  std::uint64_t missing = 0;      // in segment files that are gone (evicted)
+  std::uint64_t episodes = 0;     // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
   std::uint64_t successes = 0, failures = 0, discards = 0;             // labelled deployments
   std::uint64_t other_shape_episodes = 0;

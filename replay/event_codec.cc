@@ -15,8 +15,8 @@ inline constexpr std::size_t kMaxWords = 1000;
 inline constexpr std::size_t kHashText = 64;  // hex SHA-256
 
 // One specialisation per kind: its stable name and its list of fields, which reading and writing
-// share; `first_fields` are those of payload versions below `kSince`, where they were others. `P` is
-// the struct, const when writing.
+// share; `first_fields` are those of payload versions below `kSince`, where they were others. `P`
+// is the struct, const when writing.
 template <typename T>
 struct Kind;
 

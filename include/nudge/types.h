@@ -52,7 +52,7 @@ struct Observation {
   bool success = false;               // the robot's own idea of "task done"; never a label
   Over over = Over::kNo;  // the robot ends its episode, until its next reset(); with `success`:
                           // done
-  bool stopped = false;   // a stop of its own holds it: it refuses every apply() until reset_estop()
+  bool stopped = false;  // a stop of its own holds it: it refuses every apply() until reset_estop()
 };
 
 // One named number of an observation or an action.

@@ -84,6 +84,11 @@ class ColdStart(RobotCase):
         self.assertEqual(trained.code, 0, str(trained))
         self.assertIn("weights v1 accepted", trained.out)
 
+        judged = program.nudge("eval", "--state", self.state, "--json")
+        self.assertEqual(judged.code, 0, str(judged))
+        self.assertGreater(judged.json()["demonstrations"]["chunks"], 0)
+        self.assertLess(judged.json()["demonstrations"]["error"], 3)
+
         self.start_daemon()
         teacher = self.supervisor(name="teacher")
         self.wait_until(lambda: self.hand_back(teacher), "the policy to drive")

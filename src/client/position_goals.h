@@ -28,8 +28,8 @@ class PositionGoals {
 
  private:
   struct Goal {
-    std::size_t channel = 0;  // of the action
-    std::size_t measured = 0;  // of proprioception
+    std::size_t channel = 0;          // of the action
+    std::size_t measured = 0;         // of proprioception
     double slowest = 0, fastest = 0;  // unit/s, at -1 and +1
     double lower = 0, upper = 0;
     std::optional<double> at;

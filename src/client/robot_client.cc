@@ -260,6 +260,7 @@ struct RobotClient::Impl {
           "Observation::time lies ahead of the client's clock; see "
           "RobotClientOptions::clock");
     }
+    if (trouble.ok()) trouble = encode_frames(*seen);
     if (!trouble.ok()) {
       count(counters.unobserved);
       if (at >= next_report) {
@@ -291,6 +292,28 @@ struct RobotClient::Impl {
     } else {
       count(counters.unsent);
     }
+  }
+
+  // Raw frames become JPEG; those that are not sent cost nothing.
+  Status encode_frames(Observation& seen) {
+    for (Image& image : seen.images) {
+      if (session == 0 || !image.jpeg.empty() || image.rgb.empty()) continue;
+      const std::string name = "observe() gave a raw frame of camera '" + image.camera + "'";
+      const auto pixels = static_cast<std::size_t>(std::max(image.width, 0)) *
+                          static_cast<std::size_t>(std::max(image.height, 0));
+      if (image.rgb.size() != 3 * pixels) {
+        return invalid_argument(name + " of " + std::to_string(image.rgb.size()) + " bytes; " +
+                                std::to_string(image.width) + "x" + std::to_string(image.height) +
+                                " pixels of RGB are " + std::to_string(3 * pixels));
+      }
+      if (!options.encode_jpeg) {
+        return invalid_argument(name + "; give JPEG, or set RobotClientOptions::encode_jpeg");
+      }
+      Result<std::vector<std::uint8_t>> jpeg = options.encode_jpeg(image);
+      if (!jpeg.ok()) return jpeg.status().with_context(name);
+      image.jpeg = *std::move(jpeg);
+    }
+    return {};
   }
 
   void add_frame(Image& image) {

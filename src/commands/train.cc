@@ -52,9 +52,8 @@ Result<Trained> train_kitchen(const Config& config, const std::string& state,
     const auto seed = static_cast<std::uint64_t>(config.learner.seed);
     NUDGE_TRY((*deployment)->demonstrate(flags.record, seed, {}));
   }
-  return train_and_install(**deployment, [&](Deployment& of) {
-    return of.train_from_scratch(material, on_step);
-  });
+  return train_and_install(
+      **deployment, [&](Deployment& of) { return of.train_from_scratch(material, on_step); });
 }
 
 Result<Trained> train_from_log(const Config& config, const std::string& state, Material material,
@@ -67,8 +66,8 @@ Result<Trained> train_from_log(const Config& config, const std::string& state, M
            std::to_string(counts.other_shape_episodes) + " episodes are left out: they are of '" +
                (*training)->robot().id + "' as it was before its spec changed");
   }
-  return train_and_install(
-      **training, [&](FirstTraining& of) { return of.train(material, on_step); });
+  return train_and_install(**training,
+                           [&](FirstTraining& of) { return of.train(material, on_step); });
 }
 
 int run_train(const Program& program, const TrainFlags& flags) {
@@ -78,8 +77,7 @@ int run_train(const Program& program, const TrainFlags& flags) {
   Config config = loaded->config;
   if (flags.seed) config.learner.seed = *flags.seed;
   const std::string state = flags.state.empty() ? config.state.dir : flags.state;
-  const Material material =
-      flags.from == "log" ? Material::kWholeLog : Material::kDemonstrations;
+  const Material material = flags.from == "log" ? Material::kWholeLog : Material::kDemonstrations;
   const Notice notice = [](LogLevel, std::string_view component, const std::string& message) {
     std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(component.size()), component.data(),
                  message.c_str());
@@ -92,9 +90,9 @@ int run_train(const Program& program, const TrainFlags& flags) {
     }
     bar->update(step, "steps", steady_now());
   };
-  Result<Trained> trained =
-      flags.record > 0 ? train_kitchen(config, state, flags, material, on_step, notice)
-                       : train_from_log(config, state, material, on_step, notice);
+  Result<Trained> trained = flags.record > 0
+                                ? train_kitchen(config, state, flags, material, on_step, notice)
+                                : train_from_log(config, state, material, on_step, notice);
   // A log from before logs said what the robot is: of the one robot that could be trained then.
   if (trained.status().code() == Code::kUnimplemented &&
       config.robot.driver == RobotDriver::kKitchen) {

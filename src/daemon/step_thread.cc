@@ -212,11 +212,11 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   if (help_) help_->begin_episode();
   asked_ = false;
   // Where there is nothing that could drive but a person, a person shows the task.
-  report.begun = {.episode = episode_,
-                  .seed = seed,
-                  .instruction = options_.instruction,
-                  .purpose = links_.loaded == 0 ? EpisodePurpose::kDemonstration
-                                                : EpisodePurpose::kDeployment};
+  report.begun = {
+      .episode = episode_,
+      .seed = seed,
+      .instruction = options_.instruction,
+      .purpose = links_.loaded == 0 ? EpisodePurpose::kDemonstration : EpisodePurpose::kDeployment};
 }
 
 void StepThread::end_episode(Instant now, EpisodeEnd reason) {

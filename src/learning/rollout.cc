@@ -80,7 +80,7 @@ Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
 
 Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered offered,
                                     const WeightsHistory& history, WeightsVersion version,
-                                    WallTime now) {
+                                    WallTime now, const Fits& fits) {
   Admission admission;
   admission.hash = sha256(bytes);
   Result<std::shared_ptr<const Weights>> candidate =
@@ -100,13 +100,15 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   std::set<WeightsVersion> parents = {history.live(), history.full_ancestor(history.live()),
                                       history.newest_full(), history.confirmed()};
   parents.erase(0);
+  // Of the robot as it once was: nothing may descend from it, or be compared with it.
+  std::erase_if(parents, [&](WeightsVersion parent) { return fits && !fits(parent); });
   for (const WeightsVersion parent : parents) {
     Result<std::shared_ptr<const Weights>> loaded = weights(parent, history);
     // A version that is damaged or gone is nobody's parent any more, and must not keep others from
     // taking its place.
     if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
-    // Of the robot as it once was: nothing can be compared with it.
+    // What says nothing of the robot that it was made for is known by its sizes at least.
     if (!same_sizes((*loaded)->head(), options_.head)) continue;
     if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
     context.parents.push_back(*loaded);

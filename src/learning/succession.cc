@@ -64,8 +64,8 @@ Status Succession::fold(const FeedItem& item) {
 
 Status Succession::fits(WeightsVersion version) const {
   const auto made = made_for_.find(version);
-  const bool other = made != made_for_.end() && !made->second.empty() && !shape_.empty() &&
-                     made->second != shape_;
+  const bool other =
+      made != made_for_.end() && !made->second.empty() && !shape_.empty() && made->second != shape_;
   if (!other) return {};
   return failed_precondition("v" + std::to_string(version) +
                              " was made for the robot as it was then, and its channels, rates or "
@@ -97,8 +97,9 @@ Status Succession::consider(const CandidateMessage& candidate, WeightsVersion ne
   // Its parent may be what was just found wanting; the fold does not know yet.
   if (going_back_) return supersede(candidate);
   NUDGE_TRY(record(received(candidate)));
-  Result<Admission> admission = rollout_.consider(candidate.weights, Offered::kByLearner, history(),
-                                                  std::max(next, given_ + 1), wall);
+  Result<Admission> admission = rollout_.consider(
+      candidate.weights, Offered::kByLearner, history(), std::max(next, given_ + 1), wall,
+      [this](WeightsVersion v) { return fits(v).ok(); });
   if (!admission.ok()) {
     tell_(LogLevel::kError, "weights", admission.status().message());
     return {};
@@ -129,7 +130,8 @@ Result<WeightsVersion> Succession::install(std::span<const std::byte> weights,
                                            WallTime wall) {
   NUDGE_TRY(refresh_probes());
   Result<Admission> admission =
-      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall);
+      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall,
+                        [this](WeightsVersion v) { return fits(v).ok(); });
   if (!admission.ok()) return admission.status();
   NUDGE_TRY(record(admission->record()));
   if (!admission->report.accepted) {

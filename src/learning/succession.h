@@ -121,8 +121,8 @@ class Succession {
   Probation probation_;
   Sequence folded_ = 0;
   std::optional<LoadedHead> staged_;
-  std::string shape_;                           // Booted::shape of today's robot; empty: not told
-  std::string boot_shape_;                      // of the newest boot, as far as it is folded
+  std::string shape_;       // Booted::shape of today's robot; empty: not told
+  std::string boot_shape_;  // of the newest boot, as far as it is folded
   std::map<WeightsVersion, std::string> made_for_;  // Booted::shape of the boot that accepted each
   WeightsVersion given_ = 0;      // highest version given to an accepted candidate
   WeightsVersion announced_ = 0;  // live, and not yet durable as such

@@ -167,7 +167,8 @@ Status Deployment::boot() {
   if (const std::string changes = changes_since(robot_->spec(), *before); !changes.empty()) {
     tell(LogLevel::kWarn, "robot", changes);
   }
-  NUDGE_TRY(recorder_.append(booted("nudge " NUDGE_VERSION, robot_->spec()), moment(robot_->now())));
+  NUDGE_TRY(
+      recorder_.append(booted("nudge " NUDGE_VERSION, robot_->spec()), moment(robot_->now())));
   NUDGE_TRY(commit_and_fold());
   Result<std::optional<LoadedHead>> head = succession_.boot();
   if (!head.ok()) return head.status();

@@ -72,9 +72,9 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
   }
   const WallTime wall = wall_now();
   const std::string boot = "train-" + std::to_string(wall.time_since_epoch().count());
-  Result<std::unique_ptr<Log>> log = Log::open(
-      posix_files(),
-      state_log_options(options.state_folder, options.config, boot, steady_now(), wall));
+  Result<std::unique_ptr<Log>> log =
+      Log::open(posix_files(),
+                state_log_options(options.state_folder, options.config, boot, steady_now(), wall));
   if (!log.ok()) return log.status();
   Result<std::optional<RobotSpec>> robot = recorded_robot(**log);
   if (!robot.ok()) return robot.status();
@@ -90,8 +90,8 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
   Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
       rollout_options(options.config, options.state_folder + "/weights", (*robot)->id, shape));
   if (!rollout.ok()) return rollout.status();
-  std::unique_ptr<FirstTraining> training(new FirstTraining(
-      options, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
+  std::unique_ptr<FirstTraining> training(
+      new FirstTraining(options, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
   NUDGE_TRY(training->fold());
   return training;
 }

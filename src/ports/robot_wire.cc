@@ -83,8 +83,7 @@ RobotSpec spec_of(const Json& object, const char* where, Status& status) {
   spec.observation.object_state = channels_of(fields, "object_state", kMaxChannels, status);
   spec.action.channels = channels_of(fields, "action", kMaxActionChannels, status);
   static const Json kNone = Json::array();
-  const Json& cameras =
-      fields.has("cameras") ? fields.list("cameras", kMaxWireCameras) : kNone;
+  const Json& cameras = fields.has("cameras") ? fields.list("cameras", kMaxWireCameras) : kNone;
   for (std::size_t i = 0; i < cameras.size() && status.ok(); ++i) {
     JsonFields item(cameras[i], fields.place("cameras", i), status);
     CameraSpec camera;
@@ -313,9 +312,9 @@ Status validate_channels(const std::vector<Channel>& channels, std::size_t limit
         channel.lower > channel.upper) {
       return invalid_argument(where + " needs finite bounds, the lower one first");
     }
-    const auto same = std::find_if(
-        channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(i),
-        [&](const Channel& other) { return other.name == channel.name; });
+    const auto same =
+        std::find_if(channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(i),
+                     [&](const Channel& other) { return other.name == channel.name; });
     if (same != channels.begin() + static_cast<std::ptrdiff_t>(i)) {
       return invalid_argument(where + " is called '" + channel.name + "' like channel " +
                               std::to_string(same - channels.begin()) +

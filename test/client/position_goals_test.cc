@@ -13,8 +13,7 @@ RobotSpec joint_arm() {
   spec.control_period = std::chrono::milliseconds(10);
   spec.policy_period = std::chrono::milliseconds(100);
   spec.observation.proprioception = {{"hand", "1", 0, 1}, {"elbow", "rad", -1, 1}};
-  spec.action.channels = {{"elbow", "rad/s", -2, 1, /*absolute=*/true},
-                          {"base", "m/s", -1, 1}};
+  spec.action.channels = {{"elbow", "rad/s", -2, 1, /*absolute=*/true}, {"base", "m/s", -1, 1}};
   return spec;
 }
 

@@ -104,8 +104,7 @@ class DeploymentTest : public ::testing::Test {
     ASSERT_TRUE(deployment.ok()) << deployment.status().message();
     const Status made = (*deployment)->demonstrate(8, 1, {});
     ASSERT_TRUE(made.ok()) << made.message();
-    const auto weights =
-        (*deployment)->train_from_scratch(Material::kDemonstrations, {});
+    const auto weights = (*deployment)->train_from_scratch(Material::kDemonstrations, {});
     ASSERT_TRUE(weights.ok()) << weights.status().message();
     const auto version = (*deployment)->install(*weights);
     ASSERT_TRUE(version.ok()) << version.status().message();

@@ -480,8 +480,11 @@ TEST_F(RobotPortTest, AFrameOfAnotherSizeThanDeclaredIsToldWithBothSizes) {
   const std::uint32_t session = peer.hello("a");
   const CameraSpec camera = test::small_spec().observation.cameras[0];
   RobotObservation m = observation_at(steady_now(), 1);
-  m.frames = {{0, static_cast<std::uint16_t>(camera.width + 1),
-               static_cast<std::uint16_t>(camera.height), m.time, {1}}};
+  m.frames = {{0,
+               static_cast<std::uint16_t>(camera.width + 1),
+               static_cast<std::uint16_t>(camera.height),
+               m.time,
+               {1}}};
   peer.send(RobotMessage(m), session);
   EXPECT_TRUE(eventually([&] { return counters().wrong_sizes == 1; }));
   const std::string told = remote()->observe().status().message();
