@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import contextlib
+import dataclasses
 import random
 import unittest
 

@@ -66,7 +66,12 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
 
 Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOptions& options) {
   std::error_code error;
-  if (!std::filesystem::is_directory(options.state_folder + "/log", error)) {
+  const bool exists = std::filesystem::is_directory(options.state_folder + "/log", error);
+  if (error == std::errc::permission_denied) {
+    return permission_denied("the log in " + options.state_folder +
+                             "/log belongs to somebody else; run this as the daemon's user");
+  }
+  if (!exists) {
     return not_found("there is no log in " + options.state_folder +
                      "/log; start 'nudge run' with this state folder and record demonstrations");
   }

@@ -42,7 +42,7 @@ struct FirstTrainingOptions {
 class FirstTraining {
  public:
   // Opens the log and folds it. kNotFound: there is no log; kUnimplemented: it is of a version
-  // that did not say what the robot is; kUnavailable: a daemon has it.
+  // that did not say what the robot is; kUnavailable: a daemon has it; kPermissionDenied.
   static Result<std::unique_ptr<FirstTraining>> open(const FirstTrainingOptions& options);
 
   const RobotSpec& robot() const { return robot_; }

@@ -21,6 +21,9 @@ constexpr Duration kLongestControlPeriod = std::chrono::milliseconds(20);
 constexpr Duration kLongestPolicyPeriod = std::chrono::seconds(60);
 
 enum ObservationFlag : std::uint32_t { kSuccess = 1, kEstopped = 2, kHolding = 4 };
+// A bound of a hello's JSON may be short, "0.1", and is written with all the digits of its float: a
+// spec is longer than the hello that it came with, by a factor below 3.
+constexpr std::size_t kMaxSpecText = 4 * kMaxHello;
 constexpr std::uint8_t kMinorOver = 1;  // the minor version that appended RobotObservation::over
 
 // ---- the spec as JSON --------------------------------------------------------------------------
@@ -521,7 +524,7 @@ std::string spec_text(const RobotSpec& spec) {
 }
 
 Result<RobotSpec> parse_spec(std::string_view text) {
-  NUDGE_TRY(check_json_bounds(text, kMaxHello, kMaxHelloDepth).with_context("the robot's spec"));
+  NUDGE_TRY(check_json_bounds(text, kMaxSpecText, kMaxHelloDepth).with_context("the robot's spec"));
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return invalid_argument("the robot's spec is not JSON");
   Status status;

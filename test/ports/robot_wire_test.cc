@@ -119,9 +119,23 @@ TEST(RobotWire, TheSpecOfABootReadsAsItWasWrittenAndIsBounded) {
   const auto back = parse_spec(spec_text(spec));
   ASSERT_TRUE(back.ok()) << back.status().message();
   EXPECT_EQ(*back, spec);
-  EXPECT_EQ(parse_spec(std::string(kMaxHello + 1, ' ')).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(parse_spec(std::string(4 * kMaxHello + 1, ' ')).status().code(),
+            Code::kInvalidArgument);
   EXPECT_EQ(parse_spec("{}").status().code(), Code::kInvalidArgument);
   EXPECT_EQ(parse_spec("[").status().code(), Code::kInvalidArgument);
+}
+
+TEST(RobotWire, TheLongestSpecThatAHelloMayHaveCanBeRecorded) {
+  RobotSpec spec = test::small_spec();
+  spec.observation.object_state.clear();
+  while (spec.observation.object_state.size() < kMaxChannels) {
+    spec.observation.object_state.push_back(
+        {std::to_string(spec.observation.object_state.size()), "1", -0.1f, 0.1f});
+  }
+  const auto back = parse_spec(spec_text(spec));
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(*back, spec);
+  EXPECT_LE(spec_text(spec).size(), 64u << 10) << "what an event's text may have";
 }
 
 TEST(RobotWire, AnAbsoluteChannelNeedsItsPositionAndNamesAreUnique) {

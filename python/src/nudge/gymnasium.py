@@ -90,9 +90,9 @@ class GymnasiumRobot(Robot):
     """An environment that is stepped in real time by the thread that calls `run()`.
 
     Its actions become normalised rates: -1 and +1 are the bounds of its action space, 0 their
-    middle, which is what it is given while the robot holds. Where `action_channels` say that they are
-    absolute, the environment takes positions, and holds the newest one. So an environment whose middle does not
-    stand still (a torque, on an arm without friction) does not quite hold.
+    middle, which is what it is given while the robot holds. So an environment whose middle does not
+    stand still (a torque, on an arm without friction) does not quite hold. Where `action_channels`
+    are absolute, the environment takes positions, and holds the newest one.
     """
 
     def __init__(

@@ -61,8 +61,9 @@ class Observation:
     `images`: the newest frame of each camera that has one. `success`: the robot's own idea of "task
     done"; it ends the episode. So does `over`, until the next `reset()`: "terminated" when nothing
     more can come of it, "truncated" when its time is up. `stopped`: a stop of the robot's own holds
-    it, and it refuses to move until `reset_estop()`; people then see STOP. `time_ns`: when the state was read, `time.monotonic_ns()`; None:
-    when `observe()` was called, which is safe: never later than the truth.
+    it, and it refuses to move until `reset_estop()`; people then see STOP. `time_ns`: when the
+    state was read, `time.monotonic_ns()`; None: when `observe()` was called, which is safe: never
+    later than the truth.
     """
 
     proprioception: ArrayLike = ()
