@@ -114,6 +114,11 @@ const Actor& nobody() {
   return actor;
 }
 
+const Actor& the_robot() {
+  static const Actor actor{"robot", Role::kScript};
+  return actor;
+}
+
 // Who may hold the lease at all. The broker asks the same; this machine does not rely on it.
 bool may_drive(Role role) { return role != Role::kViewer; }
 bool is_person(Role role) { return role == Role::kSupervisor || role == Role::kEngineer; }
@@ -227,6 +232,9 @@ Status AuthorityConfig::validate() const {
   if (reset_longest <= Duration::zero() || reset_longest > std::chrono::minutes(10)) {
     return wrong("reset_longest must be above 0, at most 10 min");
   }
+  if (reset_stop_patience <= Duration::zero() || reset_stop_patience > std::chrono::seconds(10)) {
+    return wrong("reset_stop_patience must be above 0, at most 10 s");
+  }
   if (clamp_window < 1 || clamp_window > 1024) return wrong("clamp_window must be 1 to 1024");
   if (clamp_limit < 0 || clamp_limit >= clamp_window) {
     return wrong("clamp_limit must be 0 or more, below clamp_window");
@@ -278,6 +286,11 @@ const Decision& Authority::tick(const TickInputs& in) {
   });
   stopped_now_ = pressed || stop != in.acts.end();
   if (stopped_now_) fire(kStopped, stop != in.acts.end() ? stop->actor : nobody(), in);
+  // While it is reset the robot may not know yet.
+  if (in.robot_stopped && stop_reset_ < in.now - config_.reset_stop_patience &&
+      fire(kStopped, the_robot(), in)) {
+    record(the_robot(), Stopped{});
+  }
 
   std::string detail;
   fault_now_ = fault(in, detail);
@@ -312,6 +325,7 @@ void Authority::begin(const TickInputs& in) {
   decision_.requested.clear();
   decision_.clamped = decision_.changed = decision_.stale = false;
   decision_.flush_policy = decision_.roll_back_weights = decision_.reset_failed = false;
+  decision_.end_episode = false;
   decision_.span_end.reset();
   decision_.records.clear();
   decision_.answers.clear();
@@ -494,6 +508,8 @@ void Authority::handle(const AuthorityAct& act, const TickInputs& in) {
     if (nudging_ && decision_.nudge == end->words) std::fill(nudge_.begin(), nudge_.end(), 0.0f);
   } else if (std::holds_alternative<SpeedChange>(act.body)) {
     answer.status = change_speed(act, answer);
+  } else if (std::holds_alternative<EndEpisode>(act.body)) {
+    answer.status = end_episode(act, in, answer);
   } else {
     answer.status = start_nudge(act, in, answer);
   }
@@ -590,6 +606,22 @@ Status Authority::reset_stop(const AuthorityAct& act, const TickInputs& in) {
   if (stopped_now_) return failed_precondition("STOP was pressed again in this moment");
   fire(kStopReset, act.actor, in);
   record(act.actor, StopReset{});
+  stop_reset_ = in.now;
+  return {};
+}
+
+Status Authority::end_episode(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer) {
+  const bool own = lease_.holder && lease_.holder->name == act.actor.name;
+  if (lease_.holder && !own && act.actor.role <= lease_.holder->role) {
+    answer.holder = lease_.holder->name;
+    return busy(*lease_.holder);
+  }
+  fire(kHoldAsked, act.actor, in);
+  if (!own) {
+    end_lease(act.actor, "held");
+    reserved_for_.reset();
+  }
+  decision_.end_episode = true;
   return {};
 }
 

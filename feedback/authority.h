@@ -105,6 +105,9 @@ struct AuthorityConfig {
   Duration camera_fresh = std::chrono::milliseconds(500);
   // Longest time that a robot may take to reset; above 0, at most 10 min.
   Duration reset_longest = std::chrono::seconds(30);
+  // A robot that was stopped may say so for this long after STOP was reset; above 0, at most 10 s.
+  // 1 s: several times the way to a robot and back, and less than it takes to walk up to it.
+  Duration reset_stop_patience = std::chrono::seconds(1);
 
   // More than this many clamped ticks among the last `clamp_window` end in HOLD.
   int clamp_limit = 10;
@@ -162,7 +165,7 @@ struct AuthorityAct {
   std::string id;  // of the message; empty: nobody waits for an answer
   Actor actor;     // name is unique per driving device: it is what the lease is bound to
   std::variant<TakeoverRequest, Release, HandBack, Hold, Stop, ResetStop, ResetFault, NudgeBias,
-               EndNudge, SpeedChange>
+               EndNudge, SpeedChange, EndEpisode>
       body;
   bool logged_elsewhere = false;  // the id is that of words, which have an event of their own: no
                                   // record of the authority may carry it
@@ -186,6 +189,9 @@ struct TickInputs {
   // Presses of STOP since boot, counted by whoever receives them, beside the queue of acts: a count
   // only grows, so that no newer message and no full queue can lose a press.
   std::uint64_t stop_presses = 0;
+  // The robot says that a stop of its own holds it: as good as a press. After a reset it has
+  // `reset_stop_patience` to take that back.
+  bool robot_stopped = false;
   const Action* proposed = nullptr;  // the policy's action for this tick, in every state; null:
                                      // the chunk has ended, or was flushed
   Instant proposed_from;             // ActionChunk::observed of its chunk
@@ -267,6 +273,7 @@ struct Decision {
       false;  // drop the chunk and the inference under way, reset the policy's state
   bool roll_back_weights = false;  // the policy proposed values that are not finite
   bool reset_failed = false;       // the reset was given up, or ended badly
+  bool end_episode = false;        // somebody says that the episode is over
   bool stop_latched = false;       // keep the latch file equal to this, off the step thread
   Lease lease;
   // Set on the tick that leaves HUMAN: how its span ended.
@@ -313,6 +320,7 @@ class Authority {
   Status release(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status hand_back(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status reset_stop(const AuthorityAct& act, const TickInputs& in);
+  Status end_episode(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status reset_fault(const AuthorityAct& act, const TickInputs& in);
   Status start_nudge(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer);
   Status change_speed(const AuthorityAct& act, ActAnswer& answer);
@@ -351,6 +359,7 @@ class Authority {
   std::vector<Issued> issued_;  // ring by tick number, long enough for FRESH
   std::uint64_t stops_seen_ = 0;
   bool stopped_now_ = false;
+  Instant stop_reset_ = Instant::min();  // when STOP was reset last
   std::optional<Instant> reset_began_;   // the one that is under way
   Instant reset_over_ = Instant::min();  // newest tick of a reset that was not too long
   bool camera_stale_ = false;

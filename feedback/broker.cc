@@ -314,6 +314,14 @@ Status Broker::judge(const FeedbackMessage& message, const Situation& situation,
           [&](const Release& body) { return act(body); },
           [&](const HandBack& body) { return act(body); },
           [&](const Hold& body) { return act(body); },
+          [&](const EndEpisode& body) {
+            if (!situation.episode_runs) {
+              return failed_precondition(
+                  "no episode runs; the next one begins when somebody drives");
+            }
+            verdict.echo = "episode " + std::to_string(situation.newest_episode) + " ends";
+            return act(body);
+          },
           [&](const ResetStop& body) {
             if (message.actor.role == Role::kScript) {
               return permission_denied("only a person resets STOP");

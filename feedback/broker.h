@@ -81,6 +81,7 @@ struct Situation {
   bool resetting = false;         // somebody is to drive, and waits for the robot's reset
   Instant driving_since = {};     // when the policy began to drive, the last time; same clock
   std::uint64_t help = 0;         // what the policy asks now, as in HelpAsked; 0: nothing
+  bool episode_runs = false;      // the newest one
 };
 
 // An event to be logged, as far as the broker can fill it in.

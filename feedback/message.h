@@ -38,6 +38,10 @@ struct ResetStop {};   // ends the latch; the robot holds
 struct ResetFault {};  // ends FAULT_HOLD once its cause is gone; the robot holds
 struct Hold {};        // "stop", said: the robot holds; from anyone
 
+// "This episode is over": the robot holds, and the episode ends as it is. Not while somebody else
+// has the lease, unless their role is lower.
+struct EndEpisode {};
+
 // Where the person looks from: at the robot's face, as a camera in front of it does, or over its
 // shoulder. What is left for one is right for the other.
 enum class Viewpoint : std::uint8_t { kFacing, kBehind };
@@ -85,7 +89,7 @@ struct DeclineHelp {
 
 using FeedbackBody = std::variant<TakeoverRequest, JogCommand, Release, HandBack, Stop, ResetStop,
                                   ResetFault, Hold, WordsMessage, LabelMessage, UndoLast, SplitSpan,
-                                  ConfirmWords, UndoWords, DeclineHelp>;
+                                  ConfirmWords, UndoWords, DeclineHelp, EndEpisode>;
 
 struct FeedbackMessage {
   std::string id;  // made by the sender, [A-Za-z0-9_.:-]{1,64}, never used for anything else; a

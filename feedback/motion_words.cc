@@ -125,7 +125,12 @@ Status MotionWords::add_axis(std::size_t axis, std::string_view channel, float s
 void MotionWords::find_axes() {
   // What the robot lacks, or declares in a way that words cannot use, it has no words for.
   for (std::size_t i = 0; i < kAxes; ++i) {
-    const auto& [channel, sign] = kUsualChannels[i];
+    const auto& [usual, sign] = kUsualChannels[i];
+    std::string_view channel = usual;
+    if (kAxisNames[i] == "close") {  // a hand that is declared as one may have any name
+      const auto hand = std::ranges::find_if(config_.action.channels, &Channel::gripper);
+      if (hand != config_.action.channels.end()) channel = hand->name;
+    }
     (void)add_axis(i, channel, sign).ok();
   }
 }

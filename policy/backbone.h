@@ -30,8 +30,8 @@ class Backbone {
 };
 
 // For robots that perceive object poses themselves (or simulate them): the features are the object
-// state as it is, and the instruction is ignored, since a single task needs none.
-// kInvalidArgument when the robot has no object state.
+// state as it is, and the instruction is ignored, since a single task needs none. A robot without
+// object state has one feature, always 0: its policy goes by proprioception alone.
 Result<std::unique_ptr<Backbone>> make_state_backbone(const ObservationSpec& spec);
 
 }  // namespace nudge

@@ -69,6 +69,7 @@ struct Said {
 struct EpisodeState {
   EpisodeId id = 0;
   std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
+  std::string shape;                      // of the robot in that boot; empty: not told
   bool ended = false;
   std::uint32_t open_span = kNoSpan;   // the takeover that is under way, index
   std::uint32_t starter = kNobody;     // number of the person who began it
@@ -257,6 +258,7 @@ struct Dataset::State {
   std::unordered_map<std::string, std::uint32_t> person_number;  // never iterated
   std::unordered_set<std::string> withdrawn;                     // never iterated
   std::optional<std::uint32_t> open_episode;
+  std::string boot_shape;  // Booted::shape of the newest boot
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
   std::uint64_t discarded = 0, taken_out = 0, quarantined = 0, unusable = 0, missing = 0;
@@ -368,8 +370,13 @@ struct Dataset::State {
            (span.steps > 0 && span.clamped >= options.quarantine_clamped * span.steps);
   }
 
+  bool of_other_shape(const EpisodeState& episode) const {
+    const std::string& today = options.shape.empty() ? boot_shape : options.shape;
+    return !today.empty() && !episode.shape.empty() && episode.shape != today;
+  }
+
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
-    if (row.flags != 0 || !episode.purpose || episode.evicted) return {};
+    if (row.flags != 0 || !episode.purpose || episode.evicted || of_other_shape(episode)) return {};
     const LabelValue outcome = episode.outcome.value();
     if (outcome == LabelValue::kDiscard) return {};
     const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
@@ -476,12 +483,19 @@ struct Dataset::State {
 
   // ---- events ----
 
+  void fold(const Event&, const Booted& booted) {
+    if (boot_shape == booted.shape) return;
+    boot_shape = booted.shape;
+    if (!options.shape.empty()) return;
+    for (std::uint32_t number = 0; number < episodes.size(); ++number) place_from(number, 0);
+  }
   void fold(const Event& event, const EpisodeStarted& started) {
     if (open_episode) end_episode(*open_episode);  // its end was lost
     const std::uint32_t number = episode_at(event.episode);
     EpisodeState& episode = episodes[number];
     episode.purpose = started.purpose;
     episode.starter = person_at(event.actor);
+    episode.shape = boot_shape;
     open_episode = number;
     instruct(episode, 0, started.instruction);
     keep_back_if_needed(number);
@@ -1057,7 +1071,8 @@ Batch Dataset::recent_observations(std::size_t max) const {
   for (std::size_t left = state_->rows.size(); left > 0 && found.size() < max;) {
     const Row row = static_cast<Row>(left - 1);
     const EpisodeState& episode = state_->episodes[state_->rows[row].episode];
-    if (episode.purpose != EpisodePurpose::kDeployment || episode.evicted) {
+    if (episode.purpose != EpisodePurpose::kDeployment || episode.evicted ||
+        state_->of_other_shape(episode)) {
       left = episode.first_row;
       continue;
     }
@@ -1102,6 +1117,10 @@ DatasetCounts Dataset::counts() const {
   for (const EpisodeState& episode : s.episodes) {
     if (!episode.purpose) continue;
     ++counts.episodes;
+    if (s.of_other_shape(episode)) {
+      ++counts.other_shape_episodes;
+      counts.other_shape += episode.rows;
+    }
     switch (*episode.purpose) {
       case EpisodePurpose::kDeployment:
         ++counts.deployments;

@@ -17,6 +17,10 @@
 //   autonomous failure  the same, labelled failure
 // Quarantine: corrections and recoveries of a suspect takeover (DatasetOptions::quarantine_*) teach
 // nothing until somebody labels the span a success, and again when that label is taken back.
+// Episodes of a robot of another shape (Booted::shape) than today's teach nothing: what their
+// numbers meant is not what they mean now. Of boots that did not say their shape, it is not known
+// to be another one.
+//
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
 // words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
@@ -61,6 +65,7 @@ struct DatasetOptions {
   // Batches carry reference chunks, of segments that keep `horizon` rows of them.
   bool references = false;
   Duration policy_period = std::chrono::milliseconds(100);  // RobotSpec::policy_period
+  std::string shape = {};  // Booted::shape of today's robot; empty: that of the newest boot
   // Autonomous time ahead of a takeover that led into the mess, rounded up to whole steps.
   Duration before_takeover = std::chrono::milliseconds(750);
   // Token of those steps and of autonomous failures; kNone: they are dropped.
@@ -108,11 +113,13 @@ struct DatasetCounts {
   std::uint64_t discarded = 0;                            // undone
   std::uint64_t taken_out = 0;  // by a label: of their episode, discard; of their span, failure too
   std::uint64_t quarantined = 0;  // of suspect takeovers
+  std::uint64_t other_shape = 0;  // of a robot of another shape than today's
   std::uint64_t unusable = 0;     // stale, incomplete, not finite, or of another backbone
   std::uint64_t missing = 0;      // in segment files that are gone (evicted)
   std::uint64_t episodes = 0;     // started
   std::uint64_t demonstrations = 0, deployments = 0, evaluations = 0;  // episodes
   std::uint64_t successes = 0, failures = 0, discards = 0;             // labelled deployments
+  std::uint64_t other_shape_episodes = 0;
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
   std::vector<SupervisorCounts> supervisors;  // who opened a span, in order of first appearance

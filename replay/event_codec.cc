@@ -12,19 +12,26 @@ using json_fields::Reader;
 using json_fields::Writer;
 
 inline constexpr std::size_t kMaxWords = 1000;
+inline constexpr std::size_t kHashText = 64;  // hex SHA-256
 
 // One specialisation per kind: its stable name and its list of fields, which reading and writing
-// share; `first_fields` are those of payload version 1, where they were others. `P` is the struct,
-// const when writing.
+// share; `first_fields` are those of payload versions below `kSince`, where they were others. `P`
+// is the struct, const when writing.
 template <typename T>
 struct Kind;
 
 template <>
 struct Kind<Booted> {
   static constexpr std::string_view kName = "booted";
-  static void fields(auto& a, auto& p) {
+  static constexpr std::uint32_t kSince = 3;
+  static void first_fields(auto& a, auto& p) {
     a.field("program", p.program);
     a.field("robot", p.robot);
+  }
+  static void fields(auto& a, auto& p) {
+    first_fields(a, p);
+    a.field("spec", p.spec);
+    a.field("shape", p.shape, kHashText);
   }
 };
 template <>
@@ -138,6 +145,7 @@ struct Kind<StepsDiscarded> {
 template <>
 struct Kind<CandidateReceived> {
   static constexpr std::string_view kName = "candidate_received";
+  static constexpr std::uint32_t kSince = 2;
   static void first_fields(auto& a, auto& p) {
     a.field("hash", p.hash);
     a.field("parent", p.parent);
@@ -304,7 +312,8 @@ bool read_kind(std::string_view kind, std::uint32_t version, Reader& reader, Pay
     if (kind != Kind<T>::kName) return read_kind<I + 1>(kind, version, reader, out);
     T payload;
     if constexpr (requires { Kind<T>::first_fields(reader, payload); }) {
-      version == 1 ? Kind<T>::first_fields(reader, payload) : Kind<T>::fields(reader, payload);
+      version < Kind<T>::kSince ? Kind<T>::first_fields(reader, payload)
+                                : Kind<T>::fields(reader, payload);
     } else {
       Kind<T>::fields(reader, payload);
     }

@@ -13,8 +13,8 @@
 namespace nudge {
 
 // Version of the text that encode_payload() writes. It rises when a field of any kind changes.
-// Older versions are read: 1 knew less of CandidateReceived.
-inline constexpr std::uint32_t kPayloadVersion = 2;
+// Older versions are read: 1 knew less of CandidateReceived, and 2 of Booted.
+inline constexpr std::uint32_t kPayloadVersion = 3;
 inline constexpr std::size_t kMaxPayloadBytes = 256u << 10;  // encoded
 
 // Stable name of a payload's kind: "episode_started". Part of the log's format.

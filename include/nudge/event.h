@@ -17,6 +17,11 @@ namespace nudge {
 struct Booted {
   std::string program;  // name and version of the daemon
   std::string robot;    // RobotSpec::id
+  // What the robot is, as one line of JSON (`robot` of its hello; robot-protocol.md), and the hex
+  // SHA-256 of that part of it which decides whether what was recorded teaches this robot. Both are
+  // empty in events of payload versions 1 and 2, and where a boot had no robot.
+  std::string spec = {};
+  std::string shape = {};
 };
 
 enum class EpisodePurpose : std::uint8_t { kDeployment = 0, kDemonstration = 1, kEvaluation = 2 };

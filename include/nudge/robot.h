@@ -13,14 +13,6 @@
 
 namespace nudge {
 
-struct RobotSpec {
-  std::string id;  // at most 64 bytes, unique among your robots
-  ObservationSpec observation;
-  ActionSpec action;
-  Duration control_period{};  // of apply(); at most 20 ms
-  Duration policy_period{};   // of a policy step; a multiple of control_period
-};
-
 class Robot {
  public:
   virtual ~Robot() = default;

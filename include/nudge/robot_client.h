@@ -23,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "nudge/robot.h"
 #include "nudge/status.h"
@@ -48,6 +49,10 @@ struct RobotClientOptions {
   Duration fresh{};
   // The clock of Observation::time and Image::captured. Empty: std::chrono::steady_clock.
   std::function<Instant()> clock;
+  // Makes the JPEG of a frame that the robot gives as raw RGB (Image::rgb, Image::jpeg empty): the
+  // link carries JPEG, and which encoder is at hand is known to you. Called by the thread of run().
+  // Empty: such frames are an error of observe().
+  std::function<Result<std::vector<std::uint8_t>>(const Image&)> encode_jpeg;
 };
 
 // Counted since connect().

@@ -35,6 +35,13 @@ struct Image {
   std::vector<std::uint8_t> jpeg;  // the same frame as it is stored; empty until it is encoded
 };
 
+// Whether the robot says that its episode is over, in gymnasium's words.
+enum class Over : std::uint8_t {
+  kNo = 0,
+  kTerminated = 1,  // nothing more can come of it: the task is done, or has become impossible
+  kTruncated = 2,   // its time is up
+};
+
 // What the robot perceives at one control tick.
 struct Observation {
   Instant time;                       // robot's steady clock, when the state was read
@@ -43,6 +50,9 @@ struct Observation {
                                       // simulated, or empty; hidden from policies with cameras
   std::vector<Image> images;          // latest frame of each camera; empty if not rendered
   bool success = false;               // the robot's own idea of "task done"; never a label
+  Over over = Over::kNo;  // the robot ends its episode, until its next reset(); with `success`:
+                          // done
+  bool stopped = false;  // a stop of its own holds it: it refuses every apply() until reset_estop()
 };
 
 // One named number of an observation or an action.
@@ -51,18 +61,27 @@ struct Channel {
   std::string unit;  // SI or "1" for a ratio: "m", "rad", "m/s"
   float lower = 0;   // smallest meaningful value, in `unit`
   float upper = 0;   // largest meaningful value, in `unit`
+  // Of an action: the robot takes a position, not a rate. The daemon commands rates all the same,
+  // and RobotClient makes the position of them: in the bounds and the unit of the proprioception
+  // channel of this name, which must be there.
+  bool absolute = false;
+  bool gripper = false;  // of an action: opens (towards `upper`) and closes the hand
+  friend bool operator==(const Channel&, const Channel&) = default;
 };
 
 struct CameraSpec {
   std::string name;
   int width = 0;   // pixels
   int height = 0;  // pixels
+  friend bool operator==(const CameraSpec&, const CameraSpec&) = default;
 };
 
+// Any of the lists may be empty.
 struct ObservationSpec {
   std::vector<Channel> proprioception;
   std::vector<Channel> object_state;
   std::vector<CameraSpec> cameras;
+  friend bool operator==(const ObservationSpec&, const ObservationSpec&) = default;
 };
 
 // An action is a vector of normalised rates in [-1, 1], one per channel, held for a control tick:
@@ -71,6 +90,17 @@ struct ObservationSpec {
 struct ActionSpec {
   std::vector<Channel> channels;  // lower/upper: the rates that -1 and +1 stand for
   std::size_t size() const { return channels.size(); }
+  friend bool operator==(const ActionSpec&, const ActionSpec&) = default;
+};
+
+// What a robot is, and constant over its life.
+struct RobotSpec {
+  std::string id;  // at most 64 bytes, unique among your robots
+  ObservationSpec observation;
+  ActionSpec action;
+  Duration control_period{};  // of Robot::apply(); at most 20 ms
+  Duration policy_period{};   // of a policy step; a multiple of control_period
+  friend bool operator==(const RobotSpec&, const RobotSpec&) = default;
 };
 
 // Normalised rates, [ActionSpec::size()].

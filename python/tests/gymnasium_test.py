@@ -54,8 +54,8 @@ class Cart:
         self.actions.append(np.array(action))
         self.place += 0.04 * float(action[0] - STILL[0])
         done = self.place >= self.goal
-        # Both say that it is over, which is not theirs to say.
-        return self._seen(), -1.0, True, True, {"is_success": np.float32(done)}
+        # Its time limit is always over, which by default is not its to say.
+        return self._seen(), -1.0, self.place < -0.1, True, {"is_success": np.float32(done)}
 
     def render(self) -> Any:
         return np.full((6, 8, 3), len(self.actions) % 256, np.uint8)
@@ -104,6 +104,55 @@ class Alone(unittest.TestCase):
         robot.observe()
         robot.observe()
         np.testing.assert_array_equal(env.actions[-1], STILL)
+
+    def test_it_stands_once_it_has_terminated_until_it_is_reset(self) -> None:
+        env = Cart()
+        robot = robot_of(env)
+        env.place = -1.0
+        robot.observe()
+        self.assertEqual(robot.observe().over, "terminated")
+        steps = len(env.actions)
+        for _ in range(4):
+            self.assertEqual(robot.observe().over, "terminated")
+        self.assertEqual(len(env.actions), steps)
+        robot.reset(1)
+        robot.observe()
+        self.assertEqual(robot.observe().over, "")
+        self.assertEqual(len(env.actions), steps + 1)
+
+    def test_its_time_limit_ends_the_episode_where_that_is_asked_for(self) -> None:
+        robot = robot_of(Cart(), ends=("truncated",))
+        robot.observe()
+        self.assertEqual(robot.observe().over, "truncated")
+        with self.assertRaises(NudgeError):
+            robot_of(Cart(), ends=("finished",))
+
+    def test_an_environment_that_takes_positions_is_given_them_and_keeps_the_newest(self) -> None:
+        env = Cart()
+        robot = robot_of(
+            env,
+            proprioception_channels=[
+                nudge.Channel("x", "m", -1, 2),
+                nudge.Channel("v", "m/s", -1, 1),
+            ],
+            action_channels=[
+                nudge.Channel("x", "m/s", -1, 1, absolute=True),
+                nudge.Channel("hand", "1/s", -1, 1, gripper=True),
+            ],
+        )
+        env.place = 0.3
+        robot.reset(0)
+        for _ in range(2):
+            robot.observe()
+        np.testing.assert_allclose(env.actions[-1], (0.0, 0.0))  # where it is
+        robot.apply(np.array([1.5, 1.0], np.float32), time.monotonic_ns() + 10**12)
+        for _ in range(2):
+            robot.observe()
+        np.testing.assert_allclose(env.actions[-1], (1.5, 2.0))
+        robot.hold()
+        for _ in range(2):
+            robot.observe()
+        np.testing.assert_allclose(env.actions[-1], (1.5, 0.0))
 
     def test_equal_seeds_are_given_and_fit(self) -> None:
         env = Cart()

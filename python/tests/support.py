@@ -74,18 +74,26 @@ class Point(nudge.Robot):
         self.standing = True
         self.images: tuple[nudge.Image, ...] = ()
         self.success = False
+        self.over, self.stopped = "", False
         self.trouble: Exception | None = None
         self.before_apply: Callable[[], None] = lambda: None
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
-        self.success = False
+        self.success, self.over = False, ""
         self.place[:] = 0
 
     def observe(self) -> nudge.Observation:
         if self.trouble is not None:
             raise self.trouble
-        return nudge.Observation(self.place, self.goal, images=self.images, success=self.success)
+        return nudge.Observation(
+            self.place,
+            self.goal if self.spec.object_state else (),
+            images=self.images,
+            success=self.success,
+            over=self.over,
+            stopped=self.stopped,
+        )
 
     def apply(self, action: Floats, deadline_ns: int) -> None:
         self.before_apply()

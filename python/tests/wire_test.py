@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import unittest
 
@@ -70,6 +71,11 @@ class Robots(unittest.TestCase):
         )
         self.assertEqual(
             wire.encode_robot_observation(observation, SESSION), golden("robot-observation.hex")
+        )
+
+        over = dataclasses.replace(observation, success=False, over=2)
+        self.assertEqual(
+            wire.encode_robot_observation(over, SESSION), golden("robot-observation-over.hex")
         )
 
     def test_a_report_is_written_byte_for_byte(self) -> None:

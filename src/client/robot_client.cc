@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/client/dealer.h"
+#include "src/client/position_goals.h"
 #include "src/loop/clock.h"
 #include "src/ports/robot_wire.h"
 
@@ -42,7 +43,7 @@ struct RobotClient::Impl {
     counter.fetch_add(1, std::memory_order_relaxed);
   }
 
-  Impl(const RobotClientOptions& with, Robot& of) : options(with), robot(of) {}
+  Impl(const RobotClientOptions& with, Robot& of) : options(with), robot(of), goals(of.spec()) {}
 
   RobotClientOptions options;
   Robot& robot;
@@ -75,6 +76,8 @@ struct RobotClient::Impl {
   std::optional<RobotReset> reset_asked;
   std::optional<RobotResetEstop> reset_estop_asked;
   RobotObservation observation;  // memory used again
+  PositionGoals goals;           // of the absolute channels
+  std::vector<float> measured;   // proprioception of the newest observation
   WireBytes buffer;
 
   Instant now() const { return options.clock ? options.clock() : steady_now(); }
@@ -218,7 +221,14 @@ struct RobotClient::Impl {
       count(counters.refused_by_robot);
       return;
     }
-    if (!robot.apply(action.action, at + action.deadline).ok()) {
+    if (holding) goals.forget();
+    Action command = action.action;
+    if (measured.size() != hello.spec.observation.proprioception.size()) {
+      count(counters.refused_by_robot);
+      return;
+    }
+    goals.command(command, measured);
+    if (!robot.apply(command, at + action.deadline).ok()) {
       count(counters.refused_by_robot);
       return;
     }
@@ -250,6 +260,7 @@ struct RobotClient::Impl {
           "Observation::time lies ahead of the client's clock; see "
           "RobotClientOptions::clock");
     }
+    if (trouble.ok()) trouble = encode_frames(*seen);
     if (!trouble.ok()) {
       count(counters.unobserved);
       if (at >= next_report) {
@@ -263,9 +274,11 @@ struct RobotClient::Impl {
     observation.time = seen->time;
     observation.applied = applied;
     observation.success = seen->success;
-    observation.estopped = estopped;
+    observation.estopped = estopped || seen->stopped;
+    observation.over = seen->over;
     observation.holding = holding;
     observation.proprioception = std::move(seen->proprioception);
+    measured = observation.proprioception;
     observation.object_state = std::move(seen->object_state);
     observation.frames.clear();
     for (Image& image : seen->images) add_frame(image);
@@ -279,6 +292,28 @@ struct RobotClient::Impl {
     } else {
       count(counters.unsent);
     }
+  }
+
+  // Raw frames become JPEG; those that are not sent cost nothing.
+  Status encode_frames(Observation& seen) {
+    for (Image& image : seen.images) {
+      if (session == 0 || !image.jpeg.empty() || image.rgb.empty()) continue;
+      const std::string name = "observe() gave a raw frame of camera '" + image.camera + "'";
+      const auto pixels = static_cast<std::size_t>(std::max(image.width, 0)) *
+                          static_cast<std::size_t>(std::max(image.height, 0));
+      if (image.rgb.size() != 3 * pixels) {
+        return invalid_argument(name + " of " + std::to_string(image.rgb.size()) + " bytes; " +
+                                std::to_string(image.width) + "x" + std::to_string(image.height) +
+                                " pixels of RGB are " + std::to_string(3 * pixels));
+      }
+      if (!options.encode_jpeg) {
+        return invalid_argument(name + "; give JPEG, or set RobotClientOptions::encode_jpeg");
+      }
+      Result<std::vector<std::uint8_t>> jpeg = options.encode_jpeg(image);
+      if (!jpeg.ok()) return jpeg.status().with_context(name);
+      image.jpeg = *std::move(jpeg);
+    }
+    return {};
   }
 
   void add_frame(Image& image) {

@@ -13,6 +13,8 @@
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 #include "src/loop/help_trace.h"
+#include "src/loop/logged_evaluation.h"
+#include "src/loop/robot_record.h"
 
 namespace nudge {
 namespace {
@@ -24,6 +26,7 @@ struct EvalFlags {
   std::uint64_t seed = 1;
   bool help_signal = false;
   std::uint32_t calibration = 100;
+  bool on_log = false;
 };
 
 // The ways of asking that are compared: both halves of the signal, each alone, and what needs no
@@ -39,10 +42,8 @@ constexpr HelpDetector kDetectors[] = {
 };
 
 Result<std::shared_ptr<const Weights>> load_weights(const Program& program, const EvalFlags& flags,
-                                                    WeightsVersion* version) {
-  Result<std::unique_ptr<Log>> log = open_log(program, flags.state, /*read_only=*/true);
-  if (!log.ok()) return log.status();
-  const Result<WeightsHistory> history = weights_history(**log);
+                                                    Log& log, WeightsVersion* version) {
+  const Result<WeightsHistory> history = weights_history(log);
   if (!history.ok()) return history.status();
   *version = flags.version != 0 ? flags.version : history->newest_full();
   if (*version == 0) {
@@ -140,15 +141,74 @@ int run_help_signal(const Program& program, const EvalFlags& flags, const Config
   return kExitOk;
 }
 
+nlohmann::json to_json(const LoggedError& error) {
+  return {{"chunks", error.chunks},
+          {"episodes", error.episodes},
+          {"error", error.error < 0 ? nlohmann::json() : nlohmann::json(error.error)}};
+}
+
+void print_error(const char* of, const LoggedError& error) {
+  if (error.error < 0) {
+    std::printf("  %-21s there are none yet\n", of);
+    return;
+  }
+  std::printf("  %-21s %.2f standard deviations off, on %zu chunks of %zu episodes\n", of,
+              error.error, error.chunks, error.episodes);
+}
+
+int run_on_log(const Program& program, Log& log, const Config& config, const RobotSpec& robot,
+               const std::shared_ptr<const Weights>& weights, WeightsVersion version) {
+  const Result<LoggedEvaluation> result = evaluate_on_log(log, config, robot, weights);
+  if (!result.ok()) return fail(result.status());
+  if (program.json) {
+    const nlohmann::json json = {{"version", version},
+                                 {"robot", robot.id},
+                                 {"demonstrations", to_json(result->demonstrations)},
+                                 {"held_out_corrections", to_json(result->held_out_corrections)},
+                                 {"deployments", result->deployments},
+                                 {"successes", result->successes},
+                                 {"failures", result->failures},
+                                 {"other_shape_episodes", result->other_shape_episodes}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return kExitOk;
+  }
+  std::printf("weights v%llu of robot '%s', against what the log holds:\n",
+              static_cast<unsigned long long>(version), robot.id.c_str());
+  print_error("demonstrations", result->demonstrations);
+  print_error("held-out corrections", result->held_out_corrections);
+  std::printf("%llu of %llu labelled episodes of its deployment succeeded\n",
+              static_cast<unsigned long long>(result->successes),
+              static_cast<unsigned long long>(result->successes + result->failures));
+  if (result->other_shape_episodes > 0) {
+    std::printf("left out: %llu episodes of the robot as it was before its spec changed\n",
+                static_cast<unsigned long long>(result->other_shape_episodes));
+  }
+  return kExitOk;
+}
+
 int run_eval(const Program& program, const EvalFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
+  Result<std::unique_ptr<Log>> log = open_log(program, flags.state, /*read_only=*/true);
+  if (!log.ok()) return fail(log.status());
   WeightsVersion version = 0;
-  const Result<std::shared_ptr<const Weights>> weights = load_weights(program, flags, &version);
+  const Result<std::shared_ptr<const Weights>> weights =
+      load_weights(program, flags, **log, &version);
   if (!weights.ok()) return fail(weights.status());
   Config config = loaded->config;
   if (!flags.state.empty()) config.state.dir = flags.state;
+  const Result<std::unique_ptr<KitchenRobot>> kitchen =
+      KitchenRobot::create(kitchen_options(config));
+  if (!kitchen.ok()) return fail(kitchen.status());
+  const Result<std::optional<RobotSpec>> recorded = recorded_robot(**log);
+  if (!recorded.ok()) return fail(recorded.status());
+  const RobotSpec robot = recorded->value_or((*kitchen)->spec());
+  // No other robot can be simulated here.
+  if (flags.on_log || robot.id != (*kitchen)->spec().id) {
+    return run_on_log(program, **log, config, robot, *weights, version);
+  }
+  log->reset();  // whoever wants the log need not wait for an evaluation
   if (flags.help_signal) {
     return run_help_signal(program, flags, config, *weights, version);
   }
@@ -180,7 +240,9 @@ int run_eval(const Program& program, const EvalFlags& flags) {
 
 void add_eval_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
-      "eval", "How often weights succeed alone in the simulated kitchen");
+      "eval",
+      "How often weights succeed alone in the simulated kitchen; of another robot, how near they "
+      "come to what its log holds");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
@@ -191,6 +253,8 @@ void add_eval_command(Program& program) {
       ->capture_default_str()
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", flags->seed, "Of the starts")->capture_default_str();
+  command->add_flag("--on-log", flags->on_log,
+                    "Against the log's demonstrations and held-out corrections, of any robot");
   command->add_flag("--help-signal", flags->help_signal,
                     "How well the policy's asking for help tells failures in time");
   command

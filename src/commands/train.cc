@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "policy/trainer.h"
 #include "src/cli/exit_code.h"
@@ -7,6 +8,7 @@
 #include "src/commands/command.h"
 #include "src/loop/clock.h"
 #include "src/loop/deployment.h"
+#include "src/loop/first_training.h"
 
 namespace nudge {
 namespace {
@@ -18,45 +20,94 @@ struct TrainFlags {
   std::string from = "demonstrations";
 };
 
+using OnStep = std::function<void(std::size_t)>;
+using Notice = std::function<void(LogLevel, std::string_view, const std::string&)>;
+
+struct Trained {
+  std::vector<std::byte> weights;
+  WeightsVersion version = 0;
+};
+
+// `Training` is a Deployment or a FirstTraining.
+template <typename Train, typename Training>
+Result<Trained> train_and_install(Training& training, const Train& train) {
+  Result<std::vector<std::byte>> weights = train(training);
+  if (!weights.ok()) return weights.status();
+  const Result<WeightsVersion> version = training.install(*weights);
+  if (!version.ok()) return version.status();
+  return Trained{*std::move(weights), *version};
+}
+
+Result<Trained> train_kitchen(const Config& config, const std::string& state,
+                              const TrainFlags& flags, Material material, const OnStep& on_step,
+                              const Notice& notice) {
+  DeploymentOptions options;
+  options.config = config;
+  options.state_folder = state;
+  options.learn = false;
+  options.notice = notice;
+  Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
+  if (!deployment.ok()) return deployment.status();
+  if (flags.record > 0) {
+    const auto seed = static_cast<std::uint64_t>(config.learner.seed);
+    NUDGE_TRY((*deployment)->demonstrate(flags.record, seed, {}));
+  }
+  return train_and_install(
+      **deployment, [&](Deployment& of) { return of.train_from_scratch(material, on_step); });
+}
+
+Result<Trained> train_from_log(const Config& config, const std::string& state, Material material,
+                               const OnStep& on_step, const Notice& notice) {
+  Result<std::unique_ptr<FirstTraining>> training = FirstTraining::open({config, state, notice});
+  if (!training.ok()) return training.status();
+  const DatasetCounts counts = (*training)->counts();
+  if (counts.other_shape_episodes > 0) {
+    notice(LogLevel::kWarn, "robot",
+           std::to_string(counts.other_shape_episodes) + " episodes are left out: they are of '" +
+               (*training)->robot().id + "' as it was before its spec changed");
+  }
+  return train_and_install(**training,
+                           [&](FirstTraining& of) { return of.train(material, on_step); });
+}
+
 int run_train(const Program& program, const TrainFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
-  DeploymentOptions options;
-  options.config = loaded->config;
-  if (flags.seed) options.config.learner.seed = *flags.seed;
-  const auto seed = static_cast<std::uint64_t>(options.config.learner.seed);
-  options.state_folder = flags.state.empty() ? loaded->config.state.dir : flags.state;
-  options.learn = false;
-  options.notice = [](LogLevel, std::string_view component, const std::string& message) {
+  Config config = loaded->config;
+  if (flags.seed) config.learner.seed = *flags.seed;
+  const std::string state = flags.state.empty() ? config.state.dir : flags.state;
+  const Material material = flags.from == "log" ? Material::kWholeLog : Material::kDemonstrations;
+  const Notice notice = [](LogLevel, std::string_view component, const std::string& message) {
     std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(component.size()), component.data(),
                  message.c_str());
   };
-  Result<std::unique_ptr<Deployment>> deployment = Deployment::open(options);
-  if (!deployment.ok()) return fail(deployment.status());
-  if (flags.record > 0) {
-    const Status recorded = (*deployment)->demonstrate(flags.record, seed, {});
-    if (!recorded.ok()) return fail(recorded);
+  std::optional<ProgressBar> bar;
+  const OnStep on_step = [&](std::size_t step) {
+    if (!bar) {
+      bar.emplace(stderr, progress_style(stderr, program.json || program.quiet), "training",
+                  static_cast<std::uint64_t>(config.learner.base_steps), steady_now());
+    }
+    bar->update(step, "steps", steady_now());
+  };
+  Result<Trained> trained = flags.record > 0
+                                ? train_kitchen(config, state, flags, material, on_step, notice)
+                                : train_from_log(config, state, material, on_step, notice);
+  // A log from before logs said what the robot is: of the one robot that could be trained then.
+  if (trained.status().code() == Code::kUnimplemented &&
+      config.robot.driver == RobotDriver::kKitchen) {
+    trained = train_kitchen(config, state, flags, material, on_step, notice);
   }
-  const auto total = static_cast<std::uint64_t>(options.config.learner.base_steps);
-  ProgressBar bar(stderr, progress_style(stderr, program.json || program.quiet), "training", total,
-                  steady_now());
-  Result<std::vector<std::byte>> weights =
-      (*deployment)
-          ->train_from_scratch(flags.from == "log" ? Deployment::Material::kWholeLog
-                                                   : Deployment::Material::kDemonstrations,
-                               [&](std::size_t step) { bar.update(step, "steps", steady_now()); });
-  if (!weights.ok()) return fail(weights.status());
-  bar.finish("trained", steady_now());
-  const Result<WeightsVersion> version = (*deployment)->install(*weights);
-  if (!version.ok()) return fail(version.status());
+  if (!trained.ok()) return fail(trained.status());
+  if (bar) bar->finish("trained", steady_now());
   if (program.json) {
-    const nlohmann::json result = {
-        {"version", *version}, {"hash", to_hex(sha256(*weights))}, {"state", options.state_folder}};
+    const nlohmann::json result = {{"version", trained->version},
+                                   {"hash", to_hex(sha256(trained->weights))},
+                                   {"state", state}};
     std::printf("%s\n", result.dump(2).c_str());
   } else {
     std::printf("weights v%llu accepted by the gate and promoted; they boot from now on\n",
-                static_cast<unsigned long long>(*version));
+                static_cast<unsigned long long>(trained->version));
   }
   return kExitOk;
 }

@@ -18,6 +18,7 @@
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/reference_sources.h"
+#include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
 #include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
@@ -195,8 +196,13 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   auto succession = std::make_unique<Succession>(
       posix_files(), p.gate->rollout(), dataset_options(config, shape),
       round_planner_options(config), probation_options(config), p.gate->record(), tell);
-  p.links.writer.push_reserved(WriterItem(RecordWanted{
-      .payload = Booted{.program = kProgram, .robot = spec.id}, .actor = std::nullopt, .id = ""}));
+  const Result<std::optional<RobotSpec>> before = recorded_robot(*p.log);
+  if (!before.ok()) return before.status();
+  if (const std::string changes = changes_since(spec, *before); !changes.empty()) {
+    tell(LogLevel::kWarn, "robot", changes);
+  }
+  p.links.writer.push_reserved(
+      WriterItem(RecordWanted{.payload = booted(kProgram, spec), .actor = std::nullopt, .id = ""}));
   Past past;
   past.help =
       HelpCalibration(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
@@ -209,6 +215,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   WeightsVersion live = 0;
   if (*head) {
     live = (*head)->version;
+    p.links.loaded =
+        live;  // already: an episode that begins before inference has it is no demonstration
     p.gate->hand_over(**std::move(head));
   }
   const Sequence folded = succession->folded();

@@ -232,6 +232,7 @@ Situation FrontDesk::situation() const {
   situation.resetting = snapshot_.cause == "resetting";
   situation.driving_since = snapshot_.driving_since;
   situation.help = snapshot_.help.help;
+  situation.episode_runs = snapshot_.episode != 0;
   return situation;
 }
 

@@ -64,6 +64,7 @@ struct EpisodeBegun {
   EpisodeId episode = 0;
   std::uint64_t seed = 0;
   std::string instruction;
+  EpisodePurpose purpose = EpisodePurpose::kDeployment;
 };
 struct EpisodeOver {
   EpisodeEnd reason = EpisodeEnd::kAborted;

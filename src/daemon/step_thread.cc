@@ -214,7 +214,12 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   controller_->begin_episode(reset_pending_ ? 0 : episode_, now);
   if (help_) help_->begin_episode();
   asked_ = false;
-  report.begun = {.episode = episode_, .seed = seed, .instruction = options_.instruction};
+  // Where there is nothing that could drive but a person, a person shows the task.
+  report.begun = {
+      .episode = episode_,
+      .seed = seed,
+      .instruction = options_.instruction,
+      .purpose = links_.loaded == 0 ? EpisodePurpose::kDemonstration : EpisodePurpose::kDeployment};
 }
 
 void StepThread::end_episode(Instant now, EpisodeEnd reason) {
@@ -247,6 +252,11 @@ std::optional<EpisodeEnd> StepThread::episode_is_over(Instant now, const Decisio
   if (decision.reset_failed) return EpisodeEnd::kAborted;
   // At once: what a policy does after that, nobody has shown it.
   if (!reset_pending_ && controller_->observation().success) return EpisodeEnd::kTaskDone;
+  if (!reset_pending_ && controller_->observation().over != Over::kNo) {
+    return controller_->observation().over == Over::kTruncated ? EpisodeEnd::kTimeLimit
+                                                               : EpisodeEnd::kAborted;
+  }
+  if (decision.end_episode) return EpisodeEnd::kReset;
   if (autonomous_ >= options_.episode_steps && decision.state == AuthorityState::kAuto) {
     return EpisodeEnd::kTimeLimit;
   }

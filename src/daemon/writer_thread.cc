@@ -162,7 +162,7 @@ bool WriterThread::settle(StepReport& report, bool last_chance) {
     SegmentSpec segment = options_.segment;
     segment.episode = report.begun->episode;
     const Result<EpisodeId> begun =
-        recorder_.begin_episode({.purpose = EpisodePurpose::kDeployment,
+        recorder_.begin_episode({.purpose = report.begun->purpose,
                                  .seed = report.begun->seed,
                                  .instruction = report.begun->instruction},
                                 segment, moment);

@@ -37,6 +37,11 @@ Status move_key(const std::string& from, const std::string& to) {
   return (*old_folder)->sync();
 }
 
+bool same_sizes(const HeadSpec& a, const HeadSpec& b) {
+  return a.feature_size == b.feature_size && a.proprioception_size == b.proprioception_size &&
+         a.action_size == b.action_size && a.horizon == b.horizon;
+}
+
 Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
   if (!head.ok()) return head.status();
@@ -102,7 +107,7 @@ Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
 
 Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered offered,
                                     const WeightsHistory& history, WeightsVersion version,
-                                    WallTime now) {
+                                    WallTime now, const Fits& fits) {
   Admission admission;
   admission.hash = sha256(bytes);
   Result<std::shared_ptr<const Weights>> candidate =
@@ -122,12 +127,16 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   std::set<WeightsVersion> parents = {history.live(), history.full_ancestor(history.live()),
                                       history.newest_full(), history.confirmed()};
   parents.erase(0);
+  // Of the robot as it once was: nothing may descend from it, or be compared with it.
+  std::erase_if(parents, [&](WeightsVersion parent) { return fits && !fits(parent); });
   for (const WeightsVersion parent : parents) {
     Result<std::shared_ptr<const Weights>> loaded = weights(parent, history);
     // A version that is damaged or gone is nobody's parent any more, and must not keep others from
     // taking its place.
     if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
+    // What says nothing of the robot that it was made for is known by its sizes at least.
+    if (!same_sizes((*loaded)->head(), options_.head)) continue;
     if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
     context.parents.push_back(*loaded);
   }
@@ -141,7 +150,8 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   }
   for (const WeightsVersion judge : {history.confirmed(), history.newest_full()}) {
     const auto it = cache_.find(judge);
-    if (context.reference == nullptr && it != cache_.end()) context.reference = it->second;
+    const bool comparable = it != cache_.end() && same_sizes(it->second->head(), options_.head);
+    if (context.reference == nullptr && comparable) context.reference = it->second;
   }
 
   Result<GateReport> report = gate_->check(*candidate, context);

@@ -4,6 +4,7 @@
 // Not thread-safe: one thread at a time. Blocks on the weights folder.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -59,9 +60,12 @@ class Rollout {
   // Judges a candidate against the weights that the log knows. `version` is the number it gets if
   // it is accepted, or the next one that is free in the folder. Whatever is wrong with the bytes is
   // an Admission that was refused; an error means that the folder failed, and the candidate may be
-  // offered again.
+  // offered again. `fits`: whether a version is of the robot as it is now, so that it may be a
+  // parent; empty: each is.
+  using Fits = std::function<bool(WeightsVersion)>;
   Result<Admission> consider(std::span<const std::byte> bytes, Offered offered,
-                             const WeightsHistory& history, WeightsVersion version, WallTime now);
+                             const WeightsHistory& history, WeightsVersion version, WallTime now,
+                             const Fits& fits = {});
 
   // An accepted version, verified again and ready to run. kNotFound, kDataLoss.
   Result<LoadedHead> load(WeightsVersion version, const WeightsHistory& history);

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "policy/weights.h"
+#include "src/loop/robot_record.h"
 
 namespace nudge {
 namespace {
@@ -30,7 +31,8 @@ PolicyShape policy_shape(const Config& config, const RobotSpec& robot, const Bac
           .action_size = robot.action.size(),
           .policy_period = robot.policy_period,
           .backbone_hash = backbone.hash(),
-          .reference_rows = reference_rows(config)};
+          .reference_rows = reference_rows(config),
+          .robot_shape = shape_of(robot)};
 }
 
 HeadSpec head_spec(const Config& config, const PolicyShape& shape) {
@@ -55,6 +57,7 @@ DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
   options.horizon = static_cast<std::size_t>(config.policy.horizon);
   options.backbone_hash = shape.backbone_hash;
   options.policy_period = shape.policy_period;
+  options.shape = shape.robot_shape;
   options.before_takeover = from_seconds(config.learner.drop_before_takeover_s);
   // A deployed head is asked for positive actions (HeadBatch::advantage); what we learn from is.
   options.advantage = Advantage::kPositive;

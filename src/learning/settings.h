@@ -31,6 +31,7 @@ struct PolicyShape {
   std::string backbone_hash;
   // Of the reference chunks that are recorded. The learner has it from its configuration.
   std::size_t reference_rows = 0;
+  std::string robot_shape = {};  // Booted::shape; empty: that of the log's newest boot
 
   friend bool operator==(const PolicyShape&, const PolicyShape&) = default;
 };

@@ -31,7 +31,8 @@ Succession::Succession(FileSystem& files, Rollout& rollout, const DatasetOptions
       tell_(std::move(tell)),
       dataset_(files, dataset),
       planner_(planner),
-      probation_(probation) {}
+      probation_(probation),
+      shape_(dataset.shape) {}
 
 // ---- the log ------------------------------------------------------------------------------------
 
@@ -47,6 +48,10 @@ Status Succession::fold(const FeedItem& item) {
   if (const auto* event = std::get_if<Event>(&item)) {
     planner_.apply(*event);
     teachers_.apply(*event);
+    if (const auto* boot = std::get_if<Booted>(&event->payload)) boot_shape_ = boot->shape;
+    if (const auto* accepted = std::get_if<WeightsAccepted>(&event->payload)) {
+      made_for_[accepted->version] = boot_shape_;
+    }
     if (const auto* live = std::get_if<WeightsLive>(&event->payload);
         live != nullptr && live->version == announced_) {
       announced_ = 0;
@@ -58,11 +63,26 @@ Status Succession::fold(const FeedItem& item) {
   return {};
 }
 
+Status Succession::fits(WeightsVersion version) const {
+  const auto made = made_for_.find(version);
+  const bool other =
+      made != made_for_.end() && !made->second.empty() && !shape_.empty() && made->second != shape_;
+  if (!other) return {};
+  return failed_precondition("v" + std::to_string(version) +
+                             " was made for the robot as it was then, and its channels, rates or "
+                             "policy period are others now; train anew with 'nudge train'");
+}
+
+Result<LoadedHead> Succession::load(WeightsVersion version) {
+  NUDGE_TRY(fits(version));
+  return rollout_.load(version, history());
+}
+
 Result<std::optional<LoadedHead>> Succession::boot() {
   const WeightsVersion confirmed = history().confirmed();
   probation_.on_boot(confirmed, {});
   if (confirmed == 0) return std::optional<LoadedHead>();
-  Result<LoadedHead> head = rollout_.load(confirmed, history());
+  Result<LoadedHead> head = load(confirmed);
   if (head.ok()) return std::optional<LoadedHead>(*std::move(head));
   // The robot holds rather than run what nobody confirmed.
   tell_(LogLevel::kError, "weights",
@@ -78,8 +98,9 @@ Status Succession::consider(const CandidateMessage& candidate, WeightsVersion ne
   // Its parent may be what was just found wanting; the fold does not know yet.
   if (going_back_) return supersede(candidate);
   NUDGE_TRY(record(received(candidate)));
-  Result<Admission> admission = rollout_.consider(candidate.weights, Offered::kByLearner, history(),
-                                                  std::max(next, given_ + 1), wall);
+  Result<Admission> admission = rollout_.consider(
+      candidate.weights, Offered::kByLearner, history(), std::max(next, given_ + 1), wall,
+      [this](WeightsVersion v) { return fits(v).ok(); });
   if (!admission.ok()) {
     tell_(LogLevel::kError, "weights", admission.status().message());
     return {};
@@ -110,7 +131,8 @@ Result<WeightsVersion> Succession::install(std::span<const std::byte> weights,
                                            WallTime wall) {
   NUDGE_TRY(refresh_probes());
   Result<Admission> admission =
-      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall);
+      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall,
+                        [this](WeightsVersion v) { return fits(v).ok(); });
   if (!admission.ok()) return admission.status();
   NUDGE_TRY(record(admission->record()));
   if (!admission->report.accepted) {
@@ -143,7 +165,7 @@ Status Succession::promote(WeightsVersion version, const Actor& engineer, const 
     return failed_precondition("v" + std::to_string(version) +
                                " is provisional; only full versions can be promoted");
   }
-  Result<LoadedHead> head = rollout_.load(version, history());
+  Result<LoadedHead> head = load(version);
   if (!head.ok()) return head.status();
   NUDGE_TRY(record_(WeightsPromoted{.version = version}, engineer, id));
   probation_.on_confirmed(version);
@@ -163,7 +185,7 @@ Result<LoadedHead> Succession::roll_back_by_hand(const Actor& actor, const std::
     return failed_precondition("there is no earlier version to go back to");
   }
   // Before anything is written: a version that cannot run is nothing to go back to.
-  if (Result<LoadedHead> head = rollout_.load(to, history()); !head.ok()) return head.status();
+  if (Result<LoadedHead> head = load(to); !head.ok()) return head.status();
   return roll_back(from, to, "by_hand", actor, id);
 }
 
@@ -257,7 +279,7 @@ Result<LoadedHead> Succession::roll_back(WeightsVersion from, WeightsVersion to,
   // First on the robot, then in the log: going back must not wait for a disk.
   LoadedHead head;  // none: the robot holds
   if (to != 0) {
-    Result<LoadedHead> loaded = rollout_.load(to, history());
+    Result<LoadedHead> loaded = load(to);
     if (loaded.ok()) {
       head = *std::move(loaded);
     } else {

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -109,6 +110,10 @@ class Succession {
   const SuccessionCounts& counts() const { return counts_; }
 
  private:
+  // Whether a version is of the robot as it is today. kFailedPrecondition.
+  Status fits(WeightsVersion version) const;
+  // As of Rollout::load(), of a version that fits.
+  Result<LoadedHead> load(WeightsVersion version);
   Status record(Payload payload) { return record_(std::move(payload), std::nullopt, ""); }
   Result<LoadedHead> roll_back(WeightsVersion from, WeightsVersion to, const std::string& reason,
                                const std::optional<Actor>& actor, const std::string& id);
@@ -122,6 +127,9 @@ class Succession {
   Probation probation_;
   Sequence folded_ = 0;
   std::optional<LoadedHead> staged_;
+  std::string shape_;       // Booted::shape of today's robot; empty: not told
+  std::string boot_shape_;  // of the newest boot, as far as it is folded
+  std::map<WeightsVersion, std::string> made_for_;  // Booted::shape of the boot that accepted each
   WeightsVersion given_ = 0;      // highest version given to an accepted candidate
   WeightsVersion announced_ = 0;  // live, and not yet durable as such
   WeightsVersion refused_ = 0;    // whose chunk was refused last, so that it is told once

@@ -27,7 +27,7 @@ Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& c
   begin = steady_now();
   const auto steps = static_cast<std::uint64_t>(config.learner.base_steps);
   Result<std::vector<std::byte>> weights = deployment.train_from_scratch(
-      Deployment::Material::kDemonstrations,
+      Material::kDemonstrations,
       [&](std::size_t step) { on_progress(BasePolicyStage::kTraining, step, steps); });
   if (!weights.ok()) return weights.status();
   const Result<WeightsVersion> version = deployment.install(*weights);

@@ -104,7 +104,8 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   ++tick_;
 
   Result<Observation> observed = robot_.observe();
-  if (observed.ok()) {
+  const bool seen = observed.ok();
+  if (seen) {
     keep_pictures();
     observation_ = *std::move(observed);
     observed_ = true;
@@ -131,6 +132,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.acts = inputs.acts;
   in.jog = inputs.jog;
   in.stop_presses = inputs.stop_presses;
+  in.robot_stopped = seen && observation_.stopped;
   in.weights_failed = inputs.weights_failed;
   in.resetting = inputs.resetting;
   in.reset_failed = inputs.reset_failed;

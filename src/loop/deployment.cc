@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
-#include <filesystem>
-
-#include "policy/folder.h"
-#include "policy/trainer.h"
-#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 #include "src/loop/reference_sources.h"
+#include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
 
 namespace nudge {
@@ -180,8 +176,13 @@ Moment Deployment::moment(Instant now) const {
 Status Deployment::boot() {
   for (const std::string& damaged : log_->recovery().damaged)
     tell(LogLevel::kError, "log", damaged);
-  NUDGE_TRY(recorder_.append(Booted{.program = "nudge " NUDGE_VERSION, .robot = robot_->spec().id},
-                             moment(robot_->now())));
+  Result<std::optional<RobotSpec>> before = recorded_robot(*log_);
+  if (!before.ok()) return before.status();
+  if (const std::string changes = changes_since(robot_->spec(), *before); !changes.empty()) {
+    tell(LogLevel::kWarn, "robot", changes);
+  }
+  NUDGE_TRY(
+      recorder_.append(booted("nudge " NUDGE_VERSION, robot_->spec()), moment(robot_->now())));
   NUDGE_TRY(commit_and_fold());
   Result<std::optional<LoadedHead>> head = succession_.boot();
   if (!head.ok()) return head.status();
@@ -300,66 +301,13 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
 
 Result<std::vector<std::byte>> Deployment::train_from_scratch(
     Material material, const std::function<void(std::size_t)>& on_step) {
-  const Config& config = options_.config;
-  const auto seed = static_cast<std::uint64_t>(config.learner.seed);
-  const std::size_t available = succession_.dataset().counts().trainable[static_cast<std::size_t>(
-      SampleClass::kDemonstration)];
-  if (available == 0) {
-    return failed_precondition("the log holds no demonstrations to train on; record some first");
-  }
-  Lineage lineage;
-  lineage.kind = WeightsKind::kFull;
-  lineage.prefix = succession_.dataset().prefix();
-  lineage.config_hash = training_config_hash(config);
-  lineage.backbone_hash = shape_.backbone_hash;
-  const Batch all = succession_.dataset().demonstration_probe(available, seed);
-  HeadSpec head = head_spec(config, shape_);
-  const HeadSpec editing = head;
-  if (config.policy.reference == PolicyReference::kPlanner) {
-    return initial_weights(editing, all, seed, lineage);
-  }
-  const bool base = config.policy.reference == PolicyReference::kBase;
-  if (base) head.edit = head.reference_chunk = false;
-  Result<std::vector<std::byte>> fresh = initial_weights(head, all, seed, lineage);
-  if (!fresh.ok()) return fresh.status();
-  Result<std::shared_ptr<const Weights>> start = Weights::parse(*std::move(fresh));
-  if (!start.ok()) return start.status();
-  Result<std::unique_ptr<Trainer>> trainer =
-      Trainer::create(*start, nullptr, base_trainer_options(config));
-  if (!trainer.ok()) return trainer.status();
-  Mix mix = sampling_mix(config);
-  if (material == Material::kDemonstrations) {
-    mix.share.fill(0);
-    mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
-  }
-  Random random(Random::derive(seed, 2));
-  Batch batch;
-  const auto steps = static_cast<std::size_t>(config.learner.base_steps);
-  for (std::size_t step = 0; step < steps; ++step) {
-    NUDGE_TRY(succession_.dataset().sample(batch, static_cast<std::size_t>(config.learner.batch),
-                                           mix, random));
-    NUDGE_TRY((*trainer)->step(batch));
-    if (on_step) on_step(step + 1);
-  }
-  Result<std::vector<std::byte>> trained = (*trainer)->weights(lineage);
-  if (!trained.ok() || !base) return trained;
-  NUDGE_TRY(keep_base(*trained));
+  Result<std::vector<std::byte>> weights = nudge::train_from_scratch(
+      succession_.dataset(), options_.config, shape_, material, on_step);
+  if (!weights.ok() || options_.config.policy.reference != PolicyReference::kBase) return weights;
   Result<ReferenceOptions> references = this->references();
   if (!references.ok()) return references.status();
   inference_->set_references(*std::move(references));
-  return initial_weights(editing, all, seed, lineage);
-}
-
-Status Deployment::keep_base(const std::vector<std::byte>& weights) {
-  const std::filesystem::path path = reference_weights_path(options_.config);
-  const std::string name = path.filename().string(), fresh = name + ".new";
-  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
-  if (!folder.ok()) return folder.status();
-  const Status removed = (*folder)->remove(fresh);  // what an interrupted call left
-  if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
-  NUDGE_TRY((*folder)->create(fresh, weights));
-  NUDGE_TRY((*folder)->rename(fresh, name));
-  return (*folder)->sync();
+  return weights;
 }
 
 Result<ReferenceOptions> Deployment::references() const {

@@ -24,6 +24,7 @@
 #include "src/learning/rollout.h"
 #include "src/learning/settings.h"
 #include "src/learning/succession.h"
+#include "src/loop/first_training.h"
 #include "src/loop/lockstep.h"
 #include "src/loop/recorder.h"
 #include "src/loop/supervisor_seat.h"
@@ -81,11 +82,7 @@ class Deployment final : private Companion {
   // made again. Only before the first episode.
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
-  // Trains from scratch, on the log's demonstrations alone or on all of it, with the learner's mix.
-  // `on_step` is told how many steps are done. The bytes are a weights file without a parent. For a
-  // head that edits, what is trained is the frozen base, if that is its reference, and is written
-  // to policy.reference_weights; the bytes are an untrained edit head, which passes references on.
-  enum class Material { kDemonstrations, kWholeLog };
+  // As of first_training.h, on this log.
   Result<std::vector<std::byte>> train_from_scratch(
       Material material, const std::function<void(std::size_t)>& on_step);
 
@@ -141,7 +138,6 @@ class Deployment final : private Companion {
   Moment moment(Instant now) const;
   SeatView seat_view(Instant now) const;
   SegmentSpec segment_spec() const;
-  Status keep_base(const std::vector<std::byte>& weights);
   Result<ReferenceOptions> references() const;
   void tell(LogLevel level, std::string_view component, const std::string& message) const;
 

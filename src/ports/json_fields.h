@@ -21,6 +21,7 @@ class JsonFields {
     if (!object.is_object()) fail("is not an object");
   }
 
+  bool has(const char* name) const { return object_.is_object() && object_.contains(name); }
   const nlohmann::json* find(const char* name) {
     if (!object_.is_object()) return nullptr;
     const auto it = object_.find(name);

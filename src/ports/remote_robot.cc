@@ -63,7 +63,8 @@ Status RemoteRobot::apply(const Action& action, Instant deadline) {
   if (newest_.session != session) {
     return failed_precondition("an action needs an observation that it answers");
   }
-  if (RobotLink::latched(link_->stops.load(std::memory_order_acquire)) || newest_.estopped) {
+  if (RobotLink::latched(link_->stops.load(std::memory_order_acquire)) ||
+      newest_.observation.stopped) {
     return failed_precondition("the robot is stopped until reset_estop()");
   }
   link_->moving.put(

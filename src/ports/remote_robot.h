@@ -44,8 +44,6 @@ class RemoteRobot final : public Robot {
   Status reset_estop() override;
 
   bool connected() const { return link_->session.load(std::memory_order_acquire) != 0; }
-  // The robot said that it refuses to move, as of the newest observation. Step thread.
-  bool remote_estopped() const { return newest_.estopped; }
 
  private:
   std::shared_ptr<RobotLink> link_;

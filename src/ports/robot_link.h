@@ -35,7 +35,6 @@ struct RobotLink {
     std::uint64_t tick = 0;                            // of the observation
     Observation observation;                           // without images; time on the daemon's clock
     std::vector<std::shared_ptr<const Image>> images;  // newest of each camera that has one
-    bool estopped = false;
     Status trouble;  // the robot could not observe; then the rest does not count
   };
   struct ResetDone {

@@ -20,6 +20,37 @@ constexpr Duration kHousekeeping = std::chrono::milliseconds(20);
 // Strangers are told to say hello at most this often, all together.
 constexpr Duration kBetweenReminders = std::chrono::milliseconds(20);
 
+// What of an observation is not as the robot's hello declared it, and what to do; empty: nothing.
+std::string misfit(const RobotObservation& seen, const RobotSpec& spec) {
+  const auto count = [](const char* what, std::size_t sent, std::size_t declared) {
+    return "the robot sent " + std::to_string(sent) + " values of " + what +
+           ", and its hello declares " + std::to_string(declared) +
+           " channels; make observe() and spec() agree";
+  };
+  const ObservationSpec& declared = spec.observation;
+  if (seen.proprioception.size() != declared.proprioception.size()) {
+    return count("proprioception", seen.proprioception.size(), declared.proprioception.size());
+  }
+  if (!seen.object_state.empty() && seen.object_state.size() != declared.object_state.size()) {
+    return count("object_state", seen.object_state.size(), declared.object_state.size());
+  }
+  for (const CameraFrame& frame : seen.frames) {
+    if (frame.camera >= declared.cameras.size()) {
+      return "the robot sent a frame of camera " + std::to_string(frame.camera) +
+             ", and its hello declares " + std::to_string(declared.cameras.size()) +
+             " cameras, counted from 0";
+    }
+    const CameraSpec& camera = declared.cameras[frame.camera];
+    if (frame.width != camera.width || frame.height != camera.height) {
+      return "the robot sent a frame of camera '" + camera.name + "' of " +
+             std::to_string(frame.width) + "x" + std::to_string(frame.height) +
+             " pixels, and its hello declares " + std::to_string(camera.width) + "x" +
+             std::to_string(camera.height) + "; declare what the camera gives, or scale it";
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 struct RobotPort::Impl {
@@ -109,6 +140,11 @@ struct RobotPort::Impl {
                framed.status().code() == Code::kUnimplemented ? RefusalReason::kVersion
                                                               : RefusalReason::kMalformed,
                framed.status().message());
+      } else if (session && session->peer == peer) {
+        RobotLink::Received received;
+        received.session = session->number;
+        received.trouble = framed.status().with_context("the robot's message cannot be read");
+        link->received.put(std::move(received));
       }
       return;
     }
@@ -182,14 +218,13 @@ struct RobotPort::Impl {
   void take_observation(RobotObservation&& observation) {
     const Instant now = steady_now();
     const RobotSpec& spec = link->spec;
-    if (observation.proprioception.size() != spec.observation.proprioception.size() ||
-        (!observation.object_state.empty() &&
-         observation.object_state.size() != spec.observation.object_state.size()) ||
-        std::any_of(observation.frames.begin(), observation.frames.end(),
-                    [&](const CameraFrame& frame) {
-                      return frame.camera >= spec.observation.cameras.size();
-                    })) {
+    if (std::string wrong = misfit(observation, spec); !wrong.empty()) {
       ++counters.wrong_sizes;
+      // Whoever looks at the page sees why the robot's state grows old.
+      RobotLink::Received received;
+      received.session = session->number;
+      received.trouble = invalid_argument(std::move(wrong));
+      link->received.put(std::move(received));
       return;
     }
     if (observation.tick <= session->last_tick) {
@@ -222,7 +257,8 @@ struct RobotPort::Impl {
     RobotLink::Received received;
     received.session = session->number;
     received.tick = observation.tick;
-    received.estopped = observation.estopped;
+    received.observation.stopped = observation.estopped;
+    received.observation.over = observation.over;
     received.observation.time = clock.map(observation.time);
     received.observation.proprioception = std::move(observation.proprioception);
     received.observation.object_state = std::move(observation.object_state);

@@ -21,16 +21,23 @@ constexpr Duration kLongestControlPeriod = std::chrono::milliseconds(20);
 constexpr Duration kLongestPolicyPeriod = std::chrono::seconds(60);
 
 enum ObservationFlag : std::uint32_t { kSuccess = 1, kEstopped = 2, kHolding = 4 };
+// A bound of a hello's JSON may be short, "0.1", and is written with all the digits of its float: a
+// spec is longer than the hello that it came with, by a factor below 3.
+constexpr std::size_t kMaxSpecText = 4 * kMaxHello;
+constexpr std::uint8_t kMinorOver = 1;  // the minor version that appended RobotObservation::over
 
 // ---- the spec as JSON --------------------------------------------------------------------------
 
 Json to_json(const std::vector<Channel>& channels) {
   Json list = Json::array();
   for (const Channel& channel : channels) {
-    list.push_back({{"name", channel.name},
-                    {"unit", channel.unit},
-                    {"lower", channel.lower},
-                    {"upper", channel.upper}});
+    Json item = {{"name", channel.name},
+                 {"unit", channel.unit},
+                 {"lower", channel.lower},
+                 {"upper", channel.upper}};
+    if (channel.absolute) item["absolute"] = true;
+    if (channel.gripper) item["gripper"] = true;
+    list.push_back(std::move(item));
   }
   return list;
 }
@@ -52,6 +59,7 @@ Json to_json(const RobotSpec& spec) {
 std::vector<Channel> channels_of(JsonFields& fields, const char* name, std::size_t limit,
                                  Status& status) {
   std::vector<Channel> channels;
+  if (!fields.has(name)) return channels;
   const Json& list = fields.list(name, limit);
   for (std::size_t i = 0; i < list.size() && status.ok(); ++i) {
     JsonFields item(list[i], fields.place(name, i), status);
@@ -60,14 +68,16 @@ std::vector<Channel> channels_of(JsonFields& fields, const char* name, std::size
     channel.unit = item.text("unit", kLongestUnit);
     channel.lower = item.real("lower");
     channel.upper = item.real("upper");
+    channel.absolute = item.has("absolute") && item.flag("absolute");
+    channel.gripper = item.has("gripper") && item.flag("gripper");
     channels.push_back(std::move(channel));
   }
   return channels;
 }
 
-RobotSpec spec_of(const Json& object, Status& status) {
+RobotSpec spec_of(const Json& object, const char* where, Status& status) {
   RobotSpec spec;
-  JsonFields fields(object, "hello.robot", status);
+  JsonFields fields(object, where, status);
   spec.id = fields.text("id", kLongestName);
   spec.control_period =
       Duration(fields.number("control_period_ns", 1, kLongestControlPeriod.count()));
@@ -75,7 +85,8 @@ RobotSpec spec_of(const Json& object, Status& status) {
   spec.observation.proprioception = channels_of(fields, "proprioception", kMaxChannels, status);
   spec.observation.object_state = channels_of(fields, "object_state", kMaxChannels, status);
   spec.action.channels = channels_of(fields, "action", kMaxActionChannels, status);
-  const Json& cameras = fields.list("cameras", kMaxWireCameras);
+  static const Json kNone = Json::array();
+  const Json& cameras = fields.has("cameras") ? fields.list("cameras", kMaxWireCameras) : kNone;
   for (std::size_t i = 0; i < cameras.size() && status.ok(); ++i) {
     JsonFields item(cameras[i], fields.place("cameras", i), status);
     CameraSpec camera;
@@ -114,7 +125,7 @@ Result<RobotHello> hello_of(std::string_view text) {
       hello.capabilities.push_back(item.get<std::string>());
     }
   }
-  if (const Json* robot = fields.find("robot")) hello.spec = spec_of(*robot, status);
+  if (const Json* robot = fields.find("robot")) hello.spec = spec_of(*robot, "hello.robot", status);
   NUDGE_TRY(status);
   return hello;
 }
@@ -160,6 +171,7 @@ RobotObservation observation_of(WireReader& in) {
   m.success = (flags & kSuccess) != 0;
   m.estopped = (flags & kEstopped) != 0;
   m.holding = (flags & kHolding) != 0;
+  const bool with_over = in.minor() >= kMinorOver;
   m.proprioception = in.floats(proprioception);
   m.object_state = in.floats(object_state);
   for (std::size_t i = 0; i < frames && in.left() > 0; ++i) {
@@ -181,6 +193,12 @@ RobotObservation observation_of(WireReader& in) {
     m.frames.push_back(std::move(frame));
   }
   in.require(m.frames.size() == frames, "it is cut off");
+  if (with_over) {
+    const std::uint16_t over = in.u16();
+    in.require(over <= static_cast<std::uint16_t>(Over::kTruncated),
+               "an episode is over in an unknown way");
+    m.over = static_cast<Over>(over);
+  }
   return m;
 }
 
@@ -297,6 +315,33 @@ Status validate_channels(const std::vector<Channel>& channels, std::size_t limit
         channel.lower > channel.upper) {
       return invalid_argument(where + " needs finite bounds, the lower one first");
     }
+    const auto same =
+        std::find_if(channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(i),
+                     [&](const Channel& other) { return other.name == channel.name; });
+    if (same != channels.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return invalid_argument(where + " is called '" + channel.name + "' like channel " +
+                              std::to_string(same - channels.begin()) +
+                              "; give each a name of its own");
+    }
+  }
+  return {};
+}
+
+// What a position is made of, and kept in.
+Status validate_absolute(const RobotSpec& spec) {
+  for (std::size_t i = 0; i < spec.action.channels.size(); ++i) {
+    const Channel& channel = spec.action.channels[i];
+    if (!channel.absolute) continue;
+    const auto& seen = spec.observation.proprioception;
+    const bool measured = std::any_of(seen.begin(), seen.end(), [&](const Channel& c) {
+      return c.name == channel.name && c.unit + "/s" == channel.unit;
+    });
+    if (!measured) {
+      return invalid_argument("action channel " + std::to_string(i) + " ('" + channel.name +
+                              "') is absolute and in " + channel.unit +
+                              ", so proprioception needs a channel of the same name with its "
+                              "position, in that unit without /s");
+    }
   }
   return {};
 }
@@ -313,6 +358,12 @@ std::string difference(const std::vector<Channel>& now, const std::vector<Channe
     const std::string where = what + " channel " + std::to_string(i);
     if (a.name != b.name) return where + " is '" + a.name + "', was '" + b.name + "'";
     if (a.unit != b.unit) return where + " is in " + a.unit + ", was in " + b.unit;
+    if (a.absolute != b.absolute) {
+      return where + " takes " + (a.absolute ? "positions, took rates" : "rates, took positions");
+    }
+    if (a.gripper != b.gripper) {
+      return where + (a.gripper ? " is a gripper, was none" : " is no gripper, was one");
+    }
     if (a.lower != b.lower || a.upper != b.upper) {
       return where + " goes from " + std::to_string(a.lower) + " to " + std::to_string(a.upper) +
              ", went from " + std::to_string(b.lower) + " to " + std::to_string(b.upper);
@@ -334,7 +385,9 @@ Status encode(const RobotObservation& m, std::uint32_t session, WireBytes& out) 
     return invalid_argument("an observation's frames take " + std::to_string(frame_bytes) +
                             " bytes, more than 16 MiB; compress them more");
   }
-  WireWriter w(out, WireType::kRobotObservation, session);
+  // Only where it says something: a daemon that does not know the field reads past it.
+  const bool with_over = m.over != Over::kNo;
+  WireWriter w(out, WireType::kRobotObservation, session, with_over ? kMinorOver : 0);
   w.u64(m.tick);
   w.instant(m.time);
   w.instant(m.sent);
@@ -355,6 +408,7 @@ Status encode(const RobotObservation& m, std::uint32_t session, WireBytes& out) 
     w.u32(static_cast<std::uint32_t>(frame.jpeg.size()));
     w.bytes(frame.jpeg);
   }
+  if (with_over) w.u16(static_cast<std::uint16_t>(m.over));
   return {};
 }
 
@@ -445,6 +499,7 @@ Status validate(const RobotSpec& spec) {
   NUDGE_TRY(validate_channels(spec.observation.proprioception, kMaxChannels, "proprioception"));
   NUDGE_TRY(validate_channels(spec.observation.object_state, kMaxChannels, "object_state"));
   NUDGE_TRY(validate_channels(spec.action.channels, kMaxActionChannels, "action"));
+  NUDGE_TRY(validate_absolute(spec));
   if (spec.observation.cameras.size() > kMaxWireCameras) {
     return invalid_argument("a robot may have at most 16 cameras");
   }
@@ -455,8 +510,27 @@ Status validate(const RobotSpec& spec) {
           "a camera needs a name of 1 to 64 printable bytes and sides of 1 to " +
           std::to_string(kMaxPixels) + " pixels");
     }
+    const auto of_name = [&](const CameraSpec& other) { return other.name == camera.name; };
+    if (std::ranges::count_if(spec.observation.cameras, of_name) > 1) {
+      return invalid_argument("two cameras are called '" + camera.name +
+                              "'; give each a name of its own");
+    }
   }
   return {};
+}
+
+std::string spec_text(const RobotSpec& spec) {
+  return to_json(spec).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<RobotSpec> parse_spec(std::string_view text) {
+  NUDGE_TRY(check_json_bounds(text, kMaxSpecText, kMaxHelloDepth).with_context("the robot's spec"));
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return invalid_argument("the robot's spec is not JSON");
+  Status status;
+  RobotSpec spec = spec_of(json, "robot", status);
+  NUDGE_TRY(status);
+  return spec;
 }
 
 std::string difference(const RobotSpec& now, const RobotSpec& before) {

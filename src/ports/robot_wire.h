@@ -53,6 +53,7 @@ struct RobotObservation {
   bool success = false;
   bool estopped = false;
   bool holding = false;               // it stands still, by hold() or by its own watchdog
+  Over over = Over::kNo;              // the robot ends its episode
   std::vector<float> proprioception;  // may hold what is not finite: the authority judges that
   std::vector<float> object_state;
   std::vector<CameraFrame> frames;  // only those of new exposures
@@ -115,6 +116,10 @@ Result<Framed<RobotCommand>> decode_robot_command(std::span<const std::byte> fra
 
 // Whether the spec can be sent, and makes sense: names, counts, finite bounds, periods.
 Status validate(const RobotSpec& spec);
+// As the hello's `robot`, on one line; equal specs give equal texts. And back: bounded and
+// validated, the errors name the field.
+std::string spec_text(const RobotSpec& spec);
+Result<RobotSpec> parse_spec(std::string_view text);
 // The first difference, for people: "action channel 1 is 'tool_y', was 'tool_x'"; empty: none.
 std::string difference(const RobotSpec& now, const RobotSpec& before);
 

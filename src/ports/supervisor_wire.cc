@@ -204,6 +204,8 @@ bool read_feedback(std::string_view type, Fields& fields, FeedbackBody& out) {
     split.span = fields.whole64("span");
     split.step = fields.whole32("step");
     out = split;
+  } else if (type == "end_episode") {
+    out = EndEpisode{};
   } else if (type == "decline_help") {
     out = DeclineHelp{fields.whole64("help")};
   } else {

@@ -429,6 +429,7 @@ Result<std::string> feedback_text(const FeedbackMessage& message) {
                    json["span"] = m.span;
                    json["step"] = m.step;
                  },
+                 [&](const EndEpisode&) { json["type"] = "end_episode"; },
                  [&](const DeclineHelp& m) {
                    json["type"] = "decline_help";
                    json["help"] = m.help;

@@ -113,6 +113,7 @@ class FakeDaemon {
 
 class RobotClientTest : public ::testing::Test {
  protected:
+  explicit RobotClientTest(RobotSpec spec = test::small_spec()) : robot(std::move(spec)) {}
   void TearDown() override { stop(); }
 
   // Connects and runs; the fake daemon says welcome.
@@ -356,6 +357,75 @@ TEST_F(RobotClientTest, AFrameIsSentOnce) {
     }
   }
   EXPECT_GT(frames, 0);
+}
+
+TEST_F(RobotClientTest, ARawFrameIsSentAsTheJpegThatTheEncoderMakes) {
+  robot.rgb.assign(64 * 48 * 3, 7);
+  RobotClientOptions options;
+  options.encode_jpeg = [](const Image& image) -> Result<std::vector<std::uint8_t>> {
+    return std::vector<std::uint8_t>{0xff, image.rgb[0]};
+  };
+  start(options);
+  std::optional<RobotObservation> seen;
+  do {
+    seen = daemon.next<RobotObservation>();
+    ASSERT_TRUE(seen.has_value());
+  } while (seen->frames.empty());
+  EXPECT_EQ(seen->frames[0].jpeg, (std::vector<std::uint8_t>{0xff, 7}));
+}
+
+TEST_F(RobotClientTest, ARawFrameWithoutAnEncoderOrOfTheWrongSizeIsTold) {
+  robot.rgb.assign(64 * 48 * 3, 7);
+  start();
+  auto report = daemon.next<RobotReport>();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_NE(report->status.message().find("encode_jpeg"), std::string::npos);
+  robot.read([&] {
+    robot.rgb.resize(5);
+    return true;
+  });
+  do {
+    report = daemon.next<RobotReport>();
+    ASSERT_TRUE(report.has_value());
+  } while (report->status.message().find("of 5 bytes") == std::string::npos);
+}
+
+class AbsoluteRobotClientTest : public RobotClientTest {
+ protected:
+  AbsoluteRobotClientTest() : RobotClientTest(absolute_spec()) {}
+  static RobotSpec absolute_spec() {
+    RobotSpec spec = test::small_spec();
+    spec.action.channels[0].absolute = true;
+    return spec;
+  }
+};
+
+TEST_F(AbsoluteRobotClientTest, ARobotThatTakesPositionsIsGivenThem) {
+  start();
+  robot.x = 0.5f;
+  std::optional<RobotObservation> seen;
+  do {
+    seen = daemon.next<RobotObservation>();
+    ASSERT_TRUE(seen.has_value());
+  } while (seen->proprioception[0] != 0.5f);
+  daemon.drive({1.0f, -1.0f});
+  ASSERT_TRUE(robot.wait([&] { return !robot.applied.empty(); }));
+  const Action first = robot.read([&] { return robot.applied[0]; });
+  // 0.25 m/s for 5 ms from where it is; the other channel takes rates.
+  EXPECT_FLOAT_EQ(first[0], 0.50125f);
+  EXPECT_FLOAT_EQ(first[1], -1.0f);
+}
+
+TEST_F(RobotClientTest, TellsThatTheRobotEndsItsEpisodeAndThatItStoppedItself) {
+  start();
+  robot.over = Over::kTruncated;
+  robot.stops_itself = true;
+  std::optional<RobotObservation> seen;
+  do {
+    seen = daemon.next<RobotObservation>();
+    ASSERT_TRUE(seen.has_value());
+  } while (!seen->estopped);
+  EXPECT_EQ(seen->over, Over::kTruncated);
 }
 
 TEST(RobotClient, SaysWhereNobodyAnswers) {

@@ -137,6 +137,48 @@ TEST_F(StepThreadTest, ASuccessEndsTheEpisodeAtOnceAndTheNextOneLastsUntilItsOwn
   EXPECT_GT(snapshot_.policy_step, 0u);
 }
 
+TEST_F(StepThreadTest, AnEpisodeWithoutWeightsIsADemonstrationAndOneWithWeightsIsNone) {
+  act(TakeoverRequest{});
+  tick(2);
+  ASSERT_EQ(begun().size(), 1u);
+  EXPECT_EQ(begun()[0].purpose, EpisodePurpose::kDemonstration);
+  act(EndEpisode{});
+  tick(2);
+  links_->loaded = 3;
+  act(TakeoverRequest{});
+  tick(2);
+  ASSERT_EQ(begun().size(), 2u);
+  EXPECT_EQ(begun()[1].purpose, EpisodePurpose::kDeployment);
+}
+
+TEST_F(StepThreadTest, AnEpisodeEndsByHandAndByTheRobotWithItsReason) {
+  start_policy();
+  act(EndEpisode{});
+  tick(2);
+  ASSERT_EQ(ended().size(), 1u);
+  EXPECT_EQ(ended()[0].reason, EpisodeEnd::kReset);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.episode, 0u);
+  for (const auto& [over, reason] : {std::pair{Over::kTruncated, EpisodeEnd::kTimeLimit},
+                                     std::pair{Over::kTerminated, EpisodeEnd::kAborted}}) {
+    act(HandBack{});
+    tick(4);
+    robot_.over = over;
+    tick();
+    robot_.over = Over::kNo;
+    act(Hold{});
+    tick(2);
+    ASSERT_FALSE(ended().empty());
+    EXPECT_EQ(ended().back().reason, reason);
+  }
+}
+
+TEST_F(StepThreadTest, ARobotThatStopsItselfIsShownAsStopped) {
+  robot_.stopped = true;
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
+}
+
 TEST_F(StepThreadTest, NobodyResetsARobotThatIsStopped) {
   ++links_->stop_presses;
   tick();

@@ -102,6 +102,68 @@ TEST(Authority, AnOldPressDoesNotStopAgainAfterTheReset) {
   EXPECT_EQ(rig.step().state, S::kEstop);
 }
 
+TEST(Authority, ARobotThatStopsItselfIsStoppedForPeopleAndLatched) {
+  Rig rig;
+  rig.reach(AuthorityState::kAuto);
+  rig.in.robot_stopped = true;
+  const Decision& stopped = rig.step();
+  EXPECT_EQ(stopped.state, AuthorityState::kEstop);
+  EXPECT_TRUE(stopped.stop_latched);
+  ASSERT_FALSE(stopped.records.empty());
+  EXPECT_EQ(stopped.records.back().actor.name, "robot");
+  EXPECT_TRUE(std::holds_alternative<Stopped>(stopped.records.back().payload));
+  EXPECT_TRUE(rig.step().records.empty()) << "told once";
+  rig.in.robot_stopped = false;
+  EXPECT_EQ(rig.step().state, AuthorityState::kEstop) << "and kept until a person resets it";
+}
+
+TEST(Authority, ARobotHasASecondToAgreeThatItsStopWasReset) {
+  Rig rig;
+  rig.in.robot_stopped = true;
+  rig.step();
+  rig.act(kAnna, ResetStop{});
+  EXPECT_EQ(rig.step().state, AuthorityState::kHold);
+  rig.steps(49);
+  EXPECT_EQ(rig.state(), AuthorityState::kHold);
+  rig.steps(2);
+  EXPECT_EQ(rig.state(), AuthorityState::kEstop) << "it refuses to move, whatever was reset";
+  rig.act(kAnna, ResetStop{});
+  rig.step();
+  rig.in.robot_stopped = false;
+  rig.steps(100);
+  EXPECT_EQ(rig.state(), AuthorityState::kHold);
+}
+
+TEST(Authority, AnEpisodeThatIsEndedByHandHoldsTheRobot) {
+  Rig rig;
+  rig.reach(AuthorityState::kAuto);
+  EXPECT_FALSE(rig.step().end_episode);
+  rig.act(kBen, EndEpisode{}, "over");
+  const Decision& ended = rig.step();
+  EXPECT_TRUE(ended.end_episode);
+  EXPECT_EQ(ended.state, AuthorityState::kHold);
+  ASSERT_EQ(ended.answers.size(), 1u);
+  EXPECT_TRUE(ended.answers[0].status.ok());
+  EXPECT_FALSE(rig.step().end_episode) << "once";
+}
+
+TEST(Authority, NobodyEndsTheEpisodeOfSomebodyElseWhoDrives) {
+  Rig rig;
+  rig.reach(AuthorityState::kHuman);
+  rig.act(kBen, EndEpisode{}, "mine");
+  const Decision& refused = rig.step();
+  EXPECT_FALSE(refused.end_episode);
+  ASSERT_EQ(refused.answers.size(), 1u);
+  EXPECT_EQ(refused.answers[0].status.code(), Code::kFailedPrecondition);
+  EXPECT_EQ(refused.answers[0].holder, kAnna.name);
+  rig.act(kAnna, EndEpisode{}, "her own");
+  EXPECT_TRUE(rig.step().end_episode);
+  rig.reach_human(kAnna);
+  rig.act(kEva, EndEpisode{}, "an engineer's");
+  EXPECT_TRUE(rig.step().end_episode);
+  EXPECT_FALSE(rig.authority.lease().holder.has_value());
+}
+
 TEST(Authority, StopWinsOverEverythingElseInItsTick) {
   Rig rig;
   rig.reach(S::kHuman);

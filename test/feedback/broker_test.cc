@@ -53,7 +53,8 @@ TEST(Broker, ViewersMayOnlyLookSayStopAndPressStop) {
                                                LabelMessage{7, 0, LabelValue::kSuccess},
                                                UndoLast{1},
                                                SplitSpan{1, 5},
-                                               DeclineHelp{4}};
+                                               DeclineHelp{4},
+                                               EndEpisode{}};
   for (std::size_t i = 0; i < forbidden.size(); ++i) {
     Desk desk;
     EXPECT_EQ(refused(desk.send(kViewerVic, forbidden[i])), Code::kPermissionDenied) << i;
@@ -64,6 +65,16 @@ TEST(Broker, ViewersMayOnlyLookSayStopAndPressStop) {
   EXPECT_TRUE(desk.send(kViewerVic, WordsMessage{"stop"}, "c").act.has_value());
   desk.situation.lease.holder = kViewerVic;
   EXPECT_FALSE(desk.send(kViewerVic, good_jog()).jog.has_value());
+}
+
+TEST(Broker, AnEpisodeIsEndedByHandOnlyWhileOneRuns) {
+  Desk desk;
+  EXPECT_EQ(refused(desk.send(kAnna, EndEpisode{}, "a")), Code::kFailedPrecondition);
+  desk.situation.episode_runs = true;
+  const Handled handled = desk.send(kAnna, EndEpisode{}, "b");
+  ASSERT_TRUE(handled.act.has_value());
+  EXPECT_TRUE(std::holds_alternative<EndEpisode>(handled.act->body));
+  EXPECT_EQ(handled.act->id, "b");
 }
 
 TEST(Broker, OnlyEngineersResetFaultsAndOnlyPeopleResetStop) {

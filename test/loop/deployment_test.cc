@@ -104,8 +104,7 @@ class DeploymentTest : public ::testing::Test {
     ASSERT_TRUE(deployment.ok()) << deployment.status().message();
     const Status made = (*deployment)->demonstrate(8, 1, {});
     ASSERT_TRUE(made.ok()) << made.message();
-    const auto weights =
-        (*deployment)->train_from_scratch(Deployment::Material::kDemonstrations, {});
+    const auto weights = (*deployment)->train_from_scratch(Material::kDemonstrations, {});
     ASSERT_TRUE(weights.ok()) << weights.status().message();
     const auto version = (*deployment)->install(*weights);
     ASSERT_TRUE(version.ok()) << version.status().message();
@@ -282,7 +281,7 @@ TEST_F(DeploymentTest, HoldsWithAClearNoticeWhenTheConfirmedFileIsDamaged) {
   EXPECT_TRUE(noticed("the robot holds until others are promoted")) << all_notices();
   run(1);
   // An engineer makes it work again.
-  const auto weights = deployment_->train_from_scratch(Deployment::Material::kDemonstrations, {});
+  const auto weights = deployment_->train_from_scratch(Material::kDemonstrations, {});
   ASSERT_TRUE(weights.ok());
   const auto installed = deployment_->install(*weights);
   ASSERT_TRUE(installed.ok()) << installed.status().message();

@@ -44,7 +44,7 @@ class ReferenceTest : public ::testing::Test {
   }
   void make_first_weights() {
     ASSERT_TRUE(deployment_->demonstrate(8, 1, {}).ok());
-    const auto weights = deployment_->train_from_scratch(Deployment::Material::kDemonstrations, {});
+    const auto weights = deployment_->train_from_scratch(Material::kDemonstrations, {});
     ASSERT_TRUE(weights.ok()) << weights.status().message();
     const auto version = deployment_->install(*weights);
     ASSERT_TRUE(version.ok()) << version.status().message();

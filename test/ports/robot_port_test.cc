@@ -469,6 +469,28 @@ TEST_F(RobotPortTest, ObservationsThatDoNotFitTheSpecReachNobody) {
   peer.send(RobotMessage(m), session);
   EXPECT_TRUE(eventually([&] { return counters().wrong_sizes == 2; }));
   EXPECT_EQ(counters().observations, 0u);
+  const Status told = remote()->observe().status();
+  EXPECT_EQ(told.code(), Code::kInvalidArgument);
+  EXPECT_NE(told.message().find("frame of camera 5"), std::string::npos) << told.message();
+}
+
+TEST_F(RobotPortTest, AFrameOfAnotherSizeThanDeclaredIsToldWithBothSizes) {
+  open();
+  RawPeer peer(number);
+  const std::uint32_t session = peer.hello("a");
+  const CameraSpec camera = test::small_spec().observation.cameras[0];
+  RobotObservation m = observation_at(steady_now(), 1);
+  m.frames = {{0,
+               static_cast<std::uint16_t>(camera.width + 1),
+               static_cast<std::uint16_t>(camera.height),
+               m.time,
+               {1}}};
+  peer.send(RobotMessage(m), session);
+  EXPECT_TRUE(eventually([&] { return counters().wrong_sizes == 1; }));
+  const std::string told = remote()->observe().status().message();
+  EXPECT_NE(told.find("'" + camera.name + "' of " + std::to_string(camera.width + 1) + "x"),
+            std::string::npos)
+      << told;
 }
 
 TEST_F(RobotPortTest, GarbageIsCountedAndTheRobotServed) {

@@ -47,12 +47,20 @@ WireBytes bytes_of(const Message& message, std::uint32_t session = 0x01020304) {
   return out;
 }
 
+RobotObservation sample_over() {
+  RobotObservation m = sample_observation();
+  m.success = false;
+  m.over = Over::kTruncated;
+  return m;
+}
+
 std::vector<std::pair<std::string, WireBytes>> samples() {
   using M = RobotMessage;
   using C = RobotCommand;
   return {
       {"hello", bytes_of(M(sample_hello()), 0)},
       {"observation", bytes_of(M(sample_observation()))},
+      {"observation-over", bytes_of(M(sample_over()))},
       {"report", bytes_of(M(RobotReport{3, RobotReport::Of::kReset, unavailable("no answer")}))},
       {"welcome", bytes_of(C(RobotWelcome{1, "nudge 0.1.0"}))},
       {"refusal", bytes_of(C(Refusal{RefusalReason::kBusy, "one at a time"}), 0)},
@@ -76,6 +84,70 @@ TEST(RobotWire, AnObservationReadsAsItWasWritten) {
   ASSERT_TRUE(framed.ok()) << framed.status().message();
   EXPECT_EQ(framed->session, 0x01020304u);
   EXPECT_EQ(std::get<RobotObservation>(framed->message), sample_observation());
+}
+
+TEST(RobotWire, AnObservationThatEndsItsEpisodeIsOneThatOlderDaemonsReadToo) {
+  WireBytes bytes = bytes_of(RobotMessage(sample_over()));
+  const auto framed = decode_robot_message(bytes);
+  ASSERT_TRUE(framed.ok()) << framed.status().message();
+  EXPECT_EQ(std::get<RobotObservation>(framed->message), sample_over());
+  EXPECT_EQ(WireReader::open(bytes)->minor(), 1) << "appended fields belong to a minor version";
+  bytes[bytes.size() - 2] = std::byte{3};
+  EXPECT_EQ(decode_robot_message(bytes).status().code(), Code::kInvalidArgument);
+}
+
+TEST(RobotWire, AHelloMayLeaveOutWhatTheRobotLacks) {
+  RobotHello hello = sample_hello();
+  hello.spec.observation = {};
+  std::string text(WireReader::open(bytes_of(RobotMessage(hello), 0))->rest());
+  for (const std::string list : {R"("cameras":[],)", R"("object_state":[],)",
+                                 R"("proprioception":[],)", R"(,"proprioception":[])"}) {
+    if (const auto at = text.find(list); at != std::string::npos) text.erase(at, list.size());
+  }
+  ASSERT_EQ(text.find("object_state"), std::string::npos) << text;
+  WireBytes bytes;
+  WireWriter(bytes, WireType::kRobotHello, 0).text(text);
+  const auto framed = decode_robot_message(bytes);
+  ASSERT_TRUE(framed.ok()) << framed.status().message();
+  EXPECT_EQ(std::get<RobotHello>(framed->message).spec, hello.spec);
+}
+
+TEST(RobotWire, TheSpecOfABootReadsAsItWasWrittenAndIsBounded) {
+  RobotSpec spec = test::small_spec();
+  spec.action.channels[0] = {"tool_x", "m/s", -0.25f, 0.25f, true, true};
+  spec.observation.proprioception[0] = {"tool_x", "m", 0, 1};
+  const auto back = parse_spec(spec_text(spec));
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(*back, spec);
+  EXPECT_EQ(parse_spec(std::string(4 * kMaxHello + 1, ' ')).status().code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(parse_spec("{}").status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(parse_spec("[").status().code(), Code::kInvalidArgument);
+}
+
+TEST(RobotWire, TheLongestSpecThatAHelloMayHaveCanBeRecorded) {
+  RobotSpec spec = test::small_spec();
+  spec.observation.object_state.clear();
+  while (spec.observation.object_state.size() < kMaxChannels) {
+    spec.observation.object_state.push_back(
+        {std::to_string(spec.observation.object_state.size()), "1", -0.1f, 0.1f});
+  }
+  const auto back = parse_spec(spec_text(spec));
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(*back, spec);
+  EXPECT_LE(spec_text(spec).size(), 64u << 10) << "what an event's text may have";
+}
+
+TEST(RobotWire, AnAbsoluteChannelNeedsItsPositionAndNamesAreUnique) {
+  RobotSpec spec = test::small_spec();
+  spec.action.channels[0] = {"wrist", "rad/s", -1, 1, true};
+  EXPECT_NE(validate(spec).message().find("'wrist'"), std::string::npos);
+  spec.observation.proprioception[0] = {"wrist", "m", -3, 3};
+  EXPECT_FALSE(validate(spec).ok()) << "in another unit";
+  spec.observation.proprioception[0].unit = "rad";
+  EXPECT_TRUE(validate(spec).ok()) << validate(spec).message();
+  spec.observation.proprioception[1].name = "wrist";
+  EXPECT_NE(validate(spec).message().find("like channel 0"), std::string::npos);
 }
 
 TEST(RobotWire, AHelloReadsAsItWasWritten) {

@@ -86,6 +86,8 @@ TEST(SupervisorWire, ReadsEveryMessageOfTheDocument) {
   EXPECT_EQ(split.step, 31u);
   EXPECT_EQ(feedback<DeclineHelp>(R"({"type":"decline_help","id":"a","help":12})").help, 12u);
 
+  (void)feedback<EndEpisode>(R"({"type":"end_episode","id":"a"})");
+
   const auto promote = other<OperatorMessage>(R"({"type":"promote","id":"p","version":4})");
   EXPECT_EQ(promote.id, "p");
   EXPECT_EQ(std::get<PromoteWeights>(promote.body).version, 4u);

@@ -197,7 +197,8 @@ TEST(TeleopWire, EveryFeedbackReadsAsItselfOnTheSupervisorsPort) {
       LabelMessage{7, 2, LabelValue::kDiscard},
       UndoLast{2.5},
       SplitSpan{3, 31},
-      DeclineHelp{12}};
+      DeclineHelp{12},
+      EndEpisode{}};
   for (const FeedbackBody& body : bodies) {
     const auto text = feedback_text(FeedbackMessage{"id-1", actor, body});
     ASSERT_TRUE(text.ok());

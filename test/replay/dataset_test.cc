@@ -843,6 +843,36 @@ TEST(Dataset, LeavesOutFeaturesOfAnotherBackbone) {
   EXPECT_EQ(dataset.counts().unusable, 5u);
 }
 
+TEST(Dataset, LeavesOutEpisodesOfARobotOfAnotherShapeUntilItIsTheSameAgain) {
+  Recorder r;
+  const auto demonstrate = [&] {
+    const EpisodeId episode = r.start(EpisodePurpose::kDemonstration);
+    r.steps(ControlSource::kHuman, 4);
+    r.end();
+    return episode;
+  };
+  demonstrate();  // of a boot that did not say
+  r.event(Booted{"nudge", "arm", "{}", "short"}, kScriptActor);
+  demonstrate();
+  r.event(Booted{"nudge", "arm", "{}", "long"}, kScriptActor);
+  demonstrate();
+  const auto trainable = [&](const Dataset& dataset) {
+    return dataset.counts().trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  };
+  const Dataset longer = fold(r);
+  EXPECT_EQ(trainable(longer), 8u);
+  EXPECT_EQ(longer.counts().other_shape_episodes, 1u);
+  EXPECT_EQ(longer.counts().other_shape, 4u);
+  DatasetOptions shorter = options();
+  shorter.shape = "short";
+  EXPECT_EQ(trainable(fold(r, shorter)), 8u) << "what is asked for outlasts the boots";
+  r.event(Booted{"nudge", "arm", "{}", "short"}, kScriptActor);
+  demonstrate();
+  const Dataset again = fold(r);
+  EXPECT_EQ(trainable(again), 12u);
+  EXPECT_EQ(again.counts().other_shape_episodes, 1u);
+}
+
 TEST(Dataset, ForgetsAWithdrawnSupervisor) {
   Recorder log;
   const EpisodeId id = log.corrected(20, 5, kAnna);

@@ -45,6 +45,18 @@ TEST(EventCodec, ReadsCandidatesOfTheFirstVersionWhichKnewLessOfTheRound) {
   EXPECT_TRUE(decode("weights_live", R"({"version":3})", 1).ok()) << "all else is as it was";
 }
 
+TEST(EventCodec, ReadsBootsOfEarlierVersionsWhichDidNotSayWhatTheRobotIs) {
+  const std::string old = test::old_golden("log/payload-v2-booted.json");
+  for (const std::uint32_t version : {1u, 2u}) {
+    const auto back = decode("booted", old, version);
+    ASSERT_TRUE(back.ok()) << back.status().message();
+    EXPECT_EQ(std::get<Booted>(*back).robot, "kitchen-1");
+    EXPECT_EQ(std::get<Booted>(*back).spec, "");
+    EXPECT_FALSE(decode("booted", *encode_payload(*back), version).ok());
+  }
+  EXPECT_FALSE(decode("booted", old).ok());
+}
+
 TEST(EventCodec, HasASampleAndANameOfItsOwnForEveryKind) {
   std::set<std::string_view> names;
   for (const Payload& payload : test::every_payload()) names.insert(kind_of(payload));

@@ -11,10 +11,11 @@ namespace nudge {
 
 class FakeRobot : public Robot {
  public:
-  FakeRobot() {
+  explicit FakeRobot(Duration control = std::chrono::milliseconds(20),
+                     Duration policy = std::chrono::milliseconds(100)) {
     spec_.id = "fake";
-    spec_.control_period = std::chrono::milliseconds(20);
-    spec_.policy_period = std::chrono::milliseconds(100);
+    spec_.control_period = control;
+    spec_.policy_period = policy;
     spec_.observation.proprioception = {{"x", "m", -1, 1}};
     spec_.observation.object_state = {{"target", "m", -1, 1}};
     spec_.action.channels = {{"x", "m/s", -0.25f, 0.25f}, {"y", "m/s", -0.25f, 0.25f}};
@@ -41,6 +42,8 @@ class FakeRobot : public Robot {
     observation.object_state = {0.5f};
     observation.images = images;
     observation.success = success;
+    observation.over = over;
+    observation.stopped = stopped;
     return observation;
   }
   Status apply(const Action& action, Instant) override {
@@ -60,6 +63,8 @@ class FakeRobot : public Robot {
   std::string told;      // the newest instruction it heard of
   bool silent = false;   // stops answering
   bool success = false;  // until the next reset
+  Over over = Over::kNo;
+  bool stopped = false;  // says that a stop of its own holds it
   std::vector<Image> images;
   bool slow_reset = false;  // a reset lasts until the test clears `busy`
   bool busy = false;

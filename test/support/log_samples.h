@@ -94,7 +94,7 @@ inline std::vector<Payload> every_payload() {
   Sha256 hash{};
   for (std::size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<std::uint8_t>(7 * i + 1);
   return {
-      Booted{"nudge 0.1.0", "kitchen-1"},
+      Booted{"nudge 0.1.0", "kitchen-1", R"({"id":"kitchen-1"})", std::string(64, 'a')},
       EpisodeStarted{EpisodePurpose::kEvaluation, 18446744073709551615u, "put the bowl away"},
       EpisodeEnded{EpisodeEnd::kTimeLimit, 321},
       SpanOpened{12, SpanKind::kNudge, 5, 40},

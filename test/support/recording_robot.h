@@ -53,6 +53,11 @@ class RecordingRobot final : public Robot {
     if (!jpeg.empty()) {
       observation.images.push_back({"front", 64, 48, observation.time, {}, jpeg});
     }
+    if (!rgb.empty()) {
+      observation.images.push_back({"front", 64, 48, observation.time, rgb, {}});
+    }
+    observation.over = over;
+    observation.stopped = stops_itself;
     return observation;
   }
   Status apply(const Action& action, Instant deadline) override {
@@ -97,13 +102,15 @@ class RecordingRobot final : public Robot {
   std::atomic<float> x{0};
   std::atomic<bool> success{false};
   std::atomic<bool> broken{false};
+  std::atomic<Over> over{Over::kNo};
+  std::atomic<bool> stops_itself{false};
   std::atomic<bool> slow{false};  // a reset is under way
   std::atomic<Duration> clock_offset{Duration::zero()};
 
   // Under the lock.
   Status reset_ended;
   std::function<void()> on_reset;  // called by reset() without it
-  std::vector<std::uint8_t> jpeg;
+  std::vector<std::uint8_t> jpeg, rgb;
   std::vector<std::uint64_t> resets;
   std::vector<Action> applied;
   std::vector<Instant> deadlines, applied_at;

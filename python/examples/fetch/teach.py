@@ -79,7 +79,9 @@ def finish(supervisor: nudge.Supervisor) -> bool:
             supervisor.label("success" if state.last_success else "failure")
             return state.last_success
     supervisor.label("failure")
-    supervisor.wait_for(lambda state: state.episode == 0)  # it is abandoned
+    with contextlib.suppress(nudge.NudgeError):  # it ended in this moment
+        supervisor.end_episode()
+    supervisor.wait_for(lambda state: state.episode == 0)
     return False
 
 

@@ -91,7 +91,8 @@ class GymnasiumRobot(Robot):
 
     Its actions become normalised rates: -1 and +1 are the bounds of its action space, 0 their
     middle, which is what it is given while the robot holds. So an environment whose middle does not
-    stand still (a torque, on an arm without friction) does not quite hold.
+    stand still (a torque, on an arm without friction) does not quite hold. Where `action_channels`
+    are absolute, the environment takes positions, and holds the newest one.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class GymnasiumRobot(Robot):
         object_state_channels: Sequence[Channel] | None = None,
         action_channels: Sequence[Channel] | None = None,
         success: Succeeded = _says_so,
+        ends: Sequence[str] = ("terminated",),
         step_s: float | None = None,
         policy_period_s: float = 0.1,
         camera: str = "view",
@@ -113,7 +115,9 @@ class GymnasiumRobot(Robot):
         """`proprioception` and `object_state` map an observation to a vector; by default all of it.
 
         Channels: names, units and bounds; by default numbered, without a unit. `success`: of an
-        observation, reward, terminated, info; by default what info says. `step_s`: of the
+        observation, reward, terminated, info; by default what info says. `ends`: which of the
+        environment's endings, "terminated" and "truncated", end the episode; by default not its
+        time limit, which is the daemon's to set and knows nothing of people. `step_s`: of the
         environment; by default its own `dt`. `policy_period_s`: rounded to whole steps of it.
         `camera`: the name under which `render()` is shown, once each policy period, when the
         environment renders to arrays.
@@ -134,6 +138,10 @@ class GymnasiumRobot(Robot):
         self._type = low.dtype
         self._proprioception, self._object_state = proprioception, object_state
         self._success = success
+        for end in ends:
+            if end not in ("terminated", "truncated"):
+                raise _wrong(f"ends has '{end}'; it may have terminated and truncated")
+        self._ends = frozenset(ends)
 
         step = _step_s(env) if step_s is None else step_s
         if step <= 0:
@@ -145,7 +153,7 @@ class GymnasiumRobot(Robot):
 
         self._seen, _ = env.reset(seed=0)
         self._time_ns = time.monotonic_ns()
-        self._done = False
+        self._done, self._over = False, ""
         self._tick = self._steps = 0
         self._frame: Image | None = None
         self._guard = threading.Lock()  # of the two below: hold() comes from another thread
@@ -173,6 +181,13 @@ class GymnasiumRobot(Robot):
             ),
             encoder=encoder,
         )
+        names = [channel.name for channel in self.spec.proprioception]
+        self._places = {  # of absolute channels: action to proprioception
+            number: names.index(channel.name)
+            for number, channel in enumerate(self.spec.action)
+            if channel.absolute
+        }
+        self._goal: Any = None  # newest action; of the absolute channels, their positions
 
     def _numbered(self, what: str) -> list[Channel]:
         size = len(flat(getattr(self, f"_{what}")(self._seen)))
@@ -189,20 +204,26 @@ class GymnasiumRobot(Robot):
         """A new episode; equal seeds give equal starts."""
         self.hold()
         self._seen, _ = self.env.reset(seed=seed % (1 << 31))
+        self._goal = None
         self._time_ns = time.monotonic_ns()
-        self._done = False
+        self._done, self._over = False, ""
         self._tick = self._steps = 0
 
     def observe(self) -> Observation:
         """Steps the environment when its step is over, and tells what it shows."""
         self._tick += 1
         if self._tick % self._ticks == 0:
-            self._step()
+            # Gymnasium defines no step behind the last one: the scene stands until the reset.
+            if self._over:
+                self._time_ns = time.monotonic_ns()
+            else:
+                self._step()
         return Observation(
             flat(self._proprioception(self._seen)),
             flat(self._object_state(self._seen)),
             images=(self._frame,) if self._frame is not None else (),
             success=self._done,
+            over=self._over,
             time_ns=self._time_ns,
         )
 
@@ -212,16 +233,35 @@ class GymnasiumRobot(Robot):
             if time.monotonic_ns() > self._deadline_ns:
                 action = None
         rates = np.zeros_like(self._middle) if action is None else np.clip(action, -1, 1)
-        # When an episode is over is the daemon's to say: what the environment calls truncated or
-        # terminated goes on.
-        self._seen, reward, terminated, _, info = self.env.step(
-            np.asarray(self._middle + self._half * rates, self._type)
+        command = self._middle + self._half * rates
+        if self._places:
+            if action is not None:
+                self._goal = np.asarray(action, np.float64)
+            elif self._goal is None:
+                self._goal = self._here()
+            low, high = self._middle - self._half, self._middle + self._half
+            for number in self._places:
+                command[number] = np.clip(self._goal[number], low[number], high[number])
+        self._seen, reward, terminated, truncated, info = self.env.step(
+            np.asarray(command, self._type)
         )
+        if terminated and "terminated" in self._ends:
+            self._over = "terminated"
+        elif truncated and "truncated" in self._ends:
+            self._over = "truncated"
         self._time_ns = time.monotonic_ns()
         self._done = self._success(self._seen, float(reward), bool(terminated), info)
         self._steps += 1
         if self._camera and self._steps % self._between_frames == 0:
             self._look()
+
+    def _here(self) -> Any:
+        """Where each absolute channel is now, in the place of its action."""
+        here = np.array(self._middle, np.float64)
+        measured = flat(self._proprioception(self._seen))
+        for number, seen in self._places.items():
+            here[number] = measured[seen]
+        return here
 
     def apply(self, action: Floats, deadline_ns: int) -> None:
         """The environment's next step has this action, if it begins before the deadline."""

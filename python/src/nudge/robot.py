@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from nudge import wire
 from nudge.dealer import Dealer
+from nudge.goals import Goals
 from nudge.images import Encoder, Image, jpeg_of
 from nudge.spec import RobotSpec
 from nudge.status import Code, NudgeError
@@ -46,6 +47,7 @@ _BETWEEN_HELLOS_NS = 250 * _MS
 _BETWEEN_REPORTS_NS = 100 * _MS
 _LONGEST_NAP_NS = 20 * _MS
 _BATCH = 256  # messages read in one go
+_OVER = {"": 0, "terminated": 1, "truncated": 2}
 _MAX_REPORTS = 16  # that wait to be sent
 
 log = logging.getLogger("nudge.robot")
@@ -57,15 +59,20 @@ class Observation:
 
     `proprioception` and `object_state`: one number for each channel of the spec, in its unit.
     `images`: the newest frame of each camera that has one. `success`: the robot's own idea of "task
-    done"; it ends the episode. `time_ns`: when the state was read, `time.monotonic_ns()`; None:
-    when `observe()` was called, which is safe: never later than the truth.
+    done"; it ends the episode. So does `over`, until the next `reset()`: "terminated" when nothing
+    more can come of it, "truncated" when its time is up. `stopped`: a stop of the robot's own holds
+    it, and it refuses to move until `reset_estop()`; people then see STOP. `time_ns`: when the
+    state was read, `time.monotonic_ns()`; None: when `observe()` was called, which is safe: never
+    later than the truth.
     """
 
-    proprioception: ArrayLike
+    proprioception: ArrayLike = ()
     object_state: ArrayLike = ()
     images: Sequence[Image] = ()
     success: bool = False
     time_ns: int | None = None
+    over: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,8 @@ class Robot:
 
     def apply(self, action: Floats, deadline_ns: int) -> None:
         """Moves at `action` ([channels], rates in [-1, 1], finite) for one control period.
+
+        Of a channel that is `absolute` it is the position to go to, in that channel's unit.
 
         The robot must stop by itself when no call arrives before `deadline_ns` has passed on
         `time.monotonic_ns()`: software above cannot help once this process is stopped.
@@ -278,6 +287,9 @@ class _Link:
         self._sent_frames = [-1] * len(spec.cameras)  # capture time of the newest one, ns
         self._newest_sequence = 0
         self._applied = 0
+        self._goals = Goals(spec)  # of the thread that runs the robot
+        self._goals_of = -1  # `_stops` when they were made: a hold since then ends them
+        self._measured: Floats = np.zeros(len(spec.proprioception), np.float32)
         self._asked = _Asked()
         self._outbox = _Outbox()
         self._estopped = False
@@ -579,8 +591,12 @@ class _Link:
             self._own_hold()
             return
         failed = False
+        if self._goals_of != stops:
+            self._goals.forget()
+            self._goals_of = stops
         try:
-            self.robot.apply(action.action, now + action.deadline_ns)
+            command = self._goals.command(action.action, self._measured)
+            self.robot.apply(command, now + action.deadline_ns)
         except Exception as error:
             failed = True
             self._complain("apply", error)
@@ -682,6 +698,12 @@ class _Link:
         self, seen: Observation, called: int
     ) -> tuple[wire.RobotObservation | None, int]:
         spec = self.robot.spec
+        over = _OVER.get(seen.over)
+        if over is None:
+            raise NudgeError(
+                Code.INVALID_ARGUMENT,
+                f"observe() gave over='{seen.over}'; it is terminated, truncated or empty",
+            )
         values = {}
         for name in ("proprioception", "object_state"):
             array = np.asarray(getattr(seen, name), np.float32)
@@ -692,6 +714,7 @@ class _Link:
                     f"observe() gave {name} of shape {array.shape}; the spec says ({expected},)",
                 )
             values[name] = array
+        self._measured = values["proprioception"]
         time_ns = called if seen.time_ns is None else seen.time_ns
         with self._changed:
             session, sent_frames = self._session, list(self._sent_frames)
@@ -731,9 +754,10 @@ class _Link:
                 proprioception=values["proprioception"],
                 object_state=values["object_state"],
                 success=seen.success,
-                estopped=self._estopped,
+                estopped=self._estopped or seen.stopped,
                 holding=self._holding,
                 frames=frames,
+                over=over,
             )
         return message, session
 

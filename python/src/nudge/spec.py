@@ -36,12 +36,19 @@ class Channel:
 
     `lower` and `upper` are in `unit`. Of an action channel they are the rates that -1 and +1 stand
     for ("m/s", "rad/s"); of an observation the smallest and largest meaningful values.
+
+    `absolute`, of an action: the robot takes a position. It is commanded by rates all the same, and
+    `apply()` is given the position that comes of them, in the unit and the bounds of the
+    proprioception channel of this name. `gripper`, of an action: opens (towards `upper`) and closes
+    the hand.
     """
 
     name: str
     unit: str
     lower: float
     upper: float
+    absolute: bool = False
+    gripper: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As in the hello; the bounds travel as 32-bit floats."""
@@ -50,6 +57,8 @@ class Channel:
             "unit": self.unit,
             "lower": float(np.float32(self.lower)),
             "upper": float(np.float32(self.upper)),
+            **({"absolute": True} if self.absolute else {}),
+            **({"gripper": True} if self.gripper else {}),
         }
 
     def check(self, where: str) -> None:
@@ -117,10 +126,27 @@ class RobotSpec:
             channels = getattr(self, name)
             if len(channels) > limit:
                 raise _wrong(f"{name} has {len(channels)} channels, more than {limit}")
+            names: dict[str, int] = {}
             for number, channel in enumerate(channels):
-                channel.check(f"{name} channel {number}")
+                where = f"{name} channel {number}"
+                channel.check(where)
+                if (same := names.setdefault(channel.name, number)) != number:
+                    raise _wrong(
+                        f"{where} is called '{channel.name}' like channel {same}; "
+                        "give each a name of its own"
+                    )
+        measured = {(channel.name, f"{channel.unit}/s") for channel in self.proprioception}
+        for number, channel in enumerate(self.action):
+            if channel.absolute and (channel.name, channel.unit) not in measured:
+                raise _wrong(
+                    f"action channel {number} ('{channel.name}') is absolute and in "
+                    f"{channel.unit}, so proprioception needs a channel of the same name with its "
+                    "position, in that unit without /s"
+                )
         if len(self.cameras) > MAX_CAMERAS:
             raise _wrong("a robot may have at most 16 cameras")
+        if len({camera.name for camera in self.cameras}) < len(self.cameras):
+            raise _wrong("two cameras have the same name; give each a name of its own")
         for camera in self.cameras:
             if (
                 not printable(camera.name, LONGEST_NAME)

@@ -295,6 +295,13 @@ class Supervisor:
         """The robot holds. Any role."""
         return self.send("hold")
 
+    def end_episode(self) -> Ack:
+        """The episode that runs is over, and the robot holds. Supervisors.
+
+        FAILED_PRECONDITION: none runs, or somebody of no lower role has the lease.
+        """
+        return self.send("end_episode")
+
     def stop(self) -> Ack:
         """STOP, latched over restarts. Any role. Not a safety-rated function."""
         return self.send("stop")

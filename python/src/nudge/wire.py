@@ -152,6 +152,7 @@ class RobotObservation:
     estopped: bool = False
     holding: bool = False
     frames: Sequence[CameraFrame] = ()
+    over: int = 0  # the robot ends its episode: 1 terminated, 2 truncated
 
 
 @dataclass(frozen=True)
@@ -371,10 +372,12 @@ def encode_robot_observation(message: RobotObservation, session: int) -> bytes:
             )
         )
         parts.append(frame.jpeg)
+    if message.over:  # a field of minor version 1: a daemon that does not know it reads past it
+        parts.append(struct.pack("<H", message.over))
     body = b"".join(parts)
     if len(body) > MAX_ROBOT_MESSAGE - HEADER.size:
         raise _wrong(f"an observation takes {len(body)} bytes, more than 16 MiB; compress more")
-    return _frame(Type.ROBOT_OBSERVATION, session, body)
+    return _frame(Type.ROBOT_OBSERVATION, session, body, minor=1 if message.over else 0)
 
 
 def encode_robot_report(message: RobotReport, session: int) -> bytes:

@@ -41,6 +41,7 @@ export class Session {
   #ids = new MessageIds(sessionPrefix((bytes) => crypto.getRandomValues(bytes)));
   #frames = new Map<number, FrameHandler>();
   #notices = 0;
+  #newestSeen = 0; // episode: the curves tell of deployments alone, and people show the task as well
   #mood: Mood | undefined;
   #plea = 0;
   #recording = true;
@@ -172,7 +173,7 @@ export class Session {
   // begin before the press arrives.
   labelShown(value: LabelValue): Promise<boolean> {
     const { status, curves } = this.store.value;
-    return this.label(status?.episode.id || curves?.episodes.at(-1)?.id || 0, value);
+    return this.label(status?.episode.id || this.#newestSeen || curves?.episodes.at(-1)?.id || 0, value);
   }
 
   // `span` 0: the whole episode. True: it is stored.
@@ -187,6 +188,10 @@ export class Session {
 
   split(span: number, step: number): Promise<boolean> {
     return this.#act({ type: "split", span, step }, `The correction begins at step ${step}`);
+  }
+
+  endEpisode(): void {
+    void this.#act({ type: "end_episode" }, "The episode is over; the robot holds");
   }
 
   undo(seconds: number): void {
@@ -297,6 +302,7 @@ export class Session {
         break;
       case "status":
         this.driver.deadMan.observe(message);
+        this.#newestSeen = message.episode.id || this.#newestSeen;
         this.store.set({
           status: message,
           strip: followEpisode(this.store.value.strip, message),

@@ -26,6 +26,8 @@ export function EpisodeCard(): JSX.Element {
         <h2>{now.id === 0 ? "No episode" : `Episode ${now.id}`}</h2>
         <span class="digits">{now.seconds.toFixed(1)} s</span>
         <span title="Version of the weights that act">v{now.playing || "–"}</span>
+        <button type="button" class="button" disabled={!now.able || now.id === 0}
+          title="This episode is over: the robot holds" onClick={() => session.endEpisode()}>End</button>
         <select aria-label="Seconds that Undo takes back" title="Seconds that Undo takes back" value={String(now.undoSeconds)}
           onChange={(event) => session.setUndoSeconds(Number(event.currentTarget.value))}>
           {undoChoices.map((each) => <option key={each} value={String(each)}>undo {each} s</option>)}

@@ -235,7 +235,7 @@ export type DaemonMessage =
 // Messages with an id are acknowledged, once each.
 export type Act =
   | { type: "takeover" | "release" | "hand_back" | "stop" | "reset_stop" | "reset_fault" | "hold" }
-  | { type: "roll_back" | "resume_learning" | "ask_to_drive" }
+  | { type: "roll_back" | "resume_learning" | "ask_to_drive" | "end_episode" }
   | { type: "decline_help"; help: number }
   | { type: "words"; text: string; meant: Meaning; view: "facing" | "behind" }
   | { type: "label"; episode: number; span: number; value: LabelValue }

@@ -1,0 +1,181 @@
+#include "src/loop/first_training.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "nudge/random.h"
+#include "policy/backbone.h"
+#include "policy/folder.h"
+#include "policy/trainer.h"
+#include "src/loop/clock.h"
+#include "src/loop/reference_sources.h"
+#include "src/loop/robot_record.h"
+#include "src/loop/state_folder.h"
+
+namespace nudge {
+namespace {
+
+constexpr std::size_t kFeedBatch = 1000;
+const Actor kEngineer = {.name = "operator", .role = Role::kEngineer};
+
+Status keep_base(const Config& config, const std::vector<std::byte>& weights) {
+  const std::filesystem::path path = reference_weights_path(config);
+  const std::string name = path.filename().string(), fresh = name + ".new";
+  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
+  if (!folder.ok()) return folder.status();
+  const Status removed = (*folder)->remove(fresh);  // what an interrupted call left
+  if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
+  NUDGE_TRY((*folder)->create(fresh, weights));
+  NUDGE_TRY((*folder)->rename(fresh, name));
+  return (*folder)->sync();
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
+                                                  const PolicyShape& shape, Material material,
+                                                  const std::function<void(std::size_t)>& on_step) {
+  const auto seed = static_cast<std::uint64_t>(config.learner.seed);
+  const DatasetCounts counts = dataset.counts();
+  const std::size_t available =
+      counts.trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  if (available == 0) {
+    const std::string others =
+        counts.other_shape_episodes == 0
+            ? ""
+            : " (" + std::to_string(counts.other_shape_episodes) +
+                  " episodes are of the robot as it was before its spec changed)";
+    return failed_precondition("the log holds no demonstrations to train on" + others +
+                               "; take over and show the task while no weights are loaded");
+  }
+  Lineage lineage;
+  lineage.kind = WeightsKind::kFull;
+  lineage.prefix = dataset.prefix();
+  lineage.config_hash = training_config_hash(config);
+  lineage.backbone_hash = shape.backbone_hash;
+  const Batch all = dataset.demonstration_probe(available, seed);
+  HeadSpec head = head_spec(config, shape);
+  const HeadSpec editing = head;
+  if (config.policy.reference == PolicyReference::kPlanner) {
+    return initial_weights(editing, all, seed, lineage);
+  }
+  const bool base = config.policy.reference == PolicyReference::kBase;
+  if (base) head.edit = head.reference_chunk = false;
+  Result<std::vector<std::byte>> fresh = initial_weights(head, all, seed, lineage);
+  if (!fresh.ok()) return fresh.status();
+  Result<std::shared_ptr<const Weights>> start = Weights::parse(*std::move(fresh));
+  if (!start.ok()) return start.status();
+  Result<std::unique_ptr<Trainer>> trainer =
+      Trainer::create(*start, nullptr, base_trainer_options(config));
+  if (!trainer.ok()) return trainer.status();
+  Mix mix = sampling_mix(config);
+  if (material == Material::kDemonstrations) {
+    mix.share.fill(0);
+    mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
+  }
+  Random random(Random::derive(seed, 2));
+  Batch batch;
+  const auto steps = static_cast<std::size_t>(config.learner.base_steps);
+  for (std::size_t step = 0; step < steps; ++step) {
+    NUDGE_TRY(dataset.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY((*trainer)->step(batch));
+    if (on_step) on_step(step + 1);
+  }
+  Result<std::vector<std::byte>> trained = (*trainer)->weights(lineage);
+  if (!trained.ok() || !base) return trained;
+  NUDGE_TRY(keep_base(config, *trained));
+  return initial_weights(editing, all, seed, lineage);
+}
+
+Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOptions& options) {
+  std::error_code error;
+  const bool exists = std::filesystem::is_directory(options.state_folder + "/log", error);
+  if (error == std::errc::permission_denied) {
+    return permission_denied("the log in " + options.state_folder +
+                             "/log belongs to somebody else; run this as the daemon's user");
+  }
+  if (!exists) {
+    return not_found("there is no log in " + options.state_folder +
+                     "/log; start 'nudge run' with this state folder and record demonstrations");
+  }
+  const WallTime wall = wall_now();
+  const std::string boot = "train-" + std::to_string(wall.time_since_epoch().count());
+  Result<std::unique_ptr<Log>> log =
+      Log::open(posix_files(),
+                state_log_options(options.state_folder, options.config, boot, steady_now(), wall));
+  if (!log.ok()) return log.status();
+  Result<std::optional<RobotSpec>> robot = recorded_robot(**log);
+  if (!robot.ok()) return robot.status();
+  if (!*robot) {
+    return unimplemented(
+        "the log in " + options.state_folder +
+        " does not say what the robot is: it is of an earlier version; start 'nudge run' with the "
+        "robot once, and stop it again");
+  }
+  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone((*robot)->observation);
+  if (!backbone.ok()) return backbone.status();
+  const PolicyShape shape = policy_shape(options.config, **robot, **backbone);
+  Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
+      rollout_options(options.config, options.state_folder + "/weights", (*robot)->id, shape));
+  if (!rollout.ok()) return rollout.status();
+  std::unique_ptr<FirstTraining> training(
+      new FirstTraining(options, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
+  NUDGE_TRY(training->fold());
+  return training;
+}
+
+FirstTraining::FirstTraining(const FirstTrainingOptions& options, std::unique_ptr<Log> log,
+                             RobotSpec robot, const PolicyShape& shape,
+                             std::unique_ptr<Rollout> rollout)
+    : options_(options),
+      log_(std::move(log)),
+      robot_(std::move(robot)),
+      shape_(shape),
+      rollout_(std::move(rollout)),
+      recorder_(*log_, "train-" + std::to_string(wall_now().time_since_epoch().count()),
+                {.name = "nudge", .role = Role::kScript}),
+      succession_(std::make_unique<Succession>(
+          posix_files(), *rollout_, dataset_options(options_.config, shape_),
+          round_planner_options(options_.config), probation_options(options_.config),
+          [this](Payload payload, const std::optional<Actor>& actor, std::string id) {
+            return actor ? recorder_.append(std::move(payload), moment(), *actor, std::move(id))
+                         : recorder_.append(std::move(payload), moment());
+          },
+          [this](LogLevel level, std::string_view component, const std::string& message) {
+            if (options_.notice) options_.notice(level, component, message);
+          })) {}
+
+Moment FirstTraining::moment() const {
+  return {.now = steady_now(),
+          .wall = wall_now(),
+          .control_tick = 0,
+          .policy_step = 0,
+          .weights = succession_->history().live()};
+}
+
+Status FirstTraining::fold() {
+  while (succession_->folded() < log_->durable()) {
+    Result<std::vector<FeedItem>> items = log_->feed(succession_->folded() + 1, kFeedBatch);
+    if (!items.ok()) return items.status();
+    if (items->empty()) {
+      return internal("the log has no entry " + std::to_string(succession_->folded() + 1));
+    }
+    for (const FeedItem& item : *items) NUDGE_TRY(succession_->fold(item));
+  }
+  return {};
+}
+
+Result<std::vector<std::byte>> FirstTraining::train(
+    Material material, const std::function<void(std::size_t)>& on_step) {
+  return train_from_scratch(succession_->dataset(), options_.config, shape_, material, on_step);
+}
+
+Result<WeightsVersion> FirstTraining::install(const std::vector<std::byte>& weights) {
+  Result<WeightsVersion> installed =
+      succession_->install(weights, kEngineer, log_->next_weights_version(), wall_now());
+  NUDGE_TRY(recorder_.commit());
+  NUDGE_TRY(fold());
+  return installed;
+}
+
+}  // namespace nudge

@@ -1,0 +1,75 @@
+// The first weights of any robot, from what its log holds, while no daemon runs: what the robot is,
+// the log says. They have no parent; the gate judges them, and an engineer's act promotes them.
+//
+//   auto training = FirstTraining::open(options);
+//   auto weights = (*training)->train(Material::kDemonstrations, on_step);
+//   auto version = (*training)->install(*weights);
+//
+// Not thread-safe: one thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replay/log.h"
+#include "src/config/config.h"
+#include "src/learning/rollout.h"
+#include "src/learning/settings.h"
+#include "src/learning/succession.h"
+#include "src/loop/recorder.h"
+
+namespace nudge {
+
+enum class Material { kDemonstrations, kWholeLog };
+
+// Trains from scratch, on the demonstrations alone or on all of the dataset with the learner's mix.
+// `on_step` is told how many steps are done. The bytes are a weights file without a parent. For a
+// head that edits, what is trained is the frozen base, if that is its reference, and is written to
+// policy.reference_weights; the bytes are an untrained edit head, which passes references on.
+// kFailedPrecondition: there are no demonstrations.
+Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
+                                                  const PolicyShape& shape, Material material,
+                                                  const std::function<void(std::size_t)>& on_step);
+
+struct FirstTrainingOptions {
+  Config config;
+  std::string state_folder;
+  std::function<void(LogLevel level, std::string_view component, const std::string& message)>
+      notice;
+};
+
+class FirstTraining {
+ public:
+  // Opens the log and folds it. kNotFound: there is no log; kUnimplemented: it is of a version
+  // that did not say what the robot is; kUnavailable: a daemon has it; kPermissionDenied.
+  static Result<std::unique_ptr<FirstTraining>> open(const FirstTrainingOptions& options);
+
+  const RobotSpec& robot() const { return robot_; }
+  DatasetCounts counts() const { return succession_->dataset().counts(); }
+
+  Result<std::vector<std::byte>> train(Material material,
+                                       const std::function<void(std::size_t)>& on_step);
+
+  // Through the gate, then promoted, as the engineer's act. kFailedPrecondition: refused by the
+  // gate.
+  Result<WeightsVersion> install(const std::vector<std::byte>& weights);
+
+ private:
+  FirstTraining(const FirstTrainingOptions& options, std::unique_ptr<Log> log, RobotSpec robot,
+                const PolicyShape& shape, std::unique_ptr<Rollout> rollout);
+  Status fold();
+  Moment moment() const;
+
+  FirstTrainingOptions options_;
+  std::unique_ptr<Log> log_;
+  RobotSpec robot_;
+  PolicyShape shape_;
+  std::unique_ptr<Rollout> rollout_;
+  Recorder recorder_;
+  std::unique_ptr<Succession> succession_;
+};
+
+}  // namespace nudge
