@@ -61,6 +61,7 @@ class World final : public DeskListener {
       if (machine_ && !time_.halted()) break;
       fall();
     }
+    quiet_ = true;
     if (!machine_ && !boot()) return "it does not boot on a healthy disk: " + trouble_;
     settle();
     return witness_.broken();
@@ -145,7 +146,6 @@ class World final : public DeskListener {
   // Nothing goes wrong any more: everybody gets their answer, and the log is whole.
   void settle() {
     if (!witness_.broken().empty()) return;
-    quiet_ = true;
     files_.plan({});
     disk_.fail_at(0);
     arm_.silent_until = Instant::min();
