@@ -63,6 +63,24 @@ TEST(KitchenLooks, KeepClutterClearOfTheObjects) {
   EXPECT_LT(there, 150u);
 }
 
+TEST(KitchenLooks, ShowTheClutter) {
+  NUDGE_DRESSED_KITCHEN(robot, 1);
+  auto cameras = KitchenCameras::create(robot->level(), 85);
+  ASSERT_TRUE(cameras.ok());
+  int shown = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    ASSERT_TRUE(robot->reset(seed).ok());
+    const KitchenLooks looks = *robot->looks();
+    KitchenLooks bare = looks;
+    for (auto& thing : bare.distractors) thing.there = false;
+    const auto with = (*cameras)->render(robot->positions(), &looks, robot->now());
+    const auto without = (*cameras)->render(robot->positions(), &bare, robot->now());
+    ASSERT_TRUE(with.ok() && without.ok());
+    shown += (*with)[0].jpeg != (*without)[0].jpeg;
+  }
+  EXPECT_GT(shown, 4);
+}
+
 TEST(KitchenLooks, AreWhatCamerasBesideTheSimulationShowToo) {
   NUDGE_DRESSED_KITCHEN(robot, 2);
   const auto own = look(*robot, 5);

@@ -151,7 +151,9 @@ TEST_P(EveryLevel, HasProgressThatRisesWhileTheExpertWorksAndIsHighestAtTheEnd) 
 }
 
 TEST_P(EveryLevel, LetsTheSupervisorAloneWhileTheExpertWorks) {
-  ScriptedSupervisor supervisor({.time_limit_steps = level().data().episode_steps}, level());
+  SupervisorOptions patient;
+  patient.time_limit_steps = level().data().episode_steps;
+  ScriptedSupervisor supervisor(patient, level());
   for (std::uint64_t seed = 0; seed < 15; ++seed) {
     ASSERT_TRUE(robot_->reset(seed).ok());
     Expert expert({}, level());
@@ -166,7 +168,9 @@ TEST_P(EveryLevel, LetsTheSupervisorAloneWhileTheExpertWorks) {
 }
 
 TEST_P(EveryLevel, IsBroughtHomeByTheSupervisorWithAPolicyThatStandsStill) {
-  ScriptedSupervisor supervisor({.time_limit_steps = 3 * level().data().episode_steps}, level());
+  SupervisorOptions patient;
+  patient.time_limit_steps = 3 * level().data().episode_steps;
+  ScriptedSupervisor supervisor(patient, level());
   int done = 0;
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     ASSERT_TRUE(robot_->reset(seed).ok());
