@@ -45,7 +45,7 @@ void expect_vectors(const std::string& folder, const std::string& model, double 
     }
   }
   EXPECT_LT(worst, tolerance);
-  RecordProperty("worst_difference", std::to_string(worst));
+  ::testing::Test::RecordProperty("worst_difference", std::to_string(worst));
 }
 
 TEST(SentenceEncoder, GivesTheReferenceImplementationsVectors) {
