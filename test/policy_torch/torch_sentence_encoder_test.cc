@@ -90,6 +90,7 @@ TEST(SentenceEncoder, SaysHowToGetOneWhereThereIsNone) {
   const auto encoder = SentenceEncoder::load(folder / "nothing");
   EXPECT_EQ(encoder.status().code(), Code::kNotFound);
   EXPECT_NE(encoder.status().message().find("scripts/setup.sh --for words"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder / "nothing")) << "looking for it must not make it";
 }
 
 TEST(SentenceEncoder, RefusesAModelThatIsDamagedOrOfAnotherKind) {
