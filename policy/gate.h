@@ -17,7 +17,9 @@ namespace nudge {
 
 struct GateOptions {
   // Relative L2 change of each trained tensor to the parent. A tensor whose values are smaller than
-  // `change_floor` (root mean square) is measured against the floor.
+  // `change_floor` (root mean square) is measured against the floor; the output layer of a head
+  // that edits, which begins as zeros, against the size of a fresh one. The first round of such a
+  // head may go twice as far.
   double max_relative_change = 1.0;
   double change_floor = 0.02;
   // Error on demonstration probes: at most ratio * reference + slack. Errors are mean absolute

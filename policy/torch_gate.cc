@@ -46,6 +46,30 @@ std::string non_finite_tensor(const Weights& weights) {
 
 bool is_trained(const std::string& name) { return name.starts_with("net.") || name == "advantage"; }
 
+// Root mean square that a tensor is taken to have at least. The output layer of a head that edits
+// begins as zeros; its first steps are measured against what other heads' begins as.
+double smallest_length(const HeadSpec& head, const std::string& name, const GateOptions& options) {
+  const bool output = name.starts_with("net." + std::to_string(head.layers) + ".");
+  if (!head.edit || !output) return options.change_floor;
+  return std::max(options.change_floor, 1 / std::sqrt(3.0 * static_cast<double>(head.hidden)));
+}
+
+// A head that edits is born without a first training, so that its first round goes further than any
+// later one: 1.1 was seen of a good one. What it does is judged like any other's.
+constexpr double kFirstRound = 2;
+
+// Whether a head that edits was never trained: it passes every reference on.
+bool is_untrained(const Weights& weights) {
+  if (!weights.head().edit) return false;
+  const std::string output = "net." + std::to_string(weights.head().layers);
+  for (const char* part : {".weight", ".bias"}) {
+    for (const float v : values_of(weights, output + part)) {
+      if (v != 0) return false;
+    }
+  }
+  return true;
+}
+
 HeadBatch conditions(const Batch& batch, const HeadSpec& head, double guidance) {
   HeadBatch in;
   in.size = batch.size;
@@ -321,17 +345,19 @@ Result<GateReport> Gate::check(const std::shared_ptr<const Weights>& candidate,
         moved += d * d;
         length += static_cast<double>(then[i]) * then[i];
       }
-      const double floor = o.change_floor * std::sqrt(static_cast<double>(now.size()));
+      const double floor =
+          smallest_length(candidate->head(), name, o) * std::sqrt(static_cast<double>(now.size()));
       const double change = std::sqrt(moved) / std::max(std::sqrt(length), floor);
       if (change > report.largest_change) {
         report.largest_change = change;
         report.largest_change_name = name;
       }
     }
-    if (report.largest_change > o.max_relative_change) {
+    const double allowed = o.max_relative_change * (is_untrained(*parent) ? kFirstRound : 1);
+    if (report.largest_change > allowed) {
       return refuse("too_far", report.largest_change_name + ": " +
                                    text("moved by %.3f of its length, allowed is %.3f",
-                                        report.largest_change, o.max_relative_change));
+                                        report.largest_change, allowed));
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <deque>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
@@ -81,13 +82,15 @@ class Reader {
   Status status_;
 };
 
+Status missing(const std::string& what) {
+  return not_found("there is no sentence encoder: " + what +
+                   " is missing; fetch one with 'scripts/setup.sh --for words'");
+}
+
 Result<std::vector<std::byte>> read(Folder& folder, const std::string& path, const char* name,
                                     std::uint64_t most) {
   Result<std::vector<std::byte>> bytes = folder.read(name, most);
-  if (bytes.status().code() == Code::kNotFound) {
-    return not_found("there is no sentence encoder: " + path + "/" + name +
-                     " is missing; fetch one with 'scripts/setup.sh --for words'");
-  }
+  if (bytes.status().code() == Code::kNotFound) return missing(path + "/" + name);
   return bytes;
 }
 
@@ -169,6 +172,9 @@ const std::string& SentenceEncoder::hash() const { return impl_->hash; }
 std::size_t SentenceEncoder::computed() const { return impl_->computed; }
 
 Result<std::unique_ptr<SentenceEncoder>> SentenceEncoder::load(const std::string& path) {
+  std::error_code error;
+  // Asked first: open_folder() would make it.
+  if (!std::filesystem::is_directory(path, error)) return missing(path);
   Result<std::unique_ptr<Folder>> folder = open_folder(path);
   if (!folder.ok()) return folder.status();
   Result<std::vector<std::byte>> model = read(**folder, path, "model.safetensors", kMaxModelBytes);

@@ -54,6 +54,10 @@ void InferenceThread::run() {
 
 void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
   if (!request.step && !newest_chunk) return;
+  if (request.episode != episode_) {
+    episode_ = request.episode;
+    inference_->begin_references();
+  }
   Result<std::vector<float>> features =
       is_finite(request.observation)
           ? inference_->encode(request.observation, request.instruction)

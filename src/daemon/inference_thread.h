@@ -55,6 +55,7 @@ class InferenceThread {
   };
   std::optional<Doubtful> doubtful_;
   std::string told_, told_of_reference_;
+  EpisodeId episode_ = 0;  // of the last request
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -48,9 +48,13 @@ class Inference {
   // Starts the noise anew, so that equal starts see equal noise whatever ran before.
   void begin_episode(std::uint64_t seed) {
     noise_ = Random(seed);
+    doubt_ = Random(Random::derive(seed, kDoubtStream));
+    begin_references();
+  }
+  // What was proposed until now is of another episode.
+  void begin_references() {
     reference_tick_.reset();
     if (references_.source != nullptr) references_.source->begin_episode();
-    doubt_ = Random(Random::derive(seed, kDoubtStream));
   }
 
   // A backbone that looks at cameras is not shown the object state: what a simulator knows of its

@@ -109,6 +109,23 @@ TEST_F(GateTest, RefusesARoundThatTouchesTheNormalisers) {
   EXPECT_EQ(check(child([](auto& t) { t["norm.action.scale"][0] *= 1.01F; })).reason, "too_far");
 }
 
+TEST_F(GateTest, LetsOnlyTheFirstRoundOfAHeadThatEditsGoTwiceAsFar) {
+  const auto born = fresh(edit_spec());
+  const auto moved = [](const Weights& from, float by) {
+    return altered(from, child_of(from), [&](auto& tensors) {
+      for (float& v : tensors["net.1.weight"]) v *= 1 + by;
+      tensors["net.2.bias"][0] += 0.01F;
+    });
+  };
+  ASSERT_TRUE(gate_->set_probes({}).ok());
+  context_ = {born, {born}, edit_spec(), ""};
+  EXPECT_TRUE(check(moved(*born, 1.5F)).accepted);
+  EXPECT_EQ(check(moved(*born, 2.5F)).reason, "too_far");
+  const auto taught = moved(*born, 0.5F);
+  context_ = {taught, {taught}, edit_spec(), ""};
+  EXPECT_EQ(check(moved(*taught, 1.5F)).reason, "too_far");
+}
+
 TEST_F(GateTest, RefusesToForgetTheDemonstrations) {
   // Another rule, learned well within the allowed change.
   const auto report = check(trained(live_, 300, 1.5, TrainerOptions::micro()));

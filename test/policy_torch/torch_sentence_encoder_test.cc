@@ -45,7 +45,7 @@ void expect_vectors(const std::string& folder, const std::string& model, double 
     }
   }
   EXPECT_LT(worst, tolerance);
-  RecordProperty("worst_difference", std::to_string(worst));
+  ::testing::Test::RecordProperty("worst_difference", std::to_string(worst));
 }
 
 TEST(SentenceEncoder, GivesTheReferenceImplementationsVectors) {
@@ -90,6 +90,7 @@ TEST(SentenceEncoder, SaysHowToGetOneWhereThereIsNone) {
   const auto encoder = SentenceEncoder::load(folder / "nothing");
   EXPECT_EQ(encoder.status().code(), Code::kNotFound);
   EXPECT_NE(encoder.status().message().find("scripts/setup.sh --for words"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder / "nothing")) << "looking for it must not make it";
 }
 
 TEST(SentenceEncoder, RefusesAModelThatIsDamagedOrOfAnotherKind) {

