@@ -92,6 +92,7 @@ class WriterThread {
   Instant committed_{};
   Sequence sealed_ = 0;  // of the head signed last
   Instant sealed_at_{};
+  std::string seal_trouble_;
   std::vector<std::string> waiting_ids_;
   WriterNotice notice_;
   Sequence fed_ = 0;  // through here gate and io have been told
