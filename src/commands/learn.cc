@@ -22,7 +22,7 @@ int run_learner(const Program& program, const std::string& endpoint, const std::
   use_one_torch_thread();
   // Before any thread is made, and before anything that people or robots have made is read.
   SandboxOptions options;
-  options.readable = {state + "/weights", state + "/log/segments"};
+  if (!state.empty()) options.readable = {state + "/weights", state + "/log/segments"};
   options.memory_bytes = static_cast<std::uint64_t>(loaded->config.learner.memory_mib) << 20;
   Result<SandboxReport> sandbox = enter_sandbox(options);
   if (!sandbox.ok()) return fail(sandbox.status());
@@ -47,7 +47,8 @@ void add_learn_command(Program& program) {
   auto endpoint = std::make_shared<std::string>();
   auto state = std::make_shared<std::string>();
   command->add_option("--endpoint", *endpoint, "Socket of the daemon (ipc://...)")->required();
-  command->add_option("--state", *state, "The daemon's state folder")->required();
+  command->add_option("--state", *state,
+                      "The daemon's state folder; without it nothing can be read");
   command->callback([&program, endpoint, state] {
     program.run = [&program, endpoint, state] { return run_learner(program, *endpoint, *state); };
   });

@@ -188,9 +188,9 @@ struct Config {
   } daemon;
 
   struct Ports {
-    std::int64_t http = 8080;    // page, REST, live connections; 0: any free one
-    std::int64_t teleop = 5572;  // leader arms, scripted supervisors; 0: any free one
-    std::int64_t robot = 5571;   // a remote robot; 0: any free one
+    std::int64_t http = 8080;               // page, REST, live connections; 0: any free one
+    std::int64_t teleop = 5572;             // leader arms, scripted supervisors; 0: any free one
+    std::int64_t robot = 5571;              // a remote robot; 0: any free one
     std::string zmq_address = "127.0.0.1";  // of teleop and robot; beyond loopback with CURVE
     bool zmq_curve = false;                 // on loopback, too
     // Of http.

@@ -135,7 +135,7 @@ struct WriterStatus {
   bool learner_on = false, learner_connected = false;
   std::uint32_t learner_deaths = 0;
   LearnerProgress learner;
-  Instant learner_seen{};  // connected last
+  Instant learner_seen{};      // connected last
   Sequence head_sequence = 0;  // of the head signed last; 0: none yet
   std::string head;            // its text, see src/ports/signed_head.h
 };

@@ -100,7 +100,11 @@ void WriterThread::seal(bool now) {
   if (!now && sealed_ != 0 && time - sealed_at_ < options_.seal_every) return;
   sealed_ = log_.head().sequence;
   sealed_at_ = time;
-  check(options_.seal->write(log_.head(), options_.wall()), "the signed head of the log");
+  const Status kept = options_.seal->write(log_.head(), options_.wall());
+  if (!kept.ok() && kept.message() != seal_trouble_) {
+    tell_(LogLevel::kWarn, "log", "the signed head is not on disk: " + kept.message());
+  }
+  seal_trouble_ = kept.message();
 }
 
 void WriterThread::take(WriterItem& item) {

@@ -102,6 +102,7 @@ class WriterThread {
   bool room_wanted_ = true;  // an episode has ended, or the daemon has just begun
   bool budget_told_ = false;
   bool snapshotting_ = false;
+  std::string seal_trouble_;
   std::vector<std::string> waiting_ids_;
   // Nothing of them is logged, and yet they rest on what is: "you have the lease already".
   std::vector<ActAnswer> unlogged_;

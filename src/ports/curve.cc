@@ -122,7 +122,9 @@ CurveIdentity::~CurveIdentity() { sodium_memzero(secret_.data(), secret_.size())
 
 CurveIdentity CurveIdentity::make() {
   CurveIdentity identity;
-  crypto_box_keypair(identity.public_.data(), identity.secret_.data());
+  do {  // one that begins like a flag is a nuisance on the command line
+    crypto_box_keypair(identity.public_.data(), identity.secret_.data());
+  } while (to_z85(identity.public_).front() == '-');
   return identity;
 }
 

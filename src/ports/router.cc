@@ -125,10 +125,7 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
 
   void take(const ZmtpPiece& piece, Instant now) {
     switch (piece.kind) {
-      case ZmtpPiece::Kind::kAnswer:
-        // Each costs more than a thousand messages do.
-        if (!router->handshakes->take(now)) return router->cut(*this, router->counters.cut_rate);
-        return answer(piece.body);
+      case ZmtpPiece::Kind::kAnswer: return answer(piece.body);
       case ZmtpPiece::Kind::kReady:
         if (curve != nullptr) {
           whose = router->options.admits(curve->client_key());
@@ -247,6 +244,11 @@ struct Router::Impl::Connection : std::enable_shared_from_this<Connection> {
 };
 
 void Router::Impl::admit(Descriptor peer) {
+  // Each costs more than a thousand messages do, and nobody has proved anything before.
+  if (options.curve != nullptr && !handshakes->take(steady_now())) {
+    ++counters.refused;
+    return;
+  }
   if (connections.size() >= options.max_connections && !make_room()) {
     ++counters.refused;
     return;

@@ -47,7 +47,7 @@ struct RouterOptions {
   // Whose key this is, as the receiver is told it; none: it may not come in. Asked when a peer has
   // proved that the key is its own, and again by recheck(). Not empty with `curve`.
   std::function<std::optional<Actor>(const CurveKey&)> admits{};
-  double handshakes_per_second = 50;  // of CURVE, of all together; beyond: cut off
+  double handshakes_per_second = 50;  // of CURVE, of all together; beyond: closed at once
 };
 
 struct RouterCounters {
@@ -55,7 +55,7 @@ struct RouterCounters {
   std::uint64_t open = 0;        // now
   std::uint64_t unfinished = 0;  // bytes now; see RouterOptions::max_unfinished
   std::uint64_t malformed = 0;   // messages of more than one part, or empty: not ours, dropped
-  std::uint64_t refused = 0;     // no room for them
+  std::uint64_t refused = 0;     // no room for them, or for their handshake
   std::uint64_t evicted = 0;     // made room for others
   std::uint64_t cut_bad = 0;     // broke ZMTP, or a frame was too long
   std::uint64_t cut_rate = 0;    // more frames than allowed

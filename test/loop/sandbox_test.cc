@@ -79,8 +79,8 @@ TEST_F(Sandbox, ReadsNoKeyNoTokenNoDatabaseAndNothingElseOfTheUsers) {
   for (const char* name : {"run/file", "keys/file", "log.db"}) {
     EXPECT_EQ(inside([&] { return opens(folder_ / name); }), 0) << name;
   }
-  for (const std::string path : {"/etc/passwd", "/proc/self/environ", "/tmp", "/root", "/home",
-                                 "/var/log"}) {
+  for (const std::string path :
+       {"/etc/passwd", "/proc/self/environ", "/tmp", "/root", "/home", "/var/log"}) {
     EXPECT_EQ(inside([&] { return opens(path); }), 0) << path;
   }
   // Not through a name that it may use, either.

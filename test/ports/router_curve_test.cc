@@ -208,7 +208,7 @@ TEST_F(RouterCurveTest, HandshakesAreBoundedByTheirCost) {
     all.push_back(std::make_unique<RawTcp>(number));
     all.back()->send(CurvePeer::greeting() + CurvePeer::frame(peer.hello()));
   }
-  EXPECT_TRUE(eventually([&] { return counters().cut_rate >= 5; }));
+  EXPECT_TRUE(eventually([&] { return counters().refused >= 5; }));
 }
 
 TEST_F(RouterCurveTest, BeyondThisMachineItListensWithCurveOnly) {
