@@ -86,11 +86,11 @@ Status copy_rest(const std::string& state, const std::string& to) {
   for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
     if (!entry.is_regular_file(error)) continue;
     const std::string target = weights + "/" + entry.path().filename().string();
-    // Versions never change; a manifest and a key may.
+    // Versions never change; one of the right size is there.
     const bool version = entry.path().extension() == ".safetensors";
-    fs::copy_file(entry.path(), target,
-                  version ? fs::copy_options::skip_existing : fs::copy_options::overwrite_existing,
-                  error);
+    std::error_code none;
+    if (version && fs::file_size(target, none) == entry.file_size(error)) continue;
+    fs::copy_file(entry.path(), target, fs::copy_options::overwrite_existing, error);
     if (error == std::errc::no_such_file_or_directory) error.clear();  // pruned meanwhile
     NUDGE_TRY(of_files(error, target));
   }
