@@ -177,6 +177,12 @@ int salvage(const Program& program, const std::string& flag) {
   const Result<bool> there = files.exists(folder);
   if (!there.ok()) return fail(there.status());
   if (!*there) return fail(not_found("there is no log in " + *state + "; name it with --state"));
+  const Result<VerifyReport> whole = verified(folder);
+  if (whole.ok() && whole->ok()) {
+    std::puts(program.json ? "{\"whole\": true}" : "the log is whole: there is nothing to salvage");
+    return kExitOk;
+  }
+  if (whole.status().code() == Code::kUnimplemented) return fail(whole.status());  // a newer one
   Result<std::unique_ptr<File>> lock = files.open(folder + "/lock", OpenMode::kCreate);
   if (!lock.ok()) return fail(lock.status());
   if (!(*lock)->lock().ok()) {
