@@ -230,9 +230,10 @@ Status Log::State::open_database() {
   const std::string path = options.dir + "/log.db";
   const auto explained = [&](const Status& status) {
     if (status.code() != Code::kDataLoss) return status.with_context(path);
-    return data_loss(path + ": " + status.message() +
-                     "; move the whole folder aside to start a new log, and try 'sqlite3 log.db "
-                     ".recover' on a copy; the segment files beside it are still readable");
+    return data_loss(
+        path + ": " + status.message() +
+        "; 'nudge log salvage' makes a new log of what can still be read and sets this "
+        "one aside; or put a backup in its place");
   };
   if (options.read_only) {
     const auto exists = files->exists(path);

@@ -223,6 +223,29 @@ class Files(RobotCase):
         self.assertEqual(caught.exception.code, Code.DATA_LOSS)
         self.assertIn(segment.name, caught.exception.message)
 
+    def test_an_episode_whose_steps_were_deleted_has_its_events_and_no_steps(self) -> None:
+        self.act()
+        self.process.stop()
+        database = sqlite3.connect(self.state / "log" / "log.db")
+        (number,) = database.execute("SELECT episode FROM segments").fetchone()
+        # A copy of a row, so that it has every column that there is.
+        database.executescript(
+            f"""
+            CREATE TEMP TABLE one AS SELECT * FROM events WHERE kind = 'booted' LIMIT 1;
+            UPDATE one SET sequence = 1000000, id = 'evicted:{number}', kind = 'episode_evicted',
+              subject = {number}, payload = '{{"bytes":1,"episode":{number},"first":1,"last":1,'
+              || '"steps":1,"worth":0}}';
+            INSERT INTO events SELECT * FROM one;
+            """
+        )
+        database.close()
+        (segment,) = (self.state / "log" / "segments").iterdir()
+        segment.unlink()
+        with nudge.LogReader(self.state) as reader:
+            (episode,) = reader.episodes()
+        self.assertEqual(len(episode.steps.step), 0)
+        self.assertIn("episode_started", [event.kind for event in episode.events])
+
     def test_a_log_of_a_newer_version_is_refused_untouched(self) -> None:
         self.act()
         self.process.stop()

@@ -86,11 +86,11 @@ Status copy_rest(const std::string& state, const std::string& to) {
   for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
     if (!entry.is_regular_file(error)) continue;
     const std::string target = weights + "/" + entry.path().filename().string();
-    // Versions never change; a manifest and a key may.
+    // Versions never change; one of the right size is there.
     const bool version = entry.path().extension() == ".safetensors";
-    fs::copy_file(entry.path(), target,
-                  version ? fs::copy_options::skip_existing : fs::copy_options::overwrite_existing,
-                  error);
+    std::error_code none;
+    if (version && fs::file_size(target, none) == entry.file_size(error)) continue;
+    fs::copy_file(entry.path(), target, fs::copy_options::overwrite_existing, error);
     if (error == std::errc::no_such_file_or_directory) error.clear();  // pruned meanwhile
     NUDGE_TRY(of_files(error, target));
   }
@@ -177,6 +177,12 @@ int salvage(const Program& program, const std::string& flag) {
   const Result<bool> there = files.exists(folder);
   if (!there.ok()) return fail(there.status());
   if (!*there) return fail(not_found("there is no log in " + *state + "; name it with --state"));
+  const Result<VerifyReport> whole = verified(folder);
+  if (whole.ok() && whole->ok()) {
+    std::puts(program.json ? "{\"whole\": true}" : "the log is whole: there is nothing to salvage");
+    return kExitOk;
+  }
+  if (whole.status().code() == Code::kUnimplemented) return fail(whole.status());  // a newer one
   Result<std::unique_ptr<File>> lock = files.open(folder + "/lock", OpenMode::kCreate);
   if (!lock.ok()) return fail(lock.status());
   if (!(*lock)->lock().ok()) {

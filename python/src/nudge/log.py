@@ -383,6 +383,10 @@ class _FileLog:
         rows = self._query("SELECT file, committed_bytes FROM segments WHERE episode = ?1", number)
         if not rows or rows[0][1] == 0:
             return None
+        if self._query(
+            "SELECT 1 FROM events WHERE kind = 'episode_evicted' AND subject = ?1", number
+        ):
+            return None  # deleted to keep to log.budget_bytes; its events are here
         file, committed = rows[0]
         if pathlib.PurePath(file).name != file:
             raise NudgeError(Code.DATA_LOSS, f"{self._folder}/log.db: a segment is called '{file}'")
