@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
 
 import support
@@ -140,6 +142,47 @@ class Supervising(RobotCase):
         self.assertFalse(ack.ok)
         self.assertEqual(ack.code, Code.FAILED_PRECONDITION)
         self.assertTrue(self.daemon.send("reset_stop").ok)
+
+    def test_an_act_on_what_has_changed_meanwhile_is_refused(self) -> None:
+        path = "/api/v1/weights"
+        self.assertEqual(self.daemon.get(path), self.daemon.get(path))
+        self.assertRegex(self.daemon.tag(path), r'^"[0-9a-f]{32}"$')
+        stale = self.daemon.send("roll_back", if_match='"another"')
+        self.assertEqual((stale.ok, stale.code), (False, nudge.Code.ABORTED))
+        fresh = self.daemon.send("roll_back", if_match=self.daemon.tag(path))
+        self.assertNotEqual(fresh.code, nudge.Code.ABORTED)  # there are no weights at all
+
+    def test_an_act_whose_answer_is_lost_is_sent_again_and_done_once(self) -> None:
+        lost = nudge.Daemon(f"http://127.0.0.1:{self.loses_the_first_answer()}", self.daemon._token)
+        ack = lost.send("words", id="lost:1", text="hello", meant="comment")
+        self.assertTrue(ack.ok, ack)
+        said = self.daemon.get("/api/v1/phrases")["last"]
+        self.assertEqual(said.count("hello"), 1)
+
+    def loses_the_first_answer(self) -> int:
+        """A port at which the first connection ends as soon as the daemon has answered."""
+        there = ("127.0.0.1", int(self.daemon.address.rsplit(":", 1)[1]))
+        host = f"127.0.0.1:{there[1]}".encode()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve() -> None:
+            for keeps in (False, True):
+                here, _ = listener.accept()
+                with here, socket.create_connection(there) as daemon:
+                    asked = here.recv(1 << 16)
+                    while b"\r\n\r\n" not in asked or not asked.endswith(b"}"):
+                        asked += here.recv(1 << 16)
+                    mine = f"127.0.0.1:{listener.getsockname()[1]}".encode()
+                    daemon.sendall(asked.replace(mine, host))
+                    answer = b""
+                    while not answer.endswith(b"}"):
+                        answer += daemon.recv(1 << 16)
+                    if keeps:
+                        here.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return int(listener.getsockname()[1])
 
     def test_without_the_right_token_nothing_is_said(self) -> None:
         stranger = nudge.Daemon(self.daemon.address, "x" * 43)

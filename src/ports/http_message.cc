@@ -1,5 +1,8 @@
 #include "src/ports/http_message.h"
 
+#include <sodium.h>
+
+#include <array>
 #include <nlohmann/json.hpp>
 
 namespace nudge {
@@ -17,6 +20,17 @@ void add_field(std::string& head, std::string_view name, std::string_view value)
 
 }  // namespace
 
+std::string etag_of(std::string_view content) {
+  std::array<unsigned char, 16> digest{};
+  crypto_generichash(digest.data(), digest.size(),
+                     reinterpret_cast<const unsigned char*>(content.data()), content.size(),
+                     nullptr, 0);
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string tag = "\"";
+  for (const unsigned char byte : digest) tag.append({kDigits[byte >> 4], kDigits[byte & 15]});
+  return tag + "\"";
+}
+
 HttpResponse problem(int status, std::string_view code, std::string_view detail) {
   const nlohmann::ordered_json body = {{"type", "about:blank"},
                                        {"title", reason_phrase(status)},
@@ -25,7 +39,7 @@ HttpResponse problem(int status, std::string_view code, std::string_view detail)
                                        {"code", code}};
   HttpResponse response;
   response.status = status;
-  response.content_type = "application/problem+json";
+  response.content_type = kProblemType;
   // A detail may quote what a peer sent, which need not be UTF-8.
   response.body = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return response;

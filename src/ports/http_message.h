@@ -20,7 +20,9 @@ struct HttpRequest {
   std::string method;                        // "GET"
   std::string path;                          // decoded, without the query: "/api/v1/status"
   std::map<std::string, std::string> query;  // decoded; of a repeated name the first
-  std::string if_none_match;                 // empty: none
+  std::string if_none_match;                 // empty: none; so the next two
+  std::string if_match;
+  std::string idempotency_key;
   std::string body;
   std::optional<Actor> actor;  // of the token; none: a path that needs none
   std::string device;          // of the token, as Caller's
@@ -37,6 +39,11 @@ struct HttpResponse {
   std::string location;   // of a redirection; empty: none
   int retry_after_s = 0;  // of 429; 0: not said
 };
+
+inline constexpr const char* kProblemType = "application/problem+json";
+
+// A strong entity tag, quoted: equal contents have equal ones, others differ.
+std::string etag_of(std::string_view content);
 
 // An RFC 9457 answer. `code` is a stable word, as of Status.
 HttpResponse problem(int status, std::string_view code, std::string_view detail);

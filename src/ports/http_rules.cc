@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxParameters = 64;
 constexpr std::size_t kMaxNameBytes = 64;
+constexpr std::size_t kMaxKeyBytes = 64;  // as an id of a message
 constexpr std::string_view kNobody = "person";
 
 char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -216,6 +217,29 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
     return !matches;
   });
   return matches;
+}
+
+bool if_match_holds(std::string_view if_match, std::string_view etag) {
+  if (if_match.empty()) return true;
+  bool matches = false;
+  for_each_member(if_match, [&](std::string_view member) {
+    matches = member == "*" || (member == etag && !member.starts_with("W/"));
+    return !matches;
+  });
+  return matches;
+}
+
+std::optional<std::string_view> idempotency_key(std::string_view field) {
+  if (field.size() >= 2 && field.front() == '"' && field.back() == '"') {
+    field = field.substr(1, field.size() - 2);
+  }
+  const bool fits = !field.empty() && field.size() <= kMaxKeyBytes &&
+                    std::all_of(field.begin(), field.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                             (c >= '0' && c <= '9') ||
+                             std::string_view("_.:-").find(c) != std::string_view::npos;
+                    });
+  return fits ? std::optional(field) : std::nullopt;
 }
 
 std::string marked_name(std::string_view name, std::string_view mark) {

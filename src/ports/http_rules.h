@@ -43,6 +43,14 @@ Subprotocols parse_subprotocols(std::string_view sec_websocket_protocol);
 // Whether `If-None-Match` names `etag`, by the weak comparison of RFC 9110, 8.8.3.2.
 bool etag_matches(std::string_view if_none_match, std::string_view etag);
 
+// Whether `If-Match` lets an act on what has `etag` happen, by the strong comparison (a weak tag
+// never matches). Empty: there is no such field, and nothing stands against it.
+bool if_match_holds(std::string_view if_match, std::string_view etag);
+
+// The key of `Idempotency-Key`, with or without the quotation marks of a structured string:
+// [A-Za-z0-9_.:-]{1,64}. None: it is no such key.
+std::optional<std::string_view> idempotency_key(std::string_view field);
+
 // `name`, cut where needed, with `mark` (at most 64 bytes) behind it: at most 64 bytes of UTF-8.
 std::string marked_name(std::string_view name, std::string_view mark);
 

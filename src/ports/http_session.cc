@@ -35,6 +35,7 @@ constexpr std::size_t kChunkBytes = 16u << 10;     // of a body, at a time
 constexpr std::size_t kFirstBytes = 1u << 10;      // of a request over TLS
 constexpr std::size_t kMaxUnreadBytes = 1u << 20;  // taken from a peer after its answer
 constexpr std::size_t kMaxTokenBytes = 512;        // no token that we give is longer
+constexpr const char* kIdempotencyKey = "Idempotency-Key";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 class HttpSession final : public Session, public std::enable_shared_from_this<HttpSession> {
@@ -187,12 +188,13 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     if (bytes > core_->options.max_header_bytes) return reject_header();
     const auto& fields = parser_->get();
     // Of a repeated one, we and whoever forwarded it could believe different values.
+    bool repeated = fields.count(kIdempotencyKey) > 1;
     for (const http::field name : {http::field::host, http::field::origin,
                                    http::field::authorization, http::field::sec_websocket_key}) {
-      if (fields.count(name) > 1) {
-        return reject(400, "invalid_argument",
-                      "a header field that must be there once is repeated");
-      }
+      repeated = repeated || fields.count(name) > 1;
+    }
+    if (repeated) {
+      return reject(400, "invalid_argument", "a header field that must be there once is repeated");
     }
     if (!is_served_host(core_->hosts, value(http::field::host))) {
       return reject(403, "permission_denied",
@@ -219,6 +221,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     request_.path = std::move(target->path);
     request_.query = std::move(target->query);
     request_.if_none_match = value(http::field::if_none_match);
+    request_.if_match = value(http::field::if_match);
+    request_.idempotency_key = value(kIdempotencyKey);
     const bool live = request_.path == core_->options.live_path;
     if (live || !is_public(request_.path)) {
       std::optional<Caller> caller = this->caller(live);
@@ -307,7 +311,9 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     answer(std::move(elsewhere));
   }
 
-  std::string_view value(http::field name) const {
+  // By its number, or by its name where Beast has no number for it.
+  template <typename Name>
+  std::string_view value(Name name) const {
     const auto& fields = parser_->get();
     const auto found = fields.find(name);
     if (found == fields.end()) return {};

@@ -34,6 +34,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/episodes"},
     {"GET", "/api/v1/episodes/{id}"},
     {"GET", "/api/v1/episodes/{id}/frames/{camera}/{step}"},
+    {"GET", "/api/v1/curves"},
     {"GET", "/api/v1/weights"},
     {"GET", "/api/v1/learning"},
     {"GET", "/api/v1/phrases"},
@@ -42,6 +43,11 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/log/snapshot"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
+constexpr const char* kTooMuchPast =
+    "too much of the past is asked for at once; try again in a second";
+constexpr const char* kNoMatch =
+    "If-Match is for promote, roll_back and the label of an episode, with the ETag of the weights, "
+    "or of that episode; leave it out here";
 
 template <typename Number>
 std::optional<Number> whole(std::string_view text) {
@@ -64,6 +70,14 @@ HttpResponse json(std::string body, int status = 200) {
   return response;
 }
 
+// What a client may keep and ask for again by its tag.
+HttpResponse tagged(std::string body) {
+  HttpResponse response = json(std::move(body));
+  response.etag = etag_of(response.body);
+  response.cache_control = "private, no-cache";
+  return response;
+}
+
 HttpResponse plain(std::string body) {
   HttpResponse response;
   response.content_type = "text/plain; charset=utf-8";
@@ -73,6 +87,16 @@ HttpResponse plain(std::string body) {
 
 Ack ack_of(std::string id, Status status) {
   return {.id = std::move(id), .status = std::move(status), .echo = {}, .epoch = 0, .holder = {}};
+}
+
+// `http_status` 0: that of the ack's own status.
+HttpResponse answer_of(const Ack& ack, int http_status = 0) {
+  if (ack.status.ok()) return json(encode_ack(ack));
+  if (http_status == 0) http_status = http_status_of(ack.status);
+  HttpResponse refused =
+      json(encode_refusal(ack, http_status, reason_phrase(http_status)), http_status);
+  refused.content_type = kProblemType;
+  return refused;
 }
 
 template <typename T>
@@ -230,13 +254,36 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
     wrong.allow = wanted == "GET" ? "GET, HEAD" : "POST";
     return respond(std::move(wrong));
   }
+  if (wanted == "POST") return act(request, std::move(respond));
   if (found != nullptr && is_of_devices(request.path)) {
     return options_.devices->handle(request, std::move(respond));
   }
-  if (request.path == "/api/v1/log/snapshot") return snapshot_log(request, std::move(respond));
-  if (wanted == "POST") return take_feedback(request, std::move(respond));
   if (request.path.starts_with(kPast)) return read_past(request, std::move(respond));
   respond(answer(request));
+}
+
+void SupervisorPort::act(const HttpRequest& request, Respond respond) {
+  const bool of_devices = is_of_devices(request.path);
+  // Nothing comes between a person and a robot that is to stand still.
+  if (!request.idempotency_key.empty() && !may_be_stop(request.body) &&
+      request.body.find("\"hold\"") == std::string::npos) {
+    const auto key = idempotency_key(request.idempotency_key);
+    if (!key) {
+      return respond(problem(400, to_string(Code::kInvalidArgument),
+                             "Idempotency-Key must be 1 to 64 of A-Z a-z 0-9 _ . : - and unique"));
+    }
+    auto first =
+        (of_devices ? secrets_ : answers_).take(*key, request, std::move(respond), options_.now());
+    if (!first) return;
+    respond = *std::move(first);
+  }
+  const bool of_log = request.path == "/api/v1/log/snapshot";
+  if (!of_devices && !of_log) return take_feedback(request, std::move(respond));
+  if (!request.if_match.empty()) {
+    return respond(problem(400, to_string(Code::kInvalidArgument), kNoMatch));
+  }
+  if (of_log) return snapshot_log(request, std::move(respond));
+  options_.devices->handle(request, std::move(respond));
 }
 
 const WebFile* SupervisorPort::file(std::string_view path) const {
@@ -271,18 +318,19 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
                      {"protocol", kSupervisorProtocol}})
                     .dump());
   }
-  if (request.path == "/openapi.json") return json(std::string(openapi_json()));
+  if (request.path == "/openapi.json") return tagged(std::string(openapi_json()));
   if (request.path == "/api/v1/status") return json(status(false));
-  if (request.path == "/api/v1/robot") return json(encode_robot(desk_.info().robot));
+  if (request.path == "/api/v1/robot") return tagged(encode_robot(desk_.info().robot));
   if (request.path == "/api/v1/episodes") return episodes(request);
-  if (request.path == "/api/v1/learning") return json(learning());
-  if (request.path == "/api/v1/phrases") return json(encode_phrases(desk_.history()));
+  if (request.path == "/api/v1/curves") return tagged(encode_curves(desk_.history()));
+  if (request.path == "/api/v1/learning") return tagged(learning());
+  if (request.path == "/api/v1/phrases") return tagged(encode_phrases(desk_.history()));
   if (request.path == "/api/v1/log/head") {
     if (!desk_.log_head().empty()) return json(desk_.log_head());
     return problem(404, to_string(Code::kNotFound),
                    "no head of the log has been signed yet; ask again in a minute");
   }
-  return json(encode_weights(desk_.history(), desk_.ledger()));
+  return tagged(encode_weights(desk_.history(), desk_.ledger()));
 }
 
 HttpResponse SupervisorPort::ready() const {
@@ -333,7 +381,7 @@ HttpResponse SupervisorPort::episodes(const HttpRequest& request) const {
                      "limit must be 1 to " + std::to_string(kMostEpisodes));
     }
   }
-  return json(encode_episodes(desk_.history(), most));
+  return tagged(encode_episodes(desk_.history(), most));
 }
 
 // "{id}" or "{id}/frames/{camera}/{step}"
@@ -347,8 +395,7 @@ void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
         problem(404, to_string(Code::kNotFound), "episodes and steps are numbers, from 0 up"));
   }
   if (!(frame ? frames_ : past_episodes_).take(options_.now())) {
-    return respond(problem(429, to_string(Code::kResourceExhausted),
-                           "too much of the past is asked for at once; try again in a second"));
+    return respond(problem(429, to_string(Code::kResourceExhausted), kTooMuchPast));
   }
   const auto reply = [frame, respond = std::move(respond)](Result<std::string> content) {
     if (!content.ok()) {
@@ -357,8 +404,7 @@ void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
       return respond(
           problem(busy ? 429 : http_status_of(why), to_string(why.code()), why.message()));
     }
-    HttpResponse response;
-    response.body = *std::move(content);
+    HttpResponse response = tagged(*std::move(content));
     if (frame) {
       response.content_type = "image/jpeg";
       response.cache_control = "private, immutable, max-age=86400";  // a step never changes
@@ -386,7 +432,9 @@ void SupervisorPort::snapshot_log(const HttpRequest& request, Respond respond) {
 
 void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) {
   const Actor actor = actor_of(request);
-  auto message = parse_client_message(request.body, actor);
+  const auto key = idempotency_key(request.idempotency_key);
+  auto message =
+      parse_client_message(request.body, actor, nullptr, key.value_or(std::string_view()));
   if (!message.ok()) {
     return respond(problem(400, to_string(message.status().code()), message.status().message()));
   }
@@ -396,17 +444,66 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
     return respond(problem(400, to_string(Code::kInvalidArgument),
                            "messages of this type are taken by live connections only"));
   }
-  const auto reply = [respond = std::move(respond)](const Ack& ack) {
-    respond(json(encode_ack(ack), http_status_of(ack.status)));
-  };
   if (Status allowed = may_send(actor.role, *message); !allowed.ok()) {
-    return reply(ack_of(id_of(*message), std::move(allowed)));
+    return respond(answer_of(ack_of(id_of(*message), std::move(allowed))));
   }
-  if (auto* feedback = std::get_if<FeedbackMessage>(&*message)) {
-    desk_.submit(std::move(*feedback), reply);
+  // Nothing is asked of a STOP; what has happened is answered as before, though it changed
+  // something.
+  if (!request.if_match.empty() && !is<Stop>(*message) && !is<Hold>(*message) &&
+      !desk_.history().knows(id_of(*message))) {
+    return submit_if_unchanged(request.if_match, *std::move(message), actor, std::move(respond));
+  }
+  submit(*std::move(message), actor,
+         [respond = std::move(respond)](const Ack& ack) { respond(answer_of(ack)); });
+}
+
+void SupervisorPort::submit(ClientMessage message, const Actor& actor, Desk::Reply reply) {
+  if (auto* feedback = std::get_if<FeedbackMessage>(&message)) {
+    desk_.submit(std::move(*feedback), std::move(reply));
   } else {
-    desk_.submit(std::get<OperatorMessage>(std::move(*message)), actor, reply);
+    desk_.submit(std::get<OperatorMessage>(std::move(message)), actor, std::move(reply));
   }
+}
+
+// Compares with what is durable. Of two that have seen the same state only one passes: while it is
+// on its way there is no other.
+void SupervisorPort::submit_if_unchanged(const std::string& if_match, ClientMessage message,
+                                         const Actor& actor, Respond respond) {
+  std::string what = "weights";
+  EpisodeId episode = 0;
+  if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) {
+    const auto* label = std::get_if<LabelMessage>(&feedback->body);
+    if (label != nullptr) episode = label->episode;
+    what = "episode " + std::to_string(episode);
+  } else if (std::holds_alternative<ResumeLearning>(std::get<OperatorMessage>(message).body)) {
+    what.clear();
+  }
+  if (what.empty() || what == "episode 0") {
+    return respond(problem(400, to_string(Code::kInvalidArgument), kNoMatch));
+  }
+  const auto decide = [self = self_, if_match, what, message = std::move(message), actor,
+                       respond = std::move(respond)](const Result<std::string>& now) {
+    if (*self == nullptr) return;
+    if (!now.ok()) {
+      const bool busy = now.status().code() == Code::kResourceExhausted;
+      return respond(answer_of(ack_of(id_of(message), now.status()), busy ? 429 : 0));
+    }
+    if (!if_match_holds(if_match, etag_of(*now)) || !(*self)->changing_.insert(what).second) {
+      return respond(answer_of(
+          ack_of(id_of(message), aborted("what this act is about has changed since it was "
+                                         "looked at; look again, and decide anew")),
+          412));
+    }
+    (*self)->submit(message, actor, [self, what, respond](const Ack& ack) {
+      if (*self != nullptr) (*self)->changing_.erase(what);
+      respond(answer_of(ack));
+    });
+  };
+  if (episode == 0) return decide(encode_weights(desk_.history(), desk_.ledger()));
+  if (!past_episodes_.take(options_.now())) {
+    return respond(problem(429, to_string(Code::kResourceExhausted), kTooMuchPast));
+  }
+  desk_.read_episode(episode, decide);
 }
 
 std::string SupervisorPort::status(bool mine) const {
@@ -638,6 +735,7 @@ void SupervisorPort::on_status() {
   if (options_.devices != nullptr && options_.now() - devices_seen_ >= kDevicesPeriod) {
     devices_seen_ = options_.now();
     options_.devices->expire();
+    secrets_.expire(options_.now());
   }
   // The long lists are sent at this pace at most, however fast labels come in.
   if (std::exchange(curves_changed_, false) && !viewers_.empty()) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "src/ports/desk.h"
 #include "src/ports/device_desk.h"
 #include "src/ports/http_server.h"
+#include "src/ports/idempotency.h"
 #include "src/ports/metrics.h"
 #include "src/ports/route.h"
 #include "src/ports/token_bucket.h"
@@ -109,12 +111,16 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   const Route* route(std::string_view path) const;
   void end_device(const std::string& device, std::string_view reason);
   HttpResponse answer(const HttpRequest& request);
+  void act(const HttpRequest& request, Respond respond);
   HttpResponse ready() const;
   HttpResponse metrics() const;
   HttpResponse episodes(const HttpRequest& request) const;
   void snapshot_log(const HttpRequest& request, Respond respond);
   void read_past(const HttpRequest& request, Respond respond);
   void take_feedback(const HttpRequest& request, Respond respond);
+  void submit(ClientMessage message, const Actor& actor, Desk::Reply reply);
+  void submit_if_unchanged(const std::string& if_match, ClientMessage message, const Actor& actor,
+                           Respond respond);
   std::string status(bool mine) const;
   std::string learning() const;
 
@@ -138,6 +144,10 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::uint64_t wrong_jogs_ = 0;
   Instant devices_seen_{};  // when those that are too old were looked for
   TokenBucket frames_, past_episodes_;
+  // Those of feedback, and those of devices, which hold tokens and are kept as short as can be.
+  IdempotentAnswers answers_{std::chrono::hours(24)}, secrets_{std::chrono::minutes(1)};
+  // What an act with `If-Match` is changing at the moment: a second one has seen the state before.
+  std::set<std::string> changing_;
   // Replies of the desk may come when the port is gone.
   std::shared_ptr<SupervisorPort*> self_;
 };

@@ -232,10 +232,10 @@ bool read_operator(std::string_view type, Fields& fields, OperatorMessage& out) 
 }
 
 Result<ClientMessage> read_message(const nlohmann::json& object, const Actor& actor,
-                                   RefusedMessage& refused) {
+                                   RefusedMessage& refused, std::string_view otherwise_id) {
   Fields fields(object);
   const nlohmann::json* given = fields.find("id");
-  std::string id;
+  std::string id(given == nullptr ? otherwise_id : std::string_view());
   if (given != nullptr && given->is_string() &&
       is_message_id(given->get_ref<const std::string&>())) {
     id = given->get<std::string>();
@@ -542,7 +542,7 @@ int json_depth(std::string_view text, int limit) {
 }
 
 Result<ClientMessage> parse_client_message(std::string_view text, const Actor& actor,
-                                           RefusedMessage* refused) {
+                                           RefusedMessage* refused, std::string_view id) {
   RefusedMessage unused;
   RefusedMessage& known = refused != nullptr ? *refused : unused;
   known = {};
@@ -560,13 +560,15 @@ Result<ClientMessage> parse_client_message(std::string_view text, const Actor& a
         nlohmann::json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
     if (object.is_discarded()) return invalid_argument("the message is not valid JSON");
     if (!object.is_object()) return invalid_argument("the message is not a JSON object");
-    return read_message(object, actor, known);
+    return read_message(object, actor, known, id);
   } catch (const nlohmann::json::exception& error) {
     return invalid_argument(std::string("the message cannot be read: ") + error.what());
   }
 }
 
-std::string encode_ack(const Ack& ack) {
+namespace {
+
+Json ack_json(const Ack& ack) {
   Json json = {{"type", "ack"},
                {"id", ack.id},
                {"ok", ack.status.ok()},
@@ -580,8 +582,21 @@ std::string encode_ack(const Ack& ack) {
                      {"acted", ack.words->acted},      {"why", ack.words->why},
                      {"confirm", ack.words->confirm},  {"undo", ack.words->undo}};
   }
+  return json;
+}
+
+}  // namespace
+
+std::string encode_refusal(const Ack& ack, int http_status, std::string_view title) {
+  Json json = ack_json(ack);
+  json["type"] = "about:blank";
+  json["title"] = title;
+  json["status"] = http_status;
+  json["detail"] = ack.status.message();
   return text_of(json);
 }
+
+std::string encode_ack(const Ack& ack) { return text_of(ack_json(ack)); }
 
 std::string encode_pong(const Ping& ping, Instant now) {
   return text_of({{"type", "pong"},

@@ -73,8 +73,10 @@ struct RefusedMessage {
 // ignored, unknown types are not. STOP is taken whatever its id: the id is then empty, and the
 // broker says so. Numbers are finite and in the range of their type; whether they make sense is
 // for the broker. JogCommand::robot is what the message says, else empty: the connection knows.
+// `id`: of a message that has no field of that name; empty: such a message lacks one.
 Result<ClientMessage> parse_client_message(std::string_view text, const Actor& actor,
-                                           RefusedMessage* refused = nullptr);
+                                           RefusedMessage* refused = nullptr,
+                                           std::string_view id = {});
 
 // "script", "viewer", "supervisor", "engineer"
 std::string_view to_string(Role role);
@@ -94,6 +96,8 @@ int json_depth(std::string_view text, int limit);
 // null. So none of these can fail.
 
 std::string encode_ack(const Ack& ack);
+// A refusal as an answer of HTTP: what a problem has (RFC 9457), and the fields of the ack.
+std::string encode_refusal(const Ack& ack, int http_status, std::string_view title);
 std::string encode_pong(const Ping& ping, Instant now);
 // To the holder of the lease: `by` would like to drive.
 std::string encode_asked_to_drive(const Actor& by);

@@ -47,6 +47,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const nudge::Subprotocols offered = nudge::parse_subprotocols(text);
   if (offered.token) require(offered.token->size() <= size);
   (void)nudge::etag_matches(text, "\"abc\"");
+  if (nudge::if_match_holds(text, "\"abc\"") && size > 0) {
+    require(nudge::etag_matches(text, "\"abc\""));
+  }
+  if (const auto key = nudge::idempotency_key(text)) {
+    require(!key->empty() && key->size() <= 64 && !has_control(*key));
+  }
   const std::string name = nudge::display_name(text, 18'446'744'073'709'551'615u);
   require(name.size() <= 64 && !has_control(name));
   for (const std::size_t bytes : {0u, 1u, 2u, 3u, 7u}) {

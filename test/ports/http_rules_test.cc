@@ -153,5 +153,25 @@ TEST(HttpRules, CutsLongNamesBetweenCharacters) {
             umlauts.substr(0, 44) + "#d-0123456789abcdef");
 }
 
+TEST(HttpRules, IfMatchIsComparedStrongly) {
+  EXPECT_TRUE(if_match_holds("", "\"a\""));
+  EXPECT_TRUE(if_match_holds("\"a\"", "\"a\""));
+  EXPECT_TRUE(if_match_holds("\"b\", \"a\"", "\"a\""));
+  EXPECT_TRUE(if_match_holds("*", "\"a\""));
+  EXPECT_FALSE(if_match_holds("\"b\"", "\"a\""));
+  EXPECT_FALSE(if_match_holds("W/\"a\"", "\"a\""));
+  EXPECT_FALSE(if_match_holds("a", "\"a\""));
+}
+
+TEST(HttpRules, AKeyIsAMessagesIdWithOrWithoutQuotationMarks) {
+  EXPECT_EQ(idempotency_key("web:1.2_3-4"), "web:1.2_3-4");
+  EXPECT_EQ(idempotency_key("\"web:1\""), "web:1");
+  EXPECT_TRUE(idempotency_key(std::string(64, 'a')));
+  for (const std::string& wrong : {std::string(), std::string("\"\""), std::string("\""),
+                                   std::string("a b"), std::string("\"a"), std::string(65, 'a')}) {
+    EXPECT_FALSE(idempotency_key(wrong)) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace nudge

@@ -71,6 +71,8 @@ class SupervisorPortTest : public testing::Test {
                        std::optional<Role> role = Role::kSupervisor, const std::string& body = {},
                        const std::string& limit = {}) {
     HttpRequest request;
+    request.if_match = if_match_;
+    request.idempotency_key = key_;
     request.method = method;
     request.path = path;
     request.body = body;
@@ -106,6 +108,15 @@ class SupervisorPortTest : public testing::Test {
     return path;
   }
 
+  // There is one more version.
+  void accept_weights(WeightsVersion version) {
+    WeightsAccepted accepted;
+    accepted.version = version;
+    Event event;
+    event.payload = accepted;
+    desk_.history_now.apply(event);
+  }
+
   void open(ConnectionId connection, Role role = Role::kSupervisor) {
     port_.on_open(connection, {"anna#" + std::to_string(connection), role});
   }
@@ -128,7 +139,8 @@ class SupervisorPortTest : public testing::Test {
   std::vector<Sent::Frame> new_frames() { return std::exchange(sent_.frames, {}); }
 
   test::FakeDesk desk_;
-  std::string device_;  // of requests; one is named as anna's first live connection
+  std::string if_match_, key_;  // of requests
+  std::string device_;          // of requests; one is named as anna's first live connection
   Instant now_;
   PortMetrics port_metrics_;
   Sent sent_;
@@ -202,7 +214,7 @@ TEST_F(SupervisorPortTest, AnswersWithAnEpisodeOnceItHasBeenRead) {
   desk_.asked[0].reply(std::string(R"({"id":7})"));
   EXPECT_EQ(answer_->status, 200);
   EXPECT_EQ(answer_->content_type, "application/json");
-  EXPECT_EQ(answer_->cache_control, "no-store") << "it may go on, and be labelled";
+  EXPECT_EQ(answer_->cache_control, "private, no-cache") << "it may go on, and be labelled";
   EXPECT_EQ(answer_->body, R"({"id":7})");
 }
 
@@ -425,6 +437,151 @@ TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
     request("POST", "/api/v1/feedback", Role::kEngineer, message.dump());
     EXPECT_EQ(desk_.replies.size(), before + 1) << message << answer_->body;
   }
+}
+
+// ---- tags and keys ------------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, WhatMayBeKeptHasATagThatChangesWithIt) {
+  for (const char* path : {"/api/v1/robot", "/api/v1/episodes", "/api/v1/curves", "/api/v1/weights",
+                           "/api/v1/learning", "/api/v1/phrases", "/openapi.json"}) {
+    const HttpResponse first = get(path), second = get(path);
+    EXPECT_EQ(first.etag, etag_of(first.body)) << path;
+    EXPECT_EQ(first.etag, second.etag) << path;
+    EXPECT_EQ(first.cache_control, "private, no-cache") << path;
+  }
+  const std::string before = get("/api/v1/weights").etag;
+  accept_weights(90);
+  EXPECT_NE(get("/api/v1/weights").etag, before);
+  EXPECT_TRUE(get("/api/v1/status").etag.empty());
+  EXPECT_EQ(get_past("/api/v1/episodes/7", std::string("{}")).etag, etag_of("{}"));
+}
+
+TEST_F(SupervisorPortTest, AnActUnderAKeyIsDoneOnceAndAnsweredTwice) {
+  key_ = "\"k-1\"";
+  const std::string body = R"({"type":"label","id":"a-1","episode":7,"span":0,"value":"success"})";
+  request("POST", "/api/v1/feedback", Role::kSupervisor, body);
+  ASSERT_EQ(desk_.replies.size(), 1u);
+  const auto first = answer_;
+  request("POST", "/api/v1/feedback", Role::kSupervisor, body);
+  EXPECT_EQ(desk_.replies.size(), 1u);
+  Ack ack;
+  ack.id = "a-1";
+  desk_.replies[0](ack);
+  EXPECT_EQ(first->status, 200);
+  EXPECT_EQ(answer_->body, first->body);
+  request("POST", "/api/v1/feedback", Role::kSupervisor,
+          R"({"type":"label","id":"a-2","episode":7,"span":0,"value":"failure"})");
+  EXPECT_EQ(answer_->status, 422);
+  EXPECT_EQ(desk_.replies.size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, AKeyIsTheIdOfAMessageThatHasNone) {
+  key_ = "k-1";
+  request("POST", "/api/v1/feedback", Role::kSupervisor, R"({"type":"hand_back"})");
+  ASSERT_EQ(desk_.feedback.size(), 1u);
+  EXPECT_EQ(desk_.feedback[0].id, "k-1");
+  key_ = "k-2";
+  request("POST", "/api/v1/feedback", Role::kSupervisor, R"({"type":"hand_back","id":3})");
+  EXPECT_EQ(answer_->status, 400);
+  key_ = "not a key";
+  request("POST", "/api/v1/feedback", Role::kSupervisor, R"({"type":"hand_back","id":"a-1"})");
+  EXPECT_EQ(answer_->status, 400);
+  EXPECT_EQ(desk_.feedback.size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, NoKeyAndNoTagStandsBetweenAPersonAndStop) {
+  if_match_ = "\"of something else\"";
+  for (const char* key : {"k-1", "k-1", "not a key"}) {
+    key_ = key;
+    request("POST", "/api/v1/feedback", Role::kViewer, R"({"type":"stop","id":"a-1"})");
+  }
+  EXPECT_EQ(desk_.feedback.size(), 3u);
+  request("POST", "/api/v1/feedback", Role::kViewer, R"({"type":"hold","id":"a-2"})");
+  EXPECT_EQ(desk_.feedback.size(), 4u);
+}
+
+TEST_F(SupervisorPortTest, ARollbackWithATagHappensOnlyToTheWeightsThatWereSeen) {
+  if_match_ = get("/api/v1/weights").etag;
+  accept_weights(90);
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"roll_back","id":"a-1"})");
+  EXPECT_EQ(answer_->status, 412);
+  EXPECT_EQ(answer_->content_type, kProblemType);
+  EXPECT_TRUE(desk_.acts.empty());
+  if_match_ = get("/api/v1/weights").etag;
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"roll_back","id":"a-2"})");
+  EXPECT_EQ(desk_.acts.size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, OfTwoActsOnWhatBothSawOnlyOnePasses) {
+  if_match_ = get("/api/v1/weights").etag;
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"roll_back","id":"a-1"})");
+  request("POST", "/api/v1/feedback", Role::kEngineer,
+          R"({"type":"promote","id":"a-2","version":3})");
+  EXPECT_EQ(answer_->status, 412);
+  ASSERT_EQ(desk_.replies.size(), 1u);
+  desk_.replies[0](Ack{});
+  request("POST", "/api/v1/feedback", Role::kEngineer, R"({"type":"roll_back","id":"a-3"})");
+  EXPECT_EQ(desk_.replies.size(), 2u) << "the first had changed nothing that is durable";
+}
+
+TEST_F(SupervisorPortTest, ALabelWithATagHappensOnlyToTheEpisodeThatWasSeen) {
+  const std::string label = R"({"type":"label","id":"a-1","episode":7,"span":0,"value":"success"})";
+  if_match_ = etag_of("{\"outcome\":\"none\"}");
+  request("POST", "/api/v1/feedback", Role::kSupervisor, label);
+  ASSERT_EQ(desk_.asked.size(), 1u);
+  EXPECT_EQ(desk_.asked[0].episode, 7u);
+  desk_.asked[0].reply(std::string("{\"outcome\":\"failure\"}"));
+  EXPECT_EQ(answer_->status, 412);
+  request("POST", "/api/v1/feedback", Role::kSupervisor, label);
+  desk_.asked[1].reply(std::string("{\"outcome\":\"none\"}"));
+  EXPECT_EQ(desk_.feedback.size(), 1u);
+  request("POST", "/api/v1/feedback", Role::kSupervisor, label);
+  desk_.asked[2].reply(not_found("no episode 7"));
+  EXPECT_EQ(answer_->status, 404);
+}
+
+TEST_F(SupervisorPortTest, AnActWithATagThatHasHappenedIsAnsweredAgainThoughItChangedSomething) {
+  if_match_ = "\"as it was before\"";
+  Event event;
+  event.id = "a-1";
+  event.actor = Actor{"somebody", Role::kEngineer};
+  event.payload = WeightsPromoted{};
+  desk_.history_now.apply(event);
+  ASSERT_TRUE(desk_.history_now.knows("a-1"));
+  request("POST", "/api/v1/feedback", Role::kEngineer,
+          R"({"type":"promote","id":"a-1","version":3})");
+  EXPECT_EQ(desk_.acts.size(), 1u);
+}
+
+TEST_F(SupervisorPortTest, ATagThatMeansNothingForAnActIsRefused) {
+  if_match_ = "\"a\"";
+  for (const char* body :
+       {R"({"type":"hand_back","id":"a-1"})", R"({"type":"undo","id":"a-2","seconds":3})",
+        R"({"type":"resume_learning","id":"a-3"})",
+        R"({"type":"label","id":"a-4","episode":0,"span":0,"value":"success"})"}) {
+    request("POST", "/api/v1/feedback", Role::kEngineer, body);
+    EXPECT_EQ(answer_->status, 400) << body;
+  }
+  EXPECT_TRUE(desk_.replies.empty());
+}
+
+TEST_F(SupervisorPortTest, ARefusalIsAProblemAndAnAck) {
+  request("POST", "/api/v1/feedback", Role::kSupervisor, R"({"type":"takeover","id":"a-1"})");
+  Ack ack;
+  ack.id = "a-1";
+  ack.status = failed_precondition("ben drives");
+  ack.holder = "ben#2";
+  desk_.replies[0](ack);
+  EXPECT_EQ(answer_->status, 409);
+  EXPECT_EQ(answer_->content_type, kProblemType);
+  const json refusal = json::parse(answer_->body);
+  EXPECT_EQ(refusal["type"], "about:blank");
+  EXPECT_EQ(refusal["title"], "Conflict");
+  EXPECT_EQ(refusal["status"], 409);
+  EXPECT_EQ(refusal["detail"], "ben drives");
+  EXPECT_EQ(refusal["id"], "a-1");
+  EXPECT_EQ(refusal["ok"], false);
+  EXPECT_EQ(refusal["holder"], "ben#2");
 }
 
 // ---- live connections ---------------------------------------------------------------------------

@@ -12,12 +12,15 @@ import { Door } from "./view/door";
 import { listenToKeys } from "./view/shortcuts";
 
 followTheme();
+const opened = Array.from(crypto.getRandomValues(new Uint8Array(8)),
+  (byte) => byte.toString(16).padStart(2, "0")).join("");
 const pass = new PassKeeper({
   tab: sessionStorage,
   device: localStorage,
-  post: async (path, body) => {
+  post: async (path, body, attempt) => {
+    const key: Record<string, string> = attempt === undefined ? {} : { "idempotency-key": `page:${opened}:${attempt}` };
     const answer = await fetch(path, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+      method: "POST", headers: { "content-type": "application/json", ...key }, body: JSON.stringify(body),
     });
     return { status: answer.status, body: await answer.json().catch(() => undefined) as unknown };
   },

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pathlib
 import ssl
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +19,7 @@ from nudge.status import Code, NudgeError
 from nudge.wire import Ack, ack_of
 
 _LONGEST_ANSWER = 64 << 20  # bytes
+_LONGEST_KEPT, _MOST_KEPT = 1 << 20, 16  # bytes of an answer that is kept for its tag; answers
 _TIMEOUT_S = 15.0  # the daemon itself answers within 10 s
 _CODES = {
     400: Code.INVALID_ARGUMENT,
@@ -24,6 +27,8 @@ _CODES = {
     403: Code.PERMISSION_DENIED,
     404: Code.NOT_FOUND,
     409: Code.FAILED_PRECONDITION,
+    412: Code.ABORTED,
+    422: Code.ALREADY_EXISTS,
     429: Code.RESOURCE_EXHAUSTED,
     503: Code.UNAVAILABLE,
     507: Code.RESOURCE_EXHAUSTED,
@@ -86,6 +91,8 @@ class Daemon:
             context = ssl.create_default_context(cafile=authority)
             handlers.append(urllib.request.HTTPSHandler(context=context))
         self._opener = urllib.request.build_opener(*handlers)
+        self._guard = threading.Lock()
+        self._kept: dict[str, tuple[str, bytes]] = {}  # by path: tag and content
 
     # ---- what it says ----------------------------------------------------------------------------
 
@@ -115,19 +122,44 @@ class Daemon:
         """The versions of the weights, newest first."""
         return self.get("/api/v1/weights")
 
+    def curves(self) -> dict[str, Any]:
+        """How the newest episodes went, and the success among the last 20."""
+        return self.get("/api/v1/curves")
+
+    def learning(self) -> dict[str, Any]:
+        """What is learned from, and what the newest rounds made of it."""
+        return self.get("/api/v1/learning")
+
     def metrics(self) -> str:
         """Prometheus text."""
         return self._request("GET", "/metrics").decode()
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON object at any other path of `/openapi.json`."""
+        """The JSON object at any other path of `/openapi.json`.
+
+        What has not changed since it was last asked for is not sent again.
+        """
         return self._object(self._request("GET", path))
 
-    def send(self, kind: str, **fields: Any) -> Ack:
-        """Any message of the supervisor's port but jog; gives its ack, also when it was refused."""
+    def tag(self, path: str) -> str:
+        """The tag of what `get(path)` gave last: `if_match` of `send()`. Empty: it has none."""
+        return self._kept.get(path, ("", b""))[0]
+
+    def send(self, kind: str, *, if_match: str = "", **fields: Any) -> Ack:
+        """Any message of the supervisor's port but jog; gives its ack, also when it was refused.
+
+        Sent again, with the same id, when the connection breaks off: it happens once. `if_match`:
+        only if what the act is about is still what that tag (`tag()`) was of; else ABORTED.
+        """
         message = {"type": kind, "id": new_id(), **fields}
+        headers = {"Idempotency-Key": str(message["id"])}
+        if if_match:
+            headers["If-Match"] = if_match
         try:
-            data = self._request("POST", "/api/v1/feedback", message)
+            try:
+                data, _ = self._exchange("POST", "/api/v1/feedback", message, headers)
+            except _Broken:
+                data, _ = self._exchange("POST", "/api/v1/feedback", message, headers)
         except _Refused as refused:
             try:
                 return ack_of(self._object(refused.body))
@@ -138,7 +170,32 @@ class Daemon:
     # ---- HTTP ------------------------------------------------------------------------------------
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        kept = self._kept.get(path) if method == "GET" else None
+        headers = {"If-None-Match": kept[0]} if kept else {}
+        try:
+            found, tag = self._exchange(method, path, body, headers)
+        except _Refused as refused:
+            if kept and refused.status == 304:
+                return kept[1]
+            raise
+        if method == "GET":
+            with self._guard:
+                self._kept.pop(path, None)
+                if tag and len(found) <= _LONGEST_KEPT:
+                    while len(self._kept) >= _MOST_KEPT:
+                        del self._kept[next(iter(self._kept))]
+                    self._kept[path] = (tag, found)
+        return found
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> tuple[bytes, str]:
+        """The content of a 200, and its tag."""
+        headers = {"Authorization": f"Bearer {self._token}", **(more or {})}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -149,16 +206,21 @@ class Daemon:
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
                 found: bytes = answer.read(_LONGEST_ANSWER + 1)
+                tag = str(answer.headers.get("ETag") or "")
         except urllib.error.HTTPError as error:
             with error:
                 raise _Refused(error.code, path, error.read(_LONGEST_ANSWER)) from None
-        except OSError as error:
+        except (urllib.error.URLError, TimeoutError) as error:
             raise NudgeError(
                 Code.UNAVAILABLE, f"no daemon answers at {self.address}: {error}"
             ) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _Broken(
+                Code.UNAVAILABLE, f"{self.address} broke off in the middle of an answer: {error!r}"
+            ) from None
         if len(found) > _LONGEST_ANSWER:
             raise NudgeError(Code.RESOURCE_EXHAUSTED, f"{path}: the answer is above 64 MiB")
-        return found
+        return found, tag
 
     def _object(self, data: bytes) -> dict[str, Any]:
         try:
@@ -170,11 +232,15 @@ class Daemon:
         return found
 
 
+class _Broken(NudgeError):
+    """The connection was there, and ended before the answer had."""
+
+
 class _Refused(NudgeError):
     """The daemon answered with an error."""
 
     def __init__(self, status: int, path: str, body: bytes) -> None:
-        self.body = body
+        self.status, self.body = status, body
         detail = ""
         try:
             problem = json.loads(body)

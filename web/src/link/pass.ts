@@ -17,7 +17,8 @@ type Shelf = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 export interface PassPlaces {
   tab: Shelf; // sessionStorage
   device: Shelf; // localStorage
-  post: (path: string, body: unknown) => Promise<{ status: number; body: unknown }>;
+  // `attempt`: the same for what is the same act, so that one whose answer was lost is not done twice.
+  post: (path: string, body: unknown, attempt?: string) => Promise<{ status: number; body: unknown }>;
   alone: <T>(work: () => Promise<T>) => Promise<T>; // one page of this device at a time
   nowMs: () => number; // wall clock
 }
@@ -74,7 +75,7 @@ export class PassKeeper {
   // Empty: paired. Else why not, for people.
   async pair(code: string, name: string): Promise<string> {
     try {
-      const answer = await this.places.post("/api/v1/pair", { code, name });
+      const answer = await this.places.post("/api/v1/pair", { code, name }, code);
       if (answer.status === 403) return "This code is wrong, used up or too old. Ask for a new one.";
       if (answer.status === 429) return "Too many tries. Wait a minute, then ask for a new code.";
       if (answer.status === 404) return "This program pairs no devices. Open the address that it printed.";
