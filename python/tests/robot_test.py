@@ -279,7 +279,7 @@ class Refused(RobotCase):
         first = self.serve(Point())
         self.start_daemon()
         first.end()
-        other = point_spec(object_state=[nudge.Channel("lamp", "m", 0, 1)] * 2)
+        other = point_spec(object_state=[nudge.Channel(f"lamp_{i}", "m", 0, 1) for i in range(2)])
 
         def refused() -> bool:
             # Until the first one's session has ended, the other is busy's.
