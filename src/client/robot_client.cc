@@ -1,6 +1,7 @@
 #include "nudge/robot_client.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <random>
 #include <thread>
@@ -228,6 +229,13 @@ struct RobotClient::Impl {
       return;
     }
     goals.command(command, measured);
+    // Of a position that was measured as no number, no bound makes one.
+    if (!std::all_of(command.begin(), command.end(), [](float v) { return std::isfinite(v); })) {
+      count(counters.refused_by_robot);
+      if (!holding) own_hold();
+      goals.forget();
+      return;
+    }
     if (!robot.apply(command, at + action.deadline).ok()) {
       count(counters.refused_by_robot);
       return;
@@ -343,6 +351,7 @@ struct RobotClient::Impl {
         dealer.wait(kLongestNap);
       }
     });
+    goals.forget();
     Status status = robot.reset(asked.seed);
     while (status.ok() && robot.resetting() && !stop.load(std::memory_order_acquire)) {
       std::this_thread::sleep_for(std::min(period, kLongestNap));

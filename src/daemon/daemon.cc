@@ -215,8 +215,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   WeightsVersion live = 0;
   if (*head) {
     live = (*head)->version;
-    p.links.loaded =
-        live;  // already: an episode that begins before inference has it is no demonstration
+    // Already: an episode that begins before inference has taken it is no demonstration.
+    p.links.loaded = live;
     p.gate->hand_over(**std::move(head));
   }
   const Sequence folded = succession->folded();

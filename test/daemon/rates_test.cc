@@ -145,7 +145,7 @@ TEST_P(AtRates, StopStopsWithinOneTick) {
   tick();
   EXPECT_EQ(snapshot_.state, AuthorityState::kEstop);
   EXPECT_EQ(robot_.applied.size(), applied);
-  EXPECT_GE(robot_.estops, 1);
+  EXPECT_GE(robot_.estops.load(), 1);
 }
 
 TEST_P(AtRates, ADemonstrationHasAStepForEachPolicyPeriodToo) {
@@ -165,8 +165,10 @@ TEST_P(AtRates, ADemonstrationHasAStepForEachPolicyPeriodToo) {
   std::size_t human = 0;
   for (const Step& step : finished_) {
     if (step.source != ControlSource::kHuman) continue;
-    ++human;
-    EXPECT_EQ(step.executed, Action({0.25f, 0.0f}));
+    // The first one begins with the hand that takes the stick.
+    if (++human > 1) {
+      EXPECT_EQ(step.executed, Action({0.25f, 0.0f}));
+    }
   }
   EXPECT_GE(human, 9u);
   EXPECT_LE(human, 10u);

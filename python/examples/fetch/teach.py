@@ -114,10 +114,13 @@ def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
     return finish(supervisor), True, weights
 
 
-def correct(supervisor: nudge.Supervisor, episodes: int) -> None:
+def correct(supervisor: nudge.Supervisor, episodes: int, pause_s: float) -> None:
     """Lets the policy work, and corrects it."""
     alone = 0
     for number in range(1, episodes + 1):
+        # Somebody makes the scene ready. The learner uses the time: whoever takes over again before
+        # a round has ended, ends it.
+        time.sleep(pause_s)
         success, corrected, weights = watch(supervisor)
         alone += success and not corrected
         print(
@@ -134,6 +137,7 @@ def main() -> None:
     parser.add_argument("what", choices=("record", "correct"))
     parser.add_argument("--state", required=True, help="the daemon's state folder")
     parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=4.0, help="s, before each episode")
     parser.add_argument("--endpoint", default="tcp://127.0.0.1:5572")
     options = parser.parse_args()
     token = nudge.token(options.state, "engineer")
@@ -141,7 +145,7 @@ def main() -> None:
         if options.what == "record":
             record(supervisor, options.episodes)
         else:
-            correct(supervisor, options.episodes)
+            correct(supervisor, options.episodes, options.pause)
 
 
 if __name__ == "__main__":

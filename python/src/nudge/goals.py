@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nudge.spec import Channel, RobotSpec
+from nudge.status import Code, NudgeError
 from nudge.wire import Floats
 
 LEAD_S = 0.25  # at full rate: how far a goal may be ahead of what is measured
@@ -44,6 +47,11 @@ class Goals:
             goal = self._goals.get(number, here) + speed * self._period_s
             goal = min(max(goal, here - lead), here + lead)
             goal = min(max(goal, float(seen.lower)), float(seen.upper))
+            if not math.isfinite(here):  # no bound makes a number of it
+                self.forget()
+                raise NudgeError(
+                    Code.INVALID_ARGUMENT, f"the position of '{channel.name}' is not finite"
+                )
             self._goals[number] = goal
             result[number] = goal
         return result

@@ -658,6 +658,7 @@ class _Link:
                 self._outbox.observation = None
                 self._count("unsent")
         code, text = Code.OK, ""
+        self._goals.forget()
         try:
             self.robot.reset(asked.seed)
         except Exception as error:
