@@ -51,7 +51,8 @@ static_assert(sizeof(StepRow) == 24);
 struct Columns {
   std::uintptr_t features = 0;
   std::uintptr_t proprioception = 0;
-  std::uintptr_t executed = 0;
+  std::uintptr_t action = 0;  // executed; requested where nobody knows what was executed
+  bool of_requested = false;
 };
 
 struct EpisodeState {
@@ -505,14 +506,20 @@ struct Dataset::State {
   void locate_columns(std::uint32_t number, const StepView& step) {
     columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - step.offset,
                        reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.executed.data()) - step.offset};
+                       reinterpret_cast<std::uintptr_t>(action_of(step).data()) - step.offset,
+                       step.executed.empty()};
+  }
+
+  // A robot that plays chunks by itself does not say what it did: what it was told has to do.
+  static std::span<const float> action_of(const StepView& step) {
+    return step.executed.empty() ? step.requested : step.executed;
   }
 
   bool has_data(const EpisodeState& episode, const StepView& step) const {
     return episode.usable && step.features.size() == options.feature_size &&
            step.proprioception.size() == options.proprioception_size &&
-           step.executed.size() == options.action_size && all_finite(step.features) &&
-           all_finite(step.proprioception) && all_finite(step.executed);
+           action_of(step).size() == options.action_size && all_finite(step.features) &&
+           all_finite(step.proprioception) && all_finite(action_of(step));
   }
 
   Status add(std::uint32_t number, const StepView& step) {
@@ -534,9 +541,12 @@ struct Dataset::State {
     row.policy_step = step.policy_step;
     row.source = step.source;
     if (step.span != 0) row.span = span_at(step.span);
-    if (!has_data(episode, step)) {
+    const Columns& located = columns[number];
+    // Of one episode all steps are read from one column.
+    const bool mixed = located.action != 0 && located.of_requested != step.executed.empty();
+    if (!has_data(episode, step) || mixed) {
       row.flags |= kRowNoData;
-    } else if (columns[number].executed == 0) {
+    } else if (located.action == 0) {
       locate_columns(number, step);
     }
     if (step.flags & kStepStale) row.flags |= kRowStale;
@@ -578,7 +588,7 @@ struct Dataset::State {
     return reinterpret_cast<const float*>(columns[row.episode].proprioception + row.offset);
   }
   const float* executed(const StepRow& row) const {
-    return reinterpret_cast<const float*>(columns[row.episode].executed + row.offset);
+    return reinterpret_cast<const float*>(columns[row.episode].action + row.offset);
   }
 
   // Fills the batch with one chunk per row. Records are scattered over gigabytes, so the addresses
@@ -616,10 +626,10 @@ struct Dataset::State {
         prefetch(c.proprioception + row.offset, p * sizeof(float));
         std::size_t length = 0;
         if (horizon > 0) {
-          prefetch(c.executed + row.offset, a * sizeof(float));
+          prefetch(c.action + row.offset, a * sizeof(float));
           length = 1;
           for (Row at = group[i]; length < horizon && goes_on(at); ++at, ++length) {
-            prefetch(c.executed + rows[at + 1].offset, a * sizeof(float));
+            prefetch(c.action + rows[at + 1].offset, a * sizeof(float));
           }
         }
         lengths[i] = length;

@@ -8,6 +8,7 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/commands/command.h"
+#include "src/commands/openpi.h"
 #include "src/commands/page_address.h"
 #include "src/commands/pairing_text.h"
 #include "src/commands/service.h"
@@ -30,6 +31,7 @@ struct Driven {
   std::unique_ptr<LiveKitchen> kitchen;
   std::unique_ptr<RobotPort> port;
   std::shared_ptr<RemoteRobot> remote;
+  OpenpiDriven openpi;
   Robot* robot = nullptr;
 
   void start() const {
@@ -77,6 +79,15 @@ Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, Logger& log
   if (driven.remote == nullptr) return aborted("stopped before a robot connected");
   driven.robot = driven.remote.get();
   logger.log(LogLevel::kInfo, "robot", driven.robot->spec().id + " is connected");
+  return driven;
+}
+
+Result<Driven> open_openpi(const Config& config) {
+  Result<OpenpiDriven> openpi = openpi_robot(config);
+  if (!openpi.ok()) return openpi.status();
+  Driven driven;
+  driven.openpi = *std::move(openpi);
+  driven.robot = driven.openpi.robot.get();
   return driven;
 }
 
@@ -142,7 +153,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   }
   const Result<std::string> state = state_folder(program, flags.state);
   if (!state.ok()) return fail(state.status());
-  const Config& config = loaded->config;
+  Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
   use_one_torch_thread();
   Result<std::unique_ptr<Logger>> logger = Logger::start(config.logging, stderr);
@@ -150,14 +161,18 @@ int run_daemon(const Program& program, const RunFlags& flags) {
 
   EventLoop loop;
   const bool remote = config.robot.driver == RobotDriver::kRemote;
-  Result<Driven> driven =
-      remote ? wait_for_robot(loop, config, **logger, stop) : open_kitchen(config);
+  const bool asks = config.robot.driver == RobotDriver::kOpenpi;
+  Result<Driven> driven = remote ? wait_for_robot(loop, config, **logger, stop)
+                          : asks ? open_openpi(config)
+                                 : open_kitchen(config);
   if (driven.status().code() == Code::kAborted) return kExitOk;
   if (!driven.ok()) return fail(driven.status());
+  if (asks) config = with_openpi_chunks(config, *driven->openpi.map);
   DaemonOptions options;
   options.config = config;
   options.state_folder = *state;
-  options.instruction = remote ? "" : kKitchenInstruction;
+  options.instruction = remote || asks ? "" : kKitchenInstruction;
+  options.asking = driven->openpi.robot.get();
   options.continuous = !remote;
   options.robot_port = driven->port.get();
   if (!flags.no_learning) options.program = program.self_path;
@@ -166,6 +181,21 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   };
   Result<std::unique_ptr<Daemon>> daemon = Daemon::open(loop, *driven->robot, options);
   if (!daemon.ok()) return fail(daemon.status());
+  std::unique_ptr<Folder> run_folder;
+  std::unique_ptr<OpenpiPort> openpi_port;
+  if (asks) {
+    Result<std::unique_ptr<Folder>> folder = open_folder(*state + "/run");
+    if (!folder.ok()) return fail(folder.status());
+    run_folder = *std::move(folder);
+    Result<std::unique_ptr<OpenpiPort>> port = open_openpi_port(
+        loop, config, driven->openpi, *run_folder, [&](const std::string& message, bool trouble) {
+          (*logger)->log(trouble ? LogLevel::kWarn : LogLevel::kInfo, "openpi", message);
+        });
+    if (!port.ok()) return fail(port.status());
+    openpi_port = *std::move(port);
+    (*logger)->log(LogLevel::kInfo, "openpi",
+                   "waiting for a robot's program on port " + std::to_string(openpi_port->port()));
+  }
   driven->start();
   if (const Status started = (*daemon)->start(); !started.ok()) return fail(started);
   greet(**daemon);

@@ -17,6 +17,7 @@
 
 namespace nudge {
 
+class AskingRobot;
 class RobotPort;
 
 struct DaemonOptions {
@@ -31,6 +32,8 @@ struct DaemonOptions {
   DeskListener* listener = nullptr;  // told on the io thread, beside the ports; outlives the daemon
   // Where the robot is connected, for /metrics; outlives the daemon. Null: it is in this process.
   const RobotPort* robot_port = nullptr;
+  // The robot, where it is one that asks; null: it is not.
+  AskingRobot* asking = nullptr;
 };
 
 // start() and stop() belong to one thread.
