@@ -136,7 +136,7 @@ void StepThread::tick(Instant now, Instant due) {
 
   const bool was_resetting = resetting_;
   if (options_.asking != nullptr) {
-    heed_asking_robot(now, report);
+    heed_asking_robot(now);
   } else {
     ask_about_reset();
   }
@@ -213,7 +213,7 @@ Instant StepThread::scene_since(Instant now) const {
   return options_.asking == nullptr ? now : std::min(now, options_.asking->newest());
 }
 
-void StepThread::heed_asking_robot(Instant now, StepReport& report) {
+void StepThread::heed_asking_robot(Instant now) {
   asking_ = options_.asking->take_news();
   resetting_ = robot_.resetting();
   if (asking_.new_episode && episode_ != 0) end_episode(now, EpisodeEnd::kReset);
@@ -226,13 +226,8 @@ void StepThread::heed_asking_robot(Instant now, StepReport& report) {
       (void)links_.writer.push_reserved(WriterItem(std::move(record)));
     }
   }
-  if (asking_.proposal) {
-    // One that is too old for the player is no news: the robot has asked again since.
-    const Status taken = controller_->player().load(std::move(asking_.proposal->chunk), now);
-    if (taken.code() == Code::kInvalidArgument) {
-      report.chunk = {.version = 0, .latency = asking_.proposal->latency, .taken = taken};
-    }
-  }
+  // One that is too old for the player is no news: the robot has asked again since.
+  if (asking_.proposal) (void)controller_->player().load(std::move(*asking_.proposal), now);
   const bool drives = state_ == AuthorityState::kAuto || state_ == AuthorityState::kHandback;
   if (!asking_.hold.empty() &&
       (drives || state_ == AuthorityState::kHuman || state_ == AuthorityState::kTakeover)) {

@@ -56,7 +56,7 @@ class StepThread {
   void begin_episode(Instant now, StepReport& report);
   void end_episode(Instant now, EpisodeEnd reason);
   void ask_about_reset();
-  void heed_asking_robot(Instant now, StepReport& report);
+  void heed_asking_robot(Instant now);
   void tell_asking_robot(Instant now, const Decision& decision);
   Instant scene_since(Instant now) const;
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);

@@ -13,12 +13,8 @@ namespace nudge {
 
 // What has come from the robot's side since the last tick.
 struct AskingNews {
-  // Of a policy elsewhere, for the newest observation or an earlier one.
-  struct Proposal {
-    ActionChunk chunk;  // of version 0
-    Duration latency{};
-  };
-  std::optional<Proposal> proposal{};
+  // Of a policy elsewhere, for the newest observation or an earlier one; of version 0.
+  std::optional<ActionChunk> proposal{};
   std::optional<std::string> instruction{};  // the robot's program names another task
   bool new_episode = false;                  // the newest observation begins one
   std::string hold{};  // why nobody may go on without an act: the program is gone, or the policy

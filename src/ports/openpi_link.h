@@ -35,7 +35,7 @@ struct OpenpiLink {
     std::uint64_t episodes = 0;  // that have begun, this request's included
   };
   Latest<Asked> asked;
-  Latest<AskingNews::Proposal> proposal;
+  Latest<ActionChunk> proposal;
   Latest<std::string> hold;     // as AskingNews::hold
   Latest<std::string> trouble;  // as AskingNews::trouble; empty: over
   std::atomic<bool> connected{false};

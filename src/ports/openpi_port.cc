@@ -266,12 +266,11 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     }
     if (!about) return;
     dtype = chunk->dtype;
-    AskingNews::Proposal proposal;
-    proposal.latency = steady_now() - *about;
-    proposal.chunk.horizon = chunk->horizon;
-    proposal.chunk.action_size = chunk->width;
-    proposal.chunk.actions = map->rates(*chunk, forwarded_state);
-    proposal.chunk.observed = *about;
+    ActionChunk proposal;
+    proposal.horizon = chunk->horizon;
+    proposal.action_size = chunk->width;
+    proposal.actions = map->rates(*chunk, forwarded_state);
+    proposal.observed = *about;
     link->proposal.put(std::move(proposal));
     if (!request || request->at != *about) return;
     request->chunk = *std::move(chunk);

@@ -209,7 +209,7 @@ TEST_F(AskingRobotTest, PlaysTheChunksOfAPolicyElsewhere) {
   act(HandBack{});
   tick();
   ask();
-  robot_.news.proposal = {.chunk = test::steady_chunk(robot_.asked, 0, 0.25f)};
+  robot_.news.proposal = test::steady_chunk(robot_.asked, 0, 0.25f);
   tick(2);
   EXPECT_EQ(snapshot_.state, AuthorityState::kAuto);
   EXPECT_EQ(snapshot_.proposed, Action({0.25f, 0.25f}));

@@ -70,7 +70,7 @@ class Program(_Thread):
         self.socket = self._do(connect())
         self.metadata = unpack(self._do(self.socket.recv()))
         self.answers, self.seen, self.error = [], libero(), None
-        self._asks, self._asking = threading.Event(), None
+        self._asks, self._asking, self._left = threading.Event(), None, False
 
     def infer(self, seen):
         self._do(self.socket.send(pack(seen)))
@@ -111,6 +111,9 @@ class Program(_Thread):
         return self.answers[-1] if self.answers else None
 
     def leave(self):
+        if self._left:
+            return
+        self._left = True
         if self._asking is not None:
             self.rest()
         self._do(self.socket.close())
@@ -129,6 +132,12 @@ class Upstream(_Thread):
         self.open()
 
     async def _serve(self, socket, *_):
+        try:
+            await self._answer(socket)
+        except websockets.ConnectionClosed:
+            pass  # by the test, or by a daemon that was killed
+
+    async def _answer(self, socket):
         await socket.send(pack({"reset_pose": [0.25, 0.5]}))
         async for data in socket:
             self.requests.append(unpack(data))
