@@ -217,6 +217,10 @@ Status AuthorityConfig::validate() const {
   if (fresh < 3 * control_period || fresh > milliseconds(500)) {
     return wrong("fresh must be at least 3 control periods, at most 500 ms");
   }
+  if (state_fresh != Duration::zero() &&
+      (state_fresh < fresh || state_fresh > std::chrono::seconds(60))) {
+    return wrong("state_fresh must be 0, or at least fresh and at most 60 s");
+  }
   if (lease < fresh) return wrong("lease must be at least fresh");
   if (reacquire < lease) return wrong("reacquire must be at least lease");
   if (!(align > 0 && std::isfinite(align))) return wrong("align must be above 0 rad");
@@ -438,8 +442,10 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
   }
   // Compared as instants: a robot never seen may be Instant::min(), whose age does not fit.
   // A reset may take its time, and then the first state as long as any.
-  if (std::max(in.observed, reset_over_) < in.now - config_.fresh) {
-    detail = "the newest robot state is older than " + ms(config_.fresh);
+  const Duration state_fresh = std::max(config_.state_fresh, config_.fresh);
+  const bool rests = config_.asks && in.resetting;
+  if (!rests && std::max(in.observed, reset_over_) < in.now - state_fresh) {
+    detail = "the newest robot state is older than " + ms(state_fresh);
     return kRobotStale;
   }
   if (in.observed > in.now + config_.control_period) {
@@ -461,7 +467,7 @@ std::optional<Trigger> Authority::fault(const TickInputs& in, std::string& detai
       return kPolicyNotFinite;
     }
   }
-  if (state_ == kAuto && in.proposed == nullptr &&
+  if (state_ == kAuto && in.proposed == nullptr && !config_.asks &&
       in.now - proposal_end_ > config_.late_periods * config_.control_period) {
     detail = "no proposal for " + ms(in.now - proposal_end_);
     return kInferenceLate;
@@ -537,6 +543,7 @@ const Actor* Authority::in_the_way(const Actor& actor, Instant now) const {
 
 Status Authority::take_over(const AuthorityAct& act, const TickInputs& in, ActAnswer& answer) {
   if (state_ == kFaultHold || state_ == kEstop) return wrong_state(state_, "taking over");
+  if (!in.no_takeover.empty()) return failed_precondition(std::string(in.no_takeover));
   if (const Actor* other = in_the_way(act.actor, in.now)) {
     answer.holder = other->name;
     return busy(*other);

@@ -83,6 +83,12 @@ struct AuthorityConfig {
   // Longest age of a command, or of the robot's state, that may still move the robot. 200 ms:
   // MoveIt Servo waits 100 ms, the UR client caps at 200 ms. At least 3 T, at most 500 ms.
   Duration fresh = std::chrono::milliseconds(200);
+  // The same for the robot's state alone, where that comes less often; 0: `fresh`. At least
+  // `fresh`, at most 60 s.
+  Duration state_fresh{};
+  // The robot asks for each of its moves and waits for the answer: while it asks for nothing
+  // (TickInputs::resetting) an old state is no fault, and nor is a policy that takes its time.
+  bool asks = false;
   // A holder outside TAKEOVER and HUMAN who sends no valid command for this long loses the lease.
   // 500 ms: PX4's for a lost manual control. At least `fresh`.
   Duration lease = std::chrono::milliseconds(500);
@@ -203,6 +209,7 @@ struct TickInputs {
   // timers of TAKEOVER and HANDBACK wait; for at most `reset_longest`.
   bool resetting = false;
   std::string_view reset_failed = {};  // the reset ended on this tick, badly: why; empty: no
+  std::string_view no_takeover = {};   // why nobody can take over now; empty: they can
   bool weights_failed = false;         // the weights in use did not pass their check, or wait for
                                        // the rollback asked for; having no weights is no failure
 };

@@ -53,8 +53,9 @@ static_assert(sizeof(StepRow) == 24);
 struct Columns {
   std::uintptr_t features = 0;
   std::uintptr_t proprioception = 0;
-  std::uintptr_t executed = 0;
+  std::uintptr_t action = 0;  // executed; requested where nobody knows what was executed
   std::uintptr_t reference = 0;
+  bool of_requested = false;
 };
 
 constexpr std::uint32_t kNobody = 0xffffffff;
@@ -715,15 +716,21 @@ struct Dataset::State {
   void locate_columns(std::uint32_t number, const StepView& step) {
     columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - step.offset,
                        reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.executed.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.reference.data()) - step.offset};
+                       reinterpret_cast<std::uintptr_t>(action_of(step).data()) - step.offset,
+                       reinterpret_cast<std::uintptr_t>(step.reference.data()) - step.offset,
+                       step.executed.empty()};
+  }
+
+  // A robot that plays chunks by itself does not say what it did: what it was told has to do.
+  static std::span<const float> action_of(const StepView& step) {
+    return step.executed.empty() ? step.requested : step.executed;
   }
 
   bool has_data(const EpisodeState& episode, const StepView& step) const {
     return episode.usable && step.features.size() == options.feature_size &&
            step.proprioception.size() == options.proprioception_size &&
-           step.executed.size() == options.action_size && all_finite(step.features) &&
-           all_finite(step.proprioception) && all_finite(step.executed);
+           action_of(step).size() == options.action_size && all_finite(step.features) &&
+           all_finite(step.proprioception) && all_finite(action_of(step));
   }
 
   Status add(std::uint32_t number, const StepView& step) {
@@ -749,9 +756,12 @@ struct Dataset::State {
       ++spans[row.span].steps;
       if (step.flags & kStepClamped) ++spans[row.span].clamped;
     }
-    if (!has_data(episode, step)) {
+    const Columns& located = columns[number];
+    // Of one episode all steps are read from one column.
+    const bool mixed = located.action != 0 && located.of_requested != step.executed.empty();
+    if (!has_data(episode, step) || mixed) {
       row.flags |= kRowNoData;
-    } else if (columns[number].executed == 0) {
+    } else if (located.action == 0) {
       locate_columns(number, step);
     }
     row.has_reference = options.references && !(row.flags & kRowNoData) &&
@@ -796,7 +806,7 @@ struct Dataset::State {
     return reinterpret_cast<const float*>(columns[row.episode].proprioception + row.offset);
   }
   const float* executed(const StepRow& row) const {
-    return reinterpret_cast<const float*>(columns[row.episode].executed + row.offset);
+    return reinterpret_cast<const float*>(columns[row.episode].action + row.offset);
   }
 
   const float* reference(const StepRow& row) const {
@@ -843,10 +853,10 @@ struct Dataset::State {
         if (row.has_reference) prefetch(c.reference + row.offset, chunk * sizeof(float));
         std::size_t length = 0;
         if (horizon > 0) {
-          prefetch(c.executed + row.offset, a * sizeof(float));
+          prefetch(c.action + row.offset, a * sizeof(float));
           length = 1;
           for (Row at = group[i]; length < horizon && goes_on(at); ++at, ++length) {
-            prefetch(c.executed + rows[at + 1].offset, a * sizeof(float));
+            prefetch(c.action + rows[at + 1].offset, a * sizeof(float));
           }
         }
         lengths[i] = length;

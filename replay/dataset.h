@@ -25,9 +25,10 @@
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
 // words were taken back (WordsUndone); steps behind SpanClosed::last_step; steps flagged stale (the
 // executed mean is then nobody's action) or slowed (the policy's at another pace); steps without
-// features, proprioception or executed action, with a number that is not finite, or of another
-// backbone; what withdrawn
-// people taught (CorrectionsWithdrawn). Spans that lost steps still count: the gap ends the window.
+// features, proprioception or executed action (the requested one, in an episode of a robot that
+// does not tell what it executed), with a number that is not finite, or of another backbone; what
+// withdrawn people taught (CorrectionsWithdrawn). Spans that lost steps still count: the gap ends
+// the window.
 // Labels: Outcome's rule.
 //
 // Hold-out: deployment episodes are numbered by their first closed complete takeover span that is

@@ -37,7 +37,7 @@ packages=(
   libtorch-dev libopenblas0-pthread
   libzmq3-dev cppzmq-dev nlohmann-json3-dev libsqlite3-dev libsodium-dev
   libspdlog-dev libcli11-dev libtomlplusplus-dev libgtest-dev
-  libboost-dev libssl-dev libqrencode-dev prometheus-cpp-dev
+  libboost-dev libssl-dev libqrencode-dev prometheus-cpp-dev libmsgpack-cxx-dev
   libmujoco-dev libturbojpeg0-dev libegl1 libgl1-mesa-dri libosmesa6
   gnuplot-nox fonts-dejavu-core
 )
@@ -101,7 +101,7 @@ while (($# > 0)); do
     --for)
       case "${2-}" in
         build) build=yes ;;
-        test) build=yes more+=(python3-numpy python3-zmq) ;;
+        test) build=yes more+=(python3-numpy python3-zmq python3-websockets python3-msgpack) ;;
         bench) build=yes more+=(libbenchmark-dev) ;;
         clang) build=yes more+=("clang-$(clang_version)") ;;
         format)

@@ -194,6 +194,13 @@ CheckResult check_driver(RobotDriver driver) {
             "give the robot's controller a command timeout or a hardware watchdog; see "
             "docs/how-to/wire-a-real-stop.md"};
   }
+  if (driver == RobotDriver::kOpenpi) {
+    return {CheckState::kWarn,
+            "a program of the openpi protocol plays each chunk to its end: neither STOP nor a "
+            "stopped daemon ends one",
+            "give the robot's controller a command timeout, let the program ask after few steps, "
+            "and wire a real stop; see docs/reference/openpi-port.md"};
+  }
   return {CheckState::kOk,
           "a driver inside this process cannot stop a robot once the process is stopped or killed; "
           "the simulated kitchen needs no stopping",

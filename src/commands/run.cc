@@ -8,6 +8,7 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/commands/command.h"
+#include "src/commands/openpi.h"
 #include "src/commands/page_address.h"
 #include "src/commands/pairing_text.h"
 #include "src/commands/service.h"
@@ -33,6 +34,7 @@ struct Driven {
   std::unique_ptr<LiveKitchen> kitchen;
   std::unique_ptr<RobotPort> port;
   std::shared_ptr<RemoteRobot> remote;
+  OpenpiDriven openpi;
   Robot* robot = nullptr;
 
   void start() const {
@@ -107,6 +109,15 @@ Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, CurveDoor* 
   return driven;
 }
 
+Result<Driven> open_openpi(const Config& config) {
+  Result<OpenpiDriven> openpi = openpi_robot(config);
+  if (!openpi.ok()) return openpi.status();
+  Driven driven;
+  driven.openpi = *std::move(openpi);
+  driven.robot = driven.openpi.robot.get();
+  return driven;
+}
+
 struct RunFlags {
   std::string state, listen, certificate, key;
   bool tls = false;
@@ -169,7 +180,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   }
   const Result<std::string> state = state_folder(program, flags.state);
   if (!state.ok()) return fail(state.status());
-  const Config& config = loaded->config;
+  Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
   use_one_torch_thread();
   Result<std::unique_ptr<Logger>> logger = Logger::start(config.logging, stderr);
@@ -179,14 +190,18 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   Result<std::unique_ptr<CurveDoor>> door = open_door(config, *state, loop, **logger);
   if (!door.ok()) return fail(door.status());
   const bool remote = config.robot.driver == RobotDriver::kRemote;
-  Result<Driven> driven =
-      remote ? wait_for_robot(loop, config, door->get(), **logger, stop) : open_kitchen(config);
+  const bool asks = config.robot.driver == RobotDriver::kOpenpi;
+  Result<Driven> driven = remote ? wait_for_robot(loop, config, door->get(), **logger, stop)
+                          : asks ? open_openpi(config)
+                                 : open_kitchen(config);
   if (driven.status().code() == Code::kAborted) return kExitOk;
   if (!driven.ok()) return fail(driven.status());
+  if (asks) config = with_openpi_chunks(config, *driven->openpi.map);
   DaemonOptions options;
   options.config = config;
   options.state_folder = *state;
-  options.instruction = remote ? "" : driven->kitchen->instruction_at_start();
+  options.instruction = remote || asks ? "" : driven->kitchen->instruction_at_start();
+  options.asking = driven->openpi.robot.get();
   options.continuous = !remote;
   options.robot_port = driven->port.get();
   options.door = door->get();
@@ -196,6 +211,21 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   };
   Result<std::unique_ptr<Daemon>> daemon = Daemon::open(loop, *driven->robot, options);
   if (!daemon.ok()) return fail(daemon.status());
+  std::unique_ptr<Folder> run_folder;
+  std::unique_ptr<OpenpiPort> openpi_port;
+  if (asks) {
+    Result<std::unique_ptr<Folder>> folder = open_folder(*state + "/run");
+    if (!folder.ok()) return fail(folder.status());
+    run_folder = *std::move(folder);
+    Result<std::unique_ptr<OpenpiPort>> port = open_openpi_port(
+        loop, config, driven->openpi, *run_folder, [&](const std::string& message, bool trouble) {
+          (*logger)->log(trouble ? LogLevel::kWarn : LogLevel::kInfo, "openpi", message);
+        });
+    if (!port.ok()) return fail(port.status());
+    openpi_port = *std::move(port);
+    (*logger)->log(LogLevel::kInfo, "openpi",
+                   "waiting for a robot's program on port " + std::to_string(openpi_port->port()));
+  }
   driven->start();
   if (const Status started = (*daemon)->start(); !started.ok()) return fail(started);
   greet(**daemon);

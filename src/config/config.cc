@@ -570,6 +570,11 @@ void check_rules(const Config& c, Report&& report) {
     report("ports.certificate",
            "certificate and key belong together: name both files, or leave both at \"own\"");
   }
+  if (c.robot.driver == RobotDriver::kOpenpi && c.openpi.upstream != "none" &&
+      !c.openpi.upstream.starts_with("ws://")) {
+    report("openpi.upstream", "upstream = " + c.openpi.upstream +
+                                  " is no address of an openpi server; write ws://HOST:PORT");
+  }
   if (c.help.samples == 1) {
     report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");
   }

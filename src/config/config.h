@@ -27,7 +27,7 @@ enum class PolicyReference { kNone, kBase, kPlanner };
 enum class Unwanted { kDrop, kNegative };  // what is made of steps that nobody should repeat
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
-enum class RobotDriver { kKitchen, kRemote };
+enum class RobotDriver { kKitchen, kRemote, kOpenpi };
 enum class TlsUse { kAuto, kOn, kOff };
 
 struct Config {
@@ -200,6 +200,28 @@ struct Config {
     std::string certificate = "own";  // file, PEM; own: of the daemon's authority
     std::string key = "own";          // file, PEM
   } ports;
+
+  // A robot that speaks the openpi protocol, robot.driver "openpi". Texts that read "preset" take
+  // what suits openpi.preset; numbers that are 0 likewise.
+  struct Openpi {
+    std::string preset = "droid";  // droid, libero, aloha
+    std::int64_t port = 8000;      // 0: any free one
+    std::string address = "127.0.0.1";
+    bool require_key = false;      // on loopback too; beyond it always
+    std::string robot = "preset";  // its id
+    std::string cameras = "preset";
+    std::string state = "preset";
+    std::string actions = "preset";
+    std::string prompt = "prompt";                         // key of the instruction
+    double hz = 0;                                         // steps of a chunk in a second
+    std::int64_t horizon = 0;                              // steps in a chunk
+    std::string new_episode = "gap prompt connect reset";  // what begins one
+    double gap_s = 2.0;                 // without a request, after which it rests
+    bool slow_takeover = false;         // where requests come less often than authority.fresh_ms
+    double answer_s = 3.0;              // longest that a request waits for the policy
+    std::string upstream = "none";      // ws://HOST:PORT of an openpi server
+    std::string upstream_key = "none";  // file with its key
+  } openpi;
 
   struct Demo {
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy

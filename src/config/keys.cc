@@ -20,8 +20,8 @@ std::vector<Key> make_keys() {
       {KEY(robot, driver),
        "",
        {},
-       "The robot that `nudge run` drives: the simulated kitchen, or one that connects to "
-       "ports.robot.",
+       "The robot that `nudge run` drives: the simulated kitchen, one that connects to "
+       "ports.robot, or a program that asks on openpi.port.",
        "what runs without hardware"},
       {KEY(robot, episode_steps),
        "policy steps",
@@ -655,6 +655,85 @@ std::vector<Key> make_keys() {
        "PEM file with the key of ports.certificate, for its owner alone; own.",
        "as ports.certificate"},
 
+      {KEY(openpi, preset),
+       "",
+       {},
+       "Whose conventions the program follows: droid, libero or aloha. The other keys change them.",
+       "openpi's own examples"},
+      {KEY(openpi, port), "", {0, 65'535}, "Port of the program; 0: any that is free.", "openpi's"},
+      {KEY(openpi, address),
+       "",
+       {},
+       "IP address of that port. Beyond loopback it speaks TLS and needs a key.",
+       "nobody else may come in before a person decides so"},
+      {KEY(openpi, require_key),
+       "",
+       {},
+       "Ask for the key on this machine too.",
+       "programs of this machine's users come in as robots of its other port do"},
+      {KEY(openpi, robot), "", {}, "Name of the robot; preset: that of the preset.", kOurs},
+      {KEY(openpi, cameras),
+       "",
+       {},
+       "Cameras, as in \"front=observation/image:224x224\"; preset; none.",
+       "the preset's"},
+      {KEY(openpi, state),
+       "",
+       {},
+       "Numbers of its state, as in \"joint_1=observation/joint_position[0]:rad:-2.9:2.9\"; "
+       "preset.",
+       "the preset's"},
+      {KEY(openpi, actions),
+       "",
+       {},
+       "Columns of a chunk, as in \"joint_1:rate:rad/s:3:1\"; preset.",
+       "the preset's"},
+      {KEY(openpi, prompt), "", {}, "Key of the instruction.", "openpi's"},
+      {KEY(openpi, hz),
+       "Hz",
+       {0, 200},
+       "Steps of a chunk that are played in a second; 0: the preset's.",
+       "the preset's"},
+      {KEY(openpi, horizon),
+       "steps",
+       {0, 64},
+       "Steps in a chunk; 0: the preset's.",
+       "the preset's"},
+      {KEY(openpi, new_episode),
+       "",
+       {},
+       "What begins a new episode: gap, prompt (another one), connect, reset (the program says "
+       "endpoint: reset); several with spaces between, or none.",
+       "openpi's programs do not say when they begin anew"},
+      {KEY(openpi, gap_s),
+       "s",
+       {0.2, 20},
+       "Time without a request after which the program rests: it plays nothing and resets its "
+       "scene.",
+       "longer than a chunk"},
+      {KEY(openpi, slow_takeover),
+       "",
+       {},
+       "People may take over although requests come less often than authority.fresh_ms.",
+       "a person who is heard late is worse than none"},
+      {KEY(openpi, answer_s),
+       "s",
+       {0.1, 20},
+       "Longest that a request waits for the policy; then the robot holds.",
+       "ten times the usual, less than people's patience"},
+      {KEY(openpi, upstream),
+       "",
+       {},
+       "openpi server whose chunks are passed on, as in ws://gpu.local:8000; none: the daemon's "
+       "own "
+       "policy drives.",
+       kOurs},
+      {KEY(openpi, upstream_key),
+       "",
+       {},
+       "File with the key that the upstream asks for; none.",
+       kOurs},
+
       {KEY(demo, episodes),
        "episodes",
        {1, 10'000},
@@ -719,7 +798,7 @@ const std::vector<std::string_view>& choices(LogFormat*) {
 }
 
 const std::vector<std::string_view>& choices(RobotDriver*) {
-  static const std::vector<std::string_view> names = {"kitchen", "remote"};
+  static const std::vector<std::string_view> names = {"kitchen", "remote", "openpi"};
   return names;
 }
 
@@ -758,6 +837,9 @@ const std::vector<Section>& sections() {
       {"daemon", "`nudge run`: the daemon beside a robot."},
       {"ports",
        "Where it can be reached: on this machine only, but for the page where it is told to."},
+      {"openpi",
+       "A robot's program that asks for chunks of actions over the openpi protocol: "
+       "docs/reference/openpi-port.md."},
       {"demo", "`nudge demo`: a scripted supervisor teaches in the simulated kitchen."},
       {"logging", "The program's own lines, on standard error."},
   };

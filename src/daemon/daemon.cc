@@ -180,6 +180,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   authority.last_epoch = p.log->next_lease_epoch() - 1;
   authority.stop_latched = *stopped || latch->latched();
   ControllerOptions control = controller_options(config, spec, authority);
+  control.executed_unknown = options.asking != nullptr;
   std::vector<std::string> absent;
   control.cameras = cameras_that_matter(config, spec, (*backbone)->cameras(), absent);
   for (const std::string& camera : absent) {
@@ -273,6 +274,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   step.wall = wall_now;
   step.instruction = options.instruction;
   step.continuous = options.continuous;
+  step.asking = options.asking;
   step.next_episode = next_episode;
   step.seed = static_cast<std::uint64_t>(wall.time_since_epoch().count());
   step.episode_steps = static_cast<std::uint32_t>(config.robot.episode_steps);

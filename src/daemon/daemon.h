@@ -18,6 +18,7 @@
 namespace nudge {
 
 class CurveDoor;
+class AskingRobot;
 class RobotPort;
 
 struct DaemonOptions {
@@ -35,6 +36,8 @@ struct DaemonOptions {
   // What opens the teleop port beyond this machine; outlives the daemon. Null: it stays on
   // ports.zmq_address, which is then of loopback, without encryption.
   CurveDoor* door = nullptr;
+  // The robot, where it is one that asks; null: it is not.
+  AskingRobot* asking = nullptr;
 };
 
 // start() and stop() belong to one thread.

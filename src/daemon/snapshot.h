@@ -44,6 +44,7 @@ struct Snapshot {
 
   Observation observation;     // without images
   std::string robot_trouble;   // what the robot last answered; empty: it is well
+  std::string caution;         // what cannot be promised for this robot, for people; empty: nothing
   WeightsVersion playing = 0;  // whose chunk is loaded; 0: none
 
   std::array<std::uint64_t, kCommandRefusals> refused_commands{};

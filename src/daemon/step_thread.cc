@@ -106,7 +106,10 @@ void StepThread::tick(Instant now, Instant due) {
   if (std::optional<ComputedChunk> chunk = links_.chunks.try_take()) {
     asked_ = false;
     const WeightsVersion version = chunk->chunk.version;
+    std::optional<ActionChunk> planned;
+    if (options_.asking != nullptr) planned = chunk->chunk;
     Status taken = controller_->player().load(std::move(chunk->chunk), now);
+    if (options_.asking != nullptr && taken.ok()) options_.asking->plan(*planned);
     // Flushed or overtaken while it was computed: the next one is asked for at once.
     const bool news = taken.code() != Code::kAborted && taken.code() != Code::kDeadlineExceeded;
     if (news) {
@@ -133,7 +136,11 @@ void StepThread::tick(Instant now, Instant due) {
   }
 
   const bool was_resetting = resetting_;
-  ask_about_reset();
+  if (options_.asking != nullptr) {
+    heed_asking_robot(now);
+  } else {
+    ask_about_reset();
+  }
   if (failed_weights_ != 0 && links_.loaded != failed_weights_) failed_weights_ = 0;
   ControlInputs inputs;
   inputs.acts = acts_;
@@ -142,6 +149,7 @@ void StepThread::tick(Instant now, Instant due) {
   inputs.weights_failed = failed_weights_ != 0;
   inputs.resetting = resetting_;
   inputs.reset_failed = reset_failed_;
+  inputs.no_takeover = asking_.no_takeover;
   inputs.clock = options_.clock;
   const TickOutcome outcome = controller_->tick(now, options_.wall(), inputs);
   const Decision& decision = *outcome.decision;
@@ -162,8 +170,11 @@ void StepThread::tick(Instant now, Instant due) {
   }
   count(now, outcome);
   watch_for_help(now, outcome, report);
-  // Only once the authority has let somebody drive: a reset may move the robot.
-  if (episode_ == 0 && !stands(decision.state)) begin_episode(now, report);
+  if (options_.asking != nullptr) tell_asking_robot(now, decision);
+  // Only once the authority has let somebody drive: a reset may move the robot. One that asks has
+  // reset its scene itself by the time it asks.
+  const bool waits = options_.asking != nullptr && resetting_;
+  if (episode_ == 0 && !stands(decision.state) && !waits) begin_episode(now, report);
   if (!stands(decision.state)) moved_ = now;
   // What was observed before a reset says nothing about the scene after it.
   const bool begun = report.begun.has_value();
@@ -197,6 +208,52 @@ void StepThread::ask_about_reset() {
   }
 }
 
+// What was seen before this says nothing about the scene of now. A robot that asks has looked at it
+// before it asked.
+Instant StepThread::scene_since(Instant now) const {
+  return options_.asking == nullptr ? now : std::min(now, options_.asking->newest());
+}
+
+void StepThread::heed_asking_robot(Instant now) {
+  asking_ = options_.asking->take_news();
+  resetting_ = robot_.resetting();
+  if (asking_.new_episode && episode_ != 0) end_episode(now, EpisodeEnd::kReset);
+  if (asking_.instruction && *asking_.instruction != options_.instruction) {
+    options_.instruction = *asking_.instruction;
+    if (episode_ != 0) {
+      controller_->player().flush(now);
+      RecordWanted record{
+          .payload = InstructionChanged{options_.instruction}, .actor = std::nullopt, .id = ""};
+      (void)links_.writer.push_reserved(WriterItem(std::move(record)));
+    }
+  }
+  // One that is too old for the player is no news: the robot has asked again since.
+  if (asking_.proposal) (void)controller_->player().load(std::move(*asking_.proposal), now);
+  const bool drives = state_ == AuthorityState::kAuto || state_ == AuthorityState::kHandback;
+  if (!asking_.hold.empty() &&
+      (drives || state_ == AuthorityState::kHuman || state_ == AuthorityState::kTakeover)) {
+    acts_.push_back({.id = "", .actor = kEpisodes, .body = Hold{}});
+  }
+}
+
+void StepThread::tell_asking_robot(Instant now, const Decision& decision) {
+  TickVerdict verdict;
+  verdict.state = decision.state;
+  verdict.source = decision.source;
+  verdict.rates = decision.executed;
+  verdict.speed = decision.speed;
+  verdict.observed = controller_->observation().time;
+  verdict.instruction = options_.instruction;
+  if (decision.source == ControlSource::kNudge) {
+    verdict.bias = decision.executed;
+    const Action policy = controller_->player().at(now);
+    for (std::size_t i = 0; i < verdict.bias.size(); ++i) {
+      verdict.bias[i] -= static_cast<float>(decision.speed) * policy[i];
+    }
+  }
+  options_.asking->decided(std::move(verdict));
+}
+
 void StepThread::begin_episode(Instant now, StepReport& report) {
   episode_ = options_.next_episode++;
   episode_begun_ = moved_ = now;
@@ -211,7 +268,7 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   resetting_ = begun.ok() && robot_.resetting();
   reset_pending_ = resetting_ || !begun.ok();
   reset_seen_ = now;
-  controller_->begin_episode(reset_pending_ ? 0 : episode_, now);
+  controller_->begin_episode(reset_pending_ ? 0 : episode_, scene_since(now));
   if (help_) help_->begin_episode();
   asked_ = false;
   // Where there is nothing that could drive but a person, a person shows the task.
@@ -242,7 +299,7 @@ void StepThread::end_episode(Instant now, EpisodeEnd reason) {
   episode_ = 0;
   reset_pending_ = resetting_ = false;
   controller_->forget_words();
-  controller_->begin_episode(0, now);
+  controller_->begin_episode(0, scene_since(now));
   asked_ = false;
 }
 
@@ -284,6 +341,7 @@ void StepThread::count(Instant now, const TickOutcome& outcome) {
   state_ = decision.state;
   links_.state = state_;
   robot_trouble_ = outcome.robot.ok() ? reset_trouble_ : outcome.robot.message();
+  if (outcome.robot.ok() && !asking_.trouble.empty()) robot_trouble_ = asking_.trouble;
   if (robot_trouble_.empty() && !outcome.frozen.empty() && !resetting_) {
     robot_trouble_ = "camera '" + std::string(outcome.frozen) + "' shows nothing new";
   }
@@ -316,11 +374,14 @@ void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   if (asked_ && now - asked_at_ > kChunkPatience) asked_ = false;
   const WeightsVersion loaded = links_.loaded;
   const Observation& observation = controller_->observation();
+  // One that asks gets a chunk for each observation, and none without.
+  const bool asks = options_.asking != nullptr;
+  const bool wanted =
+      asks ? observation.time > asked_about_ && !resetting_ && !options_.asking->policy_elsewhere()
+           : controller_->player().needs_chunk(now) || loaded != controller_->player().version();
   // A robot that reports NaN is the authority's; the weights are not to be blamed for what they
   // make of it.
-  const bool chunk =
-      episode_ != 0 && loaded != 0 && !asked_ && is_finite(observation) &&
-      (controller_->player().needs_chunk(now) || loaded != controller_->player().version());
+  const bool chunk = episode_ != 0 && loaded != 0 && !asked_ && is_finite(observation) && wanted;
   if (!chunk && !outcome.step_begun) return;
   InferenceRequest request;
   request.observation = observation;
@@ -340,6 +401,7 @@ void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   if (chunk) {
     asked_ = true;
     asked_at_ = now;
+    asked_about_ = observation.time;
   }
 }
 
@@ -418,6 +480,7 @@ void StepThread::publish(Instant now, const TickOutcome& outcome) {
   snapshot.observation.object_state = observation.object_state;
   snapshot.observation.success = observation.success;
   snapshot.robot_trouble = robot_trouble_;
+  snapshot.caution = asking_.caution;
   snapshot.playing = controller_->player().version();
   snapshot.refused_commands = controller_->authority().refused_commands();
   snapshot.missed_ticks = missed_;

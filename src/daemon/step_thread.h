@@ -12,6 +12,7 @@
 
 #include "policy/help_signal.h"
 #include "src/daemon/links.h"
+#include "src/loop/asking_robot.h"
 #include "src/loop/controller.h"
 
 namespace nudge {
@@ -31,6 +32,7 @@ struct StepThreadOptions {
   Duration abandon = std::chrono::seconds(60);
   int fifo_priority = 0;                       // SCHED_FIFO; 0: the ordinary scheduler
   std::optional<HelpSignalOptions> help = {};  // none: the policy never asks for help
+  AskingRobot* asking = nullptr;  // the robot, where it is one that asks; null: it is not
 };
 
 // start() and stop() belong to one thread; everything else to the thread it starts.
@@ -54,6 +56,9 @@ class StepThread {
   void begin_episode(Instant now, StepReport& report);
   void end_episode(Instant now, EpisodeEnd reason);
   void ask_about_reset();
+  void heed_asking_robot(Instant now);
+  void tell_asking_robot(Instant now, const Decision& decision);
+  Instant scene_since(Instant now) const;
   std::optional<EpisodeEnd> episode_is_over(Instant now, const Decision& decision);
   void ask_inference(Instant now, const TickOutcome& outcome);
   void count(Instant now, const TickOutcome& outcome);
@@ -90,6 +95,8 @@ class StepThread {
   Instant reset_seen_{};       // newest tick of that
   std::string reset_failed_;   // since the last tick: why; empty: no
   std::string reset_trouble_;  // of the newest reset; empty: none
+  AskingNews asking_;          // as of this tick; empty where the robot does not ask
+  Instant asked_about_{};      // time of the observation that its newest chunk is for
 
   std::optional<HelpSignal> help_;
   std::uint64_t help_asks_ = 0, declined_seen_ = 0;

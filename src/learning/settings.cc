@@ -187,6 +187,11 @@ AuthorityConfig authority_config(const Config& config, const RobotSpec& robot) {
   options.robot = robot.id;
   options.control_period = robot.control_period;
   options.fresh = std::chrono::milliseconds(config.authority.fresh_ms);
+  if (config.robot.driver == RobotDriver::kOpenpi) {
+    // Requests come when the program has played its chunk, and wait for the policy.
+    options.asks = true;
+    options.state_fresh = from_seconds(config.openpi.gap_s + config.openpi.answer_s + 1);
+  }
   options.lease = std::chrono::milliseconds(config.authority.lease_ms);
   options.reacquire = from_seconds(config.authority.reacquire_s);
   options.takeover_timeout = from_seconds(config.authority.takeover_s);

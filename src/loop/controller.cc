@@ -60,6 +60,7 @@ Controller::Controller(Robot& robot, const ControllerOptions& options, Authority
       authority_(std::move(authority)),
       camera_fresh_(options.authority.camera_fresh),
       camera_same_(options.camera_same),
+      executed_unknown_(options.executed_unknown),
       player_(options.player) {
   for (const std::string& name : options.cameras) {
     Watched& camera = cameras_.emplace_back();
@@ -136,6 +137,7 @@ TickOutcome Controller::tick(Instant now, WallTime wall, const ControlInputs& in
   in.weights_failed = inputs.weights_failed;
   in.resetting = inputs.resetting;
   in.reset_failed = inputs.reset_failed;
+  in.no_takeover = inputs.no_takeover;
   const bool has_proposal = !player_.exhausted(now);
   if (has_proposal) {
     proposed_ = player_.at(now);
@@ -234,7 +236,7 @@ std::optional<Step> Controller::finish_step() {
   Step step = std::move(open_->step);
   if (open_->requested_ticks > 0)
     step.requested = mean_of(open_->requested, open_->requested_ticks);
-  step.executed = mean_of(open_->executed, open_->ticks);
+  if (!executed_unknown_) step.executed = mean_of(open_->executed, open_->ticks);
   const auto full = robot_.spec().policy_period / robot_.spec().control_period;
   if (open_->ticks < static_cast<std::uint32_t>(full)) step.flags |= kStepShort;
   open_.reset();

@@ -27,6 +27,8 @@ struct ControllerOptions {
   // however new its frames say they are: no sensor is without noise. 0: pictures are not compared,
   // as for simulated cameras. Else at least authority.camera_fresh.
   Duration camera_same{};
+  // Nobody knows what the robot did of what it was told: steps have no executed action.
+  bool executed_unknown = false;
 };
 
 // Nobody drives, and nobody is about to: HOLD, FAULT_HOLD or ESTOP.
@@ -43,6 +45,7 @@ struct ControlInputs {
   bool weights_failed = false;         // see TickInputs
   bool resetting = false;              // likewise
   std::string_view reset_failed = {};  // likewise
+  std::string_view no_takeover = {};   // likewise
   // The robot's steady clock, where it runs on during a tick: a state that was read after `now`,
   // because the thread was held up in between, is not from the future. Null: time stands still.
   Instant (*clock)() = nullptr;
@@ -119,6 +122,7 @@ class Controller {
   Authority authority_;
   Duration camera_fresh_;
   Duration camera_same_;
+  bool executed_unknown_;
   std::vector<Watched> cameras_;
   ChunkPlayer player_;
   Observation observation_;

@@ -34,7 +34,7 @@ class Session {
 // A WebSocket; see HttpServer for what these do.
 class LiveSession : public Session {
  public:
-  virtual bool send(std::string text) = 0;
+  virtual bool send(std::string bytes, bool text) = 0;
   virtual void offer(std::uint32_t channel, std::vector<std::uint8_t> bytes) = 0;
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
   virtual Role role() const = 0;

@@ -183,14 +183,27 @@ std::optional<HttpTarget> parse_target(std::string_view target) {
   return parsed;
 }
 
-std::optional<std::string_view> bearer_token(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
+namespace {
+
+// `scheme` in lower case, with the space behind it.
+std::optional<std::string_view> credentials(std::string_view authorization,
+                                            std::string_view scheme) {
   authorization = trim(authorization);
-  if (authorization.size() <= kScheme.size() ||
-      !equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
+  if (authorization.size() <= scheme.size() ||
+      !equal_ignoring_case(authorization.substr(0, scheme.size()), scheme)) {
     return std::nullopt;
   }
-  return trim(authorization.substr(kScheme.size()));
+  return trim(authorization.substr(scheme.size()));
+}
+
+}  // namespace
+
+std::optional<std::string_view> bearer_token(std::string_view authorization) {
+  return credentials(authorization, "bearer ");
+}
+
+std::optional<std::string_view> api_key(std::string_view authorization) {
+  return credentials(authorization, "api-key ");
 }
 
 Subprotocols parse_subprotocols(std::string_view sec_websocket_protocol) {

@@ -33,6 +33,8 @@ std::optional<HttpTarget> parse_target(std::string_view target);
 
 // The token of `Authorization: Bearer TOKEN`; none: another scheme, or no token.
 std::optional<std::string_view> bearer_token(std::string_view authorization);
+// The key of `Authorization: Api-Key KEY`, as openpi's clients write it; likewise.
+std::optional<std::string_view> api_key(std::string_view authorization);
 
 struct Subprotocols {
   bool nudge_v1 = false;                  // "nudge.v1" is among them

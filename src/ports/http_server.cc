@@ -128,7 +128,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop,
   const TcpListenerOptions socket{.address = options.address,
                                   .beyond_loopback = options.tls != nullptr,
                                   .port = options.port,
-                                  .setting = "ports.http",
+                                  .setting = options.setting,
                                   .send_bytes = kSocketBytes,
                                   .receive_bytes = kSocketBytes};
   Result<std::unique_ptr<TcpListener>> listener =
@@ -150,7 +150,12 @@ void HttpServer::renew(std::shared_ptr<TlsContext> tls, std::span<const std::str
 
 bool HttpServer::send(ConnectionId connection, std::string text) {
   const auto found = impl_->core.open.find(connection);
-  return found != impl_->core.open.end() && found->second->send(std::move(text));
+  return found != impl_->core.open.end() && found->second->send(std::move(text), true);
+}
+
+bool HttpServer::send_binary(ConnectionId connection, std::string bytes) {
+  const auto found = impl_->core.open.find(connection);
+  return found != impl_->core.open.end() && found->second->send(std::move(bytes), false);
 }
 
 void HttpServer::offer(ConnectionId connection, std::uint32_t channel,

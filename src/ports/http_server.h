@@ -37,6 +37,8 @@ class HttpHandler {
   // A live connection is open. `caller.actor.name` is that of the paired device, or else the
   // client's `?name=` or "person", followed by # and the connection's number; at most 64 bytes.
   virtual void on_open(ConnectionId connection, const Caller& caller) = 0;
+  // A message of a server whose live connections are binary, at most `max_message_bytes`; likewise.
+  virtual void on_binary(ConnectionId /*connection*/, std::string /*bytes*/) {}
   // Valid UTF-8, at most `max_message_bytes`. Never called after close().
   virtual void on_text(ConnectionId connection, const std::string& text) = 0;
   // Once for each on_open, however it ended. Sends for it have had no effect from before this call.
@@ -49,12 +51,15 @@ struct HttpServerOptions {
   std::uint16_t port = 8080;          // 0: any that is free
   // All connections speak TLS; what begins as plain HTTP is sent to https://. Null: none does.
   std::shared_ptr<TlsContext> tls;
-  std::vector<std::string> names{};  // served besides those of loopback: addresses or DNS names
-  std::string live_path = "/api/v1/live";
+  std::vector<std::string> names{};    // served besides those of loopback: addresses or DNS names
+  std::string setting = "ports.http";  // that names the port, for messages
+  std::string live_path = "/api/v1/live";  // empty: every path, of requests that ask for it
+  bool binary = false;                     // live connections take binary messages instead of text
+  bool keyless = false;  // who_is() is asked about who shows no token, as about an empty one
   std::size_t max_header_bytes = 8u << 10;
   std::size_t max_body_bytes = 64u << 10;
   std::size_t max_message_bytes = 64u << 10;
-  std::size_t max_waiting_bytes = 1u << 20;  // of text for one live connection
+  std::size_t max_waiting_bytes = 1u << 20;  // of what send() queued for one live connection
   std::size_t max_connections = 256;         // of both kinds; beyond, see HttpServer
   std::size_t max_live = 32;                 // beyond, see HttpServer
   double messages_per_second = 200;  // of one live connection, pings too; a bucket of one second
@@ -115,6 +120,8 @@ class HttpServer {
   // Queues a text message, at most `max_waiting_bytes` with those that wait (each counts 32 bytes
   // more than its text). False: no such connection, or it does not read (and is closed).
   bool send(ConnectionId connection, std::string text);
+  // The same for a binary message.
+  bool send_binary(ConnectionId connection, std::string bytes);
   // Offers a binary message in the place of one of the same `channel` that has not been sent yet.
   // Text goes first; channels take turns.
   void offer(ConnectionId connection, std::uint32_t channel, std::vector<std::uint8_t> bytes);

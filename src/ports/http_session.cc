@@ -223,7 +223,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     request_.if_none_match = value(http::field::if_none_match);
     request_.if_match = value(http::field::if_match);
     request_.idempotency_key = value(kIdempotencyKey);
-    const bool live = request_.path == core_->options.live_path;
+    const bool live = core_->options.live_path.empty() ? asks_for_websocket()
+                                                       : request_.path == core_->options.live_path;
     if (live || !is_public(request_.path)) {
       std::optional<Caller> caller = this->caller(live);
       if (!caller) {
@@ -330,7 +331,10 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   }
 
   std::optional<Caller> caller(bool live) const {
-    std::optional<std::string_view> token = bearer_token(value(http::field::authorization));
+    const std::string_view authorization = value(http::field::authorization);
+    if (authorization.empty() && core_->options.keyless) return core_->caller_of("", here_);
+    std::optional<std::string_view> token = bearer_token(authorization);
+    if (!token && core_->options.keyless) token = api_key(authorization);
     // Browsers let a page set no other field of a WebSocket's request.
     if (!token && live)
       token = parse_subprotocols(value(http::field::sec_websocket_protocol)).token;
@@ -338,14 +342,17 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     return core_->caller_of(*token, here_);
   }
 
+  bool asks_for_websocket() const {
+    const auto& fields = parser_->get();
+    return request_.method == "GET" && !head_only_ && fields.version() == 11 &&
+           http::token_list(fields[http::field::connection]).exists("upgrade") &&
+           http::token_list(fields[http::field::upgrade]).exists("websocket");
+  }
+
   void upgrade() {
     const auto& fields = parser_->get();
     const std::string_view key = value(http::field::sec_websocket_key);
-    const bool wants_websocket =
-        request_.method == "GET" && !head_only_ && fields.version() == 11 &&
-        http::token_list(fields[http::field::connection]).exists("upgrade") &&
-        http::token_list(fields[http::field::upgrade]).exists("websocket");
-    if (!wants_websocket || value(http::field::sec_websocket_version) != "13") {
+    if (!asks_for_websocket() || value(http::field::sec_websocket_version) != "13") {
       return reject(426, "invalid_argument", "this is a WebSocket, version 13");
     }
     // Bytes that came before our answer would be lost; no client may send any (RFC 6455, 4.1).

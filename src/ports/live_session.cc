@@ -91,8 +91,8 @@ class BeastLiveSession final : public LiveSession,
   Role role() const override { return caller_.actor.role; }
   Instant heard() const override { return heard_; }
 
-  bool send(std::string text) override {
-    const std::size_t cost = text.size() + kTextOverhead;
+  bool send(std::string bytes, bool text) override {
+    const std::size_t cost = bytes.size() + kTextOverhead;
     if (waiting_bytes_ + cost > core_->options.max_waiting_bytes) {
       ++core_->counters.closed_slow;
       texts_.clear();
@@ -100,7 +100,7 @@ class BeastLiveSession final : public LiveSession,
       return false;
     }
     waiting_bytes_ += cost;
-    texts_.push_back(std::move(text));
+    texts_.push_back({std::move(bytes), text});
     write();
     return true;
   }
@@ -158,17 +158,22 @@ class BeastLiveSession final : public LiveSession,
     heard_ = steady_now();
     if (state_ != State::kOpen) return;  // closing reads what is left
     const bool is_text = stream_.got_text();
-    const std::string text = boost::beast::buffers_to_string(buffer_.data());
+    std::string text = boost::beast::buffers_to_string(buffer_.data());
     buffer_.consume(buffer_.size());
-    if (!is_text) {
+    if (is_text == core_->options.binary) {
       ++core_->counters.closed_bad;
-      return close(1003, "the daemon takes text messages only");
+      return close(1003, is_text ? "the daemon takes binary messages only"
+                                 : "the daemon takes text messages only");
     }
     if (!bucket_.take(heard_) && !is_exempt(text)) return close_for_rate();
     ++core_->counters.messages;
     read();
     try {
-      core_->handler.on_text(connection_, text);
+      if (is_text) {
+        core_->handler.on_text(connection_, text);
+      } else {
+        core_->handler.on_binary(connection_, std::move(text));
+      }
     } catch (...) {
       if (core_ != nullptr) close(1011, "the daemon failed on this message; its log says why");
     }
@@ -192,9 +197,9 @@ class BeastLiveSession final : public LiveSession,
   void write() {
     if (writing_ || close_sent_ || state_ == State::kAccepting || state_ == State::kEnded) return;
     if (!texts_.empty()) {
-      text_ = std::move(texts_.front());
+      text_ = std::move(texts_.front().bytes);
+      stream_.text(texts_.front().text);
       texts_.pop_front();
-      stream_.text(true);
       begin_write(asio::buffer(text_), text_.size() + kTextOverhead);
     } else if (!frames_.empty()) {
       auto next = frames_.upper_bound(last_channel_);
@@ -298,7 +303,11 @@ class BeastLiveSession final : public LiveSession,
   bool close_sent_ = false;
   websocket::close_reason reason_;
 
-  std::deque<std::string> texts_;
+  struct Waiting {
+    std::string bytes;
+    bool text = true;
+  };
+  std::deque<Waiting> texts_;
   std::size_t waiting_bytes_ = 0;  // of `texts_` and `text_`, with their overhead
   std::map<std::uint32_t, std::vector<std::uint8_t>> frames_;  // by channel
   std::uint32_t last_channel_ = 0;

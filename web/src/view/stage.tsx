@@ -11,10 +11,10 @@ import { isEngineer, useSession, useShown } from "./seat";
 
 function Banners(): JSX.Element {
   const session = useSession();
-  const { recording, learning, detail, engineer, known, trouble, fault } = useShown((state) => ({
+  const { recording, learning, detail, engineer, known, trouble, caution, fault } = useShown((state) => ({
     known: state.status !== undefined, recording: state.status?.recording ?? true,
     learning: state.status?.learning.state ?? "", detail: state.status?.learning.detail ?? "",
-    engineer: isEngineer(state), trouble: state.status?.robotTrouble ?? "",
+    engineer: isEngineer(state), trouble: state.status?.robotTrouble ?? "", caution: state.status?.caution ?? "",
     fault: state.status?.state === "FAULT_HOLD" ? state.status.fault : "",
   }));
   return (
@@ -35,6 +35,7 @@ function Banners(): JSX.Element {
       )}
       {fault !== "" && <p class="banner warn"><b>DETAIL</b> <span>{fault}</span></p>}
       {trouble !== "" && trouble !== fault && <p class="banner warn"><b>ROBOT</b> <span>{trouble}</span></p>}
+      {caution !== "" && <p class="banner warn"><b>LATE</b> <span>{caution}</span></p>}
     </div>
   );
 }

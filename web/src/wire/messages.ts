@@ -88,6 +88,7 @@ export interface Status {
   recording: boolean;
   robotAgeMs: number;
   robotTrouble: string;
+  caution: string;  // what cannot be promised for this robot; empty: nothing
   fault: string; // what the fault was, for people; empty: none
   missedTicks: number;
   lostSteps: number;

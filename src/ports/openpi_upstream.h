@@ -1,0 +1,53 @@
+// A client of an openpi server: the policy elsewhere whose chunks are passed on. Connects again by
+// itself; one request at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "nudge/status.h"
+#include "src/ports/event_loop.h"
+
+namespace nudge {
+
+struct OpenpiUpstreamOptions {
+  std::string url;    // "ws://host:port"
+  std::string key{};  // empty: none
+  std::size_t max_message = 32u << 20;
+  Duration retry = std::chrono::seconds(1);  // after a connection has failed
+};
+
+// Lives on the loop's thread; create and destroy it there, or while the loop does not run.
+class OpenpiUpstream {
+ public:
+  // Called on the loop's thread.
+  struct Listener {
+    virtual ~Listener() = default;
+    // Connected; `metadata` is the frame that the server began with.
+    virtual void on_upstream(const std::string& metadata) = 0;
+    // The answer to ask(), or what the server said went wrong.
+    virtual void on_answer(Result<std::string> answer) = 0;
+    // No longer connected, or still not; `why` is for people. What was asked gets no answer.
+    virtual void on_upstream_lost(const std::string& why) = 0;
+  };
+
+  // kInvalidArgument: not a URL of the form above. Begins to connect once the loop runs.
+  static Result<std::unique_ptr<OpenpiUpstream>> make(EventLoop& loop,
+                                                      const OpenpiUpstreamOptions& options,
+                                                      Listener& listener);
+  ~OpenpiUpstream();
+
+  bool connected() const;
+  bool busy() const;  // an answer is outstanding
+  // kUnavailable: not connected, or busy.
+  Status ask(std::string request);
+
+ private:
+  OpenpiUpstream();
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace nudge

@@ -1,0 +1,134 @@
+#include "src/ports/openpi_map.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+namespace nudge {
+namespace {
+
+OpenpiMap map_of(OpenpiMapOptions options) {
+  auto map = OpenpiMap::make(options);
+  EXPECT_TRUE(map.ok()) << map.status().message();
+  return *std::move(map);
+}
+
+// One channel of each kind, ten steps a second.
+OpenpiMap one_of_each() {
+  return map_of({.preset = "libero",
+                 .robot = "arm",
+                 .cameras = "none",
+                 .state = "joint=s[0]:rad:-1:1 grip=s[1]:1:0:1",
+                 .actions = "tool:rate:m/s:0.5:2 joint:position:rad/s:1 grip:command:1/s:2:0:1",
+                 .hz = 10,
+                 .horizon = 4});
+}
+
+OpenpiChunk chunk_of(std::vector<double> numbers) {
+  const std::size_t rows = numbers.size() / 3;
+  return make_openpi_chunk(rows, 3, std::move(numbers), "<f8");
+}
+
+TEST(OpenpiMap, KnowsTheConventionsOfOpenpisExamples) {
+  const struct {
+    const char* preset;
+    std::size_t state, columns, cameras, horizon;
+    double hz;
+  } kPresets[] = {
+      {"droid", 8, 8, 2, 10, 15}, {"libero", 8, 7, 2, 10, 20}, {"aloha", 14, 14, 4, 50, 50}};
+  for (const auto& preset : kPresets) {
+    const OpenpiMap map = map_of({.preset = preset.preset});
+    EXPECT_EQ(map.spec().id, preset.preset);
+    EXPECT_EQ(map.spec().observation.proprioception.size(), preset.state);
+    EXPECT_EQ(map.columns().size(), preset.columns);
+    EXPECT_EQ(map.cameras().size(), preset.cameras);
+    EXPECT_EQ(map.horizon(), preset.horizon);
+    EXPECT_NEAR(1 / map.step_seconds(), preset.hz, 1e-6);
+    EXPECT_LE(map.spec().control_period, std::chrono::milliseconds(20));
+    EXPECT_EQ(map.spec().policy_period % map.spec().control_period, Duration::zero());
+  }
+}
+
+TEST(OpenpiMap, SaysWhichItemCannotBeRead) {
+  const auto why = [](OpenpiMapOptions options) {
+    return OpenpiMap::make(options).status().message();
+  };
+  EXPECT_NE(why({.preset = "panda"}).find("'panda'"), std::string::npos);
+  EXPECT_NE(why({.cameras = "front=image"}).find("'front=image'"), std::string::npos);
+  EXPECT_NE(why({.state = "x=s:m:0:1"}).find("'x=s:m:0:1'"), std::string::npos);
+  EXPECT_NE(why({.state = "x=s[0]:m:1:0"}).find("openpi.state"), std::string::npos);
+  EXPECT_NE(why({.actions = "x:rate:m/s:0:1"}).find("openpi.actions"), std::string::npos);
+  EXPECT_NE(why({.actions = "x:position:m/s:1"}).find("a number of that name"), std::string::npos);
+  EXPECT_NE(why({.actions = "x:jump:m/s:1:1"}).find("'x:jump:m/s:1:1'"), std::string::npos);
+  EXPECT_FALSE(OpenpiMap::make({.horizon = 65}).ok());
+}
+
+TEST(OpenpiMap, RatesAreWhatAChunkAsksOfEachChannel) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.2f, 0.5f};
+  // Half of the full rate; 0.05 rad in 0.1 s; a gripper that jumps shut.
+  const std::vector<float> rates = map.rates(chunk_of({1, 0.25, 1, -2, 0.25, 1}), state);
+  const std::vector<float> expected = {0.5f, 0.5f, 1.0f, -1.0f, 0.0f, 0.0f};
+  ASSERT_EQ(rates.size(), expected.size());
+  for (std::size_t i = 0; i < rates.size(); ++i) EXPECT_NEAR(rates[i], expected[i], 1e-6) << i;
+}
+
+TEST(OpenpiMap, AChunkMovesAtItsRatesAndThenStays) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<double> stay = {0, 0.2, 0.5};
+  const OpenpiChunk chunk = map.chunk(std::vector<float>{0.5f, 1, -1, 0.5f, 1, -1}, stay, "<f4");
+  EXPECT_EQ(chunk.dtype, "<f4");
+  const std::vector<double> expected = {1, 0.3, 0.3, 1, 0.4, 0.1, 0, 0.4, 0.1, 0, 0.4, 0.1};
+  ASSERT_EQ(chunk.numbers.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(chunk.numbers[i], expected[i], 1e-6) << i;
+}
+
+TEST(OpenpiMap, PositionsEndAtTheirBoundsAndNothingIsThrownBackInside) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> rates(12, 1.0f);
+  EXPECT_DOUBLE_EQ(map.chunk(rates, std::vector<double>{0, 0.95, 0.9}, "<f8").numbers[10], 1.0);
+  EXPECT_DOUBLE_EQ(map.chunk({}, std::vector<double>{0, 1.5, 0}, "<f8").numbers[1], 1.5);
+}
+
+TEST(OpenpiMap, RatesAndChunksAreEachOthersInverse) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.1f, 0.5f};
+  const std::vector<float> rates = {0.1f, -0.2f, 0.3f, 0.4f, 0.5f, -0.6f,
+                                    0.7f, -0.8f, 0.2f, 0,    0.1f, 0};
+  const OpenpiChunk chunk = map.chunk(rates, map.rest(state, {}), "<f8");
+  const std::vector<float> back = map.rates(chunk, state);
+  for (std::size_t i = 0; i < rates.size(); ++i) EXPECT_NEAR(back[i], rates[i], 1e-5) << i;
+}
+
+TEST(OpenpiMap, WhatIsWithinTheLimitsIsNotTouched) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.2f, 0.5f};
+  const std::vector<double> most(3, 1.0);
+  const OpenpiChunk chunk = chunk_of({2, 0.3, 1, -2, 0.4, 0});
+  const OpenpiScreened same = map.screen(chunk, state, most, 0.1);
+  EXPECT_TRUE(same.as_is);
+  EXPECT_EQ(same.chunk.bytes, chunk.bytes);
+}
+
+TEST(OpenpiMap, WhatIsTooFastIsCutAndSaid) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.2f, 0.5f};
+  const std::vector<double> most = {0.5, 1, 1};
+  const OpenpiScreened cut = map.screen(chunk_of({2, 0.6, 3, 0, 0.6, 0}), state, most, 0.1);
+  EXPECT_FALSE(cut.as_is);
+  const std::vector<double> expected = {1, 0.3, 1, 0, 0.4, 0};
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(cut.chunk.numbers[i], expected[i], 1e-6) << i;
+}
+
+TEST(OpenpiMap, RestIsMeasuredAndAGripperKeepsWhatItWasTold) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.25f, 0.5f};
+  EXPECT_EQ(map.rest(state, {}), (std::vector<double>{0, 0.25, 0.5}));
+  EXPECT_EQ(map.rest(state, std::vector<double>{9, 0.75, 1}), (std::vector<double>{0, 0.25, 1}));
+}
+
+}  // namespace
+}  // namespace nudge
