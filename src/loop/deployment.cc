@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 #include "src/loop/reference_sources.h"
@@ -301,8 +302,8 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
 
 Result<std::vector<std::byte>> Deployment::train_from_scratch(
     Material material, const std::function<void(std::size_t)>& on_step) {
-  Result<std::vector<std::byte>> weights = nudge::train_from_scratch(
-      succession_.dataset(), options_.config, shape_, material, on_step);
+  Result<std::vector<std::byte>> weights =
+      nudge::train_from_scratch(succession_.dataset(), options_.config, shape_, material, on_step);
   if (!weights.ok() || options_.config.policy.reference != PolicyReference::kBase) return weights;
   Result<ReferenceOptions> references = this->references();
   if (!references.ok()) return references.status();

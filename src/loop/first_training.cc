@@ -7,6 +7,7 @@
 #include "policy/backbone.h"
 #include "policy/folder.h"
 #include "policy/trainer.h"
+#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
@@ -114,12 +115,20 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
   }
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone((*robot)->observation);
   if (!backbone.ok()) return backbone.status();
+  std::string about_words;
+  backbone = hear(options.config, *std::move(backbone), &about_words);
+  if (!backbone.ok()) return backbone.status();
+  if (!about_words.empty() && options.notice) {
+    options.notice(LogLevel::kWarn, "words", about_words);
+  }
   const PolicyShape shape = policy_shape(options.config, **robot, **backbone);
   Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
       rollout_options(options.config, options.state_folder + "/weights", (*robot)->id, shape));
   if (!rollout.ok()) return rollout.status();
+  FirstTrainingOptions here = options;
+  here.config.state.dir = options.state_folder;  // where a frozen base is kept
   std::unique_ptr<FirstTraining> training(
-      new FirstTraining(options, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
+      new FirstTraining(here, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
   NUDGE_TRY(training->fold());
   return training;
 }

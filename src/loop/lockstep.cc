@@ -55,7 +55,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
       if (encoded.ok()) {
         features = *std::move(encoded);
         Result<AlignedReference> proposed = inference_.reference(
-            controller_.observation(), options_.instruction, features, controller_.control_tick());
+            controller_.observation(), instruction_, features, controller_.control_tick());
         if (proposed.ok()) {
           reference = *std::move(proposed);
         } else if (trouble.ok()) {
@@ -118,8 +118,8 @@ Status Lockstep::plan(Instant now, Companion& companion) {
   Result<std::vector<float>> features = inference_.encode(observation, instruction_);
   if (!features.ok()) return features.status();
   const Instant wall_begin = steady_now();
-  const Result<AlignedReference> reference = inference_.reference(
-      observation, options_.instruction, *features, controller_.control_tick());
+  const Result<AlignedReference> reference =
+      inference_.reference(observation, instruction_, *features, controller_.control_tick());
   if (!reference.ok()) return reference.status();
   Result<ActionChunk> chunk =
       inference_.infer(*features, observation.proprioception, observation.time, reference->actions);

@@ -11,6 +11,7 @@
 #include "policy/input_layout.h"
 #include "replay/dataset.h"
 #include "replay/feed.h"
+#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 
 namespace nudge {
@@ -33,13 +34,15 @@ Result<LoggedError> error_on(ActionHead& head, const Batch& batch,
   std::vector<float> noise(row), chunk(row);
   for (std::size_t i = 0; i < batch.size; ++i) {
     for (float& value : noise) value = static_cast<float>(random.normal());
-    const HeadBatch one{
-        .size = 1,
-        .features = std::span(batch.features).subspan(i * spec.feature_size, spec.feature_size),
-        .proprioception = std::span(batch.proprioception)
-                              .subspan(i * spec.proprioception_size, spec.proprioception_size),
-        .advantage = {},
-        .reference = {}};
+    HeadBatch one;
+    one.size = 1;
+    one.features = std::span(batch.features).subspan(i * spec.feature_size, spec.feature_size);
+    one.proprioception = std::span(batch.proprioception)
+                             .subspan(i * spec.proprioception_size, spec.proprioception_size);
+    if (spec.reference_chunk && !batch.reference.empty()) {
+      one.reference = std::span(batch.reference).subspan(i * row, row);
+      one.has_reference = std::span(batch.has_reference).subspan(i, 1);
+    }
     NUDGE_TRY(head.sample(one, noise, chunk));
     for (std::size_t h = 0; h < spec.horizon; ++h) {
       if (batch.mask[i * spec.horizon + h] == 0) continue;
@@ -59,6 +62,8 @@ Result<LoggedError> error_on(ActionHead& head, const Batch& batch,
 Result<LoggedEvaluation> evaluate_on_log(Log& log, const Config& config, const RobotSpec& robot,
                                          const std::shared_ptr<const Weights>& weights) {
   Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(robot.observation);
+  if (!backbone.ok()) return backbone.status();
+  backbone = hear(config, *std::move(backbone));
   if (!backbone.ok()) return backbone.status();
   const PolicyShape shape = policy_shape(config, robot, **backbone);
   const HeadSpec& head_of = weights->head();
