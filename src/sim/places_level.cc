@@ -118,8 +118,8 @@ class PlacesLevel final : public KitchenLevel {
                       .subgoals = {"thing lifted", "thing in its place"},
                       .episode_steps = 150,
                       .done_ticks = 5,
-                      .starts = {0.29, 0.36, -0.11, 0.11},
-                      .demonstrated = {0.29, 0.32, -0.11, 0.11}}) {}
+                      .starts = {0.31, 0.37, -0.11, 0.11},
+                      .demonstrated = {0.31, 0.335, -0.11, 0.11}}) {}
 
   // Side by side in any order, each anywhere in its slot.
   KitchenStart start(Random& random, const StartRegion& region) const override {

@@ -51,10 +51,12 @@ TEST(KitchenLooks, KeepClutterClearOfTheObjects) {
   std::size_t there = 0;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     ASSERT_TRUE((*robot)->reset(seed).ok());
-    for (const auto& thing : (*robot)->looks()->distractors) {
+    const KitchenLooks looks = *(*robot)->looks();
+    const KitchenState world = (*robot)->state();
+    for (const auto& thing : looks.distractors) {
       if (!thing.there) continue;
       ++there;
-      for (const Vec3& object : (*robot)->state().objects) {
+      for (const Vec3& object : world.objects) {
         EXPECT_GT(std::hypot(object[0] - thing.at[0], object[1] - thing.at[1]), 0.08);
       }
     }

@@ -62,8 +62,9 @@ TEST_P(EveryLevel, StartsUnsolvedWithItsObjectsWhereItSays) {
   const LevelData& data = level().data();
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     ASSERT_TRUE(robot_->reset(seed).ok());
-    EXPECT_EQ(level().reached(robot_->state()), 0u);
-    for (const Vec3& object : robot_->state().objects) {
+    const KitchenState world = robot_->state();
+    EXPECT_EQ(level().reached(world), 0u);
+    for (const Vec3& object : world.objects) {
       EXPECT_TRUE(data.starts.contains(object[0], object[1]));
     }
   }
@@ -120,7 +121,8 @@ TEST_P(EveryLevel, IsShownByDemonstrationsFromItsPartOfTheStarts) {
     bool first = true;
     const auto shown = demonstrate(*robot_, seed, {}, [&](const Observation& o, const Action&) {
       if (first) {
-        for (const Vec3& object : level().state_of(o)->objects) {
+        const KitchenState seen = *level().state_of(o);
+        for (const Vec3& object : seen.objects) {
           EXPECT_TRUE(part.contains(object[0], object[1]));
         }
       }
