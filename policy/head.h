@@ -35,7 +35,7 @@ struct HeadBatch {
   // HeadSpec::reference_chunk refuse one.
   std::span<const float> reference;
   // [size], 1: the row has a reference; or empty: all have, if any.
-  std::span<const std::uint8_t> has_reference;
+  std::span<const std::uint8_t> has_reference = {};
   // Classifier-free guidance (Ho and Salimans 2022): the network's answer is that without a token
   // plus this times what the token changes. 1: the token's answer itself, at half the cost.
   float guidance = 1;
