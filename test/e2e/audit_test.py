@@ -130,8 +130,11 @@ class Withdrawal(Case):
         rows = nudge("weights", "--state", state, "ls", "--json").json()
         self.assertTrue(all(row["withdrawn"] == [] for row in rows))
         # Who corrected; the demonstrations, which first weights need, are another's.
-        who = next(e["actor"].split("#")[0] for e in program.events(state)
-                   if e["kind"] == "span_opened")
+        rows = program.events(state)
+        works = {e["episode"] for e in rows
+                 if e["kind"] == "episode_started" and e["payload"]["purpose"] == 0}
+        who = next(e["actor"].split("#")[0] for e in rows
+                   if e["kind"] == "span_opened" and e["episode"] in works)
         outcome = self.check(nudge("log", "--state", state, "withdraw", "--supervisor", "nobody"), 66)
         self.assertIn(who, outcome.err)
         self.check(nudge("log", "--state", state, "withdraw", "--supervisor", who, "--as", "eve"), 0)

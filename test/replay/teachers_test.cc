@@ -22,13 +22,13 @@ class TeachersTest : public testing::Test {
     hash[0] = static_cast<std::uint8_t>(version);
     const Sequence prefix = sequence;
     log("nudge", CandidateReceived{.hash = hash, .parent = parent, .prefix = prefix});
-    log("nudge", WeightsAccepted{.version = version, .hash = hash, .parent = parent});
+    log("nudge", WeightsAccepted{.version = version, .hash = hash, .parent = parent, .report = {}});
   }
   // Weights without a round, as an engineer brings them.
   void install(WeightsVersion version) {
     Sha256 hash{};
     hash[1] = static_cast<std::uint8_t>(version);
-    log("nudge", WeightsAccepted{.version = version, .hash = hash});
+    log("nudge", WeightsAccepted{.version = version, .hash = hash, .report = {}});
   }
   void teach(const std::string& actor) { log(actor, SpanOpened{.span = sequence}); }
 

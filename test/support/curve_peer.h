@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string>
@@ -44,8 +45,9 @@ class CurvePeer {
     const std::string number = next();
     std::string box(80, '\0');
     const std::string zeros(64, '\0');
-    crypto_box_easy(raw(box), bytes(zeros), zeros.size(), nonce("CurveZMQHELLO---", number).data(),
-                    server_.data(), short_secret_.data());
+    must(crypto_box_easy(raw(box), bytes(zeros), zeros.size(),
+                         nonce("CurveZMQHELLO---", number).data(), server_.data(),
+                         short_secret_.data()) == 0);
     std::string body("\5HELLO\1\0", 8);
     body.append(72, '\0');
     return body + text(short_) + number + box;
@@ -71,8 +73,9 @@ class CurvePeer {
     std::string vouch(80, '\0');
     const std::string vouched = text(short_) + text(server_);
     const CurveIdentity& voucher = vouching == nullptr ? own : *vouching;
-    crypto_box_easy(raw(vouch), bytes(vouched), vouched.size(), nonce("VOUCH---", fresh).data(),
-                    server_short_.data(), voucher.secret_key().data());
+    must(crypto_box_easy(raw(vouch), bytes(vouched), vouched.size(),
+                         nonce("VOUCH---", fresh).data(), server_short_.data(),
+                         voucher.secret_key().data()) == 0);
     std::string plain = text(own.public_key()) + fresh + vouch;
     plain += std::string("\x0bSocket-Type\0\0\0", 15) + static_cast<char>(type.size()) + type;
     std::string box(plain.size() + 16, '\0');
@@ -98,6 +101,9 @@ class CurvePeer {
   }
 
  private:
+  static void must(bool done) {
+    if (!done) std::abort();
+  }
   using Nonce = std::array<std::uint8_t, 24>;
   static std::uint8_t* raw(std::string& s) { return reinterpret_cast<std::uint8_t*>(s.data()); }
   static const std::uint8_t* bytes(const std::string& s) {
