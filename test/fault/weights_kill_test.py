@@ -43,7 +43,8 @@ class Killed(Case):
         return done.returncode, done.stdout + done.stderr
 
     def boots(self, state):
-        """The version that boots, which must be whole, and one that the log calls confirmed."""
+        """The version that boots, which must be whole, and one that the log calls confirmed, or that
+        a person went back to."""
         rows = nudge("weights", "--state", state, "--json", "ls").json()
         versions = [row for row in rows if "boots" in row["state"]]
         self.assertEqual(len(versions), 1, rows)
@@ -51,8 +52,10 @@ class Killed(Case):
         content = (state / f"{name}.safetensors").read_bytes()
         self.assertEqual(hashlib.sha256(content).hexdigest(), versions[0]["hash"])
         self.assertTrue((state / f"{name}.manifest.json").exists())
-        confirmed = [row["payload"]["version"] for row in events(state)
+        rows = events(state)
+        confirmed = [row["payload"]["version"] for row in rows
                      if row["kind"] in ("weights_promoted", "weights_confirmed")]
+        confirmed += [row["payload"]["to"] for row in rows if row["kind"] == "weights_rolled_back"]
         self.assertIn(version, confirmed)
         return version
 
