@@ -13,6 +13,7 @@ Finds the packages that are missing, says how much it will install, and installs
 
   --for build    to build and run Nudge (default; included in all but format)
   --for test     and to test it
+  --for video    and to have videos in data sets, in and out
   --for bench    and its benchmarks
   --for clang    and to build with Clang
   --for format   and clang-format
@@ -101,7 +102,8 @@ while (($# > 0)); do
     --for)
       case "${2-}" in
         build) build=yes ;;
-        test) build=yes more+=(python3-numpy python3-zmq python3-websockets python3-msgpack) ;;
+        test) build=yes more+=(python3-numpy python3-zmq python3-websockets python3-msgpack ffmpeg) ;;
+        video) build=yes more+=(ffmpeg) ;;
         bench) build=yes more+=(libbenchmark-dev) ;;
         clang) build=yes more+=("clang-$(clang_version)") ;;
         format)

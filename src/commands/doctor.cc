@@ -5,6 +5,7 @@
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/learning/sandbox.h"
+#include "src/datasets/video.h"
 
 namespace nudge {
 namespace {
@@ -38,6 +39,16 @@ void add_doctor_command(Program& program) {
                                              "run 'nudge config check' after mending it"};
                         }});
       checks.push_back({"sandbox", check_sandbox});
+      checks.push_back(
+          {"data sets", [] {
+             const Result<std::string> ffmpeg = find_ffmpeg();
+             if (ffmpeg.ok()) {
+               return CheckResult{CheckState::kOk, "Parquet, and video by " + *ffmpeg, ""};
+             }
+             return CheckResult{CheckState::kWarn, "Parquet, but no video: ffmpeg is not installed",
+                                "apt-get install ffmpeg, if data sets shall have MP4 "
+                                "instead of pictures"};
+           }});
       const std::vector<NamedResult> results = run_checks(checks);
       const std::string text = program.json ? doctor_json(results) + "\n" : doctor_text(results);
       std::fputs(text.c_str(), stdout);

@@ -25,6 +25,8 @@ struct ImportFlags {
   std::string state;
   std::string dir;
   bool without_features = false;
+  double positions = 0;
+  std::string units = "same";
 };
 
 // For what has to be spooled; gone with its contents.
@@ -50,15 +52,14 @@ class Scratch {
 
 // The newest segment that the log still has; none: it has no episode.
 Result<std::optional<SegmentSpec>> newest_segment(Log& log) {
+  constexpr EpisodeId kLook = 1'000;  // those before may as well be of another robot
   const EpisodeId next = log.next_episode_id();
-  for (EpisodeId from = next > 100 ? next - 100 : 1; from < next;) {
-    const Result<std::vector<EpisodeSummary>> episodes = log.episodes(from, 100);
-    if (!episodes.ok()) return episodes.status();
-    for (auto e = episodes->rbegin(); e != episodes->rend(); ++e) {
-      const auto reader = SegmentReader::open(posix_files(), e->path);
-      if (reader.ok()) return std::optional((*reader)->spec());
-    }
-    break;
+  const Result<std::vector<EpisodeSummary>> episodes =
+      log.episodes(next > kLook ? next - kLook : 1, kLook);
+  if (!episodes.ok()) return episodes.status();
+  for (auto episode = episodes->rbegin(); episode != episodes->rend(); ++episode) {
+    const auto reader = SegmentReader::open(posix_files(), episode->path);
+    if (reader.ok()) return std::optional((*reader)->spec());
   }
   return std::optional<SegmentSpec>();
 }
@@ -104,6 +105,10 @@ int import_from_lerobot(const Program& program, const ImportFlags& flags) {
   LerobotImportOptions options;
   options.dir = flags.dir;
   options.without_features = flags.without_features;
+  options.positions_at = flags.positions;
+  options.units = flags.units == "degrees"   ? LerobotUnits::kDegrees
+                  : flags.units == "percent" ? LerobotUnits::kPercent
+                                             : LerobotUnits::kSame;
   options.now = steady_now();
   options.wall_now = wall_now();
   options.boot = new_boot_id(options.wall_now);
@@ -174,6 +179,16 @@ void add_import_command(Program& program) {
                       "State folder; by default state.dir of the configuration");
   lerobot->add_flag("--without-features", flags->without_features,
                     "Also when the data set lacks what the policy looks at");
+  lerobot
+      ->add_option("--positions", flags->positions,
+                   "Actions are goal positions; +1 is so much a second, in the robot's unit")
+      ->check(CLI::PositiveNumber);
+  lerobot
+      ->add_option(
+          "--units", flags->units,
+          "Of state and goals: degrees (a gripper in percent), percent, or the robot's own")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"same", "degrees", "percent"}));
   lerobot->callback([&program, flags] {
     program.run = [&program, flags] { return import_from_lerobot(program, *flags); };
   });

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
@@ -118,8 +117,9 @@ struct Examined {
   SegmentSpec spec;
   std::vector<std::optional<std::vector<std::byte>>> first_picture;  // by camera of the segment
   std::vector<PictureSize> size;                                     // likewise
-  double period = 0;                                                 // s, median; 0: unknown
-  std::string refused;  // why it cannot be exported; empty: it can
+  std::vector<std::uint32_t> steps;  // number of each row's step, rising
+  double period = 0;                 // s, median; 0: unknown
+  std::string refused;               // why it cannot be exported; empty: it can
 };
 
 class Exporter {
@@ -133,6 +133,7 @@ class Exporter {
     NUDGE_TRY(open());
     Result<std::vector<EpisodeSummary>> chosen = choose();
     if (!chosen.ok()) return chosen.status();
+    if (!shape_) NUDGE_TRY(shape_by_pictures(*chosen));
     for (const EpisodeSummary& episode : *chosen) total_ += episode.steps;
     for (const EpisodeSummary& episode : *chosen) {
       NUDGE_TRY(take(episode));
@@ -370,6 +371,7 @@ class Exporter {
     const Result<bool> whole = (*reader)->scan(
         (*reader)->first(), episode.bytes, [&](const StepView& view, const RecordPlace&) {
           ++out.rows;
+          out.steps.push_back(view.policy_step);
           const bool has_state = view.proprioception.size() == out.spec.proprioception_size;
           const bool has_features = view.features.size() == out.spec.feature_size;
           incomplete = incomplete || !has_state || !has_features || view.executed.empty();
@@ -444,6 +446,25 @@ class Exporter {
     return append_ledger(ledger_head(*shape_));
   }
 
+  // A data set has the cameras of the first episode that has pictures: whoever recorded some wants
+  // them, and every row of a data set has all of them.
+  Status shape_by_pictures(const std::vector<EpisodeSummary>& chosen) {
+    if (options_.pictures == PictureStorage::kNone) return {};
+    for (const EpisodeSummary& episode : chosen) {
+      const auto reader = SegmentReader::open(files_, episode.path);
+      const Code code = reader.status().code();
+      if (code == Code::kNotFound || code == Code::kDataLoss) continue;  // take() says so
+      if (!reader.ok()) return reader.status();
+      if ((*reader)->spec().cameras.empty()) continue;
+      const Result<Examined> examined = examine(episode);
+      if (!examined.ok()) return examined.status();
+      const bool seen = std::any_of(examined->first_picture.begin(), examined->first_picture.end(),
+                                    [](const auto& picture) { return picture.has_value(); });
+      if (examined->refused.empty() && seen) return make_shape(*examined);
+    }
+    return {};
+  }
+
   // Of a picture in the data set: a video has even sides.
   PictureSize stored_size(PictureSize size) const {
     if (options_.pictures == PictureStorage::kVideo) {
@@ -470,7 +491,8 @@ class Exporter {
       const auto found = std::find(e.spec.cameras.begin(), e.spec.cameras.end(), camera.name);
       const auto c = static_cast<std::size_t>(found - e.spec.cameras.begin());
       if (found == e.spec.cameras.end() || !e.first_picture[c]) {
-        return "it has no pictures of camera " + camera.name;
+        return "it has no pictures of camera " + camera.name +
+               "; with --pictures none it is taken all the same";
       }
       if (stored_size(e.size[c]) != camera.size) {
         return "its pictures of camera " + camera.name + " have another size";
@@ -546,7 +568,7 @@ class Exporter {
     std::vector<ParquetValue> instructions;
     std::uint64_t row = 0;
     std::size_t said = 0;
-    const std::vector<float> none(shape.action.size(), std::numeric_limits<float>::quiet_NaN());
+    const std::vector<float> none(shape.action.size(), 0.0f);
     std::vector<float> features(shape.features.size());
     Status failed;
 
@@ -567,12 +589,15 @@ class Exporter {
         if (c < picture.size()) picture[c].assign(image.jpeg.begin(), image.jpeg.end());
       }
       std::size_t column = 0;
-      const auto vector = [&](std::span<const float> values) {
+      const auto add_vector = [&](std::span<const float> values) {
         if (columns[column].shape[0] == 1) {
           out.add(parquet[column], static_cast<double>(values[0]));
         } else {
           out.add(parquet[column], values);
         }
+      };
+      const auto vector = [&](std::span<const float> values) {
+        add_vector(values);
         numbers[column++]->add(values);
       };
       const auto whole = [&](std::int64_t value) {
@@ -613,8 +638,15 @@ class Exporter {
         }
       }
       vector(view.executed);
-      vector(view.proposed.empty() ? std::span<const float>(none) : view.proposed);
-      vector(view.requested.empty() ? std::span<const float>(none) : view.requested);
+      // No NaN for "nothing": LeRobot's tools go through pandas, which makes nulls of them.
+      const bool proposed = !view.proposed.empty();
+      if (proposed) {
+        vector(view.proposed);
+      } else {
+        add_vector(none);
+        ++column;
+      }
+      vector(view.requested.empty() ? view.executed : view.requested);
       real(static_cast<float>(static_cast<double>(row) / shape.fps));
       whole(static_cast<std::int64_t>(row));
       whole(static_cast<std::int64_t>(record.index));
@@ -625,6 +657,7 @@ class Exporter {
       yes(last && success);
       yes(last && episode.ended->reason != EpisodeEnd::kTaskDone);
       yes(mark.intervention);
+      yes(proposed);
       whole(static_cast<std::int64_t>(view.source));
       whole(static_cast<std::int64_t>(view.weights));
       whole(mark.segment);
@@ -651,8 +684,10 @@ class Exporter {
     // Instructions hold from the first row at or behind their step; LeRobot repeats them all in
     // every row.
     for (const auto& [step, instruction] : story.instructions) {
-      const double time =
-          static_cast<double>(std::min<std::uint64_t>(step, examined.rows - 1)) / shape.fps;
+      const auto found = std::lower_bound(examined.steps.begin(), examined.steps.end(), step);
+      const auto at = std::min<std::ptrdiff_t>(found - examined.steps.begin(),
+                                               static_cast<std::ptrdiff_t>(examined.rows) - 1);
+      const double time = static_cast<double>(at) / shape.fps;
       instructions.push_back({std::vector<ParquetValue>{
           {std::string("user")}, {instruction}, {std::string("subtask")}, {time}, {}, {}}});
     }

@@ -31,6 +31,11 @@ std::string list_of(const std::vector<std::string>& names) {
   return out;
 }
 
+// LeRobot calls a joint's position "elbow.pos"; here it is "elbow".
+std::string plain(const std::string& name) {
+  return name.ends_with(".pos") ? name.substr(0, name.size() - 4) : name;
+}
+
 // A column of vectors of one size, or of numbers.
 class Numbers {
  public:
@@ -255,7 +260,10 @@ class Importer {
     for (std::size_t i = 0; i < size; ++i) mapping.from.push_back(i);
     if (names.size() != size || spec.names.size() != size) return mapping;
     for (std::size_t i = 0; i < size; ++i) {
-      const auto place = std::find(spec.names.begin(), spec.names.end(), names[i]);
+      const auto place =
+          std::find_if(spec.names.begin(), spec.names.end(), [&](const std::string& name) {
+            return name == names[i] || plain(name) == plain(names[i]);
+          });
       if (place == spec.names.end()) {
         return invalid_argument(feature + " has no \"" + names[i] + "\"; it has " +
                                 list_of(spec.names) + ", and the robot's " + what + " is " +
@@ -288,8 +296,21 @@ class Importer {
       if (!state.ok()) return state.status();
       state_ = *std::move(state);
     }
+    if (options_.positions_at > 0 && state_.size != action_.size) {
+      return invalid_argument("goal positions become rates by the state, and the robot has " +
+                              std::to_string(state_.size) + " numbers of state for " +
+                              std::to_string(action_.size) + " of action");
+    }
+    const RobotNames& robot = options_.robot;
+    if (options_.positions_at > 0 && robot.state.size() == robot.action.size() &&
+        robot.state != robot.action) {
+      return invalid_argument(
+          "goal positions become rates by the state, and the robot's actions (" +
+          list_of(robot.action) + ") are not those of its state (" + list_of(robot.state) + ")");
+    }
+    NUDGE_TRY(choose_units());
     if (segment.feature_size > 0 && !options_.without_features) NUDGE_TRY(check_features());
-    if (info.features.contains(lerobot::kRequestedAction)) {
+    if (options_.positions_at <= 0 && info.features.contains(lerobot::kRequestedAction)) {
       Result<Mapping> requested =
           map(lerobot::kRequestedAction, options_.robot.action, segment.action_size, "action");
       if (requested.ok()) requested_ = *std::move(requested);
@@ -317,6 +338,39 @@ class Importer {
       }
     }
     return spec_.validate();
+  }
+
+  // What the numbers of the state, and goals of the same channels, are multiplied by.
+  Status choose_units() {
+    unit_.assign(state_.size, 1.0f);
+    if (options_.units == LerobotUnits::kSame) return {};
+    const std::vector<std::string>& names = source_.info.features.at(lerobot::kState).names;
+    if (options_.units == LerobotUnits::kDegrees && names.size() != state_.size) {
+      return invalid_argument(
+          "observation.state has no names, so it is not known which of its "
+          "numbers are degrees and which is the gripper");
+    }
+    for (std::size_t i = 0; i < state_.size; ++i) {
+      const bool percent = options_.units == LerobotUnits::kPercent ||
+                           names[state_.from[i]].find("gripper") != std::string::npos;
+      unit_[i] = percent ? 0.01f : 0.017453293f;
+    }
+    return {};
+  }
+
+  // Units, and goals to rates.
+  void convert(EpisodeNumbers& numbers) const {
+    for (std::size_t i = 0; i < numbers.state.size(); ++i) {
+      numbers.state[i] *= unit_[i % state_.size];
+    }
+    if (options_.positions_at <= 0) return;
+    const auto travel = static_cast<float>(options_.positions_at / source_.info.fps);
+    for (std::size_t i = 0; i < numbers.action.size(); ++i) {
+      const float goal = numbers.action[i] * unit_[i % state_.size];
+      const float rate = (goal - numbers.state[i]) / travel;
+      // A number that is not finite stays one, and is refused.
+      numbers.action[i] = std::isfinite(rate) ? std::clamp(rate, -1.0f, 1.0f) : rate;
+    }
   }
 
   Status check_features() {
@@ -460,8 +514,8 @@ class Importer {
       return invalid_argument("action " + name + " is " + value + " in frame " +
                               std::to_string(i / action_.size) +
                               "; an action here is a rate between -1 and 1 of the channel's "
-                              "fastest, not a position: convert it first "
-                              "(docs/reference/lerobot-datasets.md)");
+                              "fastest. If the data set's actions are goal positions, say "
+                              "how fast +1 is with --positions");
     }
     for (const std::int64_t task : numbers.task) {
       if (!source_.tasks.contains(task)) {
@@ -513,6 +567,7 @@ class Importer {
       return data_loss("it has " + std::to_string(numbers.rows) + " rows, and is said to have " +
                        std::to_string(episode.length));
     }
+    convert(numbers);
     NUDGE_TRY(check_numbers(numbers));
     // Earlier tries at the same episode, from the first on.
     const std::string hash = content_hash(numbers);
@@ -676,6 +731,7 @@ class Importer {
   LerobotSource source_;
   SegmentSpec spec_;
   Mapping state_, features_, action_, requested_;
+  std::vector<float> unit_;  // [state_.size]
   std::vector<PictureFeed> cameras_;
   std::optional<Data> data_;
   std::string data_path_;

@@ -18,6 +18,13 @@
 
 namespace nudge {
 
+// Units of LeRobot's own arms. Times the factor they are the robot's: rad, and shares of a range.
+enum class LerobotUnits : std::uint8_t {
+  kSame,     // the robot's already
+  kDegrees,  // joints in degrees, a gripper in percent
+  kPercent,  // all in percent of their range
+};
+
 struct LerobotImportOptions {
   std::string dir;      // of the data set
   std::string scratch;  // an empty folder for what has to be spooled
@@ -28,6 +35,11 @@ struct LerobotImportOptions {
   RobotNames robot;
   SegmentSpec segment;      // what its episodes hold; segment.episode is ignored
   bool any_camera = false;  // segment.cameras are unknown: take those of the data set
+  // 0: actions are rates already. Else they are goal positions of the channels of the state, as
+  // LeRobot records them, and this is the rate that +1 stands for, in the robot's unit per second:
+  // the rate of a step is what would have brought the robot to its goal within it, at most 1.
+  double positions_at = 0;
+  LerobotUnits units = LerobotUnits::kSame;  // of state and goals
   // Demonstrations without what the policy looks at teach nothing; they may be wanted all the same.
   bool without_features = false;
 };

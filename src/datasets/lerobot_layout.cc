@@ -126,6 +126,7 @@ std::vector<LerobotFeature> LerobotShape::columns() const {
   number("next.success", "bool");
   number("next.truncated", "bool");
   number("intervention", "bool");
+  number("policy_proposed", "bool");
   number("control_source", "int64");
   number("weight_version", "int64");
   number("segment", "int64");

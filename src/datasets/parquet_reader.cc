@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMaxSchema = 20'000;  // elements
 constexpr std::size_t kMaxDepth = 16;
 constexpr std::size_t kMaxGroups = 1'000'000;
-constexpr std::int64_t kMaxEntries = 16'777'216;  // of a page
+constexpr std::int64_t kMaxEntries = 8'388'608;  // of a page
 
 enum : std::int32_t {
   kUncompressed = 0,
@@ -60,8 +60,8 @@ T load(const char* bytes) {
 
 // Runs and bit-packed groups of numbers of `width` bits: levels, and indices into a dictionary.
 // Appends `count` numbers, or gives false.
-bool decode_hybrid(std::string_view bytes, int width, std::size_t count,
-                   std::vector<std::uint32_t>& out) {
+template <typename T>
+bool decode_hybrid(std::string_view bytes, int width, std::size_t count, std::vector<T>& out) {
   std::size_t at = 0;
   const std::size_t value_bytes = static_cast<std::size_t>((width + 7) / 8);
   while (count > 0) {
@@ -81,7 +81,7 @@ bool decode_hybrid(std::string_view bytes, int width, std::size_t count,
       }
       at += value_bytes;
       const std::size_t take = std::min<std::uint64_t>(run, count);
-      out.insert(out.end(), take, value);
+      out.insert(out.end(), take, static_cast<T>(value));
       count -= take;
       continue;
     }
@@ -102,7 +102,7 @@ bool decode_hybrid(std::string_view bytes, int width, std::size_t count,
         const auto byte = static_cast<std::uint8_t>(base[place / 8]);
         value |= static_cast<std::uint32_t>((byte >> (place % 8)) & 1) << bit;
       }
-      out.push_back(value);
+      out.push_back(static_cast<T>(value));
     }
     at += available;
     count -= take;
@@ -455,7 +455,7 @@ struct ParquetColumn::State {
   std::int64_t left = 0;  // entries that are still to come
   std::optional<Values> dictionary;
   // The page.
-  std::vector<std::uint32_t> repetition, definition;
+  std::vector<std::uint8_t> repetition, definition;
   Values values;
   std::vector<std::uint32_t> indices;
   bool by_index = false;
@@ -577,7 +577,7 @@ struct ParquetColumn::State {
     begin_page();
     std::string_view rest = *bytes;
     const auto levels = [&](std::uint8_t largest, std::int32_t encoding,
-                            std::vector<std::uint32_t>& out) -> Status {
+                            std::vector<std::uint8_t>& out) -> Status {
       const auto count = static_cast<std::size_t>(page.entries);
       if (largest == 0) {
         out.assign(count, 0);
@@ -609,7 +609,7 @@ struct ParquetColumn::State {
       return damaged("levels are damaged");
     }
     const auto levels = [&](std::uint8_t largest, std::int32_t bytes,
-                            std::vector<std::uint32_t>& out) {
+                            std::vector<std::uint8_t>& out) {
       const std::string_view part = body.substr(0, static_cast<std::size_t>(bytes));
       body.remove_prefix(part.size());
       if (largest == 0) {
@@ -671,8 +671,8 @@ struct ParquetColumn::State {
   }
 
   void take(ParquetCells& cells) {
-    const auto level = static_cast<std::uint8_t>(definition[entry]);
-    cells.repetition.push_back(static_cast<std::uint8_t>(repetition[entry]));
+    const std::uint8_t level = definition[entry];
+    cells.repetition.push_back(repetition[entry]);
     cells.definition.push_back(level);
     ++entry;
     if (level != spec().max_definition) return;

@@ -12,8 +12,10 @@
 #include "src/datasets/lerobot_import.h"
 #include "src/datasets/lerobot_source.h"
 #include "src/datasets/parquet_reader.h"
+#include "src/datasets/parquet_writer.h"
 #include "test/support/faulty_files.h"
 #include "test/support/golden.h"
+#include "test/support/long_form.h"
 #include "test/support/taught_log.h"
 #include "test/support/temp_folder.h"
 
@@ -213,7 +215,8 @@ TEST(Lerobot, ARunThatWasBrokenOffAnywhereIsFinishedByTheNext) {
     ASSERT_TRUE(run_export(taught.log(), options, files).ok());
     const std::uint64_t calls = files.calls();
     const auto whole = contents(folder / "whole");
-    for (std::uint64_t at = 1; at <= calls; ++at) {
+    const std::uint64_t stride = test::long_form() ? 1 : 1 + calls / 40;
+    for (std::uint64_t at = 1; at <= calls; at += stride) {
       SCOPED_TRACE("broken off at call " + std::to_string(at));
       const std::string dir = folder / ("at-" + std::to_string(at));
       options.dir = dir;
@@ -265,6 +268,24 @@ TEST(Lerobot, AnEpisodeThatDoesNotFitIsLeftOutAndNamed) {
   ASSERT_EQ(report->skipped.size(), 1u);
   EXPECT_EQ(report->skipped[0].first, 2u);
   EXPECT_NE(report->skipped[0].second.find("front"), std::string::npos);
+}
+
+TEST(Lerobot, PicturesOfLaterEpisodesAreNotLostToEarlierOnesWithout) {
+  TempFolder folder;
+  {
+    TaughtLog blind(folder / "log", 1, /*pictures=*/false);
+    blind.episode();
+  }
+  TaughtLog taught(folder / "log", 2);
+  taught.episode();
+  const auto report = run_export(taught.log(), export_options(folder / "set"));
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->shape.cameras.size(), 2u);
+  ASSERT_EQ(report->skipped.size(), 1u);
+  EXPECT_EQ(report->skipped[0].first, 1u);
+  LerobotExportOptions all = export_options(folder / "all");
+  all.pictures = PictureStorage::kNone;
+  EXPECT_EQ(run_export(taught.log(), all)->episodes, 2u);
 }
 
 TEST(Lerobot, DescriptionsAreThoseOfTheGoldenFiles) {
@@ -468,6 +489,69 @@ TEST(Lerobot, PositionsAreNoRates) {
   ASSERT_TRUE(run_export(taught.log(), export_options(folder / "set")).ok());
   expect_refused(folder / "other", import_options(folder / "set", folder.path()),
                  "a rate between -1 and 1");
+}
+
+TEST(Lerobot, GoalPositionsBecomeTheRatesThatLeadThere) {
+  TempFolder folder;
+  {
+    TaughtLog taught(folder / "log");
+    taught.episode();
+    ASSERT_TRUE(run_export(taught.log(), export_options(folder / "set")).ok());
+    LerobotImportOptions options = import_options(folder / "set", folder.path());
+    options.positions_at = 0.5;
+    expect_refused(folder / "a", options, "3 numbers of state for 2 of action");
+  }
+  // One number of state and of action, in degrees; goals as positions.
+  fs::create_directories(folder / "arm/meta/episodes/chunk-000");
+  fs::create_directories(folder / "arm/data/chunk-000");
+  std::ofstream(folder / "arm/meta/info.json") << R"({
+    "codebase_version": "v2.1", "fps": 10, "total_episodes": 1, "total_frames": 3, "chunks_size": 1000,
+    "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet", "video_path": null,
+    "features": {
+      "observation.state": {"dtype": "float32", "shape": [2], "names": {"motors": ["elbow.pos", "gripper.pos"]}},
+      "action": {"dtype": "float32", "shape": [2], "names": {"motors": ["elbow.pos", "gripper.pos"]}}}})";
+  std::ofstream(folder / "arm/meta/tasks.jsonl") << R"({"task_index": 0, "task": "fold"})";
+  std::ofstream(folder / "arm/meta/episodes.jsonl")
+      << R"({"episode_index": 0, "tasks": ["fold"], "length": 3})";
+  auto writer =
+      ParquetWriter::create(posix_files(), folder / "arm/data/chunk-000/episode_000000.parquet",
+                            {ParquetField::list("observation.state", ParquetType::kFloat),
+                             ParquetField::list("action", ParquetType::kFloat),
+                             ParquetField::value("episode_index", ParquetType::kInt64),
+                             ParquetField::value("task_index", ParquetType::kInt64)});
+  ASSERT_TRUE(writer.ok());
+  const std::vector<std::vector<float>> state = {{90, 50}, {91, 50}, {92, 51}};
+  const std::vector<std::vector<float>> goal = {{91, 50}, {100, 51}, {92, 50}};
+  for (std::size_t row = 0; row < 3; ++row) {
+    (*writer)->add(0, std::span<const float>(state[row]));
+    (*writer)->add(1, std::span<const float>(goal[row]));
+    (*writer)->add(2, std::int64_t{0});
+    (*writer)->add(3, std::int64_t{0});
+    ASSERT_TRUE((*writer)->end_row().ok());
+  }
+  ASSERT_TRUE((*writer)->finish().ok());
+  LerobotImportOptions options;
+  options.dir = folder / "arm";
+  options.scratch = folder.path();
+  options.boot = "import";
+  options.segment.proprioception_size = 2;
+  options.segment.action_size = 2;
+  options.robot.state = options.robot.action = {"gripper", "elbow"};
+  options.any_camera = true;
+  options.positions_at = 0.5;
+  options.units = LerobotUnits::kDegrees;
+  auto log = empty_log(folder / "other");
+  const auto report = run_import(*log, options);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  const Kept episode = kept(*log, {1}).front();
+  EXPECT_EQ(episode.instruction, "fold");
+  const float degree = 0.017453293f;
+  const std::vector<std::vector<float>> rates = {{0, degree / 0.05f}, {0.2f, 1}, {-0.2f, 0}};
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_NEAR(episode.state[row][0], state[row][1] / 100, 1e-6);
+    EXPECT_NEAR(episode.state[row][1], state[row][0] * degree, 1e-6);
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_NEAR(episode.action[row][i], rates[row][i], 1e-4);
+  }
 }
 
 bool has_ffmpeg() {

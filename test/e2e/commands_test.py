@@ -10,7 +10,8 @@ from program import Case, Prepared, SHORT_DEMO, nudge
 COMMANDS = [["demo"], ["eval"], ["train"], ["learn"], ["log"], ["weights"], ["config"], ["doctor"],
             ["log", "ls"], ["log", "show"], ["log", "tail"], ["log", "verify"], ["weights", "ls"],
             ["weights", "show"], ["weights", "promote"], ["weights", "rollback"],
-            ["config", "print"], ["config", "check"], ["config", "defaults"]]
+            ["config", "print"], ["config", "check"], ["config", "defaults"], ["export"],
+            ["export", "lerobot"], ["import"], ["import", "lerobot"]]
 
 prepared = Prepared()
 
