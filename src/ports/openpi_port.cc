@@ -193,7 +193,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     metadata.program = options.program;
     metadata.horizon = map->horizon();
     metadata.action_size = map->columns().size();
-    metadata.hz = 1 / map->step_seconds();
+    metadata.hz = std::round(1e3 / map->step_seconds()) / 1e3;
     for (const OpenpiColumn& column : map->columns())
       metadata.action.push_back(column.channel.name);
     for (const OpenpiCamera& camera : map->cameras()) metadata.cameras.push_back(camera.spec.name);
@@ -306,9 +306,11 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
 
   // Whether the newest verdict may still move the robot.
   bool in_force(Instant now) const {
-    return !link->stopped && decided->holds == link->holds.load(std::memory_order_acquire) &&
-           now - decided->now < options.stalled;
+    return !link->stopped && now - decided->now < options.stalled;
   }
+  // A hold came after it: of a tick that is under way, whose verdict follows, or of the watchdog,
+  // and then it grows old.
+  bool undone() const { return decided->holds != link->holds.load(std::memory_order_acquire); }
 
   void wake() {
     std::uint64_t count = 0;
@@ -329,6 +331,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     const bool seen = decided->verdict.observed >= request->at;
     if (seen) decided_prompt = request->prompt;
     const TickVerdict& verdict = decided->verdict;
+    if (in_force(now) && undone()) return;
     if (verdict.state == AuthorityState::kAuto && in_force(now)) {
       if (elsewhere() && request->chunk) return pass_on();
       if (elsewhere() && !upstream->connected() && in_trouble) return give_up(last_trouble);
@@ -378,7 +381,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
 
   // As long as a command is fresh; then the robot stays.
   void answer_with_person() {
-    const double steps = std::ceil(seconds(options.fresh) / map->step_seconds() - 1e-9);
+    const double steps = std::ceil(seconds(options.fresh) / map->step_seconds() - 1e-3);
     const std::size_t rows =
         std::clamp<std::size_t>(static_cast<std::size_t>(steps), 1, map->horizon());
     const Action& rates = decided->verdict.rates;

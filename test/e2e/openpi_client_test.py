@@ -43,7 +43,7 @@ def openpis_python():
     python = str(pathlib.Path(place) / "bin/python")
     for command in ([sys.executable, "-m", "venv", place],
                     [python, "-m", "pip", "install", "--quiet", "--timeout", "10", "--retries", "1",
-                     "openpi-client"]):
+                     "openpi-client", "typing_extensions", "dm-tree"]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode != 0:
             return None, (done.stderr.strip().splitlines() or ["it failed"])[-1]

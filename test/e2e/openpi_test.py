@@ -15,7 +15,7 @@ if HAS_PACKAGES:
     import msgpack
     import numpy
     import websockets
-    from openpi_programs import Program, Refused, Upstream, libero, pack
+    from openpi_programs import Program, Refused, Upstream, libero, pack, unpack
 
 
 @unittest.skipUnless(HAS_PACKAGES, "needs python3-websockets, python3-msgpack and python3-numpy: "
@@ -72,8 +72,9 @@ class Server(OpenpiCase):
         self.begin()
         asks = self.program()
         about = asks.metadata["hil"]
-        self.assertEqual((about["robot"], about["horizon"], about["action_size"], about["hz"]),
-                         ("libero", 10, 7, 20.0))
+        self.assertEqual((about["robot"], about["horizon"], about["action_size"]),
+                         ("libero", 10, 7))
+        self.assertAlmostEqual(about["hz"], 20, places=3)
         for _ in range(3):
             answer = asks.infer(libero())
             self.assertEqual(answer["actions"].shape, (10, 7))
@@ -236,12 +237,17 @@ class Proxy(OpenpiCase):
         wait_until(self.passes_on, "the upstream's chunks")
         self.asks.rest()
         self.upstream.delay = 1.5
-        begun = time.monotonic()
-        self.asks.send(pack(libero()))
-        self.asks.ping()
-        self.assertLess(time.monotonic() - begun, 1.4)
-        self.asks.receive()
-        self.assertGreater(time.monotonic() - begun, 1.4)
+        for _ in range(5):
+            self.start(self.anna)  # a busy machine may have stalled the daemon into a hold
+            begun = time.monotonic()
+            self.asks.send(pack(libero()))
+            self.asks.ping()
+            heard = time.monotonic() - begun
+            answer = unpack(self.asks.receive())
+            if answer["hil"]["source"] == "upstream" and heard < 1.4:
+                self.assertGreater(time.monotonic() - begun, 1.4)
+                return
+        self.fail(f"no pong before the answer: {heard} s")
 
     def test_a_person_takes_over_and_hands_back(self):
         self.begin_with_upstream()
