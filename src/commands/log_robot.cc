@@ -1,5 +1,6 @@
 #include "src/commands/log_robot.h"
 
+#include "src/loop/robot_record.h"
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
@@ -9,6 +10,13 @@ Result<LogRobot> log_robot(const Program& program, Log& log) {
   const Result<std::vector<Event>> first = log.events({}, 1, 1);
   if (!first.ok()) return first.status();
   if (!first->empty()) robot.source = first->front().boot + "/" + first->front().id;
+  const Result<std::optional<RobotSpec>> recorded = recorded_robot(log);
+  if (!recorded.ok()) return recorded.status();
+  if (*recorded) {
+    robot.names = robot_names(**recorded);
+    return robot;
+  }
+  // A log of an earlier version says only whose it is.
   std::string id;
   for (Sequence from = 1;;) {
     const Result<std::vector<Event>> boots = log.events({"booted"}, from, 1'000);
@@ -20,7 +28,8 @@ Result<LogRobot> log_robot(const Program& program, Log& log) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return loaded.status();
   if (loaded->config.robot.driver == RobotDriver::kKitchen) {
-    const Result<std::unique_ptr<KitchenRobot>> kitchen = KitchenRobot::create();
+    const Result<std::unique_ptr<KitchenRobot>> kitchen =
+        KitchenRobot::create(kitchen_options(loaded->config));
     if (!kitchen.ok()) return kitchen.status();
     const RobotSpec& spec = (*kitchen)->spec();
     if (id.empty() || id == spec.id) robot.names = robot_names(spec);
