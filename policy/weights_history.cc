@@ -1,5 +1,7 @@
 #include "policy/weights_history.h"
 
+#include <algorithm>
+
 namespace nudge {
 
 void WeightsHistory::apply(const Event& event) {
@@ -73,6 +75,17 @@ WeightsVersion WeightsHistory::full_ancestor(WeightsVersion version) const {
     record = find(version);
   }
   return record == nullptr ? 0 : version;
+}
+
+WeightsVersion WeightsHistory::roll_back_target() const {
+  // A version that was promoted and has not run yet counts as running.
+  if (std::max(live_, confirmed_) != confirmed_) return confirmed_;
+  const WeightsRecord* record = find(confirmed_);
+  while (record != nullptr && record->parent < record->version) {
+    record = find(record->parent);
+    if (record != nullptr && record->state == WeightsState::kConfirmed) return record->version;
+  }
+  return 0;
 }
 
 }  // namespace nudge

@@ -41,6 +41,10 @@ class WeightsHistory {
   WeightsVersion newest_full() const;
   // The full version that `version` descends from through provisional ones (itself if full).
   WeightsVersion full_ancestor(WeightsVersion version) const;
+  // Where a rollback by hand leads: to the confirmed version, and from there to the nearest one
+  // before it, of those that it comes from, that was confirmed as well; 0: nowhere. What was never
+  // confirmed is not booted, however it is asked for.
+  WeightsVersion roll_back_target() const;
 
   std::uint32_t accepted() const { return static_cast<std::uint32_t>(records_.size()); }
   std::uint32_t rejected() const { return rejected_; }

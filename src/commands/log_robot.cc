@@ -1,5 +1,6 @@
 #include "src/commands/log_robot.h"
 
+#include "src/loop/evaluation.h"
 #include "src/loop/robot_record.h"
 #include "src/sim/kitchen_robot.h"
 

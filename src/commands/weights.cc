@@ -146,14 +146,8 @@ int promote(const Program& program, const std::string& state, const std::string&
 
 int roll_back(const Program& program, const std::string& state, const std::string& who) {
   return act(program, state, who, [&](const WeightsHistory& history) -> Result<Payload> {
-    // Back to the confirmed version; from there, to the full version it came from.
-    // A version that was promoted here and has not run yet counts as well.
     const WeightsVersion from = std::max(history.live(), history.confirmed());
-    WeightsVersion to = history.confirmed();
-    if (from == to && to != 0) {
-      const WeightsRecord* record = history.find(to);
-      to = record == nullptr ? 0 : history.full_ancestor(record->parent);
-    }
+    const WeightsVersion to = history.roll_back_target();
     if (from == 0 || to == 0) {
       return failed_precondition("there is no earlier version to go back to");
     }

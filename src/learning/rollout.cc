@@ -184,7 +184,8 @@ Result<LoadedHead> Rollout::load(WeightsVersion version, const WeightsHistory& h
 
 Status Rollout::prune(const WeightsHistory& history) {
   std::vector<WeightsVersion> keep = {history.live(), history.full_ancestor(history.live()),
-                                      history.newest_full(), history.confirmed()};
+                                      history.newest_full(), history.confirmed(),
+                                      history.roll_back_target()};
   std::erase(keep, WeightsVersion{0});
   const Result<std::size_t> removed = store_.prune(keep, options_.keep);
   return removed.ok() ? Status{} : removed.status();

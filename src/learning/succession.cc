@@ -174,13 +174,8 @@ Status Succession::promote(WeightsVersion version, const Actor& engineer, const 
 }
 
 Result<LoadedHead> Succession::roll_back_by_hand(const Actor& actor, const std::string& id) {
-  // Back to the confirmed version; from there, to the full version it came from.
   const WeightsVersion from = std::max(history().live(), history().confirmed());
-  WeightsVersion to = history().confirmed();
-  if (from == to && to != 0) {
-    const WeightsRecord* confirmed = history().find(to);
-    to = confirmed == nullptr ? 0 : history().full_ancestor(confirmed->parent);
-  }
+  const WeightsVersion to = history().roll_back_target();
   if (from == 0 || to == 0) {
     return failed_precondition("there is no earlier version to go back to");
   }

@@ -52,6 +52,18 @@ TEST(WeightsHistory, FindsTheFullVersionBehindAChainOfProvisionalOnes) {
   EXPECT_EQ(history.full_ancestor(9), 0u);
 }
 
+TEST(WeightsHistory, GoesBackByHandOnlyToWhatWasConfirmed) {
+  auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
+                             accepted(3, 2, kFull), WeightsLive{3}});
+  EXPECT_EQ(history.roll_back_target(), 1u) << "from a version on probation";
+  history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
+                        accepted(3, 2, kFull), WeightsLive{3}, WeightsConfirmed{3}});
+  EXPECT_EQ(history.roll_back_target(), 1u) << "2 was replaced before it was confirmed";
+  history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, WeightsLive{1}});
+  EXPECT_EQ(history.roll_back_target(), 0u) << "there is nothing before it";
+  EXPECT_EQ(WeightsHistory().roll_back_target(), 0u);
+}
+
 TEST(WeightsHistory, RollsBackEverythingSinceTheConfirmedVersion) {
   const auto history =
       history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),

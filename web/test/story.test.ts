@@ -83,11 +83,12 @@ test("a thorough version stands on the left, also when a quick one leads to it",
   assert.deepEqual(graph.nodes.map((node) => node.lane), [1, 0, 0]);
 });
 
-test("a rollback leads to the confirmed version, and from there to the thorough one before it", () => {
-  const versions = [version(6, 5), version(5, 4), version(4, 3, "provisional"), version(3, 2), version(2, 0)];
+test("a rollback leads to the confirmed version, and from there to the one confirmed before it", () => {
+  const first = { ...version(2, 0), state: "confirmed" };
+  const versions = [version(6, 5), version(5, 4), version(4, 3, "provisional"), version(3, 2), first];
   const weights = { type: "weights" as const, live: 6, confirmed: 5, versions };
   assert.equal(rollBackTarget(weights), 5);
-  assert.equal(rollBackTarget({ ...weights, live: 5 }), 3);
+  assert.equal(rollBackTarget({ ...weights, live: 5 }), 2);
   assert.equal(rollBackTarget({ ...weights, live: 2, confirmed: 2 }), undefined);
   assert.equal(rollBackTarget({ ...weights, confirmed: 0 }), undefined);
   assert.equal(rollBackTarget(undefined), undefined);

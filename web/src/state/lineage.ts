@@ -52,13 +52,13 @@ export function lineageOf(versions: readonly WeightsVersion[]): Lineage {
 }
 
 // Where a rollback would lead, as the daemon decides it: to the confirmed version, and from there to
-// the thorough one that it came from. Undefined: nowhere.
+// the nearest one that was confirmed as well, of those that it comes from. Undefined: nowhere.
 export function rollBackTarget(weights: Weights | undefined): number | undefined {
   if (weights === undefined || weights.confirmed === 0) return undefined;
   if (weights.live !== weights.confirmed) return weights.confirmed;
   const find = (version: number): WeightsVersion | undefined =>
     weights.versions.find((each) => each.version === version);
   let at = find(find(weights.confirmed)?.parent ?? 0);
-  while (at !== undefined && at.kind !== "full") at = find(at.parent);
+  while (at !== undefined && at.state !== "confirmed") at = find(at.parent);
   return at?.version;
 }
