@@ -4,8 +4,8 @@
 
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
-#include "src/learning/sandbox.h"
 #include "src/datasets/video.h"
+#include "src/learning/sandbox.h"
 
 namespace nudge {
 namespace {

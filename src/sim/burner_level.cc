@@ -29,6 +29,9 @@ bool on_burner(const KitchenState& state) {
 
 class PotOnBurner final : public KitchenSkill {
  public:
+  std::unique_ptr<KitchenSkill> copy() const override {
+    return std::make_unique<PotOnBurner>(*this);
+  }
   void begin() override { place_.begin(); }
   Action act(const KitchenState& state, const HandStyle& style) override {
     if (on_burner(state) && released(state, state.objects[0])) {

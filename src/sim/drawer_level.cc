@@ -80,6 +80,9 @@ Action move_drawer(const KitchenState& state, double to, const HandStyle& style)
 
 class BowlInDrawer final : public KitchenSkill {
  public:
+  std::unique_ptr<KitchenSkill> copy() const override {
+    return std::make_unique<BowlInDrawer>(*this);
+  }
   void begin() override {
     place_.begin();
     set_down_.begin();

@@ -15,6 +15,15 @@ Expert::Expert(const ExpertOptions& options, const KitchenLevel& level)
   begin(options.seed);
 }
 
+Expert::Expert(const Expert& other)
+    : options_(other.options_),
+      level_(other.level_),
+      random_(other.random_),
+      style_(other.style_),
+      skill_(other.skill_->copy()) {}
+
+Expert& Expert::operator=(const Expert& other) { return *this = Expert(other); }
+
 void Expert::begin() { begin(options_.seed); }
 
 void Expert::begin(std::uint64_t seed) {

@@ -27,6 +27,12 @@ class Expert {
  public:
   // The level lives longer.
   explicit Expert(const ExpertOptions& options = {}, const KitchenLevel& level = lift_level());
+  // A copy goes on from where the other one is.
+  Expert(const Expert& other);
+  Expert& operator=(const Expert& other);
+  Expert(Expert&&) noexcept = default;
+  Expert& operator=(Expert&&) noexcept = default;
+  ~Expert() = default;
 
   // Forgets the episode before; the unsteadiness is drawn anew from the seed.
   void begin();

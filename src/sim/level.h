@@ -81,6 +81,7 @@ class KitchenSkill {
   virtual ~KitchenSkill() = default;
   virtual void begin() = 0;  // forgets the episode before
   virtual Action act(const KitchenState& state, const HandStyle& style) = 0;
+  virtual std::unique_ptr<KitchenSkill> copy() const = 0;  // as it is now
 };
 
 // Constant and shared; any thread.

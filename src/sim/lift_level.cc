@@ -18,6 +18,7 @@ constexpr GraspShape kBlock = {.clearance = 0.050,
 
 class Lift final : public KitchenSkill {
  public:
+  std::unique_ptr<KitchenSkill> copy() const override { return std::make_unique<Lift>(*this); }
   void begin() override { grasp_.begin(); }
   Action act(const KitchenState& state, const HandStyle& style) override {
     return grasp_.act(state, state.objects[0], kBlock, style);

@@ -66,6 +66,9 @@ class ThingInPlace final : public KitchenSkill {
   ThingInPlace() {
     for (std::size_t i = 0; i < kThings.size(); ++i) shapes_[i] = grasp_shape(kThings[i], kTallest);
   }
+  std::unique_ptr<KitchenSkill> copy() const override {
+    return std::make_unique<ThingInPlace>(*this);
+  }
   void begin() override {
     place_.begin();
     task_ = 0;
