@@ -61,7 +61,7 @@ class WriterThreadTest : public ::testing::Test {
     writer.segment.proprioception_size = 1;
     writer.segment.action_size = 2;
     writer_ = std::make_unique<WriterThread>(
-        *log_, *std::move(latch), nullptr, links_, writer,
+        *log_, *std::move(latch), nullptr, links_, std::move(writer),
         [this](LogLevel, std::string_view, const std::string& text) { told_.push_back(text); },
         [] {});
     links_.loaded = 3;
@@ -154,11 +154,11 @@ class WriterThreadTest : public ::testing::Test {
   }
   // Everything durable, as the learner sees it.
   Dataset dataset() {
-    Dataset dataset(posix_files(), {.feature_size = 1,
-                                    .proprioception_size = 1,
-                                    .action_size = 2,
-                                    .backbone_hash = {},
-                                    .excluded_supervisors = {}});
+    DatasetOptions options;
+    options.feature_size = 1;
+    options.proprioception_size = 1;
+    options.action_size = 2;
+    Dataset dataset(posix_files(), options);
     while (dataset.prefix() < log_->durable()) {
       const auto items = log_->feed(dataset.prefix() + 1, 1000);
       EXPECT_TRUE(items.ok()) << items.status().message();

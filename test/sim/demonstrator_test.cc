@@ -17,7 +17,8 @@ TEST(Demonstrator, ShowsTheTaskFromItsPartOfTheRegionOnly) {
     const auto done =
         demonstrate(*robot, seed, options, [&](const Observation& o, const Action& action) {
           if (first) {
-            EXPECT_TRUE(options.region.contains(o.object_state[kBlockX], o.object_state[kBlockY]));
+            EXPECT_TRUE(lift_level().data().demonstrated.contains(o.object_state[kBlockX],
+                                                                  o.object_state[kBlockY]));
           }
           first = false;
           EXPECT_EQ(action.size(), static_cast<std::size_t>(kKitchenActionSize));

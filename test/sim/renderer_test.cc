@@ -1,4 +1,5 @@
 #include "src/sim/renderer.h"
+#include "src/sim/lift_level.h"
 
 #include <gtest/gtest.h>
 
@@ -155,7 +156,7 @@ TEST(Renderer, DrawingDoesNotChangeTheSimulation) {
 }
 
 TEST(Renderer, RefusesPicturesAndQualitiesOutOfRange) {
-  auto model = load_kitchen_model();
+  auto model = load_kitchen_model(lift_level());
   ASSERT_TRUE(model.ok()) << model.status().message();
   RendererOptions options;
   options.width = 100000;
@@ -166,7 +167,7 @@ TEST(Renderer, RefusesPicturesAndQualitiesOutOfRange) {
 }
 
 TEST(Renderer, RefusesACameraThatDoesNotExist) {
-  auto model = load_kitchen_model();
+  auto model = load_kitchen_model(lift_level());
   ASSERT_TRUE(model.ok());
   auto data = make_data(**model);
   ASSERT_TRUE(data.ok());
@@ -182,7 +183,7 @@ TEST(RendererDeathTest, FallsBackToOsMesaWhenEglHasNoDriver) {
   EXPECT_EXIT(
       {
         setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent", 1);
-        auto model = load_kitchen_model();
+        auto model = load_kitchen_model(lift_level());
         auto renderer = Renderer::create(model->get());
         if (!renderer.ok()) {  // OSMesa is not installed: it must say so
           const bool told = renderer.status().message().find("libosmesa6") != std::string::npos;

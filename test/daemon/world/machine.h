@@ -195,7 +195,7 @@ class Machine {
     (void)links.writer.push_reserved(WriterItem(RecordWanted{
         .payload = Booted{.program = "nudge", .robot = "arm"}, .actor = std::nullopt, .id = ""}));
     writer = std::make_unique<WriterThread>(
-        *log, *std::move(latch), nullptr, links, writing,
+        *log, *std::move(latch), nullptr, links, std::move(writing),
         [](LogLevel, std::string_view, const std::string&) {}, [] {});
 
     DeskInfo info;
