@@ -76,7 +76,8 @@ TEST(Config, EveryFieldOfEverySectionHasARow) {
     if (key.type == "list") bytes += sizeof(std::vector<double>);
     if (key.type == "one of")
       // Padded, or two in a row.
-      bytes += key.name == "policy.head" || key.name == "robot.driver" || key.name == "ports.tls"
+      bytes += key.name == "policy.head" || key.name == "policy.reference" ||
+                       key.name == "robot.driver" || key.name == "ports.tls"
                    ? 8
                    : 4;
     if (key.type == "true or false") bytes += 8;  // padded

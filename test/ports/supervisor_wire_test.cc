@@ -447,6 +447,8 @@ std::vector<Payload> every_kind() {
           HelpAsked{12, HelpReason::kNoProgress, 0.625},
           HelpEnded{12, HelpEnd::kTakenOver},
           HelpScored{0.25, 0.125, 4.5},
+          CorrectionsWithdrawn{"anna"},
+          CorrectionsRestored{"anna"},
           EpisodeEvicted{4, EpisodeWorth::kPlainSuccess, 1200, 1290, 88, 36864}};
 }
 
