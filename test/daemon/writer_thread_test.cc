@@ -158,6 +158,7 @@ class WriterThreadTest : public ::testing::Test {
     options.feature_size = 1;
     options.proprioception_size = 1;
     options.action_size = 2;
+    options.quarantine_link_lost = false;
     Dataset dataset(posix_files(), options);
     while (dataset.prefix() < log_->durable()) {
       const auto items = log_->feed(dataset.prefix() + 1, 1000);

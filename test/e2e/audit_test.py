@@ -89,11 +89,13 @@ class Chain(Case):
 
     def test_a_changed_event_is_named(self):
         state = self.copy_of(prepared.state)
-        self.tamper(state, "UPDATE events SET actor = 'nobody' WHERE sequence = 5")
-        outcome = self.check(nudge("log", "--state", state, "verify"), 65, "event 5", "first")
-        self.assertIn("PROBLEM", outcome.out)
+        fifth = [row[0] for row in links(state / "log")][4]
+        self.tamper(state, f"UPDATE events SET actor = 'nobody' WHERE sequence = {fifth}")
+        outcome = self.check(nudge("log", "--state", state, "verify"), 65)
+        self.assertIn(f"PROBLEM event {fifth} ", outcome.out)
+        self.assertIn(f"the first that is not as it was: {fifth}", outcome.out)
         told = nudge("log", "--state", state, "verify", "--json").json()
-        self.assertEqual(told["first_bad"], 5)
+        self.assertEqual(told["first_bad"], fifth)
 
     def test_a_log_that_was_cut_off_shows_against_a_head_alone(self):
         state = self.copy_of(prepared.state)
@@ -104,7 +106,8 @@ class Chain(Case):
         last = json.loads(head)["sequence"]
         self.tamper(state, f"DELETE FROM events WHERE sequence > {last - 3};"
                            f"DELETE FROM runs WHERE last_sequence > {last - 3}")
-        self.check(nudge("log", "--state", state, "verify", "--heads", kept), 65, "cut off")
+        outcome = self.check(nudge("log", "--state", state, "verify", "--heads", kept), 65)
+        self.assertIn("the log is cut off", outcome.out)
 
     def test_a_head_that_was_changed_or_is_anothers_is_refused(self):
         state = self.copy_of(prepared.state)
