@@ -24,7 +24,7 @@ from people import Person
 from program import LONG, PATIENCE, environment, events, nudge, wait_until
 
 ERRORS = ("EIO", "ENOSPC", "EROFS") if LONG else ("EIO", "ENOSPC")
-CALLS = 24 if LONG else 3  # Nth calls of publishing weights
+CALLS = 24 if LONG else 2  # Nth calls of publishing weights
 TEACHING = ["--set", "learner.full_steps=40", *UNLIMITED]
 
 prepared = live_test.prepared

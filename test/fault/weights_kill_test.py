@@ -15,7 +15,7 @@ import faulty_calls
 import program
 from program import Case, LONG, Prepared, environment, events, nudge
 
-MOMENTS = 10_000 if LONG else 6  # of each act, evenly spread
+MOMENTS = 10_000 if LONG else 4  # of each act, evenly spread
 KILLED = -9
 
 prepared = Prepared()
@@ -24,11 +24,22 @@ prepared = Prepared()
 def setUpModule():
     prepared.make()
     faulty_calls.build(prepared.folder)
-    prepared.state = prepared.worked(episodes=2)
+    # How many thorough versions a short demo makes depends on how fast the machine learns.
+    for episodes in (2, 4, 8):
+        prepared.state = prepared.worked(f"worked-{episodes}", episodes)
+        if full_versions():
+            break
 
 
 def tearDownModule():
     prepared.drop()
+
+
+def full_versions():
+    """Those that may be promoted."""
+    rows = nudge("weights", "--state", prepared.state, "--json", "ls").json()
+    return [row["version"] for row in rows
+            if row["kind"] == "full" and "boots" not in row["state"]]
 
 
 class Killed(Case):
@@ -43,8 +54,7 @@ class Killed(Case):
         return done.returncode, done.stdout + done.stderr
 
     def boots(self, state):
-        """The version that boots, which must be whole, and one that the log calls confirmed, or that
-        a person went back to."""
+        """The version that boots, which must be whole, and one that the log calls confirmed."""
         rows = nudge("weights", "--state", state, "--json", "ls").json()
         versions = [row for row in rows if "boots" in row["state"]]
         self.assertEqual(len(versions), 1, rows)
@@ -55,7 +65,6 @@ class Killed(Case):
         rows = events(state)
         confirmed = [row["payload"]["version"] for row in rows
                      if row["kind"] in ("weights_promoted", "weights_confirmed")]
-        confirmed += [row["payload"]["to"] for row in rows if row["kind"] == "weights_rolled_back"]
         self.assertIn(version, confirmed)
         return version
 
@@ -93,16 +102,11 @@ class Killed(Case):
         self.assertIn(before, seen)
         return calls
 
-    def full_versions(self):
-        rows = nudge("weights", "--state", prepared.state, "--json", "ls").json()
-        return [row["version"] for row in rows
-                if row["kind"] == "full" and "boots" not in row["state"]]
-
     def test_promoting(self):
-        self.at_every_call("promote", "weights", "promote", self.full_versions()[-1])
+        self.at_every_call("promote", "weights", "promote", full_versions()[-1])
 
     def test_rolling_back(self):
-        outcome = nudge("weights", "--state", prepared.state, "promote", self.full_versions()[-1])
+        outcome = nudge("weights", "--state", prepared.state, "promote", full_versions()[-1])
         self.assertEqual(outcome.code, 0, str(outcome))
         self.at_every_call("roll back", "weights", "rollback")
 
