@@ -1177,7 +1177,11 @@ Result<VerifyReport> Log::verify(std::vector<ChainHead> heads) {
   VerifyReport report;
   report.last = state.durable;
   const auto problem = [&](std::string what) {
-    if (report.problems.size() < kMaxProblems) report.problems.push_back(std::move(what));
+    if (report.problems.size() >= kMaxProblems) return;
+    // Damaged text is quoted, and people's terminals are to survive it.
+    std::replace_if(
+        what.begin(), what.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+    report.problems.push_back(std::move(what));
   };
   // The walk below meets the sequence in order, so the first place told is the first there is.
   const auto problem_at = [&](Sequence sequence, std::string what) {

@@ -121,7 +121,7 @@ class Files(RobotCase):
     def check(self, reader: nudge.LogReader) -> nudge.Episode:
         (episode,) = reader.episodes()
         self.assertEqual(reader.numbers(), [episode.number])
-        self.assertEqual((episode.purpose, episode.outcome), ("deployment", "success"))
+        self.assertEqual((episode.purpose, episode.outcome), ("demonstration", "success"))
         driven = [i for i, source in enumerate(episode.steps.source) if source == "human"]
         self.assertGreaterEqual(len(driven), 8)
         requested = episode.steps.requested
