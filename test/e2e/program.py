@@ -178,6 +178,17 @@ class Prepared:
             raise AssertionError(str(outcome))
         return out / "state"
 
+    def learned(self, enough):
+        """As worked(), long enough for these rows of `weights ls`: how many versions a short demo
+        makes depends on how fast the machine learns."""
+        rows = []
+        for episodes in (2, 4, 8, 16):
+            state = self.worked(f"learned-{episodes}", episodes)
+            rows = nudge("weights", "--state", state, "--json", "ls").json()
+            if enough(rows):
+                return state
+        raise AssertionError(f"nothing was learned in 16 episodes: {rows}")
+
 
 def main():
     """unittest.main() with the program's path as an optional first argument."""

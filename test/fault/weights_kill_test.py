@@ -24,22 +24,20 @@ prepared = Prepared()
 def setUpModule():
     prepared.make()
     faulty_calls.build(prepared.folder)
-    # How many thorough versions a short demo makes depends on how fast the machine learns.
-    for episodes in (2, 4, 8):
-        prepared.state = prepared.worked(f"worked-{episodes}", episodes)
-        if full_versions():
-            break
+    prepared.state = prepared.learned(may_be_promoted)
 
 
 def tearDownModule():
     prepared.drop()
 
 
-def full_versions():
-    """Those that may be promoted."""
-    rows = nudge("weights", "--state", prepared.state, "--json", "ls").json()
+def may_be_promoted(rows):
     return [row["version"] for row in rows
             if row["kind"] == "full" and "boots" not in row["state"]]
+
+
+def full_versions():
+    return may_be_promoted(nudge("weights", "--state", prepared.state, "--json", "ls").json())
 
 
 class Killed(Case):
