@@ -301,6 +301,10 @@ bool forbid_system_calls() {
 #endif
   filter.call_with(SYS_clone, 0, CLONE_THREAD);            // threads, no processes
   filter.call_is(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);  // its flags cannot be seen: use clone
+  // Each of ZeroMQ's threads sets its own policy to what it is, perhaps only after this, and aborts
+  // when it may not. Real time needs a privilege that is gone.
+  filter.call_equal(SYS_sched_setscheduler, 1, SCHED_OTHER);
+  filter.call_equal(SYS_sched_setscheduler, 1, SCHED_BATCH);
   filter.call_equal(SYS_tgkill, 0, self);
   filter.call_equal(SYS_prctl, 0, PR_SET_NAME);
   filter.call_equal(SYS_ioctl, 1, FIONREAD);
