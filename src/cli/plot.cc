@@ -18,33 +18,13 @@
 #include <string_view>
 #include <thread>
 
+#include "src/cli/scratch_folder.h"
 #include "src/core/statistics.h"
 
 namespace nudge {
 namespace {
 
 constexpr auto kTimeLimit = std::chrono::seconds(60);
-
-// A private folder that goes away with its contents.
-class Scratch {
- public:
-  Scratch() {
-    std::error_code error;
-    const auto base = std::filesystem::temp_directory_path(error);
-    std::string name = (error ? std::filesystem::path("/var/tmp") : base) / "nudge-plot-XXXXXX";
-    if (mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~Scratch() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }  // empty: could not be made
-
- private:
-  std::string path_;
-};
 
 // Text in gnuplot's single quotes, in which it expands nothing (in double quotes it would run what
 // stands between backquotes). An apostrophe becomes the typographic one, so none can end the text;
@@ -247,7 +227,7 @@ Status plot_learning_curve(const LearningCurve& curve, const std::string& png_pa
     return unavailable(
         "the learning curve is not drawn: gnuplot is not installed (apt-get install gnuplot-nox)");
   }
-  const Scratch scratch;
+  const ScratchFolder scratch("plot");
   if (scratch.path().empty()) {
     return resource_exhausted(std::string("no folder for temporary files: ") +
                               std::strerror(errno));

@@ -1,13 +1,11 @@
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "policy/backbone.h"
 #include "replay/segment_reader.h"
 #include "src/cli/exit_code.h"
+#include "src/cli/scratch_folder.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
 #include "src/commands/log_robot.h"
@@ -27,27 +25,6 @@ struct ImportFlags {
   bool without_features = false;
   double positions = 0;
   std::string units = "same";
-};
-
-// For what has to be spooled; gone with its contents.
-class Scratch {
- public:
-  Scratch() {
-    std::error_code error;
-    const auto base = std::filesystem::temp_directory_path(error);
-    std::string name = (error ? std::filesystem::path("/var/tmp") : base) / "nudge-import-XXXXXX";
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~Scratch() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }  // empty: it could not be made
-
- private:
-  std::string path_;
 };
 
 // The newest segment that the log still has; none: it has no episode.
@@ -122,7 +99,7 @@ int import_from_lerobot(const Program& program, const ImportFlags& flags) {
   if (const Status known = describe_robot(**log, flags.dir, options); !known.ok()) {
     return fail(known);
   }
-  const Scratch scratch;
+  const ScratchFolder scratch("import");
   if (scratch.path().empty())
     return fail(unavailable("no temporary folder can be made; set TMPDIR"));
   options.scratch = scratch.path();

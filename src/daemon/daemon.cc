@@ -133,10 +133,9 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   };
   NUDGE_TRY(make_state_folder(options.state_folder));
 
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
-  if (!backbone.ok()) return backbone.status();
   std::string about_words;
-  backbone = hear(config, *std::move(backbone), &about_words);
+  Result<std::unique_ptr<Backbone>> backbone =
+      make_backbone(config, spec.observation, &about_words);
   if (!backbone.ok()) return backbone.status();
   if (!about_words.empty()) tell(LogLevel::kWarn, "words", about_words);
   const PolicyShape shape = policy_shape(config, spec, **backbone);

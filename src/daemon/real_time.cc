@@ -111,9 +111,7 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   if (!log.ok()) return log.status();
   Result<StopLatch> latch = StopLatch::open(posix_files(), options.folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
-  if (!backbone.ok()) return backbone.status();
-  backbone = hear(config, *std::move(backbone));
+  Result<std::unique_ptr<Backbone>> backbone = make_backbone(config, spec.observation);
   if (!backbone.ok()) return backbone.status();
   const PolicyShape shape = policy_shape(config, spec, **backbone);
   Result<ReferenceOptions> references = reference_options(config, spec, **backbone);

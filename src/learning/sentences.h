@@ -23,10 +23,11 @@ struct SentenceSource {
 // encoder that is named and cannot be read is an error of SentenceEncoder::load().
 Result<SentenceSource> sentence_source(const Config& config);
 
-// `eyes`, and behind their features the instruction, if policy.instruction_size is above 0. `note`
-// gets SentenceSource::note.
-Result<std::unique_ptr<Backbone>> hear(const Config& config, std::unique_ptr<Backbone> eyes,
-                                       std::string* note = nullptr);
+// What a policy perceives: the state of the robot's objects, and behind it the instruction, if
+// policy.instruction_size is above 0. `note` gets SentenceSource::note. Errors of
+// make_state_backbone() and sentence_source().
+Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
+                                                std::string* note = nullptr);
 
 // The dataset may put other sentences in the place of instructions: learner.relabel, learner.swap.
 // Nothing when policy.instruction_size is 0.

@@ -68,10 +68,9 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
   parts.robot = *std::move(robot);
   const RobotSpec& spec = parts.robot->spec();
 
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
-  if (!backbone.ok()) return backbone.status();
   std::string about_words;
-  backbone = hear(config, *std::move(backbone), &about_words);
+  Result<std::unique_ptr<Backbone>> backbone =
+      make_backbone(config, spec.observation, &about_words);
   if (!backbone.ok()) return backbone.status();
   if (!about_words.empty() && options.notice) {
     options.notice(LogLevel::kWarn, "words", about_words);

@@ -26,9 +26,7 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(options);
   if (!robot.ok()) return robot.status();
   const RobotSpec& spec = (*robot)->spec();
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(spec.observation);
-  if (!backbone.ok()) return backbone.status();
-  backbone = hear(config, *std::move(backbone));
+  Result<std::unique_ptr<Backbone>> backbone = make_backbone(config, spec.observation);
   if (!backbone.ok()) return backbone.status();
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(weights);
   if (!head.ok()) return head.status();

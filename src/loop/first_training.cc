@@ -113,10 +113,9 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
         " does not say what the robot is: it is of an earlier version; start 'nudge run' with the "
         "robot once, and stop it again");
   }
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone((*robot)->observation);
-  if (!backbone.ok()) return backbone.status();
   std::string about_words;
-  backbone = hear(options.config, *std::move(backbone), &about_words);
+  Result<std::unique_ptr<Backbone>> backbone =
+      make_backbone(options.config, (*robot)->observation, &about_words);
   if (!backbone.ok()) return backbone.status();
   if (!about_words.empty() && options.notice) {
     options.notice(LogLevel::kWarn, "words", about_words);

@@ -61,9 +61,7 @@ Result<LoggedError> error_on(ActionHead& head, const Batch& batch,
 
 Result<LoggedEvaluation> evaluate_on_log(Log& log, const Config& config, const RobotSpec& robot,
                                          const std::shared_ptr<const Weights>& weights) {
-  Result<std::unique_ptr<Backbone>> backbone = make_state_backbone(robot.observation);
-  if (!backbone.ok()) return backbone.status();
-  backbone = hear(config, *std::move(backbone));
+  Result<std::unique_ptr<Backbone>> backbone = make_backbone(config, robot.observation);
   if (!backbone.ok()) return backbone.status();
   const PolicyShape shape = policy_shape(config, robot, **backbone);
   const HeadSpec& head_of = weights->head();
