@@ -12,6 +12,7 @@
 #include "replay/chain_rows.h"
 #include "replay/database.h"
 #include "replay/event_codec.h"
+#include "replay/event_row.h"
 #include "replay/migration.h"
 #include "replay/outcome.h"
 
@@ -36,34 +37,6 @@ EpisodeId episode_of(const std::string& name) {
     if (episode > EpisodeId{1} << 56) return 0;
   }
   return name == segment_name(episode) ? episode : 0;
-}
-
-// A row of kEventColumns. kDataLoss when the payload does not decode.
-Result<Event> event_of(const Statement& row) {
-  Event event;
-  event.sequence = row.natural(0);
-  event.id = row.text(1);
-  const std::string_view kind = row.text(2);
-  event.episode = row.natural(3);
-  event.policy_step = static_cast<std::uint32_t>(row.integer(4));
-  event.control_tick = row.natural(5);
-  event.time = Instant(Duration(row.integer(6)));
-  event.wall_time = WallTime(Duration(row.integer(7)));
-  event.boot = row.text(8);
-  event.actor.name = row.text(9);
-  event.actor.role = static_cast<Role>(row.integer(10));
-  event.weights = row.natural(11);
-  auto payload = decode_payload(kind, static_cast<std::uint32_t>(row.integer(12)),
-                                std::as_bytes(std::span(row.text(13))));
-  Status status = payload.status();
-  if (status.ok()) status = validate_envelope(event);
-  if (!status.ok()) {
-    const std::string where = "event " + std::to_string(event.sequence);
-    if (status.code() == Code::kUnimplemented) return status.with_context(where);
-    return data_loss(where + ": " + status.message());
-  }
-  event.payload = *std::move(payload);
-  return event;
 }
 
 // Steps with consecutive sequences and nothing between them.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "replay/database.h"
-#include "replay/event_codec.h"
+#include "replay/event_row.h"
 #include "replay/segment_reader.h"
 
 namespace nudge {
@@ -81,7 +81,7 @@ class EventRows {
       if (found.sequence < from) {
         found.broken = true;
       } else {
-        found.event = decode();
+        if (Result<Event> event = event_of(statement_); event.ok()) found.event = *std::move(event);
       }
     }
     statement_.reset();
@@ -101,27 +101,6 @@ class EventRows {
     return good;
   }
 
-  std::optional<Event> decode() const {
-    Event event;
-    event.sequence = statement_.natural(0);
-    event.id = statement_.text(1);
-    const std::string_view kind = statement_.text(2);
-    event.episode = statement_.natural(3);
-    event.policy_step = static_cast<std::uint32_t>(statement_.integer(4));
-    event.control_tick = statement_.natural(5);
-    event.time = Instant(Duration(statement_.integer(6)));
-    event.wall_time = WallTime(Duration(statement_.integer(7)));
-    event.boot = statement_.text(8);
-    event.actor.name = statement_.text(9);
-    event.actor.role = static_cast<Role>(statement_.integer(10));
-    event.weights = statement_.natural(11);
-    auto payload = decode_payload(kind, static_cast<std::uint32_t>(statement_.integer(12)),
-                                  std::as_bytes(std::span(statement_.text(13))));
-    if (!payload.ok() || !validate_envelope(event).ok()) return std::nullopt;
-    event.payload = *std::move(payload);
-    return event;
-  }
-
   Database& database_;
   Statement statement_;
 };
@@ -136,40 +115,6 @@ struct Segment {
   std::string path;
   SegmentSpec spec;
 };
-
-Step copy_of(const StepView& view, const SegmentSpec& spec) {
-  const auto numbers = [](std::span<const float> values) {
-    return std::vector<float>(values.begin(), values.end());
-  };
-  Step step;
-  step.episode = view.episode;
-  step.policy_step = view.policy_step;
-  step.control_tick = view.control_tick;
-  step.time = view.time;
-  step.wall_time = view.wall_time;
-  step.weights = view.weights;
-  step.source = view.source;
-  step.flags = view.flags;
-  step.span = view.span;
-  step.features.resize(view.features.size());
-  to_float(view.features, step.features);
-  step.proprioception = numbers(view.proprioception);
-  step.proposed = numbers(view.proposed);
-  step.requested = numbers(view.requested);
-  step.executed = numbers(view.executed);
-  for (std::size_t i = 0; i < view.images; ++i) {
-    const ImageView image = view.image(i);
-    Image copy;
-    copy.camera = image.camera < spec.cameras.size() ? spec.cameras[image.camera] : "";
-    copy.captured = image.captured;
-    copy.width = image.width;
-    copy.height = image.height;
-    copy.jpeg.assign(reinterpret_cast<const std::uint8_t*>(image.jpeg.data()),
-                     reinterpret_cast<const std::uint8_t*>(image.jpeg.data()) + image.jpeg.size());
-    step.images.push_back(std::move(copy));
-  }
-  return step;
-}
 
 class Salvage {
  public:

@@ -608,7 +608,10 @@ Result<Step> SegmentMap::decode(std::uint64_t offset) const {
   if (const char* fault = state.fault_at(offset, state.bytes.size(), Check::kCrc)) {
     return state.damaged(offset, fault);
   }
-  const StepView view = step_at(offset);
+  return copy_of(step_at(offset), state.spec);
+}
+
+Step copy_of(const StepView& view, const SegmentSpec& spec) {
   Step step;
   step.sequence = view.sequence;
   step.episode = view.episode;
@@ -631,7 +634,7 @@ Result<Step> SegmentMap::decode(std::uint64_t offset) const {
   for (std::size_t i = 0; i < view.images; ++i) {
     const ImageView from = view.image(i);
     Image image;
-    image.camera = state.spec.cameras[from.camera];
+    if (from.camera < spec.cameras.size()) image.camera = spec.cameras[from.camera];
     image.width = from.width;
     image.height = from.height;
     image.captured = from.captured;

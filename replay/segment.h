@@ -105,6 +105,9 @@ struct StepView {
 // `sequence` is stored in place of the step's own.
 Status encode_step(const SegmentSpec& spec, const Step& step, Sequence sequence,
                    std::vector<std::byte>& out);
+// What a record holds, with features as floats, cameras by name and the sequence it was stored
+// under. A camera that `spec` has not gets no name.
+Step copy_of(const StepView& view, const SegmentSpec& spec);
 std::vector<std::byte> encode_header(const SegmentSpec& spec);  // spec is valid
 // Checks magic, version, bounds and CRC. kDataLoss; kUnimplemented for a newer version.
 // `header_bytes` gets where the first record starts.

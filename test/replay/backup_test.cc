@@ -252,6 +252,40 @@ TEST_F(SalvageTest, OfAWholeLogSavesEverything) {
   EXPECT_EQ(text_of(all), text_of(old));
 }
 
+TEST_F(SalvageTest, KeepsWhatAStepHasToEdit) {
+  SegmentSpec spec = test::sample_spec();
+  spec.reference_rows = 2;
+  Step step;
+  step.reference.resize(2 * spec.action_size, 0.25f);
+  step.reference_age = 3;
+  {
+    auto log = open(at("log"));
+    const auto episode = log->start_episode(spec);
+    ASSERT_TRUE(episode.ok()) << episode.status().message();
+    ASSERT_TRUE(log->append(test::sample_event("begin", *episode, EpisodeStarted{})).ok());
+    step.episode = *episode;
+    const auto taken = log->append(step);
+    ASSERT_TRUE(taken.ok()) << taken.status().message();
+    ASSERT_TRUE(log->commit().ok());
+  }
+  EXPECT_EQ(salvage().steps, 1u);
+  auto saved = open(at("saved"));
+  const auto items = saved->feed(1, 100);
+  ASSERT_TRUE(items.ok()) << items.status().message();
+  for (const FeedItem& item : *items) {
+    const auto* run = std::get_if<StepsRef>(&item);
+    if (run == nullptr) continue;
+    const auto segment = SegmentMap::open(posix_files(), run->path);
+    ASSERT_TRUE(segment.ok()) << segment.status().message();
+    const auto read = (*segment)->decode(run->first_offset);
+    ASSERT_TRUE(read.ok()) << read.status().message();
+    EXPECT_EQ(read->reference, step.reference);
+    EXPECT_EQ(read->reference_age, 3u);
+    return;
+  }
+  ADD_FAILURE() << "the step is gone";
+}
+
 TEST_F(SalvageTest, AroundEachRuinedPageOfTheDatabase) {
   make(12);
   const auto old = before();
