@@ -86,7 +86,4 @@ struct Meaning {
 inline constexpr std::size_t kLongestSentence = 1000;
 Meaning read_sentence(std::string_view text);
 
-// Every phrase of the vocabulary, sorted; for tests that look for what can go wrong with it.
-std::vector<std::string_view> vocabulary();
-
 }  // namespace nudge

@@ -8,6 +8,8 @@
 #include <set>
 #include <sstream>
 
+#include "test/support/test_data.h"
+
 namespace nudge {
 namespace {
 
@@ -19,7 +21,7 @@ std::string read_file(const std::string& path) {
 }
 
 const std::string kSource =
-    std::filesystem::path(NUDGE_TEST_DATA).parent_path().parent_path().string();
+    std::filesystem::path(test::test_data()).parent_path().parent_path().string();
 
 class ConfigFile : public ::testing::Test {
  protected:

@@ -9,6 +9,7 @@
 #include "src/datasets/parquet_writer.h"
 #include "test/support/golden.h"
 #include "test/support/temp_folder.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -20,9 +21,7 @@ std::string bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-std::string data(const std::string& name) {
-  return std::string(NUDGE_TEST_DATA) + "/datasets/" + name;
-}
+std::string data(const std::string& name) { return test::test_data() + "/datasets/" + name; }
 
 std::vector<ParquetField> every_field() {
   const auto value = &ParquetField::value;

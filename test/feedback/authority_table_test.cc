@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "test/feedback/authority_rig.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -303,7 +304,7 @@ TEST(AuthorityTable, CausesAreDistinctStableWords) {
 }
 
 TEST(AuthorityTable, TheDocumentPrintsTheSameTable) {
-  const std::string path = std::string(NUDGE_TEST_DATA) + "/../../docs/reference/authority.md";
+  const std::string path = test::test_data() + "/../../docs/reference/authority.md";
   std::ifstream file(path);
   ASSERT_TRUE(file) << path;
   const auto trim = [](std::string text) {

@@ -10,7 +10,9 @@
 #include <set>
 #include <sstream>
 
+#include "feedback/vocabulary.h"
 #include "nudge/random.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -140,7 +142,7 @@ struct Sentence {
 
 std::vector<Sentence> sentences_of(const std::string& file) {
   std::vector<Sentence> sentences;
-  std::ifstream in(std::string(NUDGE_TEST_DATA) + "/words/" + file);
+  std::ifstream in(test::test_data() + "/words/" + file);
   std::string line;
   for (int number = 1; std::getline(in, line); ++number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
@@ -239,7 +241,7 @@ TEST(Language, ReadsEverySentenceOfTheListAsMeant) {
 
 // Written by somebody who has not seen the grammar.
 TEST(Language, ReadsNineOfTenParaphrasesAndMisreadsNone) {
-  if (!std::filesystem::exists(std::string(NUDGE_TEST_DATA) + "/words/paraphrases.tsv")) {
+  if (!std::filesystem::exists(test::test_data() + "/words/paraphrases.tsv")) {
     GTEST_SKIP() << "there are no paraphrases";
   }
   const auto sentences = sentences_of("paraphrases.tsv");

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "feedback/vocabulary.h"
 #include "nudge/random.h"
 #include "test/feedback/authority_rig.h"
 

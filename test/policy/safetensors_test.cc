@@ -9,6 +9,7 @@
 #include <string>
 
 #include "nudge/random.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -32,7 +33,7 @@ Bytes file_with(std::string_view header, std::size_t data_size = 0) {
 }
 
 Bytes read_golden(const std::string& name) {
-  std::ifstream in(std::string(NUDGE_TEST_DATA) + "/" + name, std::ios::binary);
+  std::ifstream in(test::test_data() + "/" + name, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   return bytes_of(text);
 }

@@ -9,13 +9,14 @@
 #include "policy/word_pieces.h"
 #include "test/support/sentence_goldens.h"
 #include "test/support/temp_folder.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kTiny = std::string(NUDGE_TEST_DATA) + "/words/tiny-encoder";
+const std::string kTiny = test::test_data() + "/words/tiny-encoder";
 
 // Where scripts/setup.sh --for words puts it; empty: it is not there.
 std::string fetched_encoder() {

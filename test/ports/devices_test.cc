@@ -1,4 +1,5 @@
 #include "src/ports/devices.h"
+#include "test/support/test_data.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 std::string file_of_version_one() {
-  std::ifstream file(std::string(NUDGE_TEST_DATA) + "/ports/devices.json", std::ios::binary);
+  std::ifstream file(test::test_data() + "/ports/devices.json", std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

@@ -13,6 +13,7 @@
 #include "test/support/faulty_files.h"
 #include "test/support/log_script.h"
 #include "test/support/temp_folder.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -396,7 +397,7 @@ TEST_F(SalvageTest, DoesNotTouchTheDamagedLog) {
 
 TEST(LogVersion, OneOfTheFirstVersionIsReadAndGoesOn) {
   TempFolder folder;
-  std::filesystem::copy(NUDGE_TEST_DATA "/log/v1", folder / "log",
+  std::filesystem::copy(test::test_data() + "/log/v1", folder / "log",
                         std::filesystem::copy_options::recursive);
   auto log = open(script_options(folder / "log"));
   ASSERT_NE(log, nullptr);

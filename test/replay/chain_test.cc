@@ -17,6 +17,7 @@
 #include "test/support/golden.h"
 #include "test/support/log_samples.h"
 #include "test/support/temp_folder.h"
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -261,7 +262,7 @@ TEST_F(Chain, LinksWhatALogOfVersionOneHolds) {
     ASSERT_TRUE(migrate(**database, migrations(), 1).ok());
     ASSERT_TRUE((*database)->execute(test::old_golden("log/log-v1.sql")).ok());
   }
-  std::filesystem::copy_file(std::filesystem::path(NUDGE_TEST_DATA) / "log/segment-v1.seg",
+  std::filesystem::copy_file(std::filesystem::path(test::test_data()) / "log/segment-v1.seg",
                              folder_ / "log/segments/episode-000000007.seg");
   auto log = open();
   ASSERT_NE(log, nullptr);

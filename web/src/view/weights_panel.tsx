@@ -91,9 +91,11 @@ function Row(props: {
           <span>{isFull(row.kind) ? "thorough" : "quick"}{row.acceptedMs > 0 && <span class="digits"> · {clock.format(row.acceptedMs)}</span>}</span>
           <small>{row.parent === 0 ? "first" : `from v${row.parent}`} · {fateOf(row, props.live, props.newestConfirmed)}</small>
         </span>
-        {row.withdrawn.length > 0 && <em class="tag" title={`May have learned from ${row.withdrawn.join(", ")}, whose corrections are withdrawn`}>withdrawn</em>}
-        {props.live && <em class="tag live">live</em>}
-        {confirmed && <em class="tag confirmed">confirmed</em>}
+        <span class="tags">
+          {row.withdrawn.length > 0 && <em class="tag" title={`May have learned from ${row.withdrawn.join(", ")}, whose corrections are withdrawn`}>withdrawn</em>}
+          {props.live && <em class="tag live">live</em>}
+          {confirmed && <em class="tag confirmed">confirmed</em>}
+        </span>
         <Later />
       </button>
       {props.open && (
