@@ -8,9 +8,11 @@ import unittest
 import program
 from program import Case, Prepared, end, nudge, start, wait_until
 
-# Nobody helps, so that episodes of a policy that knows little fail and are labelled so.
+# Over before the scripted supervisor would help: what a policy that knows little does alone fails,
+# and is labelled so.
 ALONE = ["--headless", "--real-time", "0", "--episodes", "8", "--corrected", "8",
-         "--set", "demo.starts=1", "--set", "demo.stall_s=60", "--set", "demo.demonstrations=6",
+         "--set", "demo.starts=1", "--set", "demo.stall_s=60", "--set", "robot.episode_steps=20",
+         "--set", "demo.demonstrations=6",
          "--set", "learner.base_steps=60", "--set", "learner.refresh_steps=20",
          "--set", "learner.nice=0"]
 # Legs of 60 steps, so that there is something to interrupt.
