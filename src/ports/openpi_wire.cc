@@ -164,6 +164,7 @@ std::uint16_t half_bits(double value) {
   const double size = std::abs(value);
   if (std::isnan(value)) return 0x7e00;
   if (size >= 65520) return sign | 0x7c00;
+  if (size == 0) return sign;
   int exponent = 0;
   std::frexp(size, &exponent);
   // 11 bits from the first that is set, but none below 2^-24.
