@@ -218,7 +218,8 @@ int run_daemon(const Program& program, const RunFlags& flags) {
     if (!folder.ok()) return fail(folder.status());
     run_folder = *std::move(folder);
     Result<std::unique_ptr<OpenpiPort>> port = open_openpi_port(
-        loop, config, driven->openpi, *run_folder, [&](const std::string& message, bool trouble) {
+        loop, config, driven->openpi, *run_folder, (*daemon)->editor(),
+        [&](const std::string& message, bool trouble) {
           (*logger)->log(trouble ? LogLevel::kWarn : LogLevel::kInfo, "openpi", message);
         });
     if (!port.ok()) return fail(port.status());

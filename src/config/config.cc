@@ -571,9 +571,17 @@ void check_rules(const Config& c, Report&& report) {
            "certificate and key belong together: name both files, or leave both at \"own\"");
   }
   if (c.robot.driver == RobotDriver::kOpenpi && c.openpi.upstream != "none" &&
-      !c.openpi.upstream.starts_with("ws://")) {
-    report("openpi.upstream", "upstream = " + c.openpi.upstream +
-                                  " is no address of an openpi server; write ws://HOST:PORT");
+      !c.openpi.upstream.starts_with("ws://") && !c.openpi.upstream.starts_with("wss://")) {
+    report("openpi.upstream",
+           "upstream = " + c.openpi.upstream +
+               " is no address of an openpi server; write ws://HOST:PORT or wss://HOST:PORT");
+  }
+  if (c.policy.reference == PolicyReference::kUpstream &&
+      (c.robot.driver != RobotDriver::kOpenpi || c.openpi.upstream == "none")) {
+    report(
+        "policy.reference",
+        "reference = upstream edits the chunks of openpi.upstream: name one, and set robot.driver "
+        "to openpi");
   }
   if (c.help.samples == 1) {
     report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");

@@ -23,7 +23,7 @@
 namespace nudge {
 
 enum class PolicyHead { kFlow, kRegression };
-enum class PolicyReference { kNone, kBase, kPlanner };
+enum class PolicyReference { kNone, kBase, kPlanner, kUpstream };
 enum class Unwanted { kDrop, kNegative };  // what is made of steps that nobody should repeat
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
@@ -216,11 +216,13 @@ struct Config {
     double hz = 0;                                         // steps of a chunk in a second
     std::int64_t horizon = 0;                              // steps in a chunk
     std::string new_episode = "gap prompt connect reset";  // what begins one
-    double gap_s = 2.0;                 // without a request, after which it rests
-    bool slow_takeover = false;         // where requests come less often than authority.fresh_ms
-    double answer_s = 3.0;              // longest that a request waits for the policy
-    std::string upstream = "none";      // ws://HOST:PORT of an openpi server
-    std::string upstream_key = "none";  // file with its key
+    double gap_s = 2.0;                  // without a request, after which it rests
+    bool slow_takeover = false;          // where requests come less often than authority.fresh_ms
+    double answer_s = 3.0;               // longest that a request waits for the policy
+    std::string upstream = "none";       // ws:// or wss:// address of an openpi server
+    std::string upstream_key = "none";   // file with its key
+    std::string upstream_ca = "system";  // file, PEM: who may vouch for it
+    std::string upstream_fingerprint = "none";  // of its certificate, and then of no other
   } openpi;
 
   struct Demo {

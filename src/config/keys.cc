@@ -219,10 +219,9 @@ std::vector<Key> make_keys() {
       {KEY(policy, reference),
        "",
        {},
-       "What the head edits: none (it acts by itself), base (the chunks of a frozen base head), or "
-       "planner (those of the simulated kitchen's scripted planner). Changing it needs first "
-       "weights "
-       "anew.",
+       "What the head edits: none (it acts by itself), base (the chunks of a frozen base head), "
+       "planner (those of the simulated kitchen's scripted planner), or upstream (those of "
+       "openpi.upstream). Changing it needs first weights anew.",
        "the head by itself reaches the most from state"},
       {KEY(policy, reference_weights),
        "",
@@ -724,14 +723,26 @@ std::vector<Key> make_keys() {
       {KEY(openpi, upstream),
        "",
        {},
-       "openpi server whose chunks are passed on, as in ws://gpu.local:8000; none: the daemon's "
-       "own "
-       "policy drives.",
+       "openpi server whose chunks are passed on, as in ws://127.0.0.1:8001 or "
+       "wss://gpu.example:8000; none: the daemon's own policy drives.",
        kOurs},
       {KEY(openpi, upstream_key),
        "",
        {},
-       "File with the key that the upstream asks for; none.",
+       "File with the key that the upstream asks for, for its owner alone; none.",
+       kOurs},
+      {KEY(openpi, upstream_ca),
+       "",
+       {},
+       "PEM file with whoever may vouch for the certificate of a wss:// upstream; system: whom "
+       "this "
+       "machine trusts.",
+       kOurs},
+      {KEY(openpi, upstream_fingerprint),
+       "",
+       {},
+       "SHA-256 of the one certificate that a wss:// upstream may show, as in AB:CD:..., whoever "
+       "vouches for it; none.",
        kOurs},
 
       {KEY(demo, episodes),
@@ -808,7 +819,7 @@ const std::vector<std::string_view>& choices(TlsUse*) {
 }
 
 const std::vector<std::string_view>& choices(PolicyReference*) {
-  static const std::vector<std::string_view> names = {"none", "base", "planner"};
+  static const std::vector<std::string_view> names = {"none", "base", "planner", "upstream"};
   return names;
 }
 

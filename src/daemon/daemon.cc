@@ -266,7 +266,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count()),
                                   *std::move(references), config.policy.guidance),
       p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); },
-      doubt_options(config));
+      doubt_options(config), options.asking);
 
   StepThreadOptions step;
   step.clock = steady_now;
@@ -423,6 +423,10 @@ void Daemon::stop() {
   p.writer->stop();
 }
 
+ChunkEditor* Daemon::editor() {
+  const bool upstream = parts_->options.config.policy.reference == PolicyReference::kUpstream;
+  return upstream ? parts_->inference.get() : nullptr;
+}
 const Desk& Daemon::desk() const { return *parts_->desk; }
 const Access& Daemon::access() const { return *parts_->access; }
 const Entrance& Daemon::entrance() const { return parts_->entrance; }

@@ -19,6 +19,7 @@ namespace nudge {
 
 class CurveDoor;
 class AskingRobot;
+class ChunkEditor;
 class RobotPort;
 
 struct DaemonOptions {
@@ -55,6 +56,8 @@ class Daemon {
   void tend();
   void stop();  // the robot holds; what was acknowledged and what was seen is on disk
 
+  // Edits the chunks of a policy elsewhere; null: policy.reference is another. As long as this.
+  ChunkEditor* editor();
   const Desk& desk() const;  // io thread
   bool stalled() const;      // the step thread; any thread
   const Access& access() const;
