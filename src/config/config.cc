@@ -570,6 +570,11 @@ void check_rules(const Config& c, Report&& report) {
     report("ports.certificate",
            "certificate and key belong together: name both files, or leave both at \"own\"");
   }
+  if (c.robot.spec != "hello" && c.robot.driver != RobotDriver::kRemote) {
+    report("robot.spec", "spec = \"" + c.robot.spec +
+                             "\" is for a robot that connects; set robot.driver = \"remote\", or "
+                             "leave spec at \"hello\"");
+  }
   if (c.robot.driver == RobotDriver::kOpenpi && c.openpi.upstream != "none" &&
       !c.openpi.upstream.starts_with("ws://") && !c.openpi.upstream.starts_with("wss://")) {
     report("openpi.upstream",

@@ -36,6 +36,7 @@ struct Config {
     std::int64_t episode_steps = 100;            // policy steps until an episode ends by time
     std::int64_t abandon_s = 60;                 // an episode that stands still this long is over
     std::string cameras_that_matter = "policy";  // or all, none, or names with commas between
+    std::string spec = "hello";                  // file with what the robot must be; kRemote
   } robot;
 
   // Channel lists hold one value for each channel, or one value that is meant for all of them.

@@ -41,6 +41,13 @@ std::vector<Key> make_keys() {
        "Cameras without which the policy may not drive: policy (those it looks at), all, none, or "
        "names with commas between.",
        "what the policy does not look at cannot mislead it"},
+      {KEY(robot, spec),
+       "",
+       {},
+       "File that says what a robot that connects must be, in names, units, bounds, cameras and "
+       "periods: JSON, as `nudge log robot` prints it. Any other robot is refused. hello: the "
+       "first one that connects says what it is.",
+       "works with a robot we have not seen"},
 
       {KEY(limits, max_rate),
        "1",

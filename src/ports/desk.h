@@ -62,6 +62,8 @@ class Desk {
   virtual void read_episode(EpisodeId episode, Read reply) = 0;
   virtual void read_frame(EpisodeId episode, std::string camera, std::uint32_t step,
                           Read reply) = 0;
+  // The episode that a span is of; 0: there is no such span, or it is not kept any more.
+  virtual EpisodeId episode_of(SpanId span) const = 0;
   // Has a copy of the log's database made, for a backup: `reply` gets JSON with its place in the
   // state folder. Errors of Log::go_on_with_snapshot().
   virtual void snapshot_log(Read reply) { reply(unimplemented("there is no log here")); }

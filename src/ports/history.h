@@ -19,6 +19,7 @@ namespace nudge {
 
 struct EpisodeRow {
   EpisodeId episode = 0;
+  EpisodePurpose purpose = EpisodePurpose::kDeployment;
   Outcome said;                   // of the whole episode; labels of spans do not count here
   std::uint32_t steps = 0;        // policy steps in all; while it runs, up to its newest event
   std::uint32_t human_steps = 0;  // of these in takeover spans that have closed
@@ -62,8 +63,9 @@ class History {
   // Events in sequence order, each once.
   void apply(const Event& event);
 
-  const std::deque<EpisodeRow>& episodes() const { return episodes_; }  // deployment, newest last
-  const std::deque<WeightsRow>& weights() const { return weights_; }    // newest last
+  // Deployments and demonstrations, newest last.
+  const std::deque<EpisodeRow>& episodes() const { return episodes_; }
+  const std::deque<WeightsRow>& weights() const { return weights_; }  // newest last
   const Phrases& phrases() const { return phrases_; }
   const Teachers& teachers() const { return teachers_; }
   WeightsVersion live() const { return live_; }
@@ -72,7 +74,7 @@ class History {
   // that share one (1 in 10^12 at a million ids) would make the second count as known. The newest
   // million ids are kept; the log itself refuses an older one, so that forgetting is safe.
   bool knows(std::string_view id) const;
-  // Of the labelled (success or failure) among the newest `window` episodes that have ended.
+  // Of the labelled (success or failure) among the newest `window` deployments that have ended.
   SuccessRate recent_success(std::size_t window = 20) const;
   std::uint64_t total_episodes() const { return total_episodes_; }  // deployment, ended
 

@@ -84,6 +84,8 @@ std::string_view to_string(Role role);
 std::string_view to_string(ControlSource source);
 // "none", "success", "failure", "discard"
 std::string_view to_string(LabelValue value);
+// "deployment", "demonstration", "evaluation"
+std::string_view to_string(EpisodePurpose purpose);
 
 // [A-Za-z0-9_.:-]{1,64}
 bool is_message_id(std::string_view id);

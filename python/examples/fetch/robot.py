@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
+from collections.abc import Iterator
 
 import gymnasium
 import gymnasium_robotics
@@ -14,8 +16,18 @@ import nudge
 from nudge.gymnasium import GymnasiumRobot
 
 
-def make(cameras: bool) -> GymnasiumRobot:
-    """The robot `fetch`. What it measures is its tool and fingers; it is told block and goal."""
+class Fetch(GymnasiumRobot):
+    """The robot `fetch`; it may be given starts to measure by, the same ones each time."""
+
+    starts: Iterator[int] | None = None
+
+    def reset(self, seed: int) -> None:
+        """The next of the starts, or whatever the daemon has drawn."""
+        super().reset(seed if self.starts is None else next(self.starts))
+
+
+def make(cameras: bool) -> Fetch:
+    """What it measures is its tool and fingers; it is told block and goal."""
     gymnasium.register_envs(gymnasium_robotics)
     env = gymnasium.make(
         "FetchPickAndPlace-v4",
@@ -23,7 +35,7 @@ def make(cameras: bool) -> GymnasiumRobot:
         width=128,
         height=128,
     )
-    return GymnasiumRobot(
+    return Fetch(
         env,
         "fetch",
         proprioception=lambda seen: [*seen["observation"][:3], *seen["observation"][9:11]],
@@ -50,11 +62,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--endpoint", default="tcp://127.0.0.1:5571")
     parser.add_argument("--cameras", action="store_true", help="show the picture, rendered by EGL")
+    parser.add_argument("--starts", type=int, help="number of the first start, to measure by")
     options = parser.parse_args()
     if options.cameras:
         os.environ.setdefault("MUJOCO_GL", "egl")
     with contextlib.suppress(KeyboardInterrupt):
-        make(options.cameras).run(options.endpoint, patience_s=None)
+        robot = make(options.cameras)
+        if options.starts is not None:
+            robot.starts = itertools.count(options.starts)
+        robot.run(options.endpoint, patience_s=None)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,16 @@
 
 teach.py record    takes over, does the task, labels it: material for the first weights
 teach.py correct   starts the policy, and takes over when the task does not get on
+teach.py measure   lets the policy work alone, and counts; teaches nothing
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,14 +95,19 @@ def record(supervisor: nudge.Supervisor, episodes: int) -> None:
         print(f"demonstration {number}: {'success' if success else 'failure'}", flush=True)
 
 
-def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
-    """One episode, from its start to its end: success, whether it was corrected, weights."""
+def begin(supervisor: nudge.Supervisor) -> int:
+    """Lets the policy start, and gives the episode's number."""
     while True:
         look(supervisor)
         with contextlib.suppress(nudge.NudgeError):
             supervisor.hand_back()
             break
-    episode = supervisor.wait_for(lambda state: state.episode != 0).episode
+    return supervisor.wait_for(lambda state: state.episode != 0).episode
+
+
+def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
+    """One episode, from its start to its end: success, whether it was corrected, weights."""
+    episode = begin(supervisor)
     best, since, weights = np.inf, time.monotonic(), 0
     for state in supervisor.states():
         if state.episode != episode:
@@ -131,10 +139,41 @@ def correct(supervisor: nudge.Supervisor, episodes: int, pause_s: float) -> None
         )
 
 
+def measure(supervisor: nudge.Supervisor, episodes: int) -> None:
+    """Lets the policy work alone. Nothing is labelled, so that nothing is learned from it."""
+    successes = 0
+    for _ in range(episodes):
+        episode = begin(supervisor)
+        while (state := supervisor.wait_for(over(episode), LONGEST_S)).episode == episode:
+            look(supervisor)  # what the policy was held for ends when somebody starts it again
+            begin(supervisor)
+        successes += state.last_success
+    low, high = interval(successes, episodes)
+    print(f"{successes} of {episodes} alone, 95 % interval {low:.0%} to {high:.0%}", flush=True)
+
+
+def over(episode: int) -> Callable[[State], bool]:
+    """Another episode, none, or one that stands still."""
+    return lambda state: (
+        state.episode != episode or state.state in (Authority.HOLD, Authority.FAULT_HOLD)
+    )
+
+
+def interval(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's, of a share, 95 %."""
+    z, share = 1.96, successes / trials
+    middle, spread = (
+        share + z * z / (2 * trials),
+        z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)),
+    )
+    scale = 1 + z * z / trials
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
 def main() -> None:
     """Does what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("record", "correct"))
+    parser.add_argument("what", choices=("record", "correct", "measure"))
     parser.add_argument("--state", required=True, help="the daemon's state folder")
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--pause", type=float, default=4.0, help="s, before each episode")
@@ -144,6 +183,8 @@ def main() -> None:
     with nudge.Supervisor("fetch", token, options.endpoint, name="teacher") as supervisor:
         if options.what == "record":
             record(supervisor, options.episodes)
+        elif options.what == "measure":
+            measure(supervisor, options.episodes)
         else:
             correct(supervisor, options.episodes, options.pause)
 

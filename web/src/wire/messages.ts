@@ -117,6 +117,7 @@ export interface LogEvent {
 
 export interface EpisodeRow {
   id: number;
+  purpose: string; // deployment, demonstration
   outcome: LabelValue;
   driver: string;
   steps: number;

@@ -44,7 +44,7 @@ export function camera(value: unknown): Camera {
 function episode(value: unknown): EpisodeRow {
   const it = fields(value);
   return {
-    id: number(it["id"]), outcome: label(it["outcome"]), driver: text(it["driver"]),
+    id: number(it["id"]), purpose: text(it["purpose"]), outcome: label(it["outcome"]), driver: text(it["driver"]),
     steps: number(it["steps"]), humanSteps: number(it["human_steps"]),
     takeovers: number(it["takeovers"]), humanSeconds: number(it["human_seconds"]),
     seconds: number(it["seconds"]), weights: number(it["weights"]),
