@@ -193,9 +193,12 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       Rollout::open(rollout_options(config, options.state_folder + "/weights", spec.id, shape));
   if (!rollout.ok()) return rollout.status();
   p.gate = std::make_unique<GateThread>(*std::move(rollout), p.links, wall_now, tell);
-  auto succession = std::make_unique<Succession>(
-      posix_files(), p.gate->rollout(), dataset_options(config, shape),
-      round_planner_options(config), probation_options(config), p.gate->record(), tell);
+  // Read, not mapped: a segment that somebody cuts off, or a bad sector, must not end the daemon.
+  DatasetOptions dataset = dataset_options(config, shape);
+  dataset.mapped = false;
+  auto succession = std::make_unique<Succession>(posix_files(), p.gate->rollout(), dataset,
+                                                 round_planner_options(config),
+                                                 probation_options(config), p.gate->record(), tell);
   const Result<std::optional<RobotSpec>> before = recorded_robot(*p.log);
   if (!before.ok()) return before.status();
   if (const std::string changes = changes_since(spec, *before); !changes.empty()) {

@@ -120,13 +120,7 @@ WeightsRow* History::find_weights(WeightsVersion version) {
 
 void History::remember(const Event& event) {
   if (event.id.empty() || by_daemon(event.actor)) return;
-  const std::uint64_t hash = hash_of(event.id);
-  if (!known_.insert(hash).second) return;
-  known_order_.push_back(hash);
-  if (known_order_.size() > kKnown) {
-    known_.erase(known_order_.front());
-    known_order_.pop_front();
-  }
+  (void)known_.insert(hash_of(event.id));
 }
 
 // Times of two boots cannot be compared: an episode that a later boot closes has ended with the

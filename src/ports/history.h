@@ -8,11 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
 #include "nudge/event.h"
 #include "replay/outcome.h"
 #include "replay/teachers.h"
+#include "src/ports/id_hashes.h"
 #include "src/ports/phrases.h"
 
 namespace nudge {
@@ -71,8 +71,9 @@ class History {
   WeightsVersion live() const { return live_; }
   WeightsVersion confirmed() const { return confirmed_; }
   // Whether a message of somebody's with this id is durable. Ids are kept as 64-bit hashes; two ids
-  // that share one (1 in 10^12 at a million ids) would make the second count as known. The newest
-  // million ids are kept; the log itself refuses an older one, so that forgetting is safe.
+  // that share one (1 in 10^12 at a million ids) would make the second count as known. At least the
+  // newest half a million are kept; the log itself refuses an older one, so that forgetting is
+  // safe.
   bool knows(std::string_view id) const;
   // Of the labelled (success or failure) among the newest `window` deployments that have ended.
   SuccessRate recent_success(std::size_t window = 20) const;
@@ -81,7 +82,7 @@ class History {
  private:
   static constexpr std::size_t kEpisodes = 1000;
   static constexpr std::size_t kVersions = 500;
-  static constexpr std::size_t kKnown = 1u << 20;
+  static constexpr std::size_t kKnown = 1u << 19;
   static constexpr std::size_t kOpen = 64;  // episodes, spans: one of each, in a log without damage
   struct OpenEpisode {
     Instant started, newest;
@@ -111,8 +112,7 @@ class History {
   std::map<EpisodeId, OpenEpisode> open_;
   std::map<SpanId, OpenSpan> spans_;  // takeovers
   std::deque<WeightsRow> weights_;
-  std::unordered_set<std::uint64_t> known_;
-  std::deque<std::uint64_t> known_order_;  // the same, oldest first
+  IdHashes known_{kKnown};
   AuthorityState state_ = AuthorityState::kHold;
   WeightsVersion live_ = 0, confirmed_ = 0;
   std::uint64_t total_episodes_ = 0;
