@@ -2,10 +2,12 @@
 
 #include <cstdio>
 
+#include "policy/script_backbone.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/datasets/video.h"
 #include "src/learning/sandbox.h"
+#include "src/loop/perception.h"
 
 namespace nudge {
 namespace {
@@ -49,6 +51,9 @@ void add_doctor_command(Program& program) {
                                 "apt-get install ffmpeg, if data sets shall have MP4 "
                                 "instead of pictures"};
            }});
+      if (looks_at_cameras(config)) {
+        checks.push_back({"backbone", [&config] { return check_backbone(config); }});
+      }
       const std::vector<NamedResult> results = run_checks(checks);
       const std::string text = program.json ? doctor_json(results) + "\n" : doctor_text(results);
       std::fputs(text.c_str(), stdout);
