@@ -69,7 +69,7 @@ Result<About> read_about(const std::string& file, const std::string& text) {
   if (text.size() > kMaxAbout) return wrong("its nudge.json is too long");
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   try {
-    if (!json.is_object() || json.at("nudge_backbone") != 1) {
+    if (!json.is_object() || json.value("nudge_backbone", nlohmann::json()) != 1) {
       return wrong("its nudge.json is none of version 1");
     }
     About about;

@@ -25,6 +25,21 @@ CheckResult check_sandbox() {
                 "firewall or a network namespace of the service keeps it in"};
 }
 
+CheckResult check_backbone(const Config& config) {
+  const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
+  if (!info.ok()) return {CheckState::kFail, info.status().message(), ""};
+  std::string cameras;
+  for (const CameraSpec& camera : info->cameras) cameras += " " + camera.name;
+  char difference[32];
+  std::snprintf(difference, sizeof(difference), "%.1e", info->probe_difference);
+  return {CheckState::kOk,
+          std::to_string(info->features) + " features of" +
+              (cameras.empty() ? " no camera" : cameras) + " and " +
+              std::to_string(info->proprioception) +
+              " values; what was exported and what runs here differ by " + difference,
+          ""};
+}
+
 }  // namespace
 
 void add_doctor_command(Program& program) {

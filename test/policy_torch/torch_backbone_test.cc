@@ -1,5 +1,5 @@
-// Files are made here by LibTorch itself; backbone.pt was exported by scripts/export_backbone.py under
-// PyTorch 1.13.
+// Files are made here by LibTorch itself; backbone.pt was exported by scripts/export_backbone.py
+// under PyTorch 1.13.
 #include <gtest/gtest.h>
 #include <torch/script.h>
 #include <torch/version.h>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kForward = R"(
 def forward(self, pictures: List[Tensor], proprioception: Tensor, instruction: str) -> Tensor:
-    means = torch.mean(pictures[0].to(torch.float32), [0, 1]) / 255.0
+    means = torch.mean(pictures[0].float(), [0, 1]) / 255.0
     return torch.cat([means, proprioception, torch.tensor([float(len(instruction))])])
 )";
 // Of the probe, 4 x 3 pixels: (7 x + 13 y + 29 c + x y) mod 256; proprioception -0.5, -0.4.
