@@ -778,7 +778,9 @@ std::string configuration_page() {
 
 std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned.
-  const std::set<std::string_view> left_out = {"policy.replan_after",
+  // What a backbone is, its hash says; where its file lies changes nothing.
+  const std::set<std::string_view> left_out = {"policy.backbone",
+                                               "policy.replan_after",
                                                "policy.blend_ms",
                                                "policy.reference_weights",
                                                "policy.act_without_reference",

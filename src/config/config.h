@@ -75,6 +75,7 @@ struct Config {
   } words;
 
   struct Policy {
+    std::string backbone = "state";  // or a TorchScript file
     PolicyHead head = PolicyHead::kFlow;
     std::int64_t horizon = 8;       // policy steps in a chunk
     std::int64_t replan_after = 4;  // policy steps executed of a chunk before the next

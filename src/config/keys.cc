@@ -200,6 +200,12 @@ std::vector<Key> make_keys() {
        "than its own.",
        "slow enough to watch, too fast to seem stuck"},
 
+      {KEY(policy, backbone),
+       "",
+       {},
+       "What makes features of an observation: state (the object state as the robot reports it), "
+       "or a TorchScript file that you trust: it is code.",
+       "what runs without a trained backbone"},
       {KEY(policy, head),
        "",
        {},

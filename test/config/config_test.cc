@@ -323,6 +323,7 @@ TEST(Config, TrainingTextChangesWithTheMathematicsAndNotWithThePlayback) {
   const std::string before = training_text(config);
   config.learner.nice = 5;
   config.policy.blend_ms = 0;
+  config.policy.backbone = "elsewhere.pt";
   config.learner.seed = 9;
   config.state.dir = "elsewhere";
   EXPECT_EQ(training_text(config), before);
