@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <string>
+#include "test/support/test_data.h"
 
 namespace nudge {
 namespace {
@@ -39,7 +40,7 @@ TEST(PerceptionTest, WithoutABackboneOfTheOperatorsTheObjectStateIsSeen) {
 class FilePerceptionTest : public testing::Test {
  protected:
   FilePerceptionTest() {
-    config_.policy.backbone = std::string(NUDGE_TEST_DATA) + "/backbone.pt";
+    config_.policy.backbone = test::test_data() + "/backbone.pt";
     robot_.proprioception = {{"x", "m", -1, 1}, {"y", "m", -1, 1}};
     robot_.cameras = {{"front", 4, 3}};
     seen_.proprioception = {0.25F, -0.75F};
