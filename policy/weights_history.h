@@ -55,6 +55,8 @@ class WeightsHistory {
   // before it, of those that it comes from, that was confirmed as well; 0: nowhere. What was never
   // confirmed is not booted, however it is asked for.
   WeightsVersion roll_back_target() const;
+  // Where a second one leads: to the nearest before the confirmed one that was confirmed; 0: none.
+  WeightsVersion confirmed_before() const;
 
   std::uint32_t accepted() const { return accepted_; }
   std::uint32_t rejected() const { return rejected_; }
@@ -64,7 +66,6 @@ class WeightsHistory {
   void accept(const Event& event, const WeightsAccepted& accepted);
   void take_back_above(WeightsVersion version, const std::string& reason);
   void let_go_of_oldest();
-  WeightsVersion confirmed_before() const;  // the confirmed one, in its line; 0: none
 
   Keep keep_;
   std::map<WeightsVersion, WeightsRecord> records_;

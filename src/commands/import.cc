@@ -51,12 +51,12 @@ std::size_t size_of(const LerobotSource& source, const char* feature) {
 // What makes the features of this robot's policy of what a data set has; null: nothing here does.
 Result<std::shared_ptr<Backbone>> backbone_of(const Program& program, const Config& config,
                                               const LogRobot& robot) {
-  if (!robot.spec) return std::shared_ptr<Backbone>();
+  // One that looks at pictures makes features of the log's own, later: nudge log reencode.
+  if (!robot.spec || looks_at_cameras(config)) return std::shared_ptr<Backbone>();
   std::string note;
   Result<std::unique_ptr<Backbone>> made = make_backbone(config, robot.spec->observation, &note);
   if (!made.ok()) return made.status();
   if (!note.empty() && !program.quiet) std::fprintf(stderr, "nudge: %s\n", note.c_str());
-  if (!(*made)->cameras().empty()) return std::shared_ptr<Backbone>();
   return std::shared_ptr<Backbone>(*std::move(made));
 }
 

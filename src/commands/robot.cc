@@ -17,9 +17,8 @@ int run_robot(const Program& program, const PeerFlags& peer) {
   if (!loaded.ok()) return fail_config(loaded.status());
   const Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
-  KitchenOptions kitchen = kitchen_options(config);
-  kitchen.cameras = config.sim.cameras;
-  Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
+  Result<std::unique_ptr<LiveKitchen>> robot =
+      LiveKitchen::create(kitchen_options(config), steady_now);
   if (!robot.ok()) return fail(robot.status());
   RobotClientOptions options;
   options.endpoint = peer.endpoint_of(config.ports.robot);

@@ -47,9 +47,8 @@ struct Driven {
 };
 
 Result<Driven> open_kitchen(const Config& config) {
-  KitchenOptions options = kitchen_options(config);
-  options.cameras = config.sim.cameras;
-  Result<std::unique_ptr<LiveKitchen>> kitchen = LiveKitchen::create(options, steady_now);
+  Result<std::unique_ptr<LiveKitchen>> kitchen =
+      LiveKitchen::create(kitchen_options(config), steady_now);
   if (!kitchen.ok()) return kitchen.status();
   Driven driven;
   driven.kitchen = *std::move(kitchen);

@@ -45,6 +45,14 @@ class BenchReport(unittest.TestCase):
             {"name": "bare_products_of_a_sample/64", "cpu_time": 44.0}]})
         self.assertIn("| 60 µs | 44 µs: bare matrix products | met |", self.report().stdout)
 
+    def test_a_path_of_several_parts_is_judged_by_their_sum(self):
+        self.figures("swap", {"context": {"num_cpus": 2, "mhz_per_cpu": 2600}, "benchmarks": [
+            {"name": "weights_path/parse1_publish2_load3:2", "p50_us": 9000.0},
+            {"name": "weights_path/parse1_publish2_load3:3", "p50_us": 8000.0}]})
+        self.figures("head", google("head_load_and_warm_up") | {"benchmarks": [
+            {"name": "head_load_and_warm_up", "real_time": 4.0}]})
+        self.assertIn("| 21 ms |  | **falls short** |", self.report().stdout)
+
     def test_what_was_not_measured_is_named_and_left_out(self):
         self.figures("takeover", {"cut_p50_ms": 9.0, "motion_worst_ms": 90.0})
         done = self.report()
