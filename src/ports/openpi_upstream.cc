@@ -38,6 +38,9 @@ using boost::system::error_code;
 constexpr std::chrono::seconds kConnectTimeout{10};
 // An openpi server computes on the thread that answers pings: this long it may be silent.
 constexpr std::chrono::seconds kSilence{120};
+// A client's messages are masked, which copies them: two raw pictures at once, rather than by
+// pages.
+constexpr std::size_t kWriteBuffer = 512u << 10;
 constexpr std::size_t kMaxHost = 253;
 constexpr std::size_t kMaxPath = 1024;
 
@@ -252,6 +255,7 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
           if (!key.empty()) request.set(http::field::authorization, "Api-Key " + key);
         }));
     one->stream.read_message_max(options.max_message);
+    one->stream.write_buffer_bytes(kWriteBuffer);
     one->stream.auto_fragment(false);
     one->stream.binary(true);
     const auto answer = std::make_shared<websocket::response_type>();

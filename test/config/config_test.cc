@@ -265,6 +265,15 @@ TEST(Config, RulesAcrossKeysAreChecked) {
       load_config({.sets = {"limits.workspace_lower=0,0,1", "limits.workspace_upper=1,1,1"}}).ok());
 }
 
+TEST(Config, AnUpstreamIsEditedOnlyWhereThereIsOne) {
+  const std::string edit = "policy.reference=upstream", asks = "robot.driver=openpi";
+  const std::string far = "openpi.upstream=wss://gpu.example:8000";
+  EXPECT_TRUE(load_config({.sets = {edit, asks, far}}).ok());
+  EXPECT_FALSE(load_config({.sets = {edit, far}}).ok());
+  EXPECT_FALSE(load_config({.sets = {edit, asks}}).ok());
+  EXPECT_FALSE(load_config({.sets = {asks, "openpi.upstream=http://gpu.example:8000"}}).ok());
+}
+
 TEST(Config, AConfigMadeInCodeIsHeldToTheSameRanges) {
   Config config;
   config.learner.batch = 0;

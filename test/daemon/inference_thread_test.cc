@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "src/loop/reference_sources.h"
 #include "src/sim/kitchen_robot.h"
+#include "test/support/altered_weights.h"
 #include "test/support/untrained_head.h"
 
 namespace nudge {
@@ -179,6 +182,26 @@ TEST_F(UpstreamTest, AChunkComesBackAsItWasWhenWeightsHaveGoneOutOfUse) {
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->version, 0u);
   EXPECT_EQ(back->actions, upstream_chunk().actions);
+}
+
+TEST_F(UpstreamTest, AnEditThatIsNotFiniteIsTheStepThreadsAloneAndNeverTheRobots) {
+  const LoadedHead good = untrained_head(far_->spec(), config_, 3);
+  const Weights& weights = good.head->weights();
+  auto broken =
+      Weights::parse(test::altered_weights(weights, weights.lineage(), [&](test::Tensors& tensors) {
+        tensors[test::output_layer(weights) + ".bias"][0] = std::nanf("");
+      }));
+  ASSERT_TRUE(broken.ok());
+  auto head = ActionHead::load(*broken);
+  ASSERT_TRUE(head.ok());
+  links_.heads.publish({.version = 4, .head = std::shared_ptr<ActionHead>(*std::move(head))});
+  thread_->start();
+  while (!thread_->edits()) std::this_thread::yield();
+  offer(/*waits=*/true);
+  const auto taken = links_.chunks.take(kPatience);
+  ASSERT_TRUE(taken.has_value());
+  EXPECT_EQ(taken->chunk.version, 4u);
+  EXPECT_FALSE(far_->edits.try_take().has_value());
 }
 
 TEST_F(UpstreamTest, AStepIsRecordedWithTheChunkThatComesLater) {

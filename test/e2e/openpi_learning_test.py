@@ -158,6 +158,14 @@ class Learning(openpi_test.OpenpiCase):
         self.robot.leave()
         self.assertEqual(self.daemon.stop(), 0)
 
+    def serve(self, port):
+        server = subprocess.Popen([self.python, "-c", SERVER, str(port)], stdout=subprocess.PIPE,
+                                  text=True)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(program.end, server)
+        self.assertEqual(server.stdout.readline(), "ready\n")
+        return server
+
     def work(self, count):
         """So many answers of the policy; a busy machine may end its work before."""
         return self.robot.next(count, of_policy, lambda: self.start(self.anna))
@@ -177,12 +185,8 @@ class Learning(openpi_test.OpenpiCase):
         self.assertTrue(self.anna.ask("label", episode=0, span=0, value="success")["ok"])
 
     def test_corrections_change_what_an_upstream_makes_the_robot_do_and_only_where_they_were_made(self):
-        server = subprocess.Popen([self.python, "-c", SERVER, str(port := free_port())],
-                                  stdout=subprocess.PIPE, text=True)
-        self.addCleanup(server.stdout.close)
-        self.addCleanup(program.end, server)
-        self.assertEqual(server.stdout.readline(), "ready\n")
-        self.port = free_port()
+        port, self.port = free_port(), free_port()
+        server = self.serve(port)
         robot = ["--set", "robot.driver=openpi", "--set", "openpi.preset=libero",
                  "--set", "policy.reference=upstream",
                  "--set", f"openpi.upstream=ws://127.0.0.1:{port}", *SMALL]
@@ -241,6 +245,16 @@ class Learning(openpi_test.OpenpiCase):
         self.robot.go_to(LEFT_ALONE)
         spared = edit_of(self.work(30))
         self.assertLess(numpy.abs(spared).max(), 0.15, f"still nobody corrected anything: {spared}")
+
+        # 5. Without the upstream there is nothing to edit; its return is enough to start again.
+        program.end(server)
+        self.wait_for_state("HOLD")
+        self.assertIn("upstream", self.status()["robot_trouble"])
+        self.robot.next(4, lambda a: a["source"] == "hold")
+        self.serve(port)
+        wait_until(lambda: self.status()["robot_trouble"] == "", "the upstream's return")
+        self.assertEqual(self.status()["state"], "HOLD", "nothing resumes by itself")
+        self.assertEqual({a["source"] for a in self.work(10)}, {"edited"})
         self.end()
         self.check_whole(self.folder / "state")
 

@@ -182,33 +182,45 @@ class SecureUpstream(TlsCase):
 
 
 class BeyondThisMachine(TlsCase):
-    def begin_beyond(self):
-        certificate, key = self.authority.certificate("served", "DNS:localhost,IP:127.0.0.1")
-        self.begin("--set", "openpi.address=0.0.0.0", "--set", f"ports.certificate={certificate}",
-                   "--set", f"ports.key={key}")
+    def begin_beyond(self, *more):
+        self.begin("--set", "openpi.address=0.0.0.0", *more)
         self.key = (self.daemon.state / "run/openpi.key").read_text().strip()
 
-    def test_openpis_client_comes_in_with_the_certificate_and_the_key(self):
+    def given(self):
+        certificate, key = self.authority.certificate("served", "DNS:localhost,IP:127.0.0.1")
+        return ["--set", f"ports.certificate={certificate}", "--set", f"ports.key={key}"]
+
+    def run_robot(self, key, **env):
         python, why = openpi_client_test.openpis_python()
         if python is None:
             self.skipTest(f"openpi-client could not be installed: {why}")
-        self.begin_beyond()
+        return subprocess.run([python, "-c", ROBOT, "localhost", str(self.port), key],
+                              env=environment(**env), capture_output=True, text=True,
+                              timeout=program.PATIENCE)
 
-        def run(key, **env):
-            return subprocess.run([python, "-c", ROBOT, "localhost", str(self.port), key],
-                                  env=environment(**env), capture_output=True, text=True,
-                                  timeout=program.PATIENCE)
-        trusts = {"SSL_CERT_FILE": str(self.authority.file)}
-        done = run(self.key, **trusts)
+    def check_answered(self, done):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads(done.stdout),
                          {"horizon": 10, "source": "hold", "shape": [10, 7]})
+
+    def test_openpis_client_comes_in_with_the_certificate_and_the_key(self):
+        self.begin_beyond(*self.given())
+        trusts = {"SSL_CERT_FILE": str(self.authority.file)}
+        self.check_answered(self.run_robot(self.key, **trusts))
         for key in ("", "a-key-that-is-wrong"):
-            self.assertIn("401", run(key, **trusts).stderr)
-        self.assertIn("CERTIFICATE_VERIFY_FAILED", run(self.key).stderr)
+            self.assertIn("401", self.run_robot(key, **trusts).stderr)
+        self.assertIn("CERTIFICATE_VERIFY_FAILED", self.run_robot(self.key).stderr)
+
+    def test_the_daemons_own_certificate_will_do(self):
+        self.begin_beyond()
+        shown = self.folder / "nudge.pem"
+        subprocess.run(["openssl", "x509", "-in", self.daemon.state / "run/authority.pem",
+                        "-out", shown], check=True)
+        self.assertNotIn("PRIVATE", shown.read_text())
+        self.check_answered(self.run_robot(self.key, SSL_CERT_FILE=str(shown)))
 
     def test_nothing_is_answered_in_clear(self):
-        self.begin_beyond()
+        self.begin_beyond(*self.given())
         with self.assertRaises(Exception):
             openpi_test.Program(self.port, extra_headers={"Authorization": f"Api-Key {self.key}"})
 
