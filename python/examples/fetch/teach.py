@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import math
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +26,14 @@ LONGEST_S = 30.0  # of an episode
 
 def command(state: State) -> NDArray[np.float32]:
     """How somebody who knows the task would drive now, from what the robot says alone."""
-    tool, fingers = state.proprioception[:3], state.proprioception[3:]
-    block, goal = state.object_state[:3], state.object_state[3:]
-    away = block - tool
+    fingers = state.proprioception[3:]
+    away, to_goal = state.object_state[:3], state.object_state[3:]
     beside, above = float(np.linalg.norm(away[:2])), -float(away[2])
     gripper = 1.0
     if beside < 0.02 and abs(above) < 0.02:
         gripper = -1.0
         closed = float(fingers.sum()) < 0.055  # the block is 5 cm wide
-        way = goal - block if closed else np.zeros(3)
+        way = to_goal if closed else np.zeros(3)
     elif beside < 0.01:
         way = away
     else:
@@ -48,9 +46,8 @@ def command(state: State) -> NDArray[np.float32]:
 
 def left(state: State) -> float:
     """How much of the task is left, m: it falls while the task gets on."""
-    tool = state.proprioception[:3]
-    block, goal = state.object_state[:3], state.object_state[3:]
-    return float(np.linalg.norm(block - tool) + 2 * np.linalg.norm(goal - block))
+    to_block, to_goal = state.object_state[:3], state.object_state[3:]
+    return float(np.linalg.norm(to_block) + 2 * np.linalg.norm(to_goal))
 
 
 def look(supervisor: nudge.Supervisor) -> None:
@@ -143,20 +140,24 @@ def measure(supervisor: nudge.Supervisor, episodes: int) -> None:
     """Lets the policy work alone. Nothing is labelled, so that nothing is learned from it."""
     successes = 0
     for _ in range(episodes):
-        episode = begin(supervisor)
-        while (state := supervisor.wait_for(over(episode), LONGEST_S)).episode == episode:
-            look(supervisor)  # what the policy was held for ends when somebody starts it again
-            begin(supervisor)
-        successes += state.last_success
+        successes += alone(supervisor)
     low, high = interval(successes, episodes)
     print(f"{successes} of {episodes} alone, 95 % interval {low:.0%} to {high:.0%}", flush=True)
 
 
-def over(episode: int) -> Callable[[State], bool]:
-    """Another episode, none, or one that stands still."""
-    return lambda state: (
-        state.episode != episode or state.state in (Authority.HOLD, Authority.FAULT_HOLD)
-    )
+def alone(supervisor: nudge.Supervisor) -> bool:
+    """One try of the policy. Where it is held, by the limits perhaps, it has failed."""
+    episode = begin(supervisor)
+    for state in supervisor.states():
+        if state.episode != episode:
+            return state.last_success
+        if state.state in (Authority.HOLD, Authority.FAULT_HOLD):
+            break
+    look(supervisor)
+    with contextlib.suppress(nudge.NudgeError):  # it ended in this moment
+        supervisor.end_episode()
+    supervisor.wait_for(lambda state: state.episode != episode)
+    return False
 
 
 def interval(successes: int, trials: int) -> tuple[float, float]:
