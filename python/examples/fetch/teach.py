@@ -22,6 +22,8 @@ from nudge import Authority, State
 FASTEST = 0.4  # of the full rate, as limits.max_rate in fetch.toml
 STUCK_S = 1.5  # without progress: a person would reach for the stick
 LONGEST_S = 30.0  # of an episode
+LONGEST_ROUND_S = 60.0  # of learning
+SEEN_S = 0.5  # until the learner has heard of what is on disk
 
 
 def command(state: State) -> NDArray[np.float32]:
@@ -119,21 +121,27 @@ def watch(supervisor: nudge.Supervisor) -> tuple[bool, bool, int]:
     return finish(supervisor), True, weights
 
 
-def correct(supervisor: nudge.Supervisor, episodes: int, pause_s: float) -> None:
+def correct(supervisor: nudge.Supervisor, daemon: nudge.Daemon, episodes: int) -> None:
     """Lets the policy work, and corrects it."""
-    alone = 0
+    by_itself = 0
     for number in range(1, episodes + 1):
-        # Somebody makes the scene ready. The learner uses the time: whoever takes over again before
-        # a round has ended, ends it.
-        time.sleep(pause_s)
+        wait_for_learner(daemon)
         success, corrected, weights = watch(supervisor)
-        alone += success and not corrected
+        by_itself += success and not corrected
         print(
             f"episode {number}: {'success' if success else 'failure'}, "
             f"{'corrected' if corrected else 'alone'}, weights v{weights}; "
-            f"{alone} of {number} alone",
+            f"{by_itself} of {number} alone",
             flush=True,
         )
+
+
+def wait_for_learner(daemon: nudge.Daemon) -> None:
+    """As whoever makes the scene ready: a takeover ends a round that is under way."""
+    end = time.monotonic() + LONGEST_ROUND_S
+    time.sleep(SEEN_S)
+    while daemon.status()["learning"]["state"] == "training" and time.monotonic() < end:
+        time.sleep(SEEN_S)
 
 
 def measure(supervisor: nudge.Supervisor, episodes: int) -> None:
@@ -177,7 +185,7 @@ def main() -> None:
     parser.add_argument("what", choices=("record", "correct", "measure"))
     parser.add_argument("--state", required=True, help="the daemon's state folder")
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--pause", type=float, default=4.0, help="s, before each episode")
+    parser.add_argument("--address", default="http://127.0.0.1:8080", help="of the page")
     parser.add_argument("--endpoint", default="tcp://127.0.0.1:5572")
     options = parser.parse_args()
     token = nudge.token(options.state, "engineer")
@@ -187,7 +195,7 @@ def main() -> None:
         elif options.what == "measure":
             measure(supervisor, options.episodes)
         else:
-            correct(supervisor, options.episodes, options.pause)
+            correct(supervisor, nudge.Daemon(options.address, token), options.episodes)
 
 
 if __name__ == "__main__":
