@@ -198,7 +198,10 @@ class DamagedAtTheStart(LiveCase):
                 self.assertTrue((aside / "log.db").exists())
                 self.assertEqual(status["weights"], {"playing": 0, "live": 0, "kind": "",
                                                      "confirmed": 0})
-                self.assertNotEqual(daemon.send("hand_back")[0], 200)
+                daemon.send("hand_back")
+                for _ in range(5):
+                    self.assertNotEqual(daemon.status()["state"], "AUTO")
+                    time.sleep(0.1)
                 wait_until(lambda: daemon.status()["learning"]["state"] == "paused",
                            "learning to be paused")
                 self.assertEqual(daemon.stop(), 0)

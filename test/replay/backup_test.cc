@@ -442,7 +442,7 @@ TEST_F(SalvagedActs, OfADamagedDatabaseBootNothingPauseLearningAndGiveNoNumberTw
   const auto size = std::filesystem::file_size(database);
   std::filesystem::copy_file(database, folder_ / "whole.db");
   std::uint64_t uncertain = 0;
-  for (std::uint64_t at_byte = 0; at_byte + 512 < size; at_byte += 4099) {
+  for (std::uint64_t at_byte = 0; at_byte + 512 < size; at_byte += 6007) {
     SCOPED_TRACE(at_byte);
     std::filesystem::copy_file(folder_ / "whole.db", database,
                                std::filesystem::copy_options::overwrite_existing);
