@@ -15,6 +15,7 @@
 #include "replay/event_row.h"
 #include "replay/migration.h"
 #include "replay/outcome.h"
+#include "replay/salvage.h"
 #include "replay/segment_reader.h"
 
 namespace nudge {
@@ -122,6 +123,7 @@ struct Log::State {
   Status open_database();
   Status prepare_statements();
   Status load_counters();
+  Status load_floors();
   Status load_chain();
   Status recover();
   Status recover_episode(EpisodeId episode, std::uint64_t committed);
@@ -236,7 +238,10 @@ Status Log::State::open_database() {
     return explained(status);
   }
   if (*version < kSchemaVersion) NUDGE_TRY(files->sync_directory(options.dir));
-  return {};
+  if (!options.check) return {};
+  const auto checked = database->text("PRAGMA quick_check(1)");
+  if (!checked.ok()) return explained(checked.status());
+  return *checked == "ok" ? Status() : explained(data_loss(*checked));
 }
 
 Status Log::State::prepare_statements() {
@@ -296,6 +301,7 @@ Status Log::State::load_counters() {
                  "SELECT coalesce(max(subject), 0) FROM events WHERE kind = 'weights_accepted'"));
   NUDGE_TRY(load(last_epoch,
                  "SELECT coalesce(max(subject), 0) FROM events WHERE kind = 'lease_granted'"));
+  NUDGE_TRY(load_floors());
   auto names = files->list(segments_dir());
   if (!names.ok()) return names.status();
   // A file without a row (the database was replaced) keeps its name: never write over it.
@@ -308,6 +314,23 @@ Status Log::State::load_counters() {
   if (!row.ok()) return row.status();
   if (*row) newest_run = run_of(*newest);
   return load_chain();
+}
+
+// A salvaged log does not know which numbers the damaged one had given last.
+Status Log::State::load_floors() {
+  auto salvages = select_events("WHERE kind = 'fault' AND id >= 'salvaged:' AND id < 'salvaged;'");
+  if (!salvages.ok()) return salvages.status();
+  const auto events = query_events(*salvages, SIZE_MAX);
+  if (!events.ok()) return events.status();
+  for (const Event& event : *events) {
+    const std::optional<Floors> floors = Floors::parse(std::get<Fault>(event.payload).detail);
+    if (!floors) continue;
+    last_episode = std::max(last_episode, floors->episode);
+    last_span = std::max(last_span, floors->span);
+    last_weights = std::max(last_weights, floors->weights);
+    last_epoch = std::max(last_epoch, floors->lease);
+  }
+  return {};
 }
 
 Status Log::State::load_chain() {

@@ -69,6 +69,10 @@ class Daemon {
 
  private:
   Daemon();
+  static Result<std::unique_ptr<Daemon>> open(EventLoop& loop, Robot& robot,
+                                              const DaemonOptions& options, std::string alarm,
+                                              bool& log_damaged);
+  Status assemble(EventLoop& loop, Robot& robot, const DaemonOptions& options, std::string alarm);
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

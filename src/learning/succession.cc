@@ -45,6 +45,7 @@ Status Succession::fold(const FeedItem& item) {
   if (folded.code() == Code::kDataLoss && steps != nullptr) {
     tell_(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
     dataset_.pass_over(*steps);
+    ++damaged_runs_;
     folded = {};
   }
   NUDGE_TRY(folded);

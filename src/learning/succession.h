@@ -52,6 +52,7 @@ class Succession {
   // over, and told.
   Status fold(const FeedItem& item);
   Sequence folded() const { return folded_; }
+  std::uint64_t damaged_runs() const { return damaged_runs_; }  // of steps, passed over
 
   // After the log has been folded for the first time: the confirmed weights, to be run. Nothing
   // when there are none, or when they cannot be used (recorded as a fault): the robot then holds.
@@ -127,6 +128,7 @@ class Succession {
   RoundPlanner planner_;  // folds the weights, and says when learning must pause
   Probation probation_;
   Sequence folded_ = 0;
+  std::uint64_t damaged_runs_ = 0;
   std::optional<LoadedHead> staged_;
   std::string shape_;       // Booted::shape of today's robot; empty: not told
   std::string boot_shape_;  // of the newest boot, as far as it is folded

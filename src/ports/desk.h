@@ -31,6 +31,8 @@ struct DeskInfo {
   std::string program;  // "nudge 0.1.0"
   std::string boot;
   Duration fresh{};  // longest age of a command
+  // What was wrong with the log when this boot found it, and what to do; empty: nothing.
+  std::string alarm = {};
 };
 
 // What ports may ask the rest of the daemon for.

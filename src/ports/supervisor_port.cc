@@ -345,6 +345,7 @@ HttpResponse SupervisorPort::ready() const {
   }
   if (!now.robot_trouble.empty()) add("robot trouble: " + now.robot_trouble);
   if (!desk_.recording()) add("the log is not recording");
+  if (!desk_.info().alarm.empty()) add(desk_.info().alarm);
   if (!why.empty()) return problem(503, to_string(Code::kUnavailable), why);
   return plain("OK\n");
 }
@@ -510,7 +511,8 @@ std::string SupervisorPort::status(bool mine) const {
                         .history = desk_.history(),
                         .learning = desk_.learning(),
                         .recording = desk_.recording(),
-                        .viewers = viewers_.size()},
+                        .viewers = viewers_.size(),
+                        .alarm = desk_.info().alarm},
                        mine);
 }
 

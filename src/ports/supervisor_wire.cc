@@ -687,6 +687,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"robot_age_ms", rounded(std::max(0.0, 1e3 * seconds(now.now - now.observation.time)))},
        {"robot_trouble", now.robot_trouble},
        {"caution", now.caution},
+       {"alarm", view.alarm},
        {"fault", now.fault},
        {"missed_ticks", now.missed_ticks},
        {"lost_steps", now.lost_steps},

@@ -117,6 +117,7 @@ struct StatusView {
   const LearningStatus& learning;
   bool recording = false;
   std::uint64_t viewers = 0;
+  std::string alarm = {};  // DeskInfo::alarm
 };
 // `mine`: whether the reader has the lease.
 std::string encode_status(const StatusView& view, bool mine);

@@ -57,7 +57,8 @@ class Life {
   void episode() {
     ++episode_;
     say(EpisodeStarted{.purpose = EpisodePurpose::kDeployment, .instruction = "do it"});
-    say(AuthorityChanged{.from = AuthorityState::kHold, .to = AuthorityState::kAuto});
+    say(AuthorityChanged{
+        .from = AuthorityState::kHold, .to = AuthorityState::kAuto, .cause = "started"});
     say(SpanOpened{.span = episode_, .kind = SpanKind::kTakeover, .first_step = 5}, kLena);
     say(SpanClosed{
         .span = episode_, .reason = SpanEnd::kReleased, .last_step = 9, .complete = true});

@@ -139,7 +139,7 @@ function status(client) {
     },
     weights: { playing: live, live, kind: "provisional", confirmed },
     learning: { state: world.learning, detail: world.learning === "paused" ? "Two versions in a row were rolled back." : "", round: world.learning === "training" ? "full" : "", done: world.done, total: world.learning === "training" ? 1000 : 0 },
-    recording: world.recording, robot_age_ms: 3.1, robot_trouble: world.trouble, caution: "", missed_ticks: 0, lost_steps: 0, refused_commands: 0, viewers: clients.size,
+    recording: world.recording, robot_age_ms: 3.1, robot_trouble: world.trouble, caution: "", alarm: "", missed_ticks: 0, lost_steps: 0, refused_commands: 0, viewers: clients.size,
     speed: world.speed, uncertainty: world.help ? 0.82 : 0.1,
     help: world.help ? { id: world.helpId, why: world.help, reason: "disagreement", score: 0.82, since_s: (Date.now() - world.helpSince) / 1000 } : null,
   };
