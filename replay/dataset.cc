@@ -46,7 +46,8 @@ struct StepRow {
   ControlSource source = ControlSource::kHold;
   std::uint8_t flags = 0;              // RowFlag
   std::uint8_t step_class = kNoClass;  // SampleClass, also when it is dropped; or one of the three
-  bool has_reference = false;          // whole and finite
+  bool has_reference : 1 = false;      // whole and finite
+  std::uint8_t token : 2 = 0;          // its own Advantage; 0: its class's
 };
 static_assert(sizeof(StepRow) == 24);
 
@@ -77,6 +78,7 @@ struct EpisodeState {
   bool ended = false;
   std::uint32_t open_span = kNoSpan;   // the takeover that is under way, index
   std::uint32_t starter = kNobody;     // number of the person who began it
+  std::uint32_t task = 0;              // the instruction that it began with, index
   std::vector<Said> said;              // of the whole episode, in order
   bool kept_back = false;              // held out, or may still turn out to be
   bool usable = false;                 // the segment has our sizes and backbone
@@ -258,7 +260,9 @@ struct Dataset::State {
   std::unordered_map<std::string, std::uint32_t> utterance_index;  // by id; never iterated
   std::vector<std::uint32_t> instructions;  // sentences that were in force, each once
   std::optional<bool> words_fit_;           // see words_fit(); none: not known yet
-  std::vector<std::string> supervisors;     // number - 1
+  std::vector<std::string> tasks;           // instructions that episodes began with, each once
+  std::unordered_map<std::string, std::uint32_t> task_index;  // never iterated
+  std::vector<std::string> supervisors;                       // number - 1
   std::unordered_map<std::string, std::uint32_t> supervisor_number;
   std::vector<std::string> people;                               // who taught anything, by number
   std::unordered_map<std::string, std::uint32_t> person_number;  // never iterated
@@ -389,6 +393,25 @@ struct Dataset::State {
     return shapes[episode.shape] != options.shape;
   }
 
+  bool leads_to_takeover(const StepRow& row, const EpisodeState& episode) const {
+    const auto next =
+        std::upper_bound(episode.takeovers.begin(), episode.takeovers.end(), row.policy_step);
+    return next != episode.takeovers.end() && *next - row.policy_step <= lead;
+  }
+
+  // Whether the episode went well; none: nobody said so, or it is not to be learned from.
+  std::optional<bool> went_well(const EpisodeState& episode) const {
+    if (!episode.purpose || episode.evicted || of_other_shape(episode)) return {};
+    const LabelValue outcome = episode.outcome.value();
+    if (outcome == LabelValue::kDiscard) return {};
+    if (*episode.purpose == EpisodePurpose::kDemonstration) {
+      if (is_excluded(episode.starter)) return {};
+      return outcome != LabelValue::kFailure;
+    }
+    if (*episode.purpose != EpisodePurpose::kDeployment || outcome == LabelValue::kNone) return {};
+    return outcome == LabelValue::kSuccess;
+  }
+
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const {
     if (row.flags != 0 || !episode.purpose || episode.evicted || of_other_shape(episode)) return {};
     const LabelValue outcome = episode.outcome.value();
@@ -414,11 +437,7 @@ struct Dataset::State {
                                                     : SampleClass::kCorrection;
     }
     if (row.source != ControlSource::kPolicy) return {};
-    const auto next =
-        std::upper_bound(episode.takeovers.begin(), episode.takeovers.end(), row.policy_step);
-    if (next != episode.takeovers.end() && *next - row.policy_step <= lead) {
-      return SampleClass::kBeforeTakeover;
-    }
+    if (leads_to_takeover(row, episode)) return SampleClass::kBeforeTakeover;
     if (outcome == LabelValue::kSuccess) return SampleClass::kAutonomousSuccess;
     if (outcome == LabelValue::kFailure) return SampleClass::kAutonomousFailure;
     return {};
@@ -441,7 +460,10 @@ struct Dataset::State {
            (c == SampleClass::kAutonomousFailure &&
             options.autonomous_failure_advantage == Advantage::kNone);
   }
-  Advantage advantage_of(SampleClass c) const {
+  Advantage advantage_of(const StepRow& row) const {
+    if (!has_class(row.step_class)) return Advantage::kNone;
+    if (row.token != 0) return static_cast<Advantage>(row.token);
+    const auto c = static_cast<SampleClass>(row.step_class);
     if (c == SampleClass::kBeforeTakeover) return options.before_takeover_advantage;
     if (c == SampleClass::kAutonomousFailure) return options.autonomous_failure_advantage;
     return options.advantage;
@@ -463,7 +485,7 @@ struct Dataset::State {
     taken_out += row.step_class == kTakenOut ? 1 : 0;
     quarantined += row.step_class == kQuarantined ? 1 : 0;
     Sampler::StratumId to = Sampler::kNowhere;
-    if (c && !is_dropped(*c)) {
+    if (c && (row.token != 0 || !is_dropped(*c))) {
       const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
                          *c == SampleClass::kNudged;
       to = sampler.stratum(*c, human ? spans[row.span].supervisor : 0, episode.kept_back);
@@ -513,6 +535,10 @@ struct Dataset::State {
     episode.purpose = started.purpose;
     episode.starter = person_at(event.actor);
     episode.shape = boot_shape;
+    const auto [task, is_new] =
+        task_index.try_emplace(started.instruction, static_cast<std::uint32_t>(tasks.size()));
+    if (is_new) tasks.push_back(started.instruction);
+    episode.task = task->second;
     open_episode = number;
     instruct(episode, 0, started.instruction);
     keep_back_if_needed(number);
@@ -963,9 +989,7 @@ struct Dataset::State {
       }
     }
     batch.weight[out] = 1;
-    batch.advantage[out] = has_class(row.step_class)
-                               ? advantage_of(static_cast<SampleClass>(row.step_class))
-                               : Advantage::kNone;
+    batch.advantage[out] = advantage_of(row);
     batch.cluster[out] = episodes[row.episode].id;
   }
 
@@ -1226,6 +1250,52 @@ Normaliser Dataset::normaliser() const {
   proprioception.result(result.proprioception_mean, result.proprioception_scale);
   action.result(result.action_mean, result.action_scale);
   return result;
+}
+
+std::vector<JudgedEpisode> Dataset::judged_episodes() const {
+  const State& s = *state_;
+  std::vector<JudgedEpisode> judged;
+  for (const EpisodeState& episode : s.episodes) {
+    const std::optional<bool> success = s.went_well(episode);
+    if (!success) continue;
+    JudgedEpisode one;
+    one.episode = episode.id;
+    one.purpose = *episode.purpose;
+    one.task = s.tasks[episode.task];
+    one.success = *success;
+    one.held_out = episode.kept_back;
+    for (Row number = episode.first_row; number < episode.first_row + episode.rows; ++number) {
+      const StepRow& row = s.rows[number];
+      if ((row.flags & ~kRowSlowed) != 0 || row.source == ControlSource::kHold) continue;
+      const bool before = row.source == ControlSource::kPolicy && s.leads_to_takeover(row, episode);
+      one.steps.push_back({number, row.policy_step, row.source, before});
+    }
+    if (!one.steps.empty()) judged.push_back(std::move(one));
+  }
+  return judged;
+}
+
+Batch Dataset::observe(std::span<const std::uint32_t> rows) const {
+  Batch batch;
+  state_->gather(rows, 0, batch);
+  return batch;
+}
+
+Status Dataset::set_advantages(std::span<const StepAdvantage> tokens) {
+  State& s = *state_;
+  for (const StepAdvantage& token : tokens) {
+    if (token.row < s.rows.size() && token.advantage <= Advantage::kNegative) continue;
+    return invalid_argument("dataset: there is no step of row " + std::to_string(token.row) +
+                            ", or no token of number " +
+                            std::to_string(static_cast<int>(token.advantage)));
+  }
+  for (const StepAdvantage& token : tokens) {
+    StepRow& row = s.rows[token.row];
+    if (row.source != ControlSource::kPolicy) continue;
+    row.token = static_cast<std::uint8_t>(token.advantage) & 3;
+    s.place(token.row);
+  }
+  return {};
 }
 
 Batch Dataset::demonstration_probe(std::size_t max, std::uint64_t seed) const {

@@ -44,6 +44,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,32 @@ struct DatasetCounts {
   std::vector<SupervisorCounts> supervisors;  // who opened a span, in order of first appearance
 };
 
+// A policy step of an episode that somebody judged.
+struct JudgedStep {
+  std::uint32_t row = 0;  // names the step to observe() and set_advantages() of the same dataset
+  std::uint32_t policy_step = 0;
+  ControlSource source = ControlSource::kHold;  // never kHold
+  bool before_takeover = false;                 // as SampleClass::kBeforeTakeover
+};
+
+// An episode of which it is known how it went: a deployment labelled success or failure, or a
+// demonstration that was not discarded (a success unless it is labelled failure).
+struct JudgedEpisode {
+  EpisodeId episode = 0;
+  EpisodePurpose purpose = EpisodePurpose::kDeployment;
+  std::string task;  // the instruction that it began with
+  bool success = false;
+  bool held_out = false;          // for ever, or it may still come to that
+  std::vector<JudgedStep> steps;  // of what is known, in order: without undone, stale or
+                                  // unusable ones, and those in which nobody drove; never empty
+};
+
+// A step's own token, in place of its class's.
+struct StepAdvantage {
+  std::uint32_t row = 0;                   // JudgedStep::row
+  Advantage advantage = Advantage::kNone;  // kNone: its class's
+};
+
 // Per column, over the demonstrations: each step's features and proprioception, and its action.
 struct Normaliser {
   std::uint64_t steps = 0;
@@ -169,6 +196,19 @@ class Dataset {
   // kFailedPrecondition without `mapped`.
   Status sample(Batch& batch, std::size_t size, const Mix& mix, Random& random);
   Normaliser normaliser() const;  // of channels that do not move, the scale is 0; needs `mapped`
+
+  // ---- for whoever judges steps ----
+
+  // In log order. What withdrawn people recorded or labelled does not count.
+  std::vector<JudgedEpisode> judged_episodes() const;
+  // Features and proprioception of these rows of judged episodes, in their order; horizon is 0.
+  // Needs `mapped`.
+  Batch observe(std::span<const std::uint32_t> rows) const;
+  // Steps that the policy drove get tokens of their own, and teach even where their class is
+  // dropped; what a person drove or bent keeps its class's. Holds until the next call for the same
+  // rows, whatever is folded meanwhile. kInvalidArgument for a row that does not exist: nothing is
+  // changed then.
+  Status set_advantages(std::span<const StepAdvantage> tokens);
 
   // ---- probes for the gate, as batches of their own; less than `max` when there is less, or when
   // ---- without `mapped` some cannot be read any more ----

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,9 +8,11 @@
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
 #include "src/commands/openpi.h"
+#include "src/commands/stop_signal.h"
 #include "src/loop/clock.h"
 #include "src/loop/deployment.h"
 #include "src/loop/first_training.h"
+#include "src/loop/nightly.h"
 
 namespace nudge {
 namespace {
@@ -19,6 +22,7 @@ struct TrainFlags {
   std::uint32_t record = 0;
   std::optional<std::int64_t> seed;  // none: learner.seed of the configuration
   std::string from = "demonstrations";
+  bool nightly = false;
 };
 
 using OnStep = std::function<void(std::size_t)>;
@@ -71,6 +75,51 @@ Result<Trained> train_from_log(const Config& config, const std::string& state, M
                            [&](FirstTraining& of) { return of.train(material, on_step); });
 }
 
+void print_nightly(const NightlyResult& result) {
+  switch (result.outcome) {
+    case NightlyOutcome::kPromoted:
+      std::printf("weights v%llu accepted by the gate and promoted; they boot from now on\n",
+                  static_cast<unsigned long long>(result.version));
+      break;
+    case NightlyOutcome::kRefused: std::printf("not promoted: %s\n", result.detail.c_str()); break;
+    case NightlyOutcome::kNothingNew:
+      std::printf("nothing new since the last nightly training\n");
+      break;
+  }
+  std::printf("report: %s\n", result.report.c_str());
+}
+
+// A refusal by the gate is the job's answer, not its failure: what ran before goes on.
+int run_nightly_training(const Program& program, const Config& config, const std::string& state,
+                         const Notice& notice) {
+  const std::atomic<bool>& stop = stop_on_signal();
+  std::string at;
+  std::optional<ProgressBar> bar;
+  const Result<NightlyResult> result = run_nightly(
+      {.config = config,
+       .state_folder = state,
+       .notice = notice,
+       .on_progress =
+           [&](std::string_view stage, std::uint64_t done, std::uint64_t total) {
+             if (at != stage) {
+               if (bar) bar->finish("done", steady_now());
+               at = stage;
+               bar.emplace(stderr, progress_style(stderr, program.json || program.quiet), at, total,
+                           steady_now());
+             }
+             bar->update(done, at == "simulation" ? "episodes" : "steps", steady_now());
+           },
+       .should_stop = [&] { return stop.load(); }});
+  if (!result.ok()) return fail(result.status());
+  if (bar) bar->finish("done", steady_now());
+  if (program.json) {
+    std::printf("%s\n", nightly_json(*result).c_str());
+  } else {
+    print_nightly(*result);
+  }
+  return kExitOk;
+}
+
 int run_train(const Program& program, const TrainFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
@@ -85,6 +134,7 @@ int run_train(const Program& program, const TrainFlags& flags) {
     std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(component.size()), component.data(),
                  message.c_str());
   };
+  if (flags.nightly) return run_nightly_training(program, config, state, notice);
   std::optional<ProgressBar> bar;
   const OnStep on_step = [&](std::size_t step) {
     if (!bar) {
@@ -119,7 +169,7 @@ int run_train(const Program& program, const TrainFlags& flags) {
 
 void add_train_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
-      "train", "Train a policy from scratch on the log, take it through the gate, promote it");
+      "train", "Train a policy on the log, take it through the gate, promote it");
   auto flags = std::make_shared<TrainFlags>();
   command->add_option("--state", flags->state,
                       "State folder; by default state.dir of the configuration");
@@ -134,6 +184,12 @@ void add_train_command(Program& program) {
   command
       ->add_option("--seed", flags->seed, "Of demonstrations and training, instead of learner.seed")
       ->check(CLI::NonNegativeNumber);
+  command
+      ->add_flag("--nightly", flags->nightly,
+                 "Train for longer on the whole log, judging each step of labelled episodes, and "
+                 "report; goes on where it was interrupted")
+      ->excludes("--record")
+      ->excludes("--from");
   command->callback([&program, flags] {
     program.run = [&program, flags] { return run_train(program, *flags); };
   });

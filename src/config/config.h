@@ -129,6 +129,17 @@ struct Config {
     double restart_max_s = 60.0;
   } learner;
 
+  struct Nightly {
+    std::int64_t steps = 10'000;     // of the optimiser, of each training
+    bool from_scratch = true;        // train from scratch as well, and take the better one
+    double quantile = 0.7;           // of a task's advantages, from which on one is positive
+    bool advantage = true;           // false: tokens by class alone, as the learner's
+    std::int64_t lookahead = 10;     // policy steps until the value function is asked again
+    double failure_cost = 1.0;       // of a failure, in lengths of the task's longest episode
+    std::int64_t value_steps = 600;  // of the optimiser, of each value function
+    std::int64_t starts = 100;       // held-out starts in the simulated kitchen; 0: none
+  } nightly;
+
   struct Gate {
     double max_change = 1.0;           // L2 change of a tensor, share of the parent's norm
     double demonstration_ratio = 1.5;  // error on demonstrations, candidate over confirmed

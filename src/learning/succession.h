@@ -104,6 +104,9 @@ class Succession {
   // must be flushed.
   Result<std::optional<LoadedHead>> heed();
 
+  // Whether a version is of the robot as it is today. kFailedPrecondition.
+  Status fits(WeightsVersion version) const;
+
   const WeightsHistory& history() const { return planner_.weights(); }
   const RoundPlanner& planner() const { return planner_; }
   const Dataset& dataset() const { return dataset_; }
@@ -111,8 +114,6 @@ class Succession {
   const SuccessionCounts& counts() const { return counts_; }
 
  private:
-  // Whether a version is of the robot as it is today. kFailedPrecondition.
-  Status fits(WeightsVersion version) const;
   void prune();
   // As of Rollout::load(), of a version that fits.
   Result<LoadedHead> load(WeightsVersion version);

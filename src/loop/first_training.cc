@@ -1,6 +1,7 @@
 #include "src/loop/first_training.h"
 
 #include <filesystem>
+#include <type_traits>
 #include <utility>
 
 #include "nudge/random.h"
@@ -19,6 +20,21 @@ namespace {
 constexpr std::size_t kFeedBatch = 1000;
 constexpr std::size_t kNormaliserRows = 4096;  // drawn to measure normalisers on
 const Actor kEngineer = {.name = "operator", .role = Role::kEngineer};
+
+// Whether an event can change what a dataset of this robot holds.
+bool may_teach(const Payload& payload) {
+  return std::visit(
+      []<typename T>(const T&) {
+        return std::is_same_v<T, EpisodeStarted> || std::is_same_v<T, EpisodeEnded> ||
+               std::is_same_v<T, SpanOpened> || std::is_same_v<T, SpanClosed> ||
+               std::is_same_v<T, SpanSplit> || std::is_same_v<T, Words> ||
+               std::is_same_v<T, InstructionChanged> || std::is_same_v<T, Label> ||
+               std::is_same_v<T, StepsDiscarded> || std::is_same_v<T, WordsActed> ||
+               std::is_same_v<T, WordsUndone> || std::is_same_v<T, CorrectionsWithdrawn> ||
+               std::is_same_v<T, CorrectionsRestored> || std::is_same_v<T, EpisodeEvicted>;
+      },
+      payload);
+}
 
 Status keep_base(const Config& config, const std::vector<std::byte>& weights) {
   const std::filesystem::path path = reference_weights_path(config);
@@ -172,15 +188,17 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
   if (!rollout.ok()) return rollout.status();
   FirstTrainingOptions here = options;
   here.config.state.dir = options.state_folder;  // where a frozen base is kept
-  std::unique_ptr<FirstTraining> training(
-      new FirstTraining(here, *std::move(log), **std::move(robot), shape, *std::move(rollout)));
+  DatasetOptions dataset = dataset_options(options.config, shape);
+  NUDGE_TRY(let_relabel(options.config, dataset));
+  std::unique_ptr<FirstTraining> training(new FirstTraining(
+      here, *std::move(log), **std::move(robot), shape, dataset, *std::move(rollout)));
   NUDGE_TRY(training->fold());
   return training;
 }
 
 FirstTraining::FirstTraining(const FirstTrainingOptions& options, std::unique_ptr<Log> log,
                              RobotSpec robot, const PolicyShape& shape,
-                             std::unique_ptr<Rollout> rollout)
+                             const DatasetOptions& dataset, std::unique_ptr<Rollout> rollout)
     : options_(options),
       log_(std::move(log)),
       robot_(std::move(robot)),
@@ -189,8 +207,8 @@ FirstTraining::FirstTraining(const FirstTrainingOptions& options, std::unique_pt
       recorder_(*log_, "train-" + std::to_string(wall_now().time_since_epoch().count()),
                 {.name = "nudge", .role = Role::kScript}),
       succession_(std::make_unique<Succession>(
-          posix_files(), *rollout_, dataset_options(options_.config, shape_),
-          round_planner_options(options_.config), probation_options(options_.config),
+          posix_files(), *rollout_, dataset, round_planner_options(options_.config),
+          probation_options(options_.config),
           [this](Payload payload, const std::optional<Actor>& actor, std::string id) {
             return actor ? recorder_.append(std::move(payload), moment(), *actor, std::move(id))
                          : recorder_.append(std::move(payload), moment());
@@ -214,7 +232,15 @@ Status FirstTraining::fold() {
     if (items->empty()) {
       return internal("the log has no entry " + std::to_string(succession_->folded() + 1));
     }
-    for (const FeedItem& item : *items) NUDGE_TRY(succession_->fold(item));
+    for (const FeedItem& item : *items) {
+      NUDGE_TRY(succession_->fold(item));
+      const auto* event = std::get_if<Event>(&item);
+      if (event == nullptr || may_teach(event->payload)) material_ = last_sequence(item);
+      if (event == nullptr) continue;
+      if (const auto* started = std::get_if<EpisodeStarted>(&event->payload)) {
+        instructions_[event->episode] = started->instruction;
+      }
+    }
   }
   return {};
 }
@@ -222,6 +248,11 @@ Status FirstTraining::fold() {
 Result<std::vector<std::byte>> FirstTraining::train(
     Material material, const std::function<void(std::size_t)>& on_step) {
   return train_from_scratch(succession_->dataset(), options_.config, shape_, material, on_step);
+}
+
+Result<std::shared_ptr<const Weights>> FirstTraining::weights(WeightsVersion version) {
+  NUDGE_TRY(succession_->fits(version));
+  return rollout_->weights(version, history());
 }
 
 Result<WeightsVersion> FirstTraining::install(const std::vector<std::byte>& weights) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,16 @@ class FirstTraining {
   static Result<std::unique_ptr<FirstTraining>> open(const FirstTrainingOptions& options);
 
   const RobotSpec& robot() const { return robot_; }
+  const PolicyShape& shape() const { return shape_; }
+  Dataset& dataset() { return succession_->dataset(); }
+  const WeightsHistory& history() const { return succession_->history(); }
+  // Of each episode of the log, what it began with.
+  const std::map<EpisodeId, std::string>& instructions() const { return instructions_; }
+  // The last entry of the log that may change what is learned from it: boots, who held the lease
+  // and what became of weights do not.
+  Sequence material() const { return material_; }
+  // An accepted version. kNotFound, kDataLoss; kFailedPrecondition: of the robot as it once was.
+  Result<std::shared_ptr<const Weights>> weights(WeightsVersion version);
   DatasetCounts counts() const { return succession_->dataset().counts(); }
 
   Result<std::vector<std::byte>> train(Material material,
@@ -61,7 +72,8 @@ class FirstTraining {
 
  private:
   FirstTraining(const FirstTrainingOptions& options, std::unique_ptr<Log> log, RobotSpec robot,
-                const PolicyShape& shape, std::unique_ptr<Rollout> rollout);
+                const PolicyShape& shape, const DatasetOptions& dataset,
+                std::unique_ptr<Rollout> rollout);
   Status fold();
   Moment moment() const;
 
@@ -72,6 +84,8 @@ class FirstTraining {
   std::unique_ptr<Rollout> rollout_;
   Recorder recorder_;
   std::unique_ptr<Succession> succession_;
+  std::map<EpisodeId, std::string> instructions_;
+  Sequence material_ = 0;
 };
 
 }  // namespace nudge

@@ -1,7 +1,7 @@
 #include "src/loop/logged_evaluation.h"
 
 #include <cmath>
-#include <set>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -23,15 +23,29 @@ constexpr std::uint64_t kSeed = 11;  // of choice and noise: equal logs give equ
 
 Result<LoggedError> error_on(ActionHead& head, const Batch& batch,
                              const std::vector<float>& scale) {
+  const Result<std::vector<EpisodeError>> errors = errors_by_episode(head, batch, scale);
+  if (!errors.ok()) return errors.status();
   LoggedError found;
   found.chunks = batch.size;
-  found.episodes = std::set<EpisodeId>(batch.cluster.begin(), batch.cluster.end()).size();
-  if (batch.size == 0) return found;
+  found.episodes = errors->size();
+  double sum = 0, count = 0;
+  for (const EpisodeError& one : *errors) {
+    sum += one.error * one.values;
+    count += one.values;
+  }
+  if (count > 0) found.error = sum / count;
+  return found;
+}
+
+}  // namespace
+
+Result<std::vector<EpisodeError>> errors_by_episode(ActionHead& head, const Batch& batch,
+                                                    std::span<const float> scale) {
   const HeadSpec& spec = head.spec();
   const std::size_t row = spec.horizon * spec.action_size;
   Random random(kSeed);
-  double sum = 0, count = 0;
   std::vector<float> noise(row), chunk(row);
+  std::map<EpisodeId, EpisodeError> errors;
   for (std::size_t i = 0; i < batch.size; ++i) {
     for (float& value : noise) value = static_cast<float>(random.normal());
     HeadBatch one;
@@ -44,20 +58,25 @@ Result<LoggedError> error_on(ActionHead& head, const Batch& batch,
       one.has_reference = std::span(batch.has_reference).subspan(i, 1);
     }
     NUDGE_TRY(head.sample(one, noise, chunk));
+    EpisodeError& of = errors[batch.cluster[i]];
+    ++of.chunks;
     for (std::size_t h = 0; h < spec.horizon; ++h) {
       if (batch.mask[i * spec.horizon + h] == 0) continue;
       for (std::size_t a = 0; a < spec.action_size; ++a) {
         const std::size_t at = h * spec.action_size + a;
-        sum += std::abs(chunk[at] - batch.actions[i * row + at]) / scale[a];
-        ++count;
+        of.error += std::abs(chunk[at] - batch.actions[i * row + at]) / scale[a];
+        ++of.values;
       }
     }
   }
-  found.error = sum / count;
+  std::vector<EpisodeError> found;
+  for (auto& [episode, error] : errors) {
+    error.episode = episode;
+    if (error.values > 0) error.error /= error.values;
+    found.push_back(error);
+  }
   return found;
 }
-
-}  // namespace
 
 Result<LoggedEvaluation> evaluate_on_log(Log& log, const Config& config, const RobotSpec& robot,
                                          const std::shared_ptr<const Weights>& weights) {

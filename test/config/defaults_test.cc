@@ -12,6 +12,7 @@
 #include "policy/weights.h"
 #include "replay/dataset.h"
 #include "replay/log.h"
+#include "replay/returns.h"
 #include "replay/sampler.h"
 #include "src/config/config.h"
 #include "src/sim/kitchen_robot.h"
@@ -104,6 +105,14 @@ TEST(Defaults, OfTheGateAndOfProbationAreTheirOwn) {
   EXPECT_EQ(from_milliseconds(kDefaults.probation.latency_ms), probation.latency_budget);
   EXPECT_EQ(kDefaults.probation.confidence, probation.confidence);
   EXPECT_EQ(kDefaults.probation.rollbacks_to_pause, RoundPlannerOptions{}.rollbacks_to_pause);
+}
+
+TEST(Defaults, OfTheNightlyTrainingAreItsOwn) {
+  const ReturnOptions own;
+  EXPECT_EQ(kDefaults.nightly.failure_cost, own.failure_cost);
+  EXPECT_EQ(static_cast<std::uint32_t>(kDefaults.nightly.lookahead), own.lookahead);
+  EXPECT_EQ(kDefaults.nightly.quantile, own.quantile);
+  EXPECT_EQ(kDefaults.nightly.steps, 10 * kDefaults.learner.full_steps);  // ten full rounds
 }
 
 TEST(Defaults, OfHelpAreItsOwn) {

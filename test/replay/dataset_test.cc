@@ -382,6 +382,205 @@ TEST(Dataset, MarksTheMomentBeforeATakeoverNegativeWhenAskedTo) {
   EXPECT_GT(marked, 0u);
 }
 
+// ---- steps that are judged one by one -----------------------------------------------------------
+
+std::vector<std::uint32_t> rows_of(const JudgedEpisode& episode) {
+  std::vector<std::uint32_t> rows;
+  for (const JudgedStep& step : episode.steps) rows.push_back(step.row);
+  return rows;
+}
+
+// Tokens of sampled rows, by the fact behind each.
+std::map<std::size_t, Advantage> tokens_in(Dataset& dataset, const Mix& mix = Mix{}) {
+  Batch batch;
+  Random random(1);
+  const Status status = dataset.sample(batch, 3000, mix, random);
+  EXPECT_TRUE(status.ok()) << status.message();
+  std::map<std::size_t, Advantage> tokens;
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    tokens[static_cast<std::size_t>(batch.proprioception[i * kP])] = batch.advantage[i];
+  }
+  return tokens;
+}
+
+TEST(Dataset, JudgedEpisodesAreThoseOfWhichItIsKnownHowTheyWent) {
+  Recorder log;
+  const EpisodeId shown = log.demonstration(4);
+  const EpisodeId wrong = log.demonstration(5);
+  log.label(wrong, LabelValue::kFailure);
+  const EpisodeId dropped = log.demonstration(5);
+  log.label(dropped, LabelValue::kDiscard);
+  const EpisodeId good = log.start(EpisodePurpose::kDeployment, kScriptActor, "lift it");
+  log.steps(ControlSource::kPolicy, 6);
+  log.end();
+  log.label(good, LabelValue::kSuccess);
+  const EpisodeId bad = log.start(EpisodePurpose::kDeployment, kScriptActor, "lift it");
+  log.steps(ControlSource::kPolicy, 7);
+  log.end();
+  log.label(bad, LabelValue::kFailure);
+  log.start(EpisodePurpose::kDeployment);  // nobody said
+  log.steps(ControlSource::kPolicy, 3);
+  log.end();
+  const EpisodeId measured = log.start(EpisodePurpose::kEvaluation);
+  log.steps(ControlSource::kPolicy, 3);
+  log.end();
+  log.label(measured, LabelValue::kSuccess);
+  const std::vector<JudgedEpisode> judged = fold(log).judged_episodes();
+  ASSERT_EQ(judged.size(), 4u);
+  const std::vector<std::pair<EpisodeId, bool>> expected = {
+      {shown, true}, {wrong, false}, {good, true}, {bad, false}};
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(judged[i].episode, expected[i].first);
+    EXPECT_EQ(judged[i].success, expected[i].second);
+    EXPECT_EQ(judged[i].task, i < 2 ? "" : "lift it");
+    EXPECT_FALSE(judged[i].held_out);
+  }
+  EXPECT_EQ(judged[0].purpose, EpisodePurpose::kDemonstration);
+  EXPECT_EQ(judged[3].steps.size(), 7u);
+}
+
+TEST(Dataset, JudgedStepsAreThoseThatSomebodyDroveAndNobodyUndid) {
+  Recorder log;
+  const EpisodeId id = log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 12);
+  log.takeover(5);
+  log.steps(ControlSource::kHold, 3);
+  log.steps(ControlSource::kPolicy, 2, kStepStale);
+  log.steps(ControlSource::kPolicy, 4, kStepSlowed);
+  log.step(ControlSource::kPolicy, 0, /*damaged=*/true);
+  log.end();
+  log.label(id, LabelValue::kSuccess);
+  log.event(StepsDiscarded{id, 0, 1});
+  const std::vector<JudgedEpisode> judged = fold(log).judged_episodes();
+  ASSERT_EQ(judged.size(), 1u);
+  std::vector<std::uint32_t> steps;
+  std::size_t before = 0;
+  for (const JudgedStep& step : judged[0].steps) {
+    steps.push_back(step.policy_step);
+    before += step.before_takeover;
+    EXPECT_TRUE(!step.before_takeover || step.source == ControlSource::kPolicy);
+  }
+  EXPECT_EQ(steps, (std::vector<std::uint32_t>{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+                                               22, 23, 24, 25}));
+  EXPECT_EQ(before, 8u);  // 0.75 s
+}
+
+TEST(Dataset, WhatWithdrawnPeopleRecordedOrLabelledIsNotJudged) {
+  Recorder log;
+  log.start(EpisodePurpose::kDemonstration, kAnna);
+  log.steps(ControlSource::kHuman, 4);
+  log.end();
+  const EpisodeId alone = log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 4);
+  log.end();
+  log.label(alone, LabelValue::kFailure, kAnna);
+  EXPECT_EQ(fold(log).judged_episodes().size(), 2u);
+  log.event(CorrectionsWithdrawn{"anna"}, kEngineer);
+  EXPECT_TRUE(fold(log).judged_episodes().empty());
+}
+
+TEST(Dataset, HeldOutEpisodesSaySoWhenTheyAreJudged) {
+  Recorder log;
+  for (std::uint64_t i = 1; i <= kHoldOutEvery; ++i) {
+    log.label(log.corrected(20, 6), LabelValue::kSuccess);
+  }
+  const std::vector<JudgedEpisode> judged = fold(log).judged_episodes();
+  ASSERT_EQ(judged.size(), kHoldOutEvery);
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    EXPECT_EQ(judged[i].held_out, i + 1 == kHoldOutEvery) << i;
+  }
+}
+
+TEST(Dataset, ObservesTheRowsItIsAskedFor) {
+  Recorder log;
+  log.demonstration(6);
+  const Dataset dataset = fold(log);
+  const auto judged = dataset.judged_episodes();
+  ASSERT_EQ(judged.size(), 1u);
+  const std::vector<std::uint32_t> rows = {judged[0].steps[4].row, judged[0].steps[1].row};
+  const Batch seen = dataset.observe(rows);
+  ASSERT_EQ(seen.size, 2u);
+  EXPECT_EQ(seen.proprioception[0], 4.0f);
+  EXPECT_EQ(seen.proprioception[kP], 1.0f);
+  EXPECT_EQ(seen.features[0], 4.0f);
+}
+
+TEST(Dataset, StepsOfFailuresTeachOnceTheyHaveTokens) {
+  Recorder log;
+  log.demonstration(10);
+  const EpisodeId bad = log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 6);
+  log.end();
+  log.label(bad, LabelValue::kFailure);
+  DatasetOptions o = options();
+  o.advantage = Advantage::kPositive;
+  Dataset dataset = fold(log, o);
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 0u);
+  const auto judged = dataset.judged_episodes();
+  ASSERT_EQ(judged.size(), 2u);
+  std::vector<StepAdvantage> tokens;
+  for (const std::uint32_t row : rows_of(judged[1])) {
+    tokens.push_back({row, row % 2 == 0 ? Advantage::kPositive : Advantage::kNegative});
+  }
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 6u);
+  const auto sampled = tokens_in(dataset);
+  for (std::size_t fact = 0; fact < 16; ++fact) {
+    EXPECT_EQ(sampled.at(fact),
+              fact < 10 || fact % 2 == 0 ? Advantage::kPositive : Advantage::kNegative);
+  }
+  for (StepAdvantage& token : tokens) token.advantage = Advantage::kNone;  // and back
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 0u);
+}
+
+TEST(Dataset, WhatPeopleDroveKeepsItsToken) {
+  Recorder log;
+  log.demonstration(10);
+  const EpisodeId id = log.corrected(12, 6);
+  log.label(id, LabelValue::kSuccess);
+  DatasetOptions o = options();
+  o.advantage = Advantage::kPositive;
+  Dataset dataset = fold(log, o);
+  std::vector<StepAdvantage> tokens;
+  for (const JudgedEpisode& episode : dataset.judged_episodes()) {
+    for (const std::uint32_t row : rows_of(episode)) tokens.push_back({row, Advantage::kNegative});
+  }
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  for (const auto& [fact, token] : tokens_in(dataset)) {
+    const bool policy = log.facts[fact].source == ControlSource::kPolicy;
+    EXPECT_EQ(token, policy ? Advantage::kNegative : Advantage::kPositive) << fact;
+  }
+}
+
+TEST(Dataset, TokensOutliveWhatIsFoldedLater) {
+  Recorder log;
+  log.demonstration(10);
+  const EpisodeId id = log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 6);
+  log.end();
+  log.label(id, LabelValue::kFailure);
+  Dataset dataset = fold(log);
+  std::vector<StepAdvantage> tokens;
+  for (const std::uint32_t row : rows_of(dataset.judged_episodes()[1])) {
+    tokens.push_back({row, Advantage::kNegative});
+  }
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  log.label(id, LabelValue::kSuccess);
+  ASSERT_TRUE(dataset.apply(log.items.back()).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousSuccess), 6u);
+  Mix mix;
+  EXPECT_EQ(tokens_in(dataset, mix).at(12), Advantage::kNegative);
+}
+
+TEST(Dataset, RefusesTokensOfStepsThatItDoesNotHave) {
+  Recorder log;
+  log.demonstration(3);
+  Dataset dataset = fold(log);
+  const std::vector<StepAdvantage> tokens = {{0, Advantage::kNegative}, {3, Advantage::kNegative}};
+  EXPECT_EQ(dataset.set_advantages(tokens).code(), Code::kInvalidArgument);
+}
+
 // ---- instructions -------------------------------------------------------------------------------
 
 // The last two features are the sentence's length, and 7.

@@ -1,0 +1,84 @@
+// How well the steps of judged episodes went: returns, advantages, and the tokens that tell a head
+// which of them to repeat.
+//
+// RECAP (Physical Intelligence, "pi*0.6: a VLA that learns from experience", 2025, section IV),
+// with gamma = 1: each step costs 1, and a failure a constant besides, so that for step t of an
+// episode whose last step is T
+//   R_t = -(T - t)                  in a success
+//   R_t = -(T - t) - C              in a failure, C = failure_cost * L
+// and both are divided by (1 + failure_cost) * L, where L is the task's longest episode: returns
+// lie in -1..0, and with failure_cost = 1 those of failures in the lower half. With the values V of
+// a value function (policy/value.h), seen N steps ahead,
+//   A_t = r_t + ... + r_(t+N-1) + V_(t+N) - V_t
+// or R_t - V_t where the episode ends before that. Where somebody else takes over within those
+// steps, N ends there: what a person then does is no merit of the policy. A step is one in which
+// somebody drove.
+//
+// Tokens are the policy's alone. A step is positive when its advantage is at least the quantile of
+// its task's, and negative otherwise; what led to a takeover is negative whatever its advantage,
+// since a person judged it. What people drove keeps its class's token, which is positive.
+//
+// A task is the instruction that an episode began with. Tasks with too few episodes are judged
+// together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nudge/status.h"
+#include "replay/dataset.h"
+
+namespace nudge {
+
+struct ReturnOptions {
+  double failure_cost = 1.0;        // 0..100; Evo-RL's
+  std::uint32_t lookahead = 10;     // N, 1..10,000
+  double quantile = 0.7;            // 0..0.99; RLinf's and Evo-RL's
+  std::size_t fewest_episodes = 5;  // of a task that is judged by itself
+
+  // kInvalidArgument naming the first field out of its range.
+  Status validate() const;
+};
+
+struct TaskJudgement {
+  std::string task;  // the instruction; empty: of all tasks that are too rare, or it had none
+  std::uint64_t episodes = 0, successes = 0;
+  std::uint32_t longest = 0;          // L, in steps
+  double threshold = 0;               // of the advantage
+  std::uint64_t positive = 0;         // steps of the policy that teach, by their token
+  std::uint64_t negative = 0;         // before takeovers included
+  std::uint64_t before_takeover = 0;  // of these
+};
+
+struct Judgement {
+  std::vector<std::vector<float>> advantages;  // by episode and step
+  std::vector<StepAdvantage> tokens;           // of the policy's steps, held-out episodes' too
+  std::vector<TaskJudgement> tasks;            // in order of first appearance
+};
+
+// Immutable; safe to read from any thread.
+class Returns {
+ public:
+  // options.validate() is ok. `episodes` as of Dataset::judged_episodes().
+  Returns(std::vector<JudgedEpisode> episodes, const ReturnOptions& options);
+
+  const std::vector<JudgedEpisode>& episodes() const { return episodes_; }
+  // Normalised, -1..0; by episode and step.
+  const std::vector<std::vector<float>>& values() const { return returns_; }
+
+  // `values`: V of each step, as values(). Thresholds are of episodes that are not held out.
+  // kInvalidArgument for other sizes, or numbers that are not finite.
+  Result<Judgement> judge(std::span<const std::vector<float>> values) const;
+
+ private:
+  std::vector<JudgedEpisode> episodes_;
+  ReturnOptions options_;
+  std::vector<TaskJudgement> tasks_;
+  std::vector<std::size_t> task_of_;  // by episode
+  std::vector<std::vector<float>> returns_;
+};
+
+}  // namespace nudge
