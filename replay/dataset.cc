@@ -1255,7 +1255,8 @@ Normaliser Dataset::normaliser() const {
 std::vector<JudgedEpisode> Dataset::judged_episodes() const {
   const State& s = *state_;
   std::vector<JudgedEpisode> judged;
-  for (const EpisodeState& episode : s.episodes) {
+  for (std::size_t i = 0; i < s.episodes.size(); ++i) {
+    const EpisodeState& episode = s.episodes[i];
     const std::optional<bool> success = s.went_well(episode);
     if (!success) continue;
     JudgedEpisode one;
