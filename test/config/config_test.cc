@@ -230,6 +230,7 @@ TEST_F(ConfigFile, AFractionIsNoIntegerAndTextIsNoNumber) {
 
 TEST_F(ConfigFile, ABrokenFileNamesItsLine) {
   EXPECT_NE(refusal("[learner]\nbatch = = 3\n").find("robot.toml:2: not TOML"), std::string::npos);
+  EXPECT_NE(refusal("[[[\n= \"\\u00").find("not TOML"), std::string::npos);
 }
 
 TEST_F(ConfigFile, DeeplyNestedInputIsRefusedNotFollowed) {

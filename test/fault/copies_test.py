@@ -220,6 +220,7 @@ class DamagedAtTheStart(LiveCase):
         daemon = self.daemon(self.state)
         self.assertEqual(daemon.send("stop")[0], 200)
         self.assertEqual(daemon.stop(), 0)
+        (self.state / "log/log.db-wal").unlink(missing_ok=True)  # which may hold the same pages
         ruin(self.database, 0)
         again = self.daemon(self.state)
         self.assertEqual(again.status()["state"], "ESTOP")
