@@ -11,8 +11,8 @@
 #include "src/commands/log_robot.h"
 #include "src/datasets/lerobot_import.h"
 #include "src/datasets/lerobot_source.h"
-#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
+#include "src/loop/perception.h"
 #include "src/loop/state_folder.h"
 
 namespace nudge {
