@@ -8,6 +8,7 @@
 #include "policy/backbone.h"
 #include "policy/folder.h"
 #include "policy/trainer.h"
+#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
