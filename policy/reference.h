@@ -35,6 +35,13 @@ class ReferenceSource {
                                                         ControlTick tick) = 0;
   // What was proposed so far is of another episode.
   virtual void begin_episode() {}
+
+  // For sources whose chunks come from elsewhere: one has come for the observation made at
+  // `observed`. Its tick is for the source to find out; `chunk.tick` means nothing.
+  virtual void offer(ReferenceChunk /*chunk*/, Instant /*observed*/) {}
+  // A chunk for this observation, or for a newer one, is still to be offered: whoever records the
+  // observation does well to ask a little later.
+  virtual bool awaits(const Observation& /*observation*/) const { return false; }
 };
 
 // The chunk that a reference is fitted to.

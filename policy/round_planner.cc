@@ -61,12 +61,12 @@ void RoundPlanner::apply(const Event& event) {
     const bool running_full = running_ && running_->kind == RoundKind::kFull && !abort_;
     // What is new now may have been new to the running round as well; if not, the next episode's
     // end starts another one.
-    if (deployment_.count(event.episode) > 0 && anything_new() && !paused_ &&
-        !waits_for_feedback_ && !running_full) {
+    if (deployment_.contains(event.episode) && anything_new() && !paused_ && !waits_for_feedback_ &&
+        !running_full) {
       full_ = RoundOrder{RoundKind::kFull, event.sequence, 0, event.episode, 0};
     }
   } else if (const auto* opened = std::get_if<SpanOpened>(&event.payload)) {
-    if (deployment_.count(event.episode) == 0) return;
+    if (!deployment_.contains(event.episode)) return;
     open_[opened->span] = {event.episode, opened->kind, opened->first_step};
     if (opened->kind != SpanKind::kTakeover) return;
     takeovers_[opened->span] = event.episode;
@@ -74,13 +74,13 @@ void RoundPlanner::apply(const Event& event) {
   } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
     on_span_closed(event, *closed);
   } else if (const auto* label = std::get_if<Label>(&event.payload)) {
-    if (deployment_.count(label->episode) > 0 && !held_out_for_label(label->episode)) {
+    if (deployment_.contains(label->episode) && !held_out_for_label(label->episode)) {
       on_new(event.sequence);
     }
   } else if (const auto* discarded = std::get_if<StepsDiscarded>(&event.payload)) {
     // Undone steps leave the dataset: weights that learned from them are to be replaced, but this
     // alone is no feedback that makes a rolled back round worth repeating.
-    if (deployment_.count(discarded->episode) > 0 && !held_out_for_label(discarded->episode)) {
+    if (deployment_.contains(discarded->episode) && !held_out_for_label(discarded->episode)) {
       newest_ = event.sequence;
     }
   } else if (const auto* split = std::get_if<SpanSplit>(&event.payload)) {
@@ -89,7 +89,7 @@ void RoundPlanner::apply(const Event& event) {
     if (span != takeovers_.end() && !held_out_for_label(span->second)) newest_ = event.sequence;
   } else if (std::holds_alternative<WordsUndone>(event.payload)) {
     // Likewise for the steps that the words had bent.
-    if (deployment_.count(event.episode) > 0 && !held_out_for_label(event.episode)) {
+    if (deployment_.contains(event.episode) && !held_out_for_label(event.episode)) {
       newest_ = event.sequence;
     }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {

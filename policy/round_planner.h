@@ -21,9 +21,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "nudge/event.h"
+#include "nudge/number_set.h"
 #include "policy/weights_history.h"
 
 namespace nudge {
@@ -98,7 +98,7 @@ class RoundPlanner {
 
   RoundPlannerOptions options_;
   WeightsHistory weights_;
-  std::set<EpisodeId> deployment_;                // all deployment episodes
+  NumberSet deployment_;                          // all deployment episodes
   std::map<EpisodeId, std::uint64_t> corrected_;  // to the number for is_held_out()
   std::map<SpanId, OpenSpan> open_;
   std::map<SpanId, EpisodeId> takeovers_;  // all spans that a split may be about

@@ -1,20 +1,13 @@
 #include "policy/weights_history.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace nudge {
 
 void WeightsHistory::apply(const Event& event) {
   if (const auto* accepted = std::get_if<WeightsAccepted>(&event.payload)) {
-    WeightsRecord record;
-    record.version = accepted->version;
-    record.parent = accepted->parent;
-    record.kind = accepted->kind;
-    record.hash = accepted->hash;
-    record.accepted_at = event.sequence;
-    record.accepted_wall = event.wall_time;
-    record.gate_report = accepted->report;
-    records_.insert_or_assign(accepted->version, std::move(record));
+    accept(event, *accepted);
   } else if (std::holds_alternative<WeightsRejected>(event.payload)) {
     ++rejected_;
   } else if (const auto* live = std::get_if<WeightsLive>(&event.payload)) {
@@ -29,12 +22,7 @@ void WeightsHistory::apply(const Event& event) {
     confirmed_ = promoted->version;
     // An engineer who goes back to an older version does not want the newer ones to be learned
     // from.
-    for (auto& [version, record] : records_) {
-      if (version > promoted->version && record.state != WeightsState::kRolledBack) {
-        record.state = WeightsState::kRolledBack;
-        record.rollback_reason = "promoted_over";
-      }
-    }
+    take_back_above(promoted->version, "promoted_over");
     if (auto it = records_.find(promoted->version); it != records_.end()) {
       it->second.state = WeightsState::kConfirmed;
     }
@@ -42,14 +30,45 @@ void WeightsHistory::apply(const Event& event) {
     ++rolled_back_;
     // Everything accepted after the version we return to descends from what was found wanting, also
     // what has not run yet.
-    for (auto& [version, record] : records_) {
-      if (version > back->to && record.state != WeightsState::kRolledBack) {
-        record.state = WeightsState::kRolledBack;
-        record.rollback_reason = back->reason;
-      }
-    }
+    take_back_above(back->to, back->reason);
     if (confirmed_ > back->to) confirmed_ = back->to;
     live_ = back->to;
+  }
+}
+
+void WeightsHistory::accept(const Event& event, const WeightsAccepted& accepted) {
+  ++accepted_;
+  WeightsRecord record;
+  record.version = accepted.version;
+  record.parent = accepted.parent;
+  record.kind = accepted.kind;
+  record.hash = accepted.hash;
+  record.accepted_at = event.sequence;
+  record.accepted_wall = event.wall_time;
+  if (keep_ == Keep::kAll) record.gate_report = accepted.report;
+  records_.insert_or_assign(accepted.version, std::move(record));
+  if (keep_ == Keep::kNewest && records_.size() > kNewest) let_go_of_oldest();
+}
+
+void WeightsHistory::take_back_above(WeightsVersion version, const std::string& reason) {
+  for (auto it = records_.upper_bound(version); it != records_.end(); ++it) {
+    if (it->second.state == WeightsState::kRolledBack) continue;
+    it->second.state = WeightsState::kRolledBack;
+    it->second.rollback_reason = reason;
+  }
+}
+
+void WeightsHistory::let_go_of_oldest() {
+  const WeightsVersion needed[] = {live_, confirmed_, newest_full(), full_ancestor(live_),
+                                   confirmed_before()};
+  const auto oldest = std::find_if(records_.begin(), records_.end(), [&](const auto& entry) {
+    return std::find(std::begin(needed), std::end(needed), entry.first) == std::end(needed);
+  });
+  // Its children's line goes on behind it, so that a walk along parents ends where it would have.
+  const WeightsVersion gone = oldest->first, parent = oldest->second.parent;
+  records_.erase(oldest);
+  for (auto it = records_.upper_bound(gone); it != records_.end(); ++it) {
+    if (it->second.parent == gone) it->second.parent = parent;
   }
 }
 
@@ -79,7 +98,10 @@ WeightsVersion WeightsHistory::full_ancestor(WeightsVersion version) const {
 
 WeightsVersion WeightsHistory::roll_back_target() const {
   // A version that was promoted and has not run yet counts as running.
-  if (std::max(live_, confirmed_) != confirmed_) return confirmed_;
+  return std::max(live_, confirmed_) != confirmed_ ? confirmed_ : confirmed_before();
+}
+
+WeightsVersion WeightsHistory::confirmed_before() const {
   const WeightsRecord* record = find(confirmed_);
   while (record != nullptr && record->parent < record->version) {
     record = find(record->parent);

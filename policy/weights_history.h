@@ -1,6 +1,7 @@
 // Which weights exist, which run, which may be booted: a fold over the log's weights events.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@ enum class WeightsState { kAccepted, kConfirmed, kRolledBack };
 
 struct WeightsRecord {
   WeightsVersion version = 0;
+  // As accepted; once that one is no longer kept, the nearest before it in its line that is.
   WeightsVersion parent = 0;
   WeightsKind kind = WeightsKind::kFull;
   Sha256 hash{};
@@ -21,12 +23,20 @@ struct WeightsRecord {
   WallTime accepted_wall{};
   bool was_live = false;
   std::string rollback_reason;  // kRolledBack only
-  std::string gate_report;      // one line of JSON
+  std::string gate_report;      // one line of JSON; empty unless everything is kept
 };
 
 // Not thread-safe. Equal events give equal histories, in one go or in portions.
 class WeightsHistory {
  public:
+  // A daemon that learns every minute must not grow by it: beyond kNewest versions the oldest is
+  // let go, unless something may still lead to it (live, confirmed, what a round starts from, what
+  // one may go back to). Who lists versions for people keeps all.
+  enum class Keep { kNewest, kAll };
+  static constexpr std::size_t kNewest = 1000;
+
+  explicit WeightsHistory(Keep keep = Keep::kNewest) : keep_(keep) {}
+
   // Events of other kinds change nothing.
   void apply(const Event& event);
 
@@ -45,15 +55,23 @@ class WeightsHistory {
   // before it, of those that it comes from, that was confirmed as well; 0: nowhere. What was never
   // confirmed is not booted, however it is asked for.
   WeightsVersion roll_back_target() const;
+  // Where a second one leads: to the nearest before the confirmed one that was confirmed; 0: none.
+  WeightsVersion confirmed_before() const;
 
-  std::uint32_t accepted() const { return static_cast<std::uint32_t>(records_.size()); }
+  std::uint32_t accepted() const { return accepted_; }
   std::uint32_t rejected() const { return rejected_; }
   std::uint32_t rolled_back() const { return rolled_back_; }
 
  private:
+  void accept(const Event& event, const WeightsAccepted& accepted);
+  void take_back_above(WeightsVersion version, const std::string& reason);
+  void let_go_of_oldest();
+
+  Keep keep_;
   std::map<WeightsVersion, WeightsRecord> records_;
   WeightsVersion live_ = 0;
   WeightsVersion confirmed_ = 0;
+  std::uint32_t accepted_ = 0;
   std::uint32_t rejected_ = 0;
   std::uint32_t rolled_back_ = 0;
 };

@@ -15,6 +15,7 @@
 #include "replay/outcome.h"
 #include "replay/person.h"
 #include "replay/segment.h"
+#include "replay/segment_reader.h"
 
 namespace nudge {
 namespace {
@@ -26,6 +27,7 @@ constexpr std::uint8_t kNoClass = 0xff;
 constexpr std::uint8_t kTakenOut = 0xfe;     // no class, since a label says so
 constexpr std::uint8_t kQuarantined = 0xfd;  // no class, since its takeover is suspect
 bool has_class(std::uint8_t step_class) { return step_class < kSampleClasses; }
+constexpr std::uint64_t kDropAtOnce = 1u << 12;    // rows, at least
 constexpr std::uint32_t kMaxSupervisors = 10'000;  // later ones share the last number
 
 enum RowFlag : std::uint8_t {
@@ -50,7 +52,8 @@ struct StepRow {
 static_assert(sizeof(StepRow) == 24);
 
 // Address of each column of the record at offset 0, were there one: records have a fixed layout, so
-// adding a record's offset gives its columns without parsing it.
+// adding a record's offset gives its columns without parsing it. Of a segment that is not mapped:
+// how far behind a record's start; adding the place where it was read to gives its columns.
 struct Columns {
   std::uintptr_t features = 0;
   std::uintptr_t proprioception = 0;
@@ -71,7 +74,7 @@ struct Said {
 struct EpisodeState {
   EpisodeId id = 0;
   std::optional<EpisodePurpose> purpose;  // none: EpisodeStarted not seen
-  std::string shape;                      // of the robot in that boot; empty: not told
+  std::uint32_t shape = 0;                // of the robot in that boot; index, 0: not told
   bool ended = false;
   std::uint32_t open_span = kNoSpan;   // the takeover that is under way, index
   std::uint32_t starter = kNobody;     // number of the person who began it
@@ -89,7 +92,7 @@ struct EpisodeState {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> instructions;  // from step, sentence
   std::vector<std::pair<std::uint32_t, std::uint32_t>> words;         // at step, utterance
   std::unique_ptr<Mapping> mapping;
-  std::unique_ptr<SegmentMap> map;  // over `mapping`
+  std::unique_ptr<SegmentMap> map;  // over `mapping`; until the episode has ended
 };
 
 struct SpanState {
@@ -125,22 +128,24 @@ struct Utterance {
   std::uint32_t person = kNobody;  // number of who said it
 };
 
-// Blocks that never move: growing copies nothing and wastes at most one block.
-class RowStore {
+// Blocks of 2^Shift that never move: growing copies nothing and wastes at most one block.
+template <typename T, std::size_t Shift>
+class Blocks {
  public:
-  StepRow& operator[](Row row) { return blocks_[row >> kShift][row & kMask]; }
-  const StepRow& operator[](Row row) const { return blocks_[row >> kShift][row & kMask]; }
+  T& operator[](std::size_t i) { return blocks_[i >> Shift][i & kMask]; }
+  const T& operator[](std::size_t i) const { return blocks_[i >> Shift][i & kMask]; }
   std::size_t size() const { return size_; }
-  void push_back(const StepRow& row) {
-    if ((size_ & kMask) == 0) blocks_.push_back(std::make_unique<StepRow[]>(kMask + 1));
-    (*this)[static_cast<Row>(size_++)] = row;
+  T& emplace_back() {
+    if ((size_ & kMask) == 0) blocks_.push_back(std::make_unique<T[]>(kMask + 1));
+    return (*this)[size_++];
   }
 
  private:
-  static constexpr std::size_t kShift = 16, kMask = (1u << kShift) - 1;
-  std::vector<std::unique_ptr<StepRow[]>> blocks_;
+  static constexpr std::size_t kMask = (std::size_t{1} << Shift) - 1;
+  std::vector<std::unique_ptr<T[]>> blocks_;
   std::size_t size_ = 0;
 };
+using RowStore = Blocks<StepRow, 16>;
 
 bool all_finite(std::span<const float> values) {
   std::uint32_t bad = 0;
@@ -242,10 +247,10 @@ struct Dataset::State {
   std::uint32_t words_lead = 0;  // steps ahead of a span, in which words are meant for it
   Sequence prefix = 0;
 
-  std::vector<EpisodeState> episodes;
-  std::vector<Columns> columns;  // by episode; apart, so that sampling touches little memory
+  Blocks<EpisodeState, 6> episodes;
+  Blocks<Columns, 6> columns;  // by episode; apart, so that sampling touches little memory
   std::unordered_map<EpisodeId, std::uint32_t> episode_index;  // never iterated
-  std::vector<SpanState> spans;
+  Blocks<SpanState, 6> spans;
   std::unordered_map<SpanId, std::uint32_t> span_index;       // never iterated
   std::unordered_map<std::string, std::uint32_t> words_span;  // by id of the words; never iterated
   std::unordered_set<std::string> words_undone;               // ids; never iterated
@@ -263,7 +268,14 @@ struct Dataset::State {
   std::unordered_map<std::string, std::uint32_t> person_number;  // never iterated
   std::unordered_set<std::string> withdrawn;                     // never iterated
   std::optional<std::uint32_t> open_episode;
-  std::string boot_shape;  // Booted::shape of the newest boot
+  std::vector<std::string> shapes = {""};  // Booted::shape of all boots, each once
+  std::uint32_t boot_shape = 0;            // of the newest boot, index
+  std::string folder;                      // of the segments; empty: none was read yet
+  std::unordered_map<std::uint32_t, std::string>
+      elsewhere;        // files that lie in another, by episode
+  std::string scanned;  // path of the segment that is read
+  Status unread;
+  std::uint64_t evicted_rows = 0, dropped_rows = 0;  // still in memory; not any more
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
   std::uint64_t discarded = 0, taken_out = 0, quarantined = 0, unusable = 0, missing = 0;
@@ -376,8 +388,9 @@ struct Dataset::State {
   }
 
   bool of_other_shape(const EpisodeState& episode) const {
-    const std::string& today = options.shape.empty() ? boot_shape : options.shape;
-    return !today.empty() && !episode.shape.empty() && episode.shape != today;
+    if (episode.shape == 0) return false;
+    if (options.shape.empty()) return boot_shape != 0 && episode.shape != boot_shape;
+    return shapes[episode.shape] != options.shape;
   }
 
   bool leads_to_takeover(const StepRow& row, const EpisodeState& episode) const {
@@ -500,6 +513,7 @@ struct Dataset::State {
   }
   void end_episode(std::uint32_t episode_number) {
     episodes[episode_number].ended = true;
+    episodes[episode_number].map.reset();
     if (open_episode == episode_number) open_episode.reset();
     keep_back_if_needed(episode_number);
   }
@@ -507,8 +521,10 @@ struct Dataset::State {
   // ---- events ----
 
   void fold(const Event&, const Booted& booted) {
-    if (boot_shape == booted.shape) return;
-    boot_shape = booted.shape;
+    if (shapes[boot_shape] == booted.shape) return;
+    const auto known = std::find(shapes.begin(), shapes.end(), booted.shape);
+    boot_shape = static_cast<std::uint32_t>(known - shapes.begin());
+    if (known == shapes.end()) shapes.push_back(booted.shape);
     if (!options.shape.empty()) return;
     for (std::uint32_t number = 0; number < episodes.size(); ++number) place_from(number, 0);
   }
@@ -673,7 +689,8 @@ struct Dataset::State {
       episodes[i].outcome = outcome_of(episodes[i].said);
       touched[i] = 1;
     }
-    for (SpanState& span : spans) {
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      SpanState& span = spans[i];
       if (span.person != person && !spoke(span.said)) continue;
       span.outcome = outcome_of(span.said);
       if (span.opened) touched[span.episode] = 1;
@@ -693,6 +710,34 @@ struct Dataset::State {
     columns[number] = {};
     episode.map.reset();
     episode.mapping.reset();
+    episode.discards = {};
+    episode.takeovers = {};
+    episode.instructions = {};
+    episode.words = {};
+    for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
+      if (rows[row].span != kNoSpan) spans[rows[row].span].words = {};
+    }
+    evicted_rows += episode.rows;
+    if (evicted_rows > kDropAtOnce && evicted_rows > rows.size() / 2) drop_evicted_rows();
+  }
+  // What is left is numbered anew, in order.
+  void drop_evicted_rows() {
+    std::vector<Row> to(rows.size(), Sampler::kGone);
+    RowStore kept;
+    for (Row row = 0; row < to.size(); ++row) {
+      if (episodes[rows[row].episode].evicted) continue;
+      to[row] = static_cast<Row>(kept.size());
+      kept.emplace_back() = rows[row];
+    }
+    for (std::size_t i = 0; i < episodes.size(); ++i) {
+      EpisodeState& episode = episodes[i];
+      if (episode.evicted) episode.rows = 0;
+      episode.first_row = episode.rows == 0 ? 0 : to[episode.first_row];
+    }
+    sampler.renumber(to);
+    dropped_rows += rows.size() - kept.size();
+    evicted_rows = 0;
+    rows = std::move(kept);
   }
   template <typename Other>
   void fold(const Event&, const Other&) {}  // teaches nothing
@@ -716,7 +761,13 @@ struct Dataset::State {
     if (!mapping.ok()) return mapping.status();
     auto map = SegmentMap::view((*mapping)->bytes(), steps.path);
     if (!map.ok()) return map.status();
-    const SegmentSpec& spec = (*map)->spec();
+    NUDGE_TRY(look_at(episode, (*map)->spec(), steps));
+    episode.map = *std::move(map);
+    episode.mapping = *std::move(mapping);
+    locate_columns(number);
+    return {};
+  }
+  Status look_at(EpisodeState& episode, const SegmentSpec& spec, const StepsRef& steps) const {
     if (spec.episode != steps.episode) {
       return data_loss("dataset: " + steps.path + " belongs to episode " +
                        std::to_string(spec.episode) + ", not to " + std::to_string(steps.episode) +
@@ -726,11 +777,50 @@ struct Dataset::State {
                      spec.proprioception_size == options.proprioception_size &&
                      spec.action_size == options.action_size &&
                      (options.backbone_hash.empty() || spec.backbone_hash == options.backbone_hash);
-    episode.map = *std::move(map);
-    episode.mapping = *std::move(mapping);
-    locate_columns(number);
     return {};
   }
+  // Steps of a mapped segment, to be visited with checksums: a disk that changed a number would
+  // otherwise teach it to the robot.
+  template <typename Visit>
+  Status visit_mapped(std::uint32_t number, const StepsRef& steps, const Visit& visit) {
+    NUDGE_TRY(map_segment(number, steps));
+    return episodes[number].map->scan(steps.first_offset, steps.end_offset, SegmentMap::Check::kCrc,
+                                      visit);
+  }
+  // The same of one that is read. The reader passes over what is damaged: there the steps end here.
+  template <typename Visit>
+  Status visit_read(std::uint32_t number, const StepsRef& steps, const Visit& visit) {
+    auto reader = SegmentReader::open(files, steps.path);
+    if (!reader.ok()) return reader.status();
+    NUDGE_TRY(look_at(episodes[number], (*reader)->spec(), steps));
+    remember_path(number, steps.path);
+    Sequence expected = std::max(prefix + 1, steps.first);
+    const Result<bool> whole = (*reader)->scan(steps.first_offset, steps.end_offset,
+                                               [&](const StepView& read, const RecordPlace& place) {
+                                                 if (read.sequence > expected) return false;
+                                                 StepView step = read;
+                                                 step.offset = place.offset;
+                                                 step.next = place.offset + place.bytes;
+                                                 if (!visit(step)) return false;
+                                                 expected = std::max(expected, step.sequence + 1);
+                                                 return true;
+                                               });
+    if (whole.ok() || whole.status().code() == Code::kDataLoss) return whole.status();
+    return data_loss("dataset: " + steps.path + " cannot be read: " + whole.status().message());
+  }
+  void remember_path(std::uint32_t number, const std::string& path) {
+    const std::string name = segment_file_name(episodes[number].id);
+    if (folder.empty() && path.ends_with("/" + name)) {
+      folder = path.substr(0, path.size() - name.size());
+    }
+    if (path != folder + name) elsewhere[number] = path;
+  }
+  std::string path_of(std::uint32_t number) const {
+    const auto other = elsewhere.find(number);
+    return other != elsewhere.end() ? other->second
+                                    : folder + segment_file_name(episodes[number].id);
+  }
+
   void locate_columns(std::uint32_t number) {
     const EpisodeState& episode = episodes[number];
     for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
@@ -740,10 +830,12 @@ struct Dataset::State {
     }
   }
   void locate_columns(std::uint32_t number, const StepView& step) {
-    columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(action_of(step).data()) - step.offset,
-                       reinterpret_cast<std::uintptr_t>(step.reference.data()) - step.offset,
+    const std::uintptr_t start =
+        options.mapped ? step.offset : reinterpret_cast<std::uintptr_t>(step.record.data());
+    columns[number] = {reinterpret_cast<std::uintptr_t>(step.features.data()) - start,
+                       reinterpret_cast<std::uintptr_t>(step.proprioception.data()) - start,
+                       reinterpret_cast<std::uintptr_t>(action_of(step).data()) - start,
+                       reinterpret_cast<std::uintptr_t>(step.reference.data()) - start,
                        step.executed.empty()};
   }
 
@@ -765,8 +857,8 @@ struct Dataset::State {
     const bool in_order = episode.rows == 0 || (episode.first_row + episode.rows == next &&
                                                 rows[next - 1].policy_step < step.policy_step);
     if (step.episode != episode.id || step.sequence <= prefix || !in_order) {
-      return data_loss("dataset: " + episode.map->path() + " at " + std::to_string(step.offset) +
-                       ": step " + std::to_string(step.policy_step) + " of episode " +
+      return data_loss("dataset: " + scanned + " at " + std::to_string(step.offset) + ": step " +
+                       std::to_string(step.policy_step) + " of episode " +
                        std::to_string(step.episode) + " is out of order; run the log's check");
     }
     if (rows.size() >= 0xffffffff) return resource_exhausted("dataset: more than 2^32 steps");
@@ -802,7 +894,7 @@ struct Dataset::State {
       ++discarded;
       break;
     }
-    rows.push_back(row);
+    rows.emplace_back() = row;
     sampler.add_row();
     ++episode.rows;
     prefix = step.sequence;
@@ -824,26 +916,24 @@ struct Dataset::State {
            a.source == b.source && same_class && has_class(b.step_class);
   }
 
-  std::span<const Half> features(const StepRow& row) const {
-    return {reinterpret_cast<const Half*>(columns[row.episode].features + row.offset),
+  // `at`: what the columns' addresses begin from, the row's offset in a mapped segment.
+  std::span<const Half> features(const StepRow& row, std::uintptr_t at) const {
+    return {reinterpret_cast<const Half*>(columns[row.episode].features + at),
             options.feature_size};
   }
-  const float* proprioception(const StepRow& row) const {
-    return reinterpret_cast<const float*>(columns[row.episode].proprioception + row.offset);
+  const float* proprioception(const StepRow& row, std::uintptr_t at) const {
+    return reinterpret_cast<const float*>(columns[row.episode].proprioception + at);
   }
-  const float* executed(const StepRow& row) const {
-    return reinterpret_cast<const float*>(columns[row.episode].action + row.offset);
+  const float* executed(const StepRow& row, std::uintptr_t at) const {
+    return reinterpret_cast<const float*>(columns[row.episode].action + at);
+  }
+  const float* reference(const StepRow& row, std::uintptr_t at) const {
+    return reinterpret_cast<const float*>(columns[row.episode].reference + at);
   }
 
-  const float* reference(const StepRow& row) const {
-    return reinterpret_cast<const float*>(columns[row.episode].reference + row.offset);
-  }
-
-  // Fills the batch with one chunk per row. Records are scattered over gigabytes, so the addresses
-  // of a group are asked for before any is read.
-  void gather(std::span<const Row> starts, std::size_t horizon, Batch& batch) const {
-    const std::size_t size = starts.size(), f = options.feature_size,
-                      p = options.proprioception_size, a = options.action_size;
+  void shape_batch(std::size_t size, std::size_t horizon, Batch& batch) const {
+    const std::size_t f = options.feature_size, p = options.proprioception_size,
+                      a = options.action_size;
     batch.size = size;
     batch.feature_size = f;
     batch.proprioception_size = p;
@@ -860,7 +950,117 @@ struct Dataset::State {
     const std::size_t chunk = options.horizon * a;
     batch.reference.resize(options.references ? size * chunk : 0);
     batch.has_reference.resize(options.references ? size : 0);
+  }
+  // Steps of a chunk that starts here.
+  std::size_t length_from(Row start, std::size_t horizon) const {
+    if (horizon == 0) return 0;
+    std::size_t length = 1;
+    for (Row at = start; length < horizon && goes_on(at); ++at) ++length;
+    return length;
+  }
+  // One chunk of `length` steps; `at(h)` for the step `h` behind the start, 0 also when length is.
+  template <typename At>
+  void fill(Batch& batch, std::size_t out, Row start, std::size_t length, const At& at) const {
+    const std::size_t horizon = batch.horizon, f = options.feature_size,
+                      p = options.proprioception_size, a = options.action_size,
+                      chunk = options.horizon * a;
+    const StepRow& row = rows[start];
+    const std::uintptr_t first = at(0);
+    to_float(features(row, first), std::span<float>(batch.features).subspan(out * f, f));
+    if (p > 0) {
+      std::memcpy(batch.proprioception.data() + out * p, proprioception(row, first),
+                  p * sizeof(float));
+    }
+    float* actions = batch.actions.data() + out * horizon * a;
+    float* mask = batch.mask.data() + out * horizon;
+    const float* action = nullptr;
+    for (std::size_t h = 0; h < horizon; ++h) {
+      if (h < length) action = executed(rows[start + h], at(h));
+      std::memcpy(actions + h * a, action, a * sizeof(float));
+      mask[h] = h < length ? 1.0f : 0.0f;
+    }
+    if (options.references) {
+      float* into = batch.reference.data() + out * chunk;
+      batch.has_reference[out] = row.has_reference ? 1 : 0;
+      if (row.has_reference) {
+        std::memcpy(into, reference(row, first), chunk * sizeof(float));
+      } else {
+        std::fill_n(into, chunk, 0.0f);
+      }
+    }
+    batch.weight[out] = 1;
+    batch.advantage[out] = advantage_of(row);
+    batch.cluster[out] = episodes[row.episode].id;
+  }
 
+  // Bytes of a record up to the end of its columns.
+  std::size_t bytes_to_read(const StepRow& row) const {
+    const Columns& c = columns[row.episode];
+    std::size_t bytes = std::max({c.features + options.feature_size * sizeof(Half),
+                                  c.proprioception + options.proprioception_size * sizeof(float),
+                                  c.action + options.action_size * sizeof(float)});
+    if (row.has_reference) {
+      bytes = std::max(bytes, c.reference + options.horizon * options.action_size * sizeof(float));
+    }
+    return bytes;
+  }
+  // A probe of a segment that is not mapped. What cannot be read any more is left out.
+  void read(std::span<const Row> starts, std::size_t horizon, Batch& batch) {
+    shape_batch(starts.size(), horizon, batch);
+    std::unique_ptr<File> file;
+    std::uint32_t open = kNoSpan;
+    Status opened;
+    std::vector<std::vector<std::uint64_t>> records(std::max<std::size_t>(horizon, 1));
+    const auto read_row = [&](const StepRow& row, std::vector<std::uint64_t>& into) -> Status {
+      if (open != row.episode) {
+        open = row.episode;
+        auto made = files.open(path_of(row.episode), OpenMode::kRead);
+        opened = made.status();
+        if (made.ok()) file = *std::move(made);
+      }
+      NUDGE_TRY(opened);
+      const std::size_t bytes = bytes_to_read(row);
+      into.resize((bytes + 7) / 8);
+      const auto got =
+          file->pread(std::as_writable_bytes(std::span(into)).first(bytes), row.offset);
+      if (!got.ok()) return got.status();
+      if (*got == bytes) return {};
+      return data_loss(path_of(row.episode) + " was cut off: the step at " +
+                       std::to_string(row.offset) + " is gone");
+    };
+    std::size_t out = 0;
+    for (const Row start : starts) {
+      const std::size_t length = length_from(start, horizon);
+      Status status;
+      for (std::size_t h = 0; status.ok() && h < std::max<std::size_t>(length, 1); ++h) {
+        status = read_row(rows[start + h], records[h]);
+      }
+      if (!status.ok()) {
+        unread = std::move(status);
+        continue;
+      }
+      fill(batch, out++, start, length,
+           [&](std::size_t h) { return reinterpret_cast<std::uintptr_t>(records[h].data()); });
+    }
+    shape_batch(out, horizon, batch);
+  }
+  Batch probe(std::span<const Row> starts, std::size_t horizon) {
+    Batch batch;
+    if (options.mapped) {
+      gather(starts, horizon, batch);
+    } else {
+      read(starts, horizon, batch);
+    }
+    return batch;
+  }
+
+  // Fills the batch with one chunk per row. Records are scattered over gigabytes, so the addresses
+  // of a group are asked for before any is read.
+  void gather(std::span<const Row> starts, std::size_t horizon, Batch& batch) const {
+    const std::size_t size = starts.size(), f = options.feature_size,
+                      p = options.proprioception_size, a = options.action_size,
+                      chunk = options.horizon * a;
+    shape_batch(size, horizon, batch);
     constexpr std::size_t kGroup = 32;
     std::size_t lengths[kGroup];
     for (std::size_t begin = 0; begin < size; begin += kGroup) {
@@ -888,33 +1088,8 @@ struct Dataset::State {
         lengths[i] = length;
       }
       for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t out = begin + i;
-        const StepRow& row = rows[group[i]];
-        to_float(features(row), std::span<float>(batch.features).subspan(out * f, f));
-        if (p > 0) {
-          std::memcpy(batch.proprioception.data() + out * p, proprioception(row),
-                      p * sizeof(float));
-        }
-        float* actions = batch.actions.data() + out * horizon * a;
-        float* mask = batch.mask.data() + out * horizon;
-        const float* action = nullptr;
-        for (std::size_t h = 0; h < horizon; ++h) {
-          if (h < lengths[i]) action = executed(rows[group[i] + static_cast<Row>(h)]);
-          std::memcpy(actions + h * a, action, a * sizeof(float));
-          mask[h] = h < lengths[i] ? 1.0f : 0.0f;
-        }
-        if (options.references) {
-          float* into = batch.reference.data() + out * chunk;
-          batch.has_reference[out] = row.has_reference ? 1 : 0;
-          if (row.has_reference) {
-            std::memcpy(into, reference(row), chunk * sizeof(float));
-          } else {
-            std::fill_n(into, chunk, 0.0f);
-          }
-        }
-        batch.weight[out] = 1;
-        batch.advantage[out] = advantage_of(row);
-        batch.cluster[out] = episodes[row.episode].id;
+        fill(batch, begin + i, group[i], lengths[i],
+             [&](std::size_t h) { return std::uintptr_t{rows[group[i] + h].offset}; });
       }
     }
   }
@@ -993,6 +1168,8 @@ Dataset::Dataset(Dataset&&) noexcept = default;
 Dataset& Dataset::operator=(Dataset&&) noexcept = default;
 
 Sequence Dataset::prefix() const { return state_->prefix; }
+Status Dataset::take_unread() { return std::exchange(state_->unread, {}); }
+std::size_t Dataset::steps_in_memory() const { return state_->rows.size(); }
 std::size_t Dataset::bytes_per_step() { return sizeof(StepRow) + Sampler::bytes_per_row(); }
 
 Status Dataset::apply(const FeedItem& item) {
@@ -1010,26 +1187,27 @@ Status Dataset::apply(const Event& event) {
 Status Dataset::apply_steps(const StepsRef& steps) {
   if (steps.last <= state_->prefix) return {};
   const std::uint32_t number = state_->episode_at(steps.episode);
-  if (const Status mapped = state_->map_segment(number, steps); !mapped.ok()) {
-    if (mapped.code() != Code::kNotFound) return mapped;
+  state_->scanned = steps.path;
+  Status added;
+  const auto visit = [&](const StepView& step) {
+    const bool known = step.sequence >= steps.first && step.sequence <= state_->prefix;
+    if (known) return true;
+    if (step.sequence > steps.last) return false;  // said below
+    added = state_->add(number, step);
+    return added.ok();
+  };
+  const Status visited = state_->options.mapped ? state_->visit_mapped(number, steps, visit)
+                                                : state_->visit_read(number, steps, visit);
+  if (visited.code() == Code::kNotFound) {
     pass_over(steps);
     return {};
   }
-  Status added;
-  // With checksums: a disk that changed a number would otherwise teach it to the robot.
-  const Status scanned = state_->episodes[number].map->scan(
-      steps.first_offset, steps.end_offset, SegmentMap::Check::kCrc, [&](const StepView& step) {
-        const bool known = step.sequence >= steps.first && step.sequence <= state_->prefix;
-        if (known) return true;
-        if (step.sequence > steps.last) return false;  // said below
-        added = state_->add(number, step);
-        return added.ok();
-      });
   if (!added.ok()) return added;
-  NUDGE_TRY(scanned);
+  NUDGE_TRY(visited);
   if (state_->prefix != steps.last) {
     return data_loss("dataset: " + steps.path + " holds no step with sequence " +
-                     std::to_string(steps.last) + "; run the log's check");
+                     std::to_string(state_->options.mapped ? steps.last : state_->prefix + 1) +
+                     "; run the log's check");
   }
   return {};
 }
@@ -1041,6 +1219,9 @@ void Dataset::pass_over(const StepsRef& steps) {
 }
 
 Status Dataset::sample(Batch& batch, std::size_t size, const Mix& mix, Random& random) {
+  if (!state_->options.mapped) {
+    return failed_precondition("dataset: its segments are not mapped; only probes are drawn of it");
+  }
   NUDGE_TRY(state_->sampler.prepare(mix));
   state_->drawn.resize(size);
   state_->sampler.draw(state_->drawn, random);
@@ -1056,12 +1237,12 @@ Normaliser Dataset::normaliser() const {
   Normaliser result;
   for (const Row number : state_->rows_of(SampleClass::kDemonstration, false)) {
     const StepRow& row = state_->rows[number];
-    to_float(state_->features(row), features.next());
+    to_float(state_->features(row, row.offset), features.next());
     features.add();
-    std::copy_n(state_->proprioception(row), options.proprioception_size,
+    std::copy_n(state_->proprioception(row, row.offset), options.proprioception_size,
                 proprioception.next().begin());
     proprioception.add();
-    std::copy_n(state_->executed(row), options.action_size, action.next().begin());
+    std::copy_n(state_->executed(row, row.offset), options.action_size, action.next().begin());
     action.add();
     ++result.steps;
   }
@@ -1074,7 +1255,8 @@ Normaliser Dataset::normaliser() const {
 std::vector<JudgedEpisode> Dataset::judged_episodes() const {
   const State& s = *state_;
   std::vector<JudgedEpisode> judged;
-  for (const EpisodeState& episode : s.episodes) {
+  for (std::size_t i = 0; i < s.episodes.size(); ++i) {
+    const EpisodeState& episode = s.episodes[i];
     const std::optional<bool> success = s.went_well(episode);
     if (!success) continue;
     JudgedEpisode one;
@@ -1127,9 +1309,7 @@ Batch Dataset::demonstration_probe(std::size_t max, std::uint64_t seed) const {
     rows.resize(max);
     std::sort(rows.begin(), rows.end());
   }
-  Batch batch;
-  state_->gather(rows, state_->options.horizon, batch);
-  return batch;
+  return state_->probe(rows, state_->options.horizon);
 }
 
 Batch Dataset::held_out_probe(std::size_t max) const {
@@ -1141,9 +1321,7 @@ Batch Dataset::held_out_probe(std::size_t max) const {
     for (std::size_t i = 0; i < max; ++i) rows[i] = rows[i * rows.size() / max];
     rows.resize(max);
   }
-  Batch batch;
-  state_->gather(rows, state_->options.horizon, batch);
-  return batch;
+  return state_->probe(rows, state_->options.horizon);
 }
 
 Batch Dataset::recent_observations(std::size_t max) const {
@@ -1160,16 +1338,14 @@ Batch Dataset::recent_observations(std::size_t max) const {
     --left;
   }
   std::reverse(found.begin(), found.end());
-  Batch batch;
-  state_->gather(found, 0, batch);
-  return batch;
+  return state_->probe(found, 0);
 }
 
 DatasetCounts Dataset::counts() const {
   const State& s = *state_;
   DatasetCounts counts;
   counts.prefix = s.prefix;
-  counts.steps = s.rows.size();
+  counts.steps = s.rows.size() + s.dropped_rows;
   counts.discarded = s.discarded;
   counts.taken_out = s.taken_out;
   counts.quarantined = s.quarantined;
@@ -1194,12 +1370,13 @@ DatasetCounts Dataset::counts() const {
       by.nudged += n;
     }
   }
-  for (const EpisodeState& episode : s.episodes) {
+  for (std::size_t i = 0; i < s.episodes.size(); ++i) {
+    const EpisodeState& episode = s.episodes[i];
     if (!episode.purpose) continue;
     ++counts.episodes;
     if (s.of_other_shape(episode)) {
       ++counts.other_shape_episodes;
-      counts.other_shape += episode.rows;
+      if (!episode.evicted) counts.other_shape += episode.rows;
     }
     switch (*episode.purpose) {
       case EpisodePurpose::kDeployment:
@@ -1220,6 +1397,7 @@ std::array<std::uint64_t, kSampleClasses + 1> Dataset::counts(EpisodeId id) cons
   const auto found = state_->episode_index.find(id);
   if (found == state_->episode_index.end()) return counts;
   const EpisodeState& episode = state_->episodes[found->second];
+  if (episode.evicted) return counts;
   for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
     const std::uint8_t c = state_->rows[row].step_class;
     ++counts[has_class(c) ? c : kSampleClasses];

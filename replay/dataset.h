@@ -68,6 +68,9 @@ struct DatasetOptions {
   bool references = false;
   Duration policy_period = std::chrono::milliseconds(100);  // RobotSpec::policy_period
   std::string shape = {};  // Booted::shape of today's robot; empty: that of the newest boot
+  // Keeps segments mapped, as training needs. A file that is cut off or cannot be read then ends
+  // the process. False: they are read, a step at a time, and only probes can be drawn.
+  bool mapped = true;
   // Autonomous time ahead of a takeover that led into the mess, rounded up to whole steps.
   Duration before_takeover = std::chrono::milliseconds(750);
   // Token of those steps and of autonomous failures; kNone: they are dropped.
@@ -175,7 +178,8 @@ class Dataset {
   Status apply(const Event& event);  // never fails on an event that the log accepted
   // Maps the episode's segment (again, when it has grown) and keeps it mapped, but no file open:
   // the system's bound on mappings (vm.max_map_count, 65,530 by default) bounds the episodes;
-  // beyond it the answer is kResourceExhausted or kUnavailable. kDataLoss for a damaged segment
+  // beyond it the answer is kResourceExhausted or kUnavailable. Without `mapped` it is read, and
+  // what the disk does not give is kDataLoss. kDataLoss for a damaged segment
   // (by its checksums) or steps out of order, other errors of FileSystem: the prefix then ends at
   // the last good step; apply the same again, or pass it over. A file that is gone is passed over.
   Status apply_steps(const StepsRef& steps);
@@ -188,15 +192,17 @@ class Dataset {
   // Draws `size` chunks into `batch`, reusing its memory. A chunk starts at a step of its class and
   // covers the steps that follow, mask 1, while they are of the same episode, span and class
   // (recovery may run on into correction) without a gap; behind that, mask is 0 and the last
-  // action is repeated. Actions are the executed ones; weight is 1. Errors of Sampler::prepare().
+  // action is repeated. Actions are the executed ones; weight is 1. Errors of Sampler::prepare();
+  // kFailedPrecondition without `mapped`.
   Status sample(Batch& batch, std::size_t size, const Mix& mix, Random& random);
-  Normaliser normaliser() const;  // of channels that do not move, the scale is 0
+  Normaliser normaliser() const;  // of channels that do not move, the scale is 0; needs `mapped`
 
   // ---- for whoever judges steps ----
 
   // In log order. What withdrawn people recorded or labelled does not count.
   std::vector<JudgedEpisode> judged_episodes() const;
   // Features and proprioception of these rows of judged episodes, in their order; horizon is 0.
+  // Needs `mapped`.
   Batch observe(std::span<const std::uint32_t> rows) const;
   // Steps that the policy drove get tokens of their own, and teach even where their class is
   // dropped; what a person drove or bent keeps its class's. Holds until the next call for the same
@@ -204,7 +210,8 @@ class Dataset {
   // changed then.
   Status set_advantages(std::span<const StepAdvantage> tokens);
 
-  // ---- probes for the gate, as batches of their own; less than `max` when there is less ----
+  // ---- probes for the gate, as batches of their own; less than `max` when there is less, or when
+  // ---- without `mapped` some cannot be read any more ----
 
   // Different demonstration steps, chosen evenly by `seed`, in log order. With a large `max`: all.
   Batch demonstration_probe(std::size_t max, std::uint64_t seed) const;
@@ -213,13 +220,17 @@ class Dataset {
   // The newest usable steps of deployment episodes, whoever drove, newest last. Only features,
   // proprioception, references and cluster are filled; horizon is 0.
   Batch recent_observations(std::size_t max = 64) const;
+  // What kept steps out of the probes since the last call; ok: nothing did.
+  Status take_unread();
 
   DatasetCounts counts() const;
   // Steps of this episode in each class, held out or not; the last entry: in none.
   std::array<std::uint64_t, kSampleClasses + 1> counts(EpisodeId episode) const;
 
-  // Bytes that each step takes in memory, at most: the design allows 64.
+  // Bytes that each step takes in memory, at most: the design allows 64. Steps of evicted episodes
+  // are let go of when they are more than half of all.
   static std::size_t bytes_per_step();
+  std::size_t steps_in_memory() const;
 
  private:
   struct State;

@@ -4,28 +4,24 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "nudge/number_set.h"
 #include "replay/chain_rows.h"
 #include "replay/database.h"
 #include "replay/event_codec.h"
 #include "replay/event_row.h"
 #include "replay/migration.h"
 #include "replay/outcome.h"
+#include "replay/salvage.h"
+#include "replay/segment_reader.h"
 
 namespace nudge {
 namespace {
 
 constexpr std::size_t kMaxProblems = 100;
-
-std::string segment_name(EpisodeId episode) {
-  char name[40];
-  std::snprintf(name, sizeof name, "episode-%09llu.seg", static_cast<unsigned long long>(episode));
-  return name;
-}
 
 // The number in a segment file's name; 0 when the name is none of ours.
 EpisodeId episode_of(const std::string& name) {
@@ -36,7 +32,7 @@ EpisodeId episode_of(const std::string& name) {
     episode = episode * 10 + static_cast<EpisodeId>(name[i] - '0');
     if (episode > EpisodeId{1} << 56) return 0;
   }
-  return name == segment_name(episode) ? episode : 0;
+  return name == segment_file_name(episode) ? episode : 0;
 }
 
 // Steps with consecutive sequences and nothing between them.
@@ -100,7 +96,7 @@ struct Log::State {
   std::unique_ptr<SegmentWriter> current;              // of the open episode
   std::vector<std::unique_ptr<SegmentWriter>> ending;  // ended, still to be committed
   std::vector<EpisodeId> closing;                      // found open by recovery
-  std::set<EpisodeId> evicted;                         // durably; their files are gone
+  NumberSet evicted;                                   // episodes, durably; their files are gone
   std::unique_ptr<DatabaseCopy> snapshot;              // ends before the database
   std::string snapshot_path;
   std::optional<Run> newest_run;  // the durable one that may grow
@@ -118,7 +114,7 @@ struct Log::State {
 
   std::string segments_dir() const { return options.dir + "/segments"; }
   std::string segment_path(EpisodeId episode) const {
-    return segments_dir() + "/" + segment_name(episode);
+    return segments_dir() + "/" + segment_file_name(episode);
   }
   std::string ballast_path() const { return options.dir + "/ballast"; }
 
@@ -127,6 +123,7 @@ struct Log::State {
   Status open_database();
   Status prepare_statements();
   Status load_counters();
+  Status load_floors();
   Status load_chain();
   Status recover();
   Status recover_episode(EpisodeId episode, std::uint64_t committed);
@@ -150,7 +147,8 @@ struct Log::State {
   Result<std::uint64_t> offset_of(const Run& run, Sequence sequence);
   Result<std::vector<Event>> query_events(Statement& statement, std::size_t max);
   Result<Statement> select_events(const std::string& rest);
-  Status verify_run(const Run& run, std::unique_ptr<SegmentMap>& map, VerifyReport& report);
+  Status verify_run(const Run& run, std::unique_ptr<SegmentReader>& reader, std::string& path,
+                    VerifyReport& report);
 };
 
 // ---- opening -----------------------------------------------------------------------------------
@@ -240,7 +238,10 @@ Status Log::State::open_database() {
     return explained(status);
   }
   if (*version < kSchemaVersion) NUDGE_TRY(files->sync_directory(options.dir));
-  return {};
+  if (!options.check) return {};
+  const auto checked = database->text("PRAGMA quick_check(1)");
+  if (!checked.ok()) return explained(checked.status());
+  return *checked == "ok" ? Status() : explained(data_loss(*checked));
 }
 
 Status Log::State::prepare_statements() {
@@ -300,6 +301,7 @@ Status Log::State::load_counters() {
                  "SELECT coalesce(max(subject), 0) FROM events WHERE kind = 'weights_accepted'"));
   NUDGE_TRY(load(last_epoch,
                  "SELECT coalesce(max(subject), 0) FROM events WHERE kind = 'lease_granted'"));
+  NUDGE_TRY(load_floors());
   auto names = files->list(segments_dir());
   if (!names.ok()) return names.status();
   // A file without a row (the database was replaced) keeps its name: never write over it.
@@ -312,6 +314,23 @@ Status Log::State::load_counters() {
   if (!row.ok()) return row.status();
   if (*row) newest_run = run_of(*newest);
   return load_chain();
+}
+
+// A salvaged log does not know which numbers the damaged one had given last.
+Status Log::State::load_floors() {
+  auto salvages = select_events("WHERE kind = 'fault' AND id >= 'salvaged:' AND id < 'salvaged;'");
+  if (!salvages.ok()) return salvages.status();
+  const auto events = query_events(*salvages, SIZE_MAX);
+  if (!events.ok()) return events.status();
+  for (const Event& event : *events) {
+    const std::optional<Floors> floors = Floors::parse(std::get<Fault>(event.payload).detail);
+    if (!floors) continue;
+    last_episode = std::max(last_episode, floors->episode);
+    last_span = std::max(last_span, floors->span);
+    last_weights = std::max(last_weights, floors->weights);
+    last_epoch = std::max(last_epoch, floors->lease);
+  }
+  return {};
 }
 
 Status Log::State::load_chain() {
@@ -373,10 +392,10 @@ Status Log::State::recover() {
     const EpisodeId episode = rows->natural(0);
     const std::uint64_t committed = rows->natural(1);
     if (evicted.contains(episode)) {
-      if (present.count(segment_name(episode)) != 0) remove_segment(episode);
+      if (present.count(segment_file_name(episode)) != 0) remove_segment(episode);
     } else if (rows->natural(2) == 0) {
       open.emplace_back(episode, committed);
-    } else if (committed != 0 && present.count(segment_name(episode)) == 0) {
+    } else if (committed != 0 && present.count(segment_file_name(episode)) == 0) {
       recovery.damaged.push_back(segment_path(episode) + ": missing");
     }
   }
@@ -393,17 +412,30 @@ Status Log::State::recover_episode(EpisodeId episode, std::uint64_t committed) {
   closing.push_back(episode);
   const std::string path = segment_path(episode);
   auto file = files->open(path, OpenMode::kWrite);
-  std::unique_ptr<SegmentMap> map;
+  std::unique_ptr<SegmentReader> reader;
   if (file.ok() && committed == 0) {
     // Made, but not even its first event was acknowledged.
     NUDGE_TRY(files->remove(path));
   } else if (file.ok()) {
     const auto size = (*file)->size();
     if (!size.ok()) return size.status();
-    if (auto opened = SegmentMap::open(*files, path); opened.ok()) map = *std::move(opened);
+    if (auto opened = SegmentReader::open(*files, path); opened.ok()) {
+      reader = *std::move(opened);
+    } else {
+      recovery.damaged.push_back(opened.status().message());
+    }
     if (*size < committed) recovery.damaged.push_back(path + ": shorter than what was committed");
     if (*size > committed) {
-      if (map != nullptr) recovery.cut_bytes += map->valid_end(committed) - committed;
+      if (reader != nullptr) {
+        // The first that is not whole ends it: what lies behind is what a crash left.
+        std::uint64_t end = committed;
+        (void)reader->scan(committed, *size, [&](const StepView&, const RecordPlace& place) {
+          if (place.offset != end) return false;
+          end += place.bytes;
+          return true;
+        });
+        recovery.cut_bytes += end - committed;
+      }
       NUDGE_TRY((*file)->truncate(committed));
     }
   } else if (file.status().code() != Code::kNotFound) {
@@ -429,10 +461,10 @@ Status Log::State::recover_episode(EpisodeId episode, std::uint64_t committed) {
 
   std::uint32_t steps = 0;
   std::unordered_map<SpanId, std::uint32_t> last_step;  // with a fresh command
-  StepView newest;
-  if (map != nullptr) {
-    const Status scanned =
-        map->scan(map->first(), committed, SegmentMap::Check::kCrc, [&](const StepView& step) {
+  StepView newest;  // its numbers only: what it points to is gone
+  if (reader != nullptr) {
+    const Result<bool> whole =
+        reader->scan(reader->first(), committed, [&](const StepView& step, const RecordPlace&) {
           steps = step.policy_step + 1;
           newest = step;
           if (step.span != 0 && (step.flags & kStepStale) == 0) {
@@ -440,7 +472,11 @@ Status Log::State::recover_episode(EpisodeId episode, std::uint64_t committed) {
           }
           return true;
         });
-    if (!scanned.ok()) recovery.damaged.push_back(scanned.message());
+    if (!whole.ok()) {
+      recovery.damaged.push_back(path + ": " + whole.status().message());
+    } else if (!*whole) {
+      recovery.damaged.push_back(path + ": some of its steps are damaged or gone");
+    }
   }
 
   const auto closing_event = [&](std::string id, Payload payload) {
@@ -566,7 +602,7 @@ Result<EpisodeId> Log::start_episode(const SegmentSpec& wanted) {
   NUDGE_TRY(spec.validate());
   // The row comes first and alone, so that every file in the folder has one whatever happens next.
   state.insert_segment.bind(1, spec.episode);
-  state.insert_segment.bind(2, segment_name(spec.episode));
+  state.insert_segment.bind(2, segment_file_name(spec.episode));
   if (const Status status = state.insert_segment.run(); !status.ok()) {
     state.database->rollback();
     return status.with_context("log");
@@ -896,19 +932,18 @@ Result<std::uint64_t> Log::State::offset_of(const Run& run, Sequence sequence) {
   std::uint64_t from = run.first_offset;
   if (cursor_sequence > run.first && cursor_sequence <= sequence) from = cursor_offset;
   if (cursor_sequence == sequence) return cursor_offset;
-  auto map = SegmentMap::open(*files, segment_path(run.episode));
-  if (!map.ok()) return map.status();
+  const std::string path = segment_path(run.episode);
+  auto reader = SegmentReader::open(*files, path);
+  if (!reader.ok()) return reader.status();
   std::uint64_t found = 0;
-  const Status scanned =
-      (*map)->scan(from, run.end_offset, SegmentMap::Check::kBounds, [&](const StepView& step) {
+  const Result<bool> scanned =
+      (*reader)->scan(from, run.end_offset, [&](const StepView& step, const RecordPlace& place) {
         if (step.sequence < sequence) return true;
-        if (step.sequence == sequence) found = step.offset;
+        if (step.sequence == sequence) found = place.offset;
         return false;
       });
-  if (!scanned.ok()) return scanned;
-  if (found == 0) {
-    return data_loss((*map)->path() + ": step " + std::to_string(sequence) + " is missing");
-  }
+  if (!scanned.ok()) return scanned.status();
+  if (found == 0) return data_loss(path + ": step " + std::to_string(sequence) + " is missing");
   return found;
 }
 
@@ -1112,26 +1147,38 @@ Result<std::vector<SpanSummary>> Log::spans(EpisodeId episode) {
   return spans;
 }
 
-Status Log::State::verify_run(const Run& run, std::unique_ptr<SegmentMap>& map,
-                              VerifyReport& report) {
+Status Log::State::verify_run(const Run& run, std::unique_ptr<SegmentReader>& reader,
+                              std::string& read, VerifyReport& report) {
   const std::string path = segment_path(run.episode);
-  if (map == nullptr || map->path() != path) {
-    auto opened = SegmentMap::open(*files, path);
+  if (reader == nullptr || read != path) {
+    auto opened = SegmentReader::open(*files, path);
     if (!opened.ok()) return opened.status();
-    map = *std::move(opened);
-    if (map->spec().episode != run.episode) return data_loss(path + ": of another episode");
+    reader = *std::move(opened);
+    read = path;
   }
+  if (reader->spec().episode != run.episode) return data_loss(path + ": of another episode");
   Sequence expected = run.first;
+  std::uint64_t end = run.first_offset;
   bool in_order = true;
   ChainHash digest{};
-  NUDGE_TRY(map->scan(run.first_offset, run.end_offset, SegmentMap::Check::kCrc,
-                      [&](const StepView& step) {
-                        in_order = step.sequence == expected;
-                        ++expected;
-                        ++report.steps;
-                        if (run.digest) digest = chain_record(digest, step.record);
-                        return in_order;
-                      }));
+  const Result<bool> whole = reader->scan(run.first_offset, run.end_offset,
+                                          [&](const StepView& step, const RecordPlace& place) {
+                                            // What is damaged is passed over, and what is behind it
+                                            // begins elsewhere.
+                                            if (place.offset != end) return false;
+                                            end += place.bytes;
+                                            in_order = step.sequence == expected;
+                                            ++expected;
+                                            ++report.steps;
+                                            if (run.digest)
+                                              digest = chain_record(digest, step.record);
+                                            return in_order;
+                                          });
+  if (!whole.ok()) return whole.status();
+  if (in_order && end != run.end_offset) {
+    return data_loss(path + ": at byte " + std::to_string(end) +
+                     ": the record is cut off, or its checksum does not match");
+  }
   if (!in_order || expected != run.last + 1) {
     return data_loss(path + ": the steps are not " + std::to_string(run.first) + " to " +
                      std::to_string(run.last));
@@ -1211,7 +1258,8 @@ Result<VerifyReport> Log::verify(std::vector<ChainHead> heads) {
   auto more_events = events->step();
   auto more_runs = runs->step();
   Sequence expected = 1;
-  std::unique_ptr<SegmentMap> map;
+  std::unique_ptr<SegmentReader> reader;
+  std::string read;  // its path
   std::unordered_map<EpisodeId, std::uint64_t> reached;
   std::set<std::string, std::less<>> ids;
   const auto arrive = [&](Sequence sequence) {
@@ -1271,7 +1319,7 @@ Result<VerifyReport> Log::verify(std::vector<ChainHead> heads) {
       problem_at(run.first, "steps " + std::to_string(run.first) + " to " +
                                 std::to_string(run.last) +
                                 " lie behind what their segment committed");
-    } else if (const Status status = state.verify_run(run, map, report); !status.ok()) {
+    } else if (const Status status = state.verify_run(run, reader, read, report); !status.ok()) {
       problem_at(run.first, status.message());
     }
     if (const auto before = reached.find(run.episode);

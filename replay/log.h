@@ -39,6 +39,8 @@ struct LogOptions {
   bool read_only = false;  // nothing is appended, recovered or migrated; still takes the lock, for
                            // commands while no daemon runs
 
+  bool check = false;  // looks at every page of the database, which takes a while: kDataLoss
+
   // Space reserved and zeroed at a time for a segment. 1 MiB: some seconds of two small cameras at
   // 10 Hz, and little enough that the commit which reserves it takes hardly longer.
   std::uint64_t segment_grow_bytes = 1u << 20;

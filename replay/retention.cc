@@ -26,7 +26,7 @@ Retention::Retention(std::uint64_t budget, std::size_t newest_kept)
 Status Retention::follow(Log& log) {
   static const std::vector<std::string> kKinds = {
       "episode_started", "episode_ended", "span_opened", "span_closed", "label", "episode_evicted"};
-  while (folded_ < log.durable()) {
+  while (budget_ > 0 && folded_ < log.durable()) {
     const Sequence end = log.durable();
     const auto events = log.events(kKinds, folded_ + 1, kBatch);
     if (!events.ok()) return events.status();
@@ -63,57 +63,68 @@ void Retention::place(EpisodeId id, Episode& episode) {
   waiting_.erase({episode.worth, id});
   episode.worth = worth_of(episode);
   const bool precious = episode.purpose == EpisodePurpose::kDemonstration || episode.held_out;
-  if (episode.ended && !episode.evicted && !precious) waiting_.emplace(episode.worth, id);
+  if (episode.ended && !precious) waiting_.emplace(episode.worth, id);
+}
+
+Retention::Episode* Retention::there(EpisodeId id) {
+  return evicted_.contains(id) ? nullptr : &episodes_[id];
 }
 
 void Retention::apply(const Event& event) {
   if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
-    Episode& episode = episodes_[event.episode];
-    episode.purpose = started->purpose;
-    place(event.episode, episode);
+    Episode* episode = there(event.episode);
+    if (episode == nullptr) return;
+    episode->purpose = started->purpose;
+    place(event.episode, *episode);
   } else if (std::holds_alternative<EpisodeEnded>(event.payload)) {
-    Episode& episode = episodes_[event.episode];
-    episode.ended = true;
-    if (!episode.evicted) ended_.insert(event.episode);
-    place(event.episode, episode);
+    Episode* episode = there(event.episode);
+    if (episode == nullptr) return;
+    episode->ended = true;
+    ended_.insert(event.episode);
+    place(event.episode, *episode);
   } else if (const auto* opened = std::get_if<SpanOpened>(&event.payload)) {
     spans_[opened->span] = {event.episode, opened->kind, opened->first_step};
-    Episode& episode = episodes_[event.episode];
+    Episode* episode = there(event.episode);
+    if (episode == nullptr) return;
     // Whatever becomes of the span: what a person did is not thrown away before what nobody did.
-    (opened->kind == SpanKind::kTakeover ? episode.driven : episode.nudged) = true;
-    place(event.episode, episode);
+    (opened->kind == SpanKind::kTakeover ? episode->driven : episode->nudged) = true;
+    place(event.episode, *episode);
   } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
     const auto found = spans_.find(closed->span);
     if (found == spans_.end()) return;
     const OpenSpan span = found->second;
     spans_.erase(found);
-    Episode& episode = episodes_[span.episode];
+    Episode* episode = there(span.episode);
     // The rule of nudge/hold_out.h, as the dataset and the planner have it.
-    if (span.kind == SpanKind::kTakeover && closed->complete &&
-        closed->last_step >= span.first_step && episode.purpose == EpisodePurpose::kDeployment &&
-        numbered_.insert(span.episode).second) {
-      episode.held_out = is_held_out(numbered_.size());
-      place(span.episode, episode);
+    if (episode != nullptr && span.kind == SpanKind::kTakeover && closed->complete &&
+        closed->last_step >= span.first_step && episode->purpose == EpisodePurpose::kDeployment &&
+        numbered_.insert(span.episode)) {
+      episode->held_out = is_held_out(numbered_.size());
+      place(span.episode, *episode);
     }
   } else if (const auto* label = std::get_if<Label>(&event.payload)) {
     if (label->span != 0 || label->episode == 0) return;
-    Episode& episode = episodes_[label->episode];
-    episode.outcome.add(event.actor.role, label->value);
-    place(label->episode, episode);
+    Episode* episode = there(label->episode);
+    if (episode == nullptr) return;
+    episode->outcome.add(event.actor.role, label->value);
+    place(label->episode, *episode);
   } else if (const auto* evicted = std::get_if<EpisodeEvicted>(&event.payload)) {
-    Episode& episode = episodes_[evicted->episode];
-    episode.evicted = true;
-    ended_.erase(evicted->episode);
-    place(evicted->episode, episode);
-    set_bytes(evicted->episode, 0);
+    const auto gone = episodes_.find(evicted->episode);
+    if (gone != episodes_.end()) {
+      bytes_ -= gone->second.bytes;
+      waiting_.erase({gone->second.worth, gone->first});
+      ended_.erase(gone->first);
+      episodes_.erase(gone);
+    }
+    evicted_.insert(evicted->episode);
   }
 }
 
 void Retention::set_bytes(EpisodeId id, std::uint64_t bytes) {
-  Episode& episode = episodes_[id];
-  if (episode.evicted) bytes = 0;
-  bytes_ += bytes - episode.bytes;
-  episode.bytes = bytes;
+  Episode* episode = there(id);
+  if (episode == nullptr) return;
+  bytes_ += bytes - episode->bytes;
+  episode->bytes = bytes;
 }
 
 std::optional<Victim> Retention::next() const {

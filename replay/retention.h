@@ -19,10 +19,10 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "nudge/event.h"
+#include "nudge/number_set.h"
 #include "nudge/status.h"
 #include "replay/log.h"
 #include "replay/outcome.h"
@@ -45,7 +45,8 @@ class Retention {
   // `budget`: bytes of all segments; 0: nothing ever goes.
   explicit Retention(std::uint64_t budget, std::size_t newest_kept = kNewestKept);
 
-  // Folds what has become durable since the last call. Errors of the log: the same again later.
+  // Folds what has become durable since the last call; without a budget there is nothing to know.
+  // Errors of the log: the same again later.
   Status follow(Log& log);
   // The two halves of follow(), for tests: an event, in order, and the size of an ended episode.
   void apply(const Event& event);
@@ -65,7 +66,6 @@ class Retention {
     bool nudged = false;
     bool held_out = false;
     bool ended = false;
-    bool evicted = false;
     std::uint64_t bytes = 0;
     EpisodeWorth worth = EpisodeWorth::kPlainSuccess;  // under which it waits, if it waits
   };
@@ -76,13 +76,15 @@ class Retention {
   };
   static EpisodeWorth worth_of(const Episode& episode);
   void place(EpisodeId id, Episode& episode);
+  Episode* there(EpisodeId id);  // null: it was evicted, and nothing matters any more
 
   std::uint64_t budget_;
   std::size_t newest_kept_;
   Sequence folded_ = 0;
-  std::map<EpisodeId, Episode> episodes_;
+  std::map<EpisodeId, Episode> episodes_;  // but for the evicted ones
+  NumberSet evicted_;
   std::unordered_map<SpanId, OpenSpan> spans_;
-  std::unordered_set<EpisodeId> numbered_;  // corrected episodes that have their number
+  NumberSet numbered_;  // corrected episodes that have their number
   std::set<std::pair<EpisodeWorth, EpisodeId>> waiting_;  // that may go, but for the newest
   std::set<EpisodeId> ended_;                             // and there
   std::uint64_t bytes_ = 0;

@@ -1,6 +1,7 @@
 #include "replay/salvage.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "replay/chain_rows.h"
 #include "replay/database.h"
+#include "replay/event_codec.h"
 #include "replay/event_row.h"
 #include "replay/segment_reader.h"
 
@@ -18,6 +21,11 @@ namespace {
 constexpr std::uint64_t kCommitEvery = 2000;  // entries
 constexpr std::size_t kCopyBlock = 1u << 20;  // bytes
 constexpr std::size_t kOpenSegments = 4;      // files
+// Of a log whose end is not known: what may have followed the newest step or signed head, which is
+// renewed each minute. An entry each for sequence numbers, which have no gaps; far more than a
+// minute's worth for those that may.
+constexpr std::uint64_t kUnseenEntries = 1000;
+constexpr std::uint64_t kUnseenNumbers = 100'000;
 
 Status copy_file(FileSystem& files, const std::string& from, const std::string& to) {
   auto source = files.open(from, OpenMode::kRead);
@@ -32,6 +40,35 @@ Status copy_file(FileSystem& files, const std::string& from, const std::string& 
     NUDGE_TRY((*target)->pwrite(std::span(block).first(*read), at));
     at += *read;
   }
+}
+
+// Whether the links of all events fit, from the first to the last.
+Result<bool> chain_fits(Database& database) {
+  const auto origin = chain_origin(database);
+  if (!origin.ok()) return origin.status();
+  auto events =
+      database.prepare("SELECT " + std::string(kEventColumns) + " FROM events ORDER BY sequence");
+  if (!events.ok()) return events.status();
+  ChainHash link = *origin;
+  Sequence before = 0;
+  for (;;) {
+    const auto row = events->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return true;
+    const Sequence sequence = events->natural(0);
+    const auto trail = runs_between(database, before, sequence);
+    if (!trail.ok()) return trail.status();
+    link = chain_link(link, *trail, chained_event(*events));
+    if (hash_of(*events, 15) != link) return false;
+    before = sequence;
+  }
+}
+
+bool is_whole(Database& database) {
+  const auto checked = database.text("PRAGMA integrity_check(1)");
+  if (!checked.ok() || *checked != "ok") return false;
+  const auto fits = chain_fits(database);
+  return fits.ok() && *fits;
 }
 
 // The events that can be read, by sequence. Rows are asked for one by one: each search walks down
@@ -81,7 +118,9 @@ class EventRows {
       if (found.sequence < from) {
         found.broken = true;
       } else {
-        if (Result<Event> event = event_of(statement_); event.ok()) found.event = *std::move(event);
+        Result<Event> event = event_of(statement_);
+        all_decode_ = all_decode_ && event.ok();
+        if (event.ok()) found.event = *std::move(event);
       }
     }
     statement_.reset();
@@ -103,6 +142,10 @@ class EventRows {
 
   Database& database_;
   Statement statement_;
+  bool all_decode_ = true;
+
+ public:
+  bool all_decode() const { return all_decode_; }
 };
 
 struct StepPlace {
@@ -118,8 +161,8 @@ struct Segment {
 
 class Salvage {
  public:
-  Salvage(FileSystem& files, std::string from, const LogOptions& to)
-      : files_(files), from_(std::move(from)), to_(to) {}
+  Salvage(FileSystem& files, std::string from, const LogOptions& to, const SalvageKnown& known)
+      : files_(files), from_(std::move(from)), to_(to), known_(known) {}
 
   Result<SalvageReport> run() {
     NUDGE_TRY(files_.make_directory(to_.dir));
@@ -131,6 +174,7 @@ class Salvage {
         if (gone->first != 0) evicted_[gone->first] = *gone;
       }
     }
+    look_for_numbers();
     auto log = Log::open(files_, to_);
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
@@ -155,12 +199,17 @@ class Salvage {
     {
       auto database = Database::open(copy, Database::Mode::kExisting);
       read = database.status();
-      if (database.ok()) read = EventRows(**database).read(events_);
+      if (database.ok()) {
+        EventRows rows(**database);
+        read = rows.read(events_);
+        report_.certain = read.ok() && rows.all_decode() && is_whole(**database);
+      }
     }
     // Whatever is wrong with it: what it gave is what there is.
     report_.database = read.ok();
     for (const char* suffix : {"", "-wal", "-shm"}) (void)files_.remove(copy + suffix);
     report_.events = events_.size();
+    if (!events_.empty() && events_.rbegin()->first < known_.head) report_.certain = false;
     return {};
   }
 
@@ -188,6 +237,8 @@ class Salvage {
       bool gap = false;
       const auto whole =
           (*reader)->scan(end, *size, [&](const StepView& step, const RecordPlace& place) {
+            highest_.span = std::max(highest_.span, step.span);
+            highest_.weights = std::max(highest_.weights, step.weights);
             if (step.episode == episode && step.sequence != 0) {
               steps_.push_back({step.sequence, number, place});
               note_end(episode, step.sequence);
@@ -230,8 +281,17 @@ class Salvage {
   // ---- the new log ----
 
   Status write() {
-    const Sequence last = std::max(events_.empty() ? 0 : events_.rbegin()->first,
-                                   steps_.empty() ? 0 : steps_.back().sequence);
+    Sequence last = std::max(events_.empty() ? 0 : events_.rbegin()->first,
+                             steps_.empty() ? 0 : steps_.back().sequence);
+    if (known_.head > last + kMaxMissing) {
+      return data_loss("the newest signed head is of entry " + std::to_string(known_.head) +
+                       ", and the log has " + std::to_string(last) +
+                       "; they do not belong together. Take audit/head.json away if it is not this "
+                       "log's");
+    }
+    last = std::max(last, known_.head);
+    known_end_ = last;
+    if (!report_.certain) last += kUnseenEntries;
     auto next_step = steps_.begin();
     for (Sequence number = 1; number <= last; ++number) {
       while (next_step != steps_.end() && next_step->sequence < number) ++next_step;
@@ -255,11 +315,55 @@ class Salvage {
       if (number % kCommitEvery == 0) NUDGE_TRY(log_->commit());
     }
     if (log_->open_episode() != 0) NUDGE_TRY(close(last + 1));
-    NUDGE_TRY(append("salvaged:" + to_.boot,
-                     Fault{"salvage", std::to_string(report_.lost) +
-                                          " entries of the damaged log could not be read"},
-                     0));
+    std::string said =
+        std::to_string(report_.lost) + " entries of the damaged log could not be read";
+    if (!report_.certain) {
+      if (highest_.weights > 0) {
+        NUDGE_TRY(append(
+            "salvage:weights:" + to_.boot,
+            WeightsRolledBack{.from = highest_.weights, .to = 0, .reason = "log_damaged"}, 0));
+      }
+      NUDGE_TRY(append("salvage:learning:" + to_.boot,
+                       LearningPaused{"the log was damaged: who was withdrawn may be forgotten"},
+                       0));
+      Floors floors = highest_;
+      const std::uint64_t unseen = report_.lost + kUnseenNumbers;
+      floors.episode += unseen;
+      floors.span += unseen;
+      floors.weights += unseen;
+      floors.lease += unseen;
+      said += "; " + floors.print();
+    }
+    NUDGE_TRY(append(std::string(Floors::kId) + to_.boot, Fault{"salvage", said}, 0));
     return log_->commit();
+  }
+
+  // The numbers that were found.
+  void look_for_numbers() {
+    highest_.weights = std::max(highest_.weights, known_.weights);
+    for (const Segment& segment : segments_) {
+      highest_.episode = std::max(highest_.episode, segment.spec.episode);
+    }
+    for (const auto& [sequence, event] : events_) {
+      highest_.episode = std::max(highest_.episode, event.episode);
+      highest_.weights = std::max(highest_.weights, event.weights);
+      const std::uint64_t subject = subject_of(event.payload);
+      if (std::holds_alternative<SpanOpened>(event.payload)) {
+        highest_.span = std::max(highest_.span, subject);
+      } else if (std::holds_alternative<WeightsAccepted>(event.payload)) {
+        highest_.weights = std::max(highest_.weights, subject);
+      } else if (std::holds_alternative<LeaseGranted>(event.payload)) {
+        highest_.lease = std::max(highest_.lease, subject);
+      } else if (event.id.starts_with(Floors::kId)) {
+        const auto* fault = std::get_if<Fault>(&event.payload);
+        const auto before = fault != nullptr ? Floors::parse(fault->detail) : std::nullopt;
+        if (!before) continue;
+        highest_.episode = std::max(highest_.episode, before->episode);
+        highest_.span = std::max(highest_.span, before->span);
+        highest_.weights = std::max(highest_.weights, before->weights);
+        highest_.lease = std::max(highest_.lease, before->lease);
+      }
+    }
   }
 
   // Whether the log took it, under the number that it has.
@@ -344,11 +448,14 @@ class Salvage {
   // Stands for an entry that cannot be read. When nothing more comes of the open episode, it was
   // that episode's end, as likely as not; and it has to end.
   Status fill(Sequence number) {
-    ++report_.lost;
+    const bool seen = number <= known_end_;
+    report_.lost += seen ? 1 : 0;
     const EpisodeId open = log_->open_episode();
     if (open != 0 && ends_[open] < number) return close(number);
     return append("salvage:" + std::to_string(number),
-                  Fault{"salvage", "entry " + std::to_string(number) + " could not be read"}, 0);
+                  Fault{"salvage", "entry " + std::to_string(number) +
+                                       (seen ? " could not be read" : " may have been there")},
+                  0);
   }
 
   Result<SegmentReader*> reader_of(std::size_t segment) {
@@ -364,7 +471,10 @@ class Salvage {
   FileSystem& files_;
   std::string from_;
   LogOptions to_;
+  SalvageKnown known_;
   SalvageReport report_;
+  Floors highest_;
+  Sequence known_end_ = 0;  // the last entry that there was for certain
   std::map<Sequence, Event> events_;
   std::vector<StepPlace> steps_;  // sorted
   std::vector<Segment> segments_;
@@ -376,10 +486,38 @@ class Salvage {
   std::unique_ptr<Log> log_;
 };
 
+constexpr std::string_view kNames[] = {"numbers go on behind episode ", ", span ", ", weights ",
+                                       ", lease "};
+
 }  // namespace
 
-Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from,
-                                  const LogOptions& to) {
+std::string Floors::print() const {
+  const std::uint64_t numbers[] = {episode, span, weights, lease};
+  std::string text;
+  for (std::size_t i = 0; i < 4; ++i) text.append(kNames[i]).append(std::to_string(numbers[i]));
+  return text;
+}
+
+std::optional<Floors> Floors::parse(std::string_view text) {
+  const std::size_t begin = text.find(kNames[0]);
+  if (begin == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(begin);
+  std::uint64_t numbers[4] = {};
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (!text.starts_with(kNames[i])) return std::nullopt;
+    text.remove_prefix(kNames[i].size());
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), numbers[i]);
+    // What is stored of a number is a signed one.
+    if (error != std::errc() || numbers[i] > INT64_MAX / 2) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  }
+  if (!text.empty()) return std::nullopt;
+  return Floors{
+      .episode = numbers[0], .span = numbers[1], .weights = numbers[2], .lease = numbers[3]};
+}
+
+Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                                  const SalvageKnown& known) {
   const auto there = files.exists(to.dir);
   if (!there.ok()) return there.status();
   if (*there) return already_exists(to.dir + " is there already; remove it first");
@@ -389,7 +527,7 @@ Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from,
     return name == "log.db" || name == "segments";
   });
   if (!log) return not_found("there is no log in " + from);
-  return Salvage(files, from, to).run();
+  return Salvage(files, from, to, known).run();
 }
 
 }  // namespace nudge

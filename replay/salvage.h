@@ -5,10 +5,17 @@
 // cannot be read, a `fault` event with the code "salvage" takes its number, so that numbers which
 // other entries and weights speak of stay true, and nobody takes a gap for silence. The last entry
 // says how many were lost.
+//
+// Unless the database is whole, nobody knows what the last entries were: a rollback, a withdrawal,
+// a lease. So the new log ends with the confirmed weights taken back and learning paused, until an
+// engineer has looked; and its numbers go on far enough behind all that is known for none to be
+// given twice (Floors); entries that may have followed the last known one are numbered, too.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "nudge/status.h"
 #include "replay/file.h"
@@ -22,12 +29,37 @@ struct SalvageReport {
   std::uint64_t lost = 0;              // entries that could not: their kind is not known
   std::uint64_t damaged_segments = 0;  // of which something, or all, is missing
   bool database = true;                // false: nothing of it could be read
+  bool certain = false;                // the database is whole: no event is missing
+};
+
+// What is known from elsewhere of the damaged log.
+struct SalvageKnown {
+  Sequence head = 0;           // of its newest signed head
+  WeightsVersion weights = 0;  // newest version in the weights folder
+};
+// A head may not be farther behind what was found: each number takes an entry.
+inline constexpr std::uint64_t kMaxMissing = 10'000'000;
+
+// Numbers that may have been given already, kept in the text of the salvage's last entry, which
+// Log::open() reads.
+struct Floors {
+  EpisodeId episode = 0;
+  SpanId span = 0;
+  WeightsVersion weights = 0;
+  LeaseEpoch lease = 0;
+
+  static constexpr std::string_view kId = "salvaged:";  // begins the entry's id
+  std::string print() const;
+  static std::optional<Floors> parse(std::string_view text);  // of all of the entry
+  friend bool operator==(const Floors&, const Floors&) = default;
 };
 
 // `from`: the folder of the damaged log, which nobody has open. `to`: where the new one is made,
 // with the boot and the times of the entries that stand for what is lost; its folder must not
 // exist, and its parent must. kNotFound: there is no log in `from`; kAlreadyExists; errors of
-// FileSystem and Log: nothing was lost by trying, remove `to.dir` and try again.
-Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to);
+// FileSystem and Log: nothing was lost by trying, remove `to.dir` and try again. kDataLoss: the
+// signed head is of another log, too far ahead.
+Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                                  const SalvageKnown& known = {});
 
 }  // namespace nudge

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 namespace nudge {
 namespace {
@@ -105,6 +106,20 @@ void Sampler::move(Row row, StratumId to) {
     std::vector<Row>& rows = strata_[to].rows;
     place.position = static_cast<std::uint32_t>(rows.size());
     rows.push_back(row);
+  }
+}
+
+void Sampler::renumber(std::span<const Row> to) {
+  std::vector<std::vector<Place>> before;
+  before.swap(places_);
+  const std::size_t count = std::exchange(rows_, 0);
+  for (Row row = 0; row < count; ++row) {
+    if (to[row] == kGone) continue;
+    add_row();
+    places_.back().back() = before[row / kBlock][row % kBlock];
+  }
+  for (Stratum& stratum : strata_) {
+    for (Row& row : stratum.rows) row = to[row];
   }
 }
 

@@ -62,6 +62,10 @@ class Sampler {
   void add_row();
   // Moves a row to another stratum, or to kNowhere. O(1).
   void move(Row row, StratumId to);
+  // Lets rows go that lie nowhere, and numbers the others anew: `to[row]` is the new number, in
+  // order, or kGone. O(rows). What was drawn before is worth nothing.
+  static constexpr Row kGone = 0xffffffff;
+  void renumber(std::span<const Row> to);
   StratumId where(Row row) const { return places_[row / kBlock][row % kBlock].stratum; }
   std::size_t rows() const { return rows_; }
 

@@ -403,6 +403,12 @@ std::span<const std::byte> SegmentWriter::appended(std::uint64_t offset) const {
       .subspan(static_cast<std::size_t>(offset - state_->synced));
 }
 
+std::string segment_file_name(EpisodeId episode) {
+  char name[40];
+  std::snprintf(name, sizeof name, "episode-%09llu.seg", static_cast<unsigned long long>(episode));
+  return name;
+}
+
 // ---- SegmentMap --------------------------------------------------------------------------------
 
 struct SegmentMap::State {

@@ -57,6 +57,9 @@ struct SegmentSpec {
   Status validate() const;
 };
 
+// The name of an episode's file.
+std::string segment_file_name(EpisodeId episode);
+
 // A JPEG inside a mapped segment.
 struct ImageView {
   std::size_t camera = 0;  // index into SegmentSpec::cameras

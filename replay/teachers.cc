@@ -1,6 +1,7 @@
 #include "replay/teachers.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "replay/person.h"
@@ -47,15 +48,23 @@ void Teachers::apply(const Event& event) {
         told != waiting_.end() ? told->second
                                : std::make_shared<const People>(taught_at(event.sequence));
     if (told != waiting_.end()) waiting_.erase(told);
-    if (const auto parent = taught_.find(accepted->parent); parent != taught_.end()) {
-      People all = *parent->second;
+    if (const auto* parent = taught(accepted->parent)) {
+      People all = **parent;
       all.insert(people->begin(), people->end());
-      // Versions of one lineage share what is equal: there is one every minute.
-      people =
-          all == *parent->second ? parent->second : std::make_shared<const People>(std::move(all));
+      people = std::make_shared<const People>(std::move(all));
     }
+    const bool in_order = accepted->version > newest_;
+    newest_ = std::max(newest_, accepted->version);
+    // There is a version every minute, and seldom anybody new.
+    if (in_order && !taught_.empty() && *taught_.rbegin()->second == *people) return;
     taught_[accepted->version] = std::move(people);
   }
+}
+
+const std::shared_ptr<const Teachers::People>* Teachers::taught(WeightsVersion version) const {
+  const auto next = taught_.upper_bound(version);
+  if (next == taught_.begin() || version > newest_) return nullptr;
+  return &std::prev(next)->second;
 }
 
 Teachers::People Teachers::taught_at(Sequence prefix) const {
@@ -82,10 +91,10 @@ std::vector<std::string> Teachers::withdrawn() const {
 
 std::vector<std::string> Teachers::taint(WeightsVersion version) const {
   std::vector<std::string> found;
-  const auto people = taught_.find(version);
-  if (people == taught_.end()) return found;
+  const auto* people = taught(version);
+  if (people == nullptr) return found;
   for (const std::string& person : withdrawn_) {
-    if (people->second->contains(person)) found.push_back(person);
+    if ((*people)->contains(person)) found.push_back(person);
   }
   return found;
 }

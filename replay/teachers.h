@@ -42,10 +42,13 @@ class Teachers {
   People withdrawn_;
   // What the learner knew at the prefixes of the rounds whose candidates wait for the gate's word.
   std::map<Sha256, std::shared_ptr<const People>> waiting_;
+  // From which version on which people; versions that follow one another mostly share them.
   std::map<WeightsVersion, std::shared_ptr<const People>> taught_;
+  WeightsVersion newest_ = 0;                              // that was accepted
   std::map<Sequence, std::pair<std::string, bool>> acts_;  // person; whether withdrawn
 
   People taught_at(Sequence prefix) const;
+  const std::shared_ptr<const People>* taught(WeightsVersion version) const;  // null: unknown
 };
 
 // Whether there is anything to withdraw of this person, or to restore. kNotFound names who has

@@ -6,13 +6,16 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: scripts/bench.sh [--filter REGEX] [NAME...]
+usage: scripts/bench.sh [--rounds N] [--filter REGEX] [--page] [NAME...]
 
-Installs what is missing, builds the preset 'bench', runs every benchmark program, or those named
-(replay, dataset, swap, head, kitchen, control), and prints a table. Each leaves its figures, with those of the
-machine, in build/bench-results/NAME.json. Takes minutes; other load on the machine spoils it.
+Installs what is missing, builds the presets 'bench' and 'release', and measures: every benchmark program, or those
+named (control, dataset, head, kitchen, link, replay, swap, and of the whole program live, takeover), one after the other, N times.
+Leaves each round's figures in build/bench-results/NAME-ROUND.json and prints the medians beside the design's numbers.
+All of it takes about 25 minutes; other load on the machine spoils it.
 
-  --filter REGEX   only benchmarks whose names match
+  --rounds N       how often; 5 by default
+  --filter REGEX   only benchmarks whose names match, of the parts
+  --page           write the table into docs/reference/benchmarks.md, and plots into docs/images
   --help           this text
 
 Exit codes: 0 all ran, 1 one failed, 64 wrong arguments.
@@ -21,6 +24,8 @@ TEXT
 
 filter=()
 names=()
+rounds=5
+page=()
 while (($# > 0)); do
   case "$1" in
     --help | -h)
@@ -31,6 +36,13 @@ while (($# > 0)); do
       filter=("--benchmark_filter=${2-}")
       shift
       ;;
+    --rounds)
+      rounds="${2-}"
+      if [[ ! "$rounds" =~ ^[1-9][0-9]?$ ]]; then fail 64 "--rounds takes a number from 1 to 99"; fi
+      shift
+      ;;
+    --page) page=(--page "$root/docs/reference/benchmarks.md" --plots "$root/docs/images") ;;
+    live | takeover) names+=("$1") ;;
     -*) fail 64 "unknown argument $1; see --help" ;;
     *)
       if [[ ! -f "$root/test/bench/$1_bench.cc" ]]; then fail 64 "no benchmark named $1; see --help"; fi
@@ -44,48 +56,47 @@ if ((${#names[@]} == 0)); then
     name="$(basename -- "$source" _bench.cc)"
     names+=("$name")
   done
+  names+=(takeover live)
 fi
 
-"$root/scripts/setup.sh" --for bench
-configure bench
-build bench "${names[@]/%/_bench}"
+"$root/scripts/setup.sh" --for bench --for test
+parts=()
+for name in "${names[@]}"; do
+  if [[ "$name" != live && "$name" != takeover ]]; then parts+=("${name}_bench"); fi
+done
+if ((${#parts[@]} > 0)); then
+  configure bench
+  build bench "${parts[@]}"
+fi
+if ((${#parts[@]} < ${#names[@]})); then
+  configure release
+  build release nudge
+fi
 
 results="$root/build/bench-results"
+rm -rf -- "$results"
 mkdir -p -- "$results"
 code=0
-done_files=()
-for name in "${names[@]}"; do
-  say "Running $name"
-  if OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$root/build/bench/test/bench/${name}_bench" \
-    --benchmark_out="$results/$name.json" --benchmark_out_format=json "${filter[@]}" >/dev/null; then
-    done_files+=("$results/$name.json")
-  else
-    say "$name failed"
-    code=1
-  fi
+for ((round = 1; round <= rounds; ++round)); do
+  for name in "${names[@]}"; do
+    say "Round $round of $rounds: $name"
+    file="$results/$name-$round.json"
+    case "$name" in
+      live) /usr/bin/python3 "$root/test/bench/live.py" "$root/build/release/nudge" --minutes 1 --json >"$file" || code=1 ;;
+      takeover) /usr/bin/python3 "$root/test/bench/takeover.py" "$root/build/release/nudge" --times 20 --json >"$file" || code=1 ;;
+      *)
+        OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$root/build/bench/test/bench/${name}_bench" \
+          --benchmark_out="$file" --benchmark_out_format=json "${filter[@]}" >/dev/null || code=1
+        ;;
+    esac
+    if [[ ! -s "$file" ]]; then
+      say "$name failed"
+      rm -f -- "$file"
+      code=1
+    fi
+  done
 done
-if ((${#done_files[@]} == 0)); then exit 1; fi
 
-python3 - "${done_files[@]}" <<'PYTHON'
-import json, pathlib, sys
-
-rows = [("program", "benchmark", "time", "unit", "further figures")]
-for file in map(pathlib.Path, sys.argv[1:]):
-    text = file.read_text()
-    for run in json.loads(text).get("benchmarks", []) if text.strip() else []:
-        if run.get("error_occurred"):
-            rows.append((file.stem, run["name"], "-", "", "failed: " + run["error_message"]))
-            continue
-        known = {"family_index", "per_family_instance_index", "repetitions", "repetition_index",
-                 "threads", "iterations", "real_time", "cpu_time"}
-        further = ", ".join(f"{key} {value:.4g}" for key, value in run.items()
-                            if isinstance(value, (int, float)) and key not in known)
-        rows.append((file.stem, run["name"], f"{run['real_time']:.4g}", run["time_unit"],
-                     " ".join(filter(None, (run.get("label", ""), further)))))
-widths = [max(len(row[i]) for row in rows) for i in range(4)]
-for row in rows:
-    print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[4]]).rstrip())
-sys.exit(any(row[4].startswith("failed: ") for row in rows))
-PYTHON
+python3 "$root/test/bench/report.py" "$results" "${page[@]}"
 say "Figures: $results"
 exit "$code"

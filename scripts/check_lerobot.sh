@@ -11,7 +11,7 @@ usage: scripts/check_lerobot.sh [--program NUDGE] [--venv FOLDER] [DATA SET...]
 
 Loads LeRobot data sets of v3.0 with the lerobot package and reads every frame. Without DATA SETs it
 records, exports and checks some of its own: pictures embedded, as AV1, and as H.264 where ffmpeg
-is there; and v2.1, converted by LeRobot's own script.
+is there; and each as v2.1, converted by LeRobot's own script.
 
   --program NUDGE  the program; by default build/release/nudge
   --venv FOLDER    where LeRobot is, or is installed to: about 6 GB the first time, from PyPI; by
@@ -88,24 +88,30 @@ export_as() {  # export_as NAME FLAGS...
   "$program" export lerobot "$work/$name" --state "$state" --quiet "$@" >/dev/null ||
     fail 1 "the export failed"
 }
+check_v21() {  # check_v21 NAME FLAGS...
+  local set="$work/v21/local/$1"
+  say "v2.1, converted by LeRobot: $1"
+  mkdir -p "$work/v21/local"
+  export_as "v21/local/$1" --format v2.1 "${@:2}"
+  HF_HUB_OFFLINE=1 HF_HOME="$work/cache" "$python" -m lerobot.scripts.convert_dataset_v21_to_v30 \
+    --repo-id "local/$1" --root "$set" --push-to-hub false >"$work/convert.log" 2>&1 || {
+    tail -n 20 "$work/convert.log" >&2
+    fail 1 "LeRobot's script does not convert v2.1"
+  }
+  check "$set" || fail 1 "LeRobot does not read what it converted"
+}
 say "Pictures embedded"
 export_as embedded
 check "$work/embedded" || fail 1 "LeRobot does not read it"
+check_v21 embedded
 if command -v ffmpeg >/dev/null; then
   for codec in av1 h264; do
     say "Video, $codec"
     export_as "$codec" --pictures video --codec "$codec"
     check "$work/$codec" || fail 1 "LeRobot does not read it"
   done
-  say "v2.1, converted"
-  mkdir -p "$work/v21/local"
-  export_as v21/local/set --format v2.1 --pictures video --codec h264
-  HF_HUB_OFFLINE=1 HF_HOME="$work/cache" "$python" -m lerobot.scripts.convert_dataset_v21_to_v30 \
-    --repo-id local/set --root "$work/v21/local/set" --push-to-hub false >"$work/convert.log" 2>&1 || {
-    tail -n 20 "$work/convert.log" >&2
-    fail 1 "LeRobot's script does not convert v2.1"
-  }
-  check "$work/v21/local/set" || fail 1 "LeRobot does not read what it converted"
+  check_v21 video --pictures video --codec h264
+  check_v21 av1 --pictures video --codec av1
 else
   say "ffmpeg is not installed: no videos are checked"
 fi

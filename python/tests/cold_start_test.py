@@ -70,6 +70,13 @@ class ColdStart(RobotCase):
         self.start_daemon()
         teacher = self.supervisor(name="teacher")
         self.show(teacher, 3)
+
+        def listed() -> list[str]:
+            return [str(episode["purpose"]) for episode in self.daemon.episodes()]
+
+        self.wait_until(lambda: len(listed()) >= 3, "what was shown in the list of episodes")
+        self.assertEqual(set(listed()), {"demonstration"})
+        self.assertEqual(self.daemon.curves()["success"]["of"], 0, "they say nothing of a policy")
         teacher.close()
         self.process.stop()
 

@@ -268,8 +268,7 @@ class Files(RobotCase):
     def test_the_daemon_tells_what_its_files_say_or_that_it_does_not(self) -> None:
         self.act()
         with nudge.LogReader(self.daemon) as reader:
-            # The daemon's list is of deployments; what is driven without weights is a demonstration.
-            numbers = [1]
+            numbers = [1]  # a demonstration: it is driven without weights
 
             def ended() -> bool:
                 try:
@@ -278,6 +277,7 @@ class Files(RobotCase):
                     return False
 
             self.wait_until(ended, "the episode's end")
+            self.wait_until(lambda: reader.numbers() == numbers, "it in the daemon's list")
             told = None
             if "/api/v1/episodes/{id}" in self.daemon.get("/openapi.json")["paths"]:
                 told = reader.episode(numbers[0])

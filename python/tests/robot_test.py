@@ -4,18 +4,89 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import support
-from support import Point, RobotCase, Running, chaos, point_spec
+from support import SPEED, Point, RobotCase, Running, chaos, point_spec, program
 
 import nudge
-from nudge import Authority, Code, NudgeError
+from nudge import Authority, Channel, Code, NudgeError
 
 FRESH_S = 0.2
+
+
+class Configured(RobotCase):
+    """What the robot must be stands in the configuration: its hello is held against that."""
+
+    def describe(self, spec: nudge.RobotSpec) -> list[str]:
+        file = self.folder / "point.json"
+        file.write_text(json.dumps(spec.to_json()))
+        return ["--set", f"robot.spec={file}"]
+
+    def test_a_robot_that_is_what_the_configuration_says_is_driven(self) -> None:
+        robot = Point()
+        self.serve(robot)
+        self.start_daemon(*self.describe(robot.spec))
+        self.drive(self.supervisor(), lambda _: (0.5, 0), lambda: len(robot.moves) > 3)
+
+    def test_any_other_robot_is_refused_and_both_sides_are_told_the_field(self) -> None:
+        spec = point_spec()
+        x, y = spec.action
+        faster = Channel("x", "m/s", -SPEED, 2 * SPEED)
+        in_steps = Channel("x", "1/s", -SPEED, SPEED)
+        to_places = Channel("x", "m/s", -SPEED, SPEED, absolute=True)
+        a_hand = Channel("x", "m/s", -SPEED, SPEED, gripper=True)
+        sees = [nudge.Camera("front", 64, 48)]
+        others: dict[str, dict[str, Any]] = {
+            "its id is 'other'": {"id": "other"},
+            "action channel 0 goes from": {"action": [faster, y]},
+            "action channel 0 is in 1/s, not in m/s": {"action": [in_steps, y]},
+            "action channel 0 takes positions": {"action": [to_places, y]},
+            "action channel 0 is a gripper": {"action": [a_hand, y]},
+            "action channel 0 is 'y', not 'x'": {"action": [y, x]},
+            "action has 1 channels, not 2": {"action": [x]},
+            "object_state has 0 channels, not 2": {"object_state": []},
+            "it has 1 cameras, not 0": {"cameras": sees},
+            "its policy period is 200000000 ns": {"policy_period_ns": 200_000_000},
+        }
+        said_file = (self.folder / "said").open("wb")
+        self.addCleanup(said_file.close)
+        process = program.start(
+            "run", "--state", self.state, *self.arguments, "--set", "ports.http=0",
+            *self.describe(spec), log=said_file,
+        )  # fmt: skip
+        self.addCleanup(program.end, process)
+        for said, change in others.items():
+            with self.subTest(said), self.assertRaises(NudgeError) as caught:
+                Point(point_spec(**change)).run(f"tcp://127.0.0.1:{self.robot_port}", patience_s=30)
+            self.assertEqual(caught.exception.code, Code.FAILED_PRECONDITION)
+            self.assertIn(said, str(caught.exception))
+            self.assertIn("robot.spec", str(caught.exception))
+        self.assertIn("refused one", (self.folder / "said").read_text())
+
+    def test_the_log_prints_what_the_configuration_takes(self) -> None:
+        robot = Point()
+        self.serve(robot)
+        self.start_daemon()
+        self.process.stop()
+        printed = program.nudge("log", "--state", self.state, "robot")
+        self.assertEqual(json.loads(self.check(printed, 0).out), robot.spec.to_json())
+
+    def test_a_file_that_describes_no_robot_stops_the_start(self) -> None:
+        file = self.folder / "point.json"
+        file.write_text('{"id": "point"}')
+        for name, code, said in ((file, 64, "control_period_ns"), (self.folder / "no", 66, "no")):
+            outcome = program.nudge(
+                "run", "--state", self.state, *self.arguments, "--set", f"robot.spec={name}"
+            )
+            self.check(outcome, code, "robot.spec", said)
+        outcome = program.nudge("config", "check", "--set", f"robot.spec={file}")
+        self.check(outcome, 78, "robot: spec", "robot.driver")
 
 
 class RoundTrip(RobotCase):

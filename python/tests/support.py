@@ -28,6 +28,7 @@ from nudge.wire import Floats  # noqa: E402
 __all__ = [
     "GOLDEN",
     "ROOT",
+    "SPEED",
     "Point",
     "Process",
     "RobotCase",

@@ -2,10 +2,12 @@
 
 #include <cstdio>
 
+#include "policy/script_backbone.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/datasets/video.h"
 #include "src/learning/sandbox.h"
+#include "src/loop/perception.h"
 
 namespace nudge {
 namespace {
@@ -21,6 +23,21 @@ CheckResult check_sandbox() {
                 "own"
               : "without seccomp code that breaks into the learner can open connections; a "
                 "firewall or a network namespace of the service keeps it in"};
+}
+
+CheckResult check_backbone(const Config& config) {
+  const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
+  if (!info.ok()) return {CheckState::kFail, info.status().message(), ""};
+  std::string cameras;
+  for (const CameraSpec& camera : info->cameras) cameras += " " + camera.name;
+  char difference[32];
+  std::snprintf(difference, sizeof(difference), "%.1e", info->probe_difference);
+  return {CheckState::kOk,
+          std::to_string(info->features) + " features of" +
+              (cameras.empty() ? " no camera" : cameras) + " and " +
+              std::to_string(info->proprioception) +
+              " values; what was exported and what runs here differ by " + difference,
+          ""};
 }
 
 }  // namespace
@@ -49,6 +66,9 @@ void add_doctor_command(Program& program) {
                                 "apt-get install ffmpeg, if data sets shall have MP4 "
                                 "instead of pictures"};
            }});
+      if (looks_at_cameras(config)) {
+        checks.push_back({"backbone", [&config] { return check_backbone(config); }});
+      }
       const std::vector<NamedResult> results = run_checks(checks);
       const std::string text = program.json ? doctor_json(results) + "\n" : doctor_text(results);
       std::fputs(text.c_str(), stdout);

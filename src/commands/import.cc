@@ -12,6 +12,7 @@
 #include "src/datasets/lerobot_import.h"
 #include "src/datasets/lerobot_source.h"
 #include "src/loop/clock.h"
+#include "src/loop/perception.h"
 #include "src/loop/state_folder.h"
 
 namespace nudge {
@@ -47,6 +48,18 @@ std::size_t size_of(const LerobotSource& source, const char* feature) {
   return vector ? found->second.shape[0] : 0;
 }
 
+// What makes the features of this robot's policy of what a data set has; null: nothing here does.
+Result<std::shared_ptr<Backbone>> backbone_of(const Program& program, const Config& config,
+                                              const LogRobot& robot) {
+  // One that looks at pictures makes features of the log's own, later: nudge log reencode.
+  if (!robot.spec || looks_at_cameras(config)) return std::shared_ptr<Backbone>();
+  std::string note;
+  Result<std::unique_ptr<Backbone>> made = make_backbone(config, robot.spec->observation, &note);
+  if (!made.ok()) return made.status();
+  if (!note.empty() && !program.quiet) std::fprintf(stderr, "nudge: %s\n", note.c_str());
+  return std::shared_ptr<Backbone>(*std::move(made));
+}
+
 // What episodes of this robot hold: as the program says, else as the log's own episodes do, else
 // whatever the data set brings.
 Status describe_robot(Log& log, const std::string& dir, LerobotImportOptions& options) {
@@ -60,6 +73,10 @@ Status describe_robot(Log& log, const std::string& dir, LerobotImportOptions& op
     options.segment.action_size = robot.action.size();
     options.segment.feature_size = robot.object_state.size();
     options.segment.backbone_hash = robot.state_backbone;
+    if (options.backbone != nullptr) {
+      options.segment.feature_size = options.backbone->feature_size();
+      options.segment.backbone_hash = options.backbone->hash();
+    }
     options.any_camera = true;
   } else {
     const Result<LerobotSource> source = open_lerobot_source(posix_files(), dir);
@@ -95,6 +112,9 @@ int import_from_lerobot(const Program& program, const ImportFlags& flags) {
   if (!log.ok()) return fail(log.status());
   Result<LogRobot> robot = log_robot(program, **log);
   if (!robot.ok()) return fail(robot.status());
+  Result<std::shared_ptr<Backbone>> backbone = backbone_of(program, loaded->config, *robot);
+  if (!backbone.ok()) return fail(backbone.status());
+  options.backbone = *std::move(backbone);
   options.robot = std::move(robot->names);
   if (const Status known = describe_robot(**log, flags.dir, options); !known.ok()) {
     return fail(known);

@@ -12,7 +12,10 @@
 #include "src/commands/state.h"
 #include "src/loop/clock.h"
 #include "src/loop/recorder.h"
+#include "src/loop/robot_record.h"
+#include "src/ports/robot_wire.h"
 #include "src/ports/signed_head.h"
+#include "src/ports/supervisor_wire.h"
 
 namespace nudge {
 namespace {
@@ -29,15 +32,6 @@ struct WithdrawFlags {
   std::string who = "engineer";
   bool undo = false;
 };
-
-std::string purpose_text(EpisodePurpose purpose) {
-  switch (purpose) {
-    case EpisodePurpose::kDeployment: return "deployment";
-    case EpisodePurpose::kDemonstration: return "demonstration";
-    case EpisodePurpose::kEvaluation: return "evaluation";
-  }
-  return "?";
-}
 
 std::string label_text(LabelValue value) {
   switch (value) {
@@ -60,7 +54,7 @@ int list(const Program& program, const std::string& state, std::size_t limit) {
     Json rows = Json::array();
     for (const EpisodeSummary& e : *episodes) {
       rows.push_back({{"episode", e.episode},
-                      {"purpose", purpose_text(e.purpose)},
+                      {"purpose", to_string(e.purpose)},
                       {"instruction", e.instruction},
                       {"started", rfc3339(e.started)},
                       {"ended", e.ended.has_value()},
@@ -74,7 +68,7 @@ int list(const Program& program, const std::string& state, std::size_t limit) {
   }
   Table table({"episode", "started", "purpose", "outcome", "steps", "takeovers", "kB"});
   for (const EpisodeSummary& e : *episodes) {
-    table.add({std::to_string(e.episode), rfc3339(e.started), purpose_text(e.purpose),
+    table.add({std::to_string(e.episode), rfc3339(e.started), std::string(to_string(e.purpose)),
                e.ended ? label_text(e.outcome) : "open", std::to_string(e.steps),
                std::to_string(e.takeovers), std::to_string(e.bytes / 1024)});
   }
@@ -119,7 +113,7 @@ int show(const Program& program, const std::string& state, EpisodeId episode) {
       rows.push_back(row);
     }
     const Json result = {{"episode", e.episode},
-                         {"purpose", purpose_text(e.purpose)},
+                         {"purpose", to_string(e.purpose)},
                          {"instruction", e.instruction},
                          {"outcome", label_text(e.outcome)},
                          {"steps", e.steps},
@@ -129,7 +123,7 @@ int show(const Program& program, const std::string& state, EpisodeId episode) {
     return kExitOk;
   }
   std::printf("episode %llu: %s, \"%s\", %s, %llu steps in %s\n",
-              static_cast<unsigned long long>(e.episode), purpose_text(e.purpose).c_str(),
+              static_cast<unsigned long long>(e.episode), std::string(to_string(e.purpose)).c_str(),
               e.instruction.c_str(), label_text(e.outcome).c_str(),
               static_cast<unsigned long long>(e.steps), e.path.c_str());
   Table table({"span", "by", "first step", "last step", "complete", "outcome"});
@@ -259,6 +253,19 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
   return report->ok() ? kExitOk : kExitData;
 }
 
+// What the robot was at the newest start, as robot.spec takes it.
+int robot(const Program& program, const std::string& state) {
+  Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
+  if (!log.ok()) return fail_open(program, log.status());
+  const Result<std::optional<RobotSpec>> recorded = recorded_robot(**log);
+  if (!recorded.ok()) return fail(recorded.status());
+  if (!*recorded) {
+    return fail(not_found("no start of this log has told what the robot is; run 'nudge run'"));
+  }
+  std::puts(nlohmann::ordered_json::parse(spec_text(**recorded)).dump(2).c_str());
+  return kExitOk;
+}
+
 // The daemon's own, or, while none runs, made here.
 int head(const Program& program, const std::string& state) {
   const Result<std::string> folder = state_folder(program, state);
@@ -357,6 +364,10 @@ void add_log_command(Program& program) {
   check->callback([&program, state, verifying] {
     program.run = [&program, state, verifying] { return verify(program, *state, *verifying); };
   });
+  CLI::App* what = command->add_subcommand(
+      "robot", "What the robot was at the newest start, as a file for robot.spec");
+  what->callback(
+      [&program, state] { program.run = [&program, state] { return robot(program, *state); }; });
   CLI::App* seal =
       command->add_subcommand("head", "The signed head of the log, to be kept elsewhere");
   seal->callback(

@@ -2,18 +2,20 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
 #include "policy/folder.h"
 #include "replay/backup.h"
-#include "replay/salvage.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/state.h"
+#include "src/daemon/damaged_log.h"
 #include "src/daemon/entrance.h"
 #include "src/loop/clock.h"
 #include "src/ports/access.h"
+#include "src/ports/signed_head.h"
 
 namespace nudge {
 namespace {
@@ -75,7 +77,58 @@ Status of_files(const std::error_code& error, const std::string& path) {
   return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
 }
 
-// The weights with their key, and the settings: what a robot needs beside its log to boot.
+// Also what an older version kept beside the weights.
+bool is_secret(const fs::path& file) { return file.extension() == ".key"; }
+
+// For its owner alone.
+Status copy_secret(const fs::path& from, const std::string& to) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  NUDGE_TRY(of_files(error, to));
+  fs::permissions(to, fs::perms::owner_all, error);
+  NUDGE_TRY(of_files(error, to));
+  const std::string target = to + "/" + from.filename().string();
+  fs::copy_file(from, target, fs::copy_options::overwrite_existing, error);
+  NUDGE_TRY(of_files(error, target));
+  fs::permissions(target, fs::perms::owner_read | fs::perms::owner_write, error);
+  return of_files(error, target);
+}
+
+// The keys that sign weights and heads.
+Status copy_keys(const std::string& state, const std::string& to) {
+  for (const std::string folder : {"keys", HeadSeal::kFolder}) {
+    std::error_code none;
+    for (const fs::directory_entry& entry : fs::directory_iterator(state + "/" + folder, none)) {
+      if (!entry.is_regular_file(none) || !is_secret(entry.path())) continue;
+      NUDGE_TRY(copy_secret(entry.path(), to + "/" + folder));
+    }
+  }
+  return {};
+}
+
+// The newest signed head, of before the snapshot: what is copied holds it. Empty: there is none.
+std::string head_before(const std::string& state) {
+  std::ifstream file(state + "/" + HeadSeal::kFolder + "/" + HeadSeal::kFile);
+  std::string line;
+  std::getline(file, line);
+  return SignedHead::parse(line).ok() ? line : "";
+}
+
+Status write_head(const std::string& line, const std::string& to) {
+  if (line.empty()) return {};
+  const std::string folder = to + "/" + HeadSeal::kFolder;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  NUDGE_TRY(of_files(error, folder));
+  fs::permissions(folder, fs::perms::owner_all, error);
+  NUDGE_TRY(of_files(error, folder));
+  std::ofstream file(folder + "/" + HeadSeal::kFile, std::ios::trunc);
+  file << line << '\n';
+  file.flush();
+  return file ? Status() : unavailable("cannot write " + folder + "/" + HeadSeal::kFile);
+}
+
+// The weights and the settings: what a robot needs beside its log and its keys to boot.
 Status copy_rest(const std::string& state, const std::string& to) {
   std::error_code error;
   const std::string weights = to + "/weights";
@@ -84,7 +137,7 @@ Status copy_rest(const std::string& state, const std::string& to) {
   fs::permissions(weights, fs::perms::owner_all, error);
   NUDGE_TRY(of_files(error, weights));
   for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
-    if (!entry.is_regular_file(error)) continue;
+    if (!entry.is_regular_file(error) || is_secret(entry.path())) continue;
     const std::string target = weights + "/" + entry.path().filename().string();
     // Versions never change; one of the right size is there.
     const bool version = entry.path().extension() == ".safetensors";
@@ -102,7 +155,7 @@ Status copy_rest(const std::string& state, const std::string& to) {
   return of_files(error, to + "/config.toml");
 }
 
-Result<VerifyReport> verified(const std::string& folder) {
+Result<VerifyReport> verified(const std::string& folder, const std::string& head = "") {
   LogOptions options;
   options.dir = folder;
   options.boot = "cli";
@@ -111,10 +164,11 @@ Result<VerifyReport> verified(const std::string& folder) {
   options.read_only = true;
   const auto log = Log::open(posix_files(), options);
   if (!log.ok()) return log.status();
-  return (*log)->verify();
+  const Result<SignedHead> kept = SignedHead::parse(head);
+  return (*log)->verify(kept.ok() ? std::vector<ChainHead>{kept->head} : std::vector<ChainHead>{});
 }
 
-int back_up(const Program& program, const std::string& flag, const std::string& to) {
+int back_up(const Program& program, const std::string& flag, const std::string& to, bool keys) {
   const Result<std::string> state = state_folder(program, flag);
   if (!state.ok()) return fail_open(program, state.status());
   std::error_code error;
@@ -123,9 +177,10 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
   }
   const bool made = fs::create_directories(to, error);
   if (error) return fail(of_files(error, to));
-  // It holds the key that signs weights.
+  // It holds what people said, and perhaps keys.
   if (made) fs::permissions(to, fs::perms::owner_all, error);
   BackupReport report;
+  const std::string head = head_before(*state);
   for (int i = 0; i < kTries; ++i) {
     if (const Status taken = snapshot(program, flag, *state); !taken.ok()) {
       return fail_open(program, taken);
@@ -143,7 +198,11 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
                             " holds the backup of before. Try again"));
   }
   if (const Status rest = copy_rest(*state, to); !rest.ok()) return fail(rest);
-  const Result<VerifyReport> whole = verified(to + "/log");
+  if (const Status written = write_head(head, to); !written.ok()) return fail(written);
+  if (keys) {
+    if (const Status copied = copy_keys(*state, to); !copied.ok()) return fail(copied);
+  }
+  const Result<VerifyReport> whole = verified(to + "/log", head);
   if (!whole.ok()) return fail(whole.status());
   if (program.json) {
     const Json result = {{"ok", whole->ok()},
@@ -153,6 +212,8 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
                          {"segments", report.segments},
                          {"copied_segments", report.copied_segments},
                          {"copied_bytes", report.copied_bytes},
+                         {"head", !head.empty()},
+                         {"keys", keys},
                          {"problems", whole->problems}};
     std::printf("%s\n", result.dump(2).c_str());
   } else {
@@ -160,9 +221,18 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
                 shown(whole->events), shown(whole->steps), shown(report.segments),
                 shown(report.copied_segments), shown(report.copied_bytes / 1024));
     for (const std::string& problem : whole->problems) std::printf("PROBLEM %s\n", problem.c_str());
-    std::puts(whole->ok() ? "the backup was read and is whole; keep it private, it holds the key "
-                            "that signs weights"
-                          : "the backup has the damage that the log has; see 'nudge log salvage'");
+    if (!whole->ok()) {
+      std::puts("the backup has the damage that the log has; see 'nudge log salvage'");
+    } else if (keys) {
+      std::puts(
+          "the backup was read and is whole; keep it private, it holds the keys that sign weights "
+          "and heads");
+    } else {
+      std::puts(
+          "the backup was read and is whole. The key that signs weights is not in it (--keys takes "
+          "it along): a robot that boots from it without keys/ holds until weights are trained "
+          "anew");
+    }
   }
   return whole->ok() ? kExitOk : kExitData;
 }
@@ -183,33 +253,18 @@ int salvage(const Program& program, const std::string& flag) {
     return kExitOk;
   }
   if (whole.status().code() == Code::kUnimplemented) return fail(whole.status());  // a newer one
-  Result<std::unique_ptr<File>> lock = files.open(folder + "/lock", OpenMode::kCreate);
-  if (!lock.ok()) return fail(lock.status());
-  if (!(*lock)->lock().ok()) {
-    return fail(unavailable(folder + ": the log is in use; stop the daemon first"));
-  }
-  const std::string name = std::to_string(wall_now().time_since_epoch() / std::chrono::seconds(1));
-  LogOptions to;
-  to.dir = *state + "/log.salvaged";
-  to.boot = "salvage-" + name;
-  to.now = steady_now();
-  to.wall_now = wall_now();
-  // What a try that was broken off has left: it was made from the damaged log, which is whole yet.
-  std::error_code error;
-  fs::remove_all(to.dir, error);
-  if (error) return fail(of_files(error, to.dir));
-  const Result<SalvageReport> report = salvage_log(files, folder, to);
-  if (!report.ok()) return fail(report.status());
-  const std::string aside = *state + "/log.damaged-" + name;
-  for (const Status& step :
-       {files.rename(folder, aside), files.rename(to.dir, folder), files.sync_directory(*state)}) {
-    if (!step.ok()) return fail(step);
-  }
+  const Result<SetAside> done = set_damaged_log_aside(*state, steady_now(), wall_now());
+  if (!done.ok()) return fail(done.status());
+  const SalvageReport* report = &done->report;
+  const std::string& aside = done->folder;
   if (program.json) {
-    const Json result = {
-        {"events", report->events},     {"steps", report->steps},
-        {"lost", report->lost},         {"damaged_segments", report->damaged_segments},
-        {"database", report->database}, {"set_aside", aside}};
+    const Json result = {{"events", report->events},
+                         {"steps", report->steps},
+                         {"lost", report->lost},
+                         {"damaged_segments", report->damaged_segments},
+                         {"database", report->database},
+                         {"certain", report->certain},
+                         {"set_aside", aside}};
     std::printf("%s\n", result.dump(2).c_str());
     return kExitOk;
   }
@@ -218,10 +273,12 @@ int salvage(const Program& program, const std::string& flag) {
   if (report->damaged_segments > 0) {
     std::printf("%llu segment files are damaged in part\n", shown(report->damaged_segments));
   }
-  if (!report->database) {
+  if (!report->database) std::puts("not all of the database could be read");
+  if (!report->certain) {
     std::puts(
-        "nothing of the database could be read: labels, corrections and which weights are "
-        "confirmed are lost; the robot holds until weights are promoted");
+        "nobody knows which weights were confirmed last and whose teaching was withdrawn: the "
+        "robot "
+        "holds until weights are promoted, and nothing is learned until learning is resumed");
   }
   std::printf("the damaged log was set aside in %s\n", aside.c_str());
   return kExitOk;
@@ -235,8 +292,13 @@ void add_log_copies(Program& program, CLI::App& command, std::shared_ptr<std::st
       "backup", "Copy log and weights into a folder, also while the daemon runs");
   copy->add_option("folder", *folder, "Made when missing; a backup in it is brought up to date")
       ->required();
-  copy->callback([&program, state, folder] {
-    program.run = [&program, state, folder] { return back_up(program, *state, *folder); };
+  auto keys = std::make_shared<bool>(false);
+  copy->add_flag("--keys", *keys,
+                 "Also the keys that sign weights and heads; keep such a backup private");
+  copy->callback([&program, state, folder, keys] {
+    program.run = [&program, state, folder, keys] {
+      return back_up(program, *state, *folder, *keys);
+    };
   });
   CLI::App* save = command.add_subcommand(
       "salvage", "Make a new log of what can be read of a damaged one, which is set aside");

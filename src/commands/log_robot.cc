@@ -15,6 +15,7 @@ Result<LogRobot> log_robot(const Program& program, Log& log) {
   if (!recorded.ok()) return recorded.status();
   if (*recorded) {
     robot.names = robot_names(**recorded);
+    robot.spec = **recorded;
     return robot;
   }
   // A log of an earlier version says only whose it is.
@@ -33,7 +34,10 @@ Result<LogRobot> log_robot(const Program& program, Log& log) {
         KitchenRobot::create(kitchen_options(loaded->config));
     if (!kitchen.ok()) return kitchen.status();
     const RobotSpec& spec = (*kitchen)->spec();
-    if (id.empty() || id == spec.id) robot.names = robot_names(spec);
+    if (id.empty() || id == spec.id) {
+      robot.names = robot_names(spec);
+      robot.spec = spec;
+    }
   }
   if (robot.names.robot.empty()) robot.names.robot = id.empty() ? "unknown" : id;
   return robot;

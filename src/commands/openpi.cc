@@ -4,8 +4,7 @@
 #include <algorithm>
 
 #include <array>
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 #include <utility>
 
 #include "src/daemon/entrance.h"
@@ -45,16 +44,24 @@ Result<std::string> key_of(Folder& folder) {
   return text;
 }
 
-Result<std::string> upstream_key(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return not_found("openpi.upstream_key: cannot read " + path);
-  std::string text(kMaxKey + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  text = trimmed(std::move(text));
+Result<std::string> upstream_key(const std::string& file) {
+  const std::filesystem::path path = std::filesystem::absolute(file);
+  std::error_code none;
+  if (!std::filesystem::exists(path, none)) {  // whose folder is made when it is opened
+    return not_found("openpi.upstream_key: there is no file " + file);
+  }
+  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
+  if (!folder.ok()) return folder.status().with_context("openpi.upstream_key");
+  Result<std::string> key = read_private(**folder, path.filename().string(), kMaxKey);
+  if (key.status().code() == Code::kPermissionDenied) {
+    return permission_denied("openpi.upstream_key: others may read " + file +
+                             ", or you may not; give it mode 0600, and make it yours");
+  }
+  if (!key.ok()) return key.status().with_context("openpi.upstream_key");
+  std::string text = trimmed(*std::move(key));
   const bool plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; });
-  if (text.empty() || text.size() > kMaxKey || !plain) {
-    return invalid_argument("openpi.upstream_key: " + path + " is no key of one line");
+  if (text.empty() || !plain) {
+    return invalid_argument("openpi.upstream_key: " + file + " is no key of one line");
   }
   return text;
 }
@@ -96,6 +103,13 @@ Result<OpenpiDriven> openpi_robot(const Config& config) {
   return driven;
 }
 
+Result<Config> with_openpi_chunks(const Config& config) {
+  if (config.robot.driver != RobotDriver::kOpenpi) return config;
+  const Result<OpenpiDriven> driven = openpi_robot(config);
+  if (!driven.ok()) return driven.status();
+  return with_openpi_chunks(config, *driven->map);
+}
+
 Config with_openpi_chunks(const Config& config, const OpenpiMap& map) {
   Config changed = config;
   changed.policy.horizon = static_cast<std::int64_t>(map.horizon());
@@ -105,7 +119,7 @@ Config with_openpi_chunks(const Config& config, const OpenpiMap& map) {
 
 Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Config& config,
                                                      const OpenpiDriven& driven, Folder& run_folder,
-                                                     OpenpiNotice notice) {
+                                                     ChunkEditor* editor, OpenpiNotice notice) {
   const Config::Openpi& openpi = config.openpi;
   OpenpiPortOptions options;
   options.address = openpi.address;
@@ -116,6 +130,11 @@ Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Conf
     Result<std::string> key = key_of(run_folder);
     if (!key.ok()) return key.status();
     options.key = *std::move(key);
+  }
+  if (beyond && config.ports.tls == TlsUse::kOff) {
+    return invalid_argument("openpi.address = " + openpi.address +
+                            " is beyond this machine, and needs TLS and a key; ports.tls is "
+                            "\"off\": set it to \"auto\", or keep to 127.0.0.1");
   }
   if (beyond) {
     Config entrance_config = config;
@@ -136,11 +155,16 @@ Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Conf
   options.max_rate = config.limits.max_rate;
   options.slack = config.limits.slack;
   options.jpeg_quality = static_cast<int>(config.sim.jpeg_quality);
-  if (openpi.upstream != "none") options.upstream = openpi.upstream;
+  options.editor = editor;
+  if (openpi.upstream != "none") options.upstream.url = openpi.upstream;
+  if (openpi.upstream_ca != "system") options.upstream.authorities = openpi.upstream_ca;
+  if (openpi.upstream_fingerprint != "none") {
+    options.upstream.fingerprint = openpi.upstream_fingerprint;
+  }
   if (openpi.upstream_key != "none") {
     Result<std::string> key = upstream_key(openpi.upstream_key);
     if (!key.ok()) return key.status();
-    options.upstream_key = *std::move(key);
+    options.upstream.key = *std::move(key);
   }
   options.notice = std::move(notice);
   return OpenpiPort::listen(loop, std::move(options), driven.map, driven.link);

@@ -22,13 +22,15 @@ struct OpenpiDriven {
 Result<OpenpiDriven> openpi_robot(const Config& config);
 // What the rest of the configuration has to be for it: chunks are as long as its own.
 Config with_openpi_chunks(const Config& config, const OpenpiMap& map);
+// The same for commands that have no robot yet; of other robots, the configuration itself.
+Result<Config> with_openpi_chunks(const Config& config);
 
 using OpenpiNotice = std::function<void(const std::string& message, bool trouble)>;
 // `run_folder` keeps the key that programs beyond this machine must show, kOpenpiKeyFile, and the
-// certificate. Errors of OpenpiPort and of the files.
+// certificate. `editor`: as OpenpiPortOptions'. Errors of OpenpiPort and of the files.
 Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Config& config,
                                                      const OpenpiDriven& driven, Folder& run_folder,
-                                                     OpenpiNotice notice);
+                                                     ChunkEditor* editor, OpenpiNotice notice);
 inline constexpr const char* kOpenpiKeyFile = "openpi.key";
 
 }  // namespace nudge

@@ -3,6 +3,7 @@
 #include "nudge/robot_client.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
+#include "src/commands/peer_flags.h"
 #include "src/commands/stop_signal.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
@@ -11,18 +12,18 @@
 namespace nudge {
 namespace {
 
-int run_robot(const Program& program, std::uint16_t port_flag) {
+int run_robot(const Program& program, const PeerFlags& peer) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   const Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
-  KitchenOptions kitchen = kitchen_options(config);
-  kitchen.cameras = config.sim.cameras;
-  Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
+  Result<std::unique_ptr<LiveKitchen>> robot =
+      LiveKitchen::create(kitchen_options(config), steady_now);
   if (!robot.ok()) return fail(robot.status());
   RobotClientOptions options;
-  const auto port = port_flag != 0 ? port_flag : static_cast<std::uint16_t>(config.ports.robot);
-  options.endpoint = "tcp://127.0.0.1:" + std::to_string(port);
+  options.endpoint = peer.endpoint_of(config.ports.robot);
+  options.server_key = peer.server_key;
+  options.key_file = peer.key_file;
   Result<std::unique_ptr<RobotClient>> client = RobotClient::connect(options, **robot);
   if (!client.ok()) return fail(client.status());
   (*robot)->start();
@@ -43,11 +44,11 @@ int run_robot(const Program& program, std::uint16_t port_flag) {
 void add_robot_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "robot", "The simulated kitchen as a robot in a process of its own, at the robot port");
-  auto port = std::make_shared<std::uint16_t>(0);
+  auto peer = std::make_shared<PeerFlags>();
   add_level_flag(*command, program);
-  command->add_option("--port", *port, "Robot port of the daemon, instead of ports.robot");
+  add_peer_flags(*command, *peer, "ports.robot");
   command->callback(
-      [&program, port] { program.run = [&program, port] { return run_robot(program, *port); }; });
+      [&program, peer] { program.run = [&program, peer] { return run_robot(program, *peer); }; });
 }
 
 }  // namespace nudge

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 
 #include "policy/trainer.h"
@@ -46,9 +47,8 @@ struct Driven {
 };
 
 Result<Driven> open_kitchen(const Config& config) {
-  KitchenOptions options = kitchen_options(config);
-  options.cameras = config.sim.cameras;
-  Result<std::unique_ptr<LiveKitchen>> kitchen = LiveKitchen::create(options, steady_now);
+  Result<std::unique_ptr<LiveKitchen>> kitchen =
+      LiveKitchen::create(kitchen_options(config), steady_now);
   if (!kitchen.ok()) return kitchen.status();
   Driven driven;
   driven.kitchen = *std::move(kitchen);
@@ -74,6 +74,22 @@ Result<std::unique_ptr<CurveDoor>> open_door(const Config& config, const std::st
   return door;
 }
 
+// What robot.spec says the robot must be; none: that is for the robot to say.
+Result<std::optional<RobotSpec>> configured_spec(const Config& config) {
+  if (config.robot.spec == "hello") return std::optional<RobotSpec>();
+  const std::string where = "robot.spec: " + config.robot.spec;
+  std::ifstream in(config.robot.spec, std::ios::binary);
+  std::string text(kMaxSpecText + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in.is_open() || in.bad()) {
+    return not_found(where + " cannot be read; 'nudge log robot' prints what such a file holds");
+  }
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  Result<RobotSpec> spec = parse_spec(text);
+  if (!spec.ok()) return spec.status().with_context(where);
+  return std::optional<RobotSpec>(*std::move(spec));
+}
+
 // Nothing can be prepared before the robot has said what it is.
 Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, CurveDoor* door,
                               Logger& logger, const std::atomic<bool>& stop) {
@@ -84,6 +100,12 @@ Result<Driven> wait_for_robot(EventLoop& loop, const Config& config, CurveDoor* 
     options.curve = door->identity();
     options.admits = door->admits(Keyring::Use::kRobot);
   }
+  Result<std::optional<RobotSpec>> spec = configured_spec(config);
+  if (!spec.ok()) return spec.status();
+  options.expected = *std::move(spec);
+  options.refused = [&logger](const std::string& why) {
+    logger.log(LogLevel::kWarn, "robot", "refused one: " + why);
+  };
   Result<std::unique_ptr<RobotPort>> port = RobotPort::listen(loop, options);
   if (!port.ok()) return port.status();
   Driven driven;
@@ -218,7 +240,8 @@ int run_daemon(const Program& program, const RunFlags& flags) {
     if (!folder.ok()) return fail(folder.status());
     run_folder = *std::move(folder);
     Result<std::unique_ptr<OpenpiPort>> port = open_openpi_port(
-        loop, config, driven->openpi, *run_folder, [&](const std::string& message, bool trouble) {
+        loop, config, driven->openpi, *run_folder, (*daemon)->editor(),
+        [&](const std::string& message, bool trouble) {
           (*logger)->log(trouble ? LogLevel::kWarn : LogLevel::kInfo, "openpi", message);
         });
     if (!port.ok()) return fail(port.status());

@@ -43,7 +43,7 @@ int fail_open(const Program& program, const Status& status) {
 }
 
 Result<WeightsHistory> weights_history(Log& log) {
-  WeightsHistory history;
+  WeightsHistory history(WeightsHistory::Keep::kAll);
   Sequence from = 1;
   while (true) {
     Result<std::vector<Event>> events = log.weights_events(from, kPage);

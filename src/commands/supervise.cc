@@ -5,6 +5,7 @@
 #include "src/cli/exit_code.h"
 #include "src/client/teleop_client.h"
 #include "src/commands/command.h"
+#include "src/commands/peer_flags.h"
 #include "src/commands/stop_signal.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
@@ -19,7 +20,7 @@ constexpr const char* kKitchen = "kitchen";
 
 struct SuperviseFlags {
   std::string state;
-  std::uint16_t port = 0;  // 0: as configured
+  PeerFlags peer;
 };
 
 // The scripted person at the teleop port. It drives and labels like one, and yields to any: where
@@ -89,30 +90,40 @@ class ScriptedPerson {
   bool watching_ = false;
 };
 
-int run_supervise(const Program& program, const SuperviseFlags& flags) {
-  const Result<LoadedConfig> loaded = load_config(program);
-  if (!loaded.ok()) return fail_config(loaded.status());
-  const Result<std::string> state = state_folder(program, flags.state);
-  if (!state.ok()) return fail(state.status());
+// The token of a daemon on this machine, from its state folder.
+Result<std::string> script_token(const Program& program, const std::string& state_flag) {
+  const Result<std::string> state = state_folder(program, state_flag);
+  if (!state.ok()) return state.status();
   const std::string folder_path = *state + "/run";
   std::error_code error;
   if (!std::filesystem::exists(folder_path + "/" + kTokensFile, error)) {
-    return fail(not_found("there are no tokens in " + folder_path +
-                          "; start 'nudge run' with the same --state first"));
+    return not_found("there are no tokens in " + folder_path +
+                     "; start 'nudge run' with the same --state first");
   }
   Result<std::unique_ptr<Folder>> folder = open_folder(folder_path);
-  if (!folder.ok()) return fail(folder.status());
+  if (!folder.ok()) return folder.status();
   const Result<Access> access = Access::load_or_create(**folder);
-  if (!access.ok()) return fail(access.status());
+  if (!access.ok()) return access.status();
+  return access->token(Role::kScript);
+}
 
-  const std::atomic<bool>& stop = stop_on_signal();
+int run_supervise(const Program& program, const SuperviseFlags& flags) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
   TeleopClientOptions options;
-  const auto port =
-      flags.port != 0 ? flags.port : static_cast<std::uint16_t>(loaded->config.ports.teleop);
-  options.endpoint = "tcp://127.0.0.1:" + std::to_string(port);
+  if (flags.peer.keys()) {
+    options.server_key = flags.peer.server_key;
+    options.key_file = flags.peer.key_file;
+    options.token = "none";  // the key says who we are
+  } else {
+    const Result<std::string> token = script_token(program, flags.state);
+    if (!token.ok()) return fail(token.status());
+    options.token = *token;
+  }
+  options.endpoint = flags.peer.endpoint_of(loaded->config.ports.teleop);
+  const std::atomic<bool>& stop = stop_on_signal();
   options.program = "nudge supervise";
   options.name = "scripted-supervisor";
-  options.token = access->token(Role::kScript);
   options.robot = kKitchen;
   Result<std::unique_ptr<TeleopClient>> client = TeleopClient::connect(options);
   if (!client.ok()) return fail(client.status());
@@ -145,7 +156,7 @@ void add_supervise_command(Program& program) {
   command->add_option("--state", flags->state,
                       "State folder of the daemon, for its token; by default state.dir");
   add_level_flag(*command, program);
-  command->add_option("--port", flags->port, "Teleop port, instead of ports.teleop");
+  add_peer_flags(*command, flags->peer, "ports.teleop");
   command->callback([&program, flags] {
     program.run = [&program, flags] { return run_supervise(program, *flags); };
   });

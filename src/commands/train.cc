@@ -7,6 +7,7 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/terminal.h"
 #include "src/commands/command.h"
+#include "src/commands/openpi.h"
 #include "src/commands/stop_signal.h"
 #include "src/loop/clock.h"
 #include "src/loop/deployment.h"
@@ -123,7 +124,9 @@ int run_train(const Program& program, const TrainFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   use_one_torch_thread();
-  Config config = loaded->config;
+  Result<Config> of_robot = with_openpi_chunks(loaded->config);
+  if (!of_robot.ok()) return fail_config(of_robot.status());
+  Config config = *std::move(of_robot);
   if (flags.seed) config.learner.seed = *flags.seed;
   const std::string state = flags.state.empty() ? config.state.dir : flags.state;
   const Material material = flags.from == "log" ? Material::kWholeLog : Material::kDemonstrations;

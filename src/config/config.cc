@@ -1,7 +1,15 @@
 #include "src/config/config.h"
 
+// What toml++ 3.3 asserts of the text does not hold for every malformed one ("[[[\n="): with NDEBUG
+// it lets the compiler rely on it. It reports the error all the same when it does neither.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(condition) static_cast<void>(0)
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
+
 #include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -570,10 +578,23 @@ void check_rules(const Config& c, Report&& report) {
     report("ports.certificate",
            "certificate and key belong together: name both files, or leave both at \"own\"");
   }
+  if (c.robot.spec != "hello" && c.robot.driver != RobotDriver::kRemote) {
+    report("robot.spec", "spec = \"" + c.robot.spec +
+                             "\" is for a robot that connects; set robot.driver = \"remote\", or "
+                             "leave spec at \"hello\"");
+  }
   if (c.robot.driver == RobotDriver::kOpenpi && c.openpi.upstream != "none" &&
-      !c.openpi.upstream.starts_with("ws://")) {
-    report("openpi.upstream", "upstream = " + c.openpi.upstream +
-                                  " is no address of an openpi server; write ws://HOST:PORT");
+      !c.openpi.upstream.starts_with("ws://") && !c.openpi.upstream.starts_with("wss://")) {
+    report("openpi.upstream",
+           "upstream = " + c.openpi.upstream +
+               " is no address of an openpi server; write ws://HOST:PORT or wss://HOST:PORT");
+  }
+  if (c.policy.reference == PolicyReference::kUpstream &&
+      (c.robot.driver != RobotDriver::kOpenpi || c.openpi.upstream == "none")) {
+    report(
+        "policy.reference",
+        "reference = upstream edits the chunks of openpi.upstream: name one, and set robot.driver "
+        "to openpi");
   }
   if (c.help.samples == 1) {
     report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");
@@ -765,7 +786,9 @@ std::string configuration_page() {
 
 std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned.
-  const std::set<std::string_view> left_out = {"policy.replan_after",
+  // What a backbone is, its hash says; where its file lies changes nothing.
+  const std::set<std::string_view> left_out = {"policy.backbone",
+                                               "policy.replan_after",
                                                "policy.blend_ms",
                                                "policy.reference_weights",
                                                "policy.act_without_reference",

@@ -23,7 +23,7 @@
 namespace nudge {
 
 enum class PolicyHead { kFlow, kRegression };
-enum class PolicyReference { kNone, kBase, kPlanner };
+enum class PolicyReference { kNone, kBase, kPlanner, kUpstream };
 enum class Unwanted { kDrop, kNegative };  // what is made of steps that nobody should repeat
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
@@ -36,6 +36,7 @@ struct Config {
     std::int64_t episode_steps = 100;            // policy steps until an episode ends by time
     std::int64_t abandon_s = 60;                 // an episode that stands still this long is over
     std::string cameras_that_matter = "policy";  // or all, none, or names with commas between
+    std::string spec = "hello";                  // file with what the robot must be; kRemote
   } robot;
 
   // Channel lists hold one value for each channel, or one value that is meant for all of them.
@@ -74,6 +75,7 @@ struct Config {
   } words;
 
   struct Policy {
+    std::string backbone = "state";  // or a TorchScript file
     PolicyHead head = PolicyHead::kFlow;
     std::int64_t horizon = 8;       // policy steps in a chunk
     std::int64_t replan_after = 4;  // policy steps executed of a chunk before the next
@@ -227,11 +229,13 @@ struct Config {
     double hz = 0;                                         // steps of a chunk in a second
     std::int64_t horizon = 0;                              // steps in a chunk
     std::string new_episode = "gap prompt connect reset";  // what begins one
-    double gap_s = 2.0;                 // without a request, after which it rests
-    bool slow_takeover = false;         // where requests come less often than authority.fresh_ms
-    double answer_s = 3.0;              // longest that a request waits for the policy
-    std::string upstream = "none";      // ws://HOST:PORT of an openpi server
-    std::string upstream_key = "none";  // file with its key
+    double gap_s = 2.0;                  // without a request, after which it rests
+    bool slow_takeover = false;          // where requests come less often than authority.fresh_ms
+    double answer_s = 3.0;               // longest that a request waits for the policy
+    std::string upstream = "none";       // ws:// or wss:// address of an openpi server
+    std::string upstream_key = "none";   // file with its key
+    std::string upstream_ca = "system";  // file, PEM: who may vouch for it
+    std::string upstream_fingerprint = "none";  // of its certificate, and then of no other
   } openpi;
 
   struct Demo {

@@ -41,6 +41,13 @@ std::vector<Key> make_keys() {
        "Cameras without which the policy may not drive: policy (those it looks at), all, none, or "
        "names with commas between.",
        "what the policy does not look at cannot mislead it"},
+      {KEY(robot, spec),
+       "",
+       {},
+       "File that says what a robot that connects must be, in names, units, bounds, cameras and "
+       "periods: JSON, as `nudge log robot` prints it. Any other robot is refused. hello: the "
+       "first one that connects says what it is.",
+       "works with a robot we have not seen"},
 
       {KEY(limits, max_rate),
        "1",
@@ -193,6 +200,12 @@ std::vector<Key> make_keys() {
        "than its own.",
        "slow enough to watch, too fast to seem stuck"},
 
+      {KEY(policy, backbone),
+       "",
+       {},
+       "What makes features of an observation: state (the object state as the robot reports it), "
+       "or a TorchScript file that you trust: it is code.",
+       "what runs without a trained backbone"},
       {KEY(policy, head),
        "",
        {},
@@ -219,10 +232,9 @@ std::vector<Key> make_keys() {
       {KEY(policy, reference),
        "",
        {},
-       "What the head edits: none (it acts by itself), base (the chunks of a frozen base head), or "
-       "planner (those of the simulated kitchen's scripted planner). Changing it needs first "
-       "weights "
-       "anew.",
+       "What the head edits: none (it acts by itself), base (the chunks of a frozen base head), "
+       "planner (those of the simulated kitchen's scripted planner), or upstream (those of "
+       "openpi.upstream). Changing it needs first weights anew.",
        "the head by itself reaches the most from state"},
       {KEY(policy, reference_weights),
        "",
@@ -770,14 +782,26 @@ std::vector<Key> make_keys() {
       {KEY(openpi, upstream),
        "",
        {},
-       "openpi server whose chunks are passed on, as in ws://gpu.local:8000; none: the daemon's "
-       "own "
-       "policy drives.",
+       "openpi server whose chunks are passed on, as in ws://127.0.0.1:8001 or "
+       "wss://gpu.example:8000; none: the daemon's own policy drives.",
        kOurs},
       {KEY(openpi, upstream_key),
        "",
        {},
-       "File with the key that the upstream asks for; none.",
+       "File with the key that the upstream asks for, for its owner alone; none.",
+       kOurs},
+      {KEY(openpi, upstream_ca),
+       "",
+       {},
+       "PEM file with whoever may vouch for the certificate of a wss:// upstream; system: whom "
+       "this "
+       "machine trusts.",
+       kOurs},
+      {KEY(openpi, upstream_fingerprint),
+       "",
+       {},
+       "SHA-256 of the one certificate that a wss:// upstream may show, as in AB:CD:..., whoever "
+       "vouches for it; none.",
        kOurs},
 
       {KEY(demo, episodes),
@@ -854,7 +878,7 @@ const std::vector<std::string_view>& choices(TlsUse*) {
 }
 
 const std::vector<std::string_view>& choices(PolicyReference*) {
-  static const std::vector<std::string_view> names = {"none", "base", "planner"};
+  static const std::vector<std::string_view> names = {"none", "base", "planner", "upstream"};
   return names;
 }
 

@@ -7,6 +7,7 @@
 
 #include "src/daemon/archive_thread.h"
 #include "src/daemon/curve_door.h"
+#include "src/daemon/damaged_log.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
@@ -14,9 +15,9 @@
 #include "src/daemon/step_thread.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
-#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
+#include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
@@ -101,6 +102,13 @@ struct Daemon::Parts {
   std::unique_ptr<TeleopPort> teleop;
   std::thread io;
   bool started = false;
+  bool log_damaged = false;  // found while it was opened
+
+  // Notes that the log is what fails.
+  Status of_log(Status status) {
+    log_damaged = log_damaged || status.code() == Code::kDataLoss;
+    return status;
+  }
 
   void tell(LogLevel level, std::string_view component, const std::string& message) const {
     if (options.notice) options.notice(level, component, message);
@@ -118,8 +126,34 @@ Daemon::~Daemon() { stop(); }
 
 Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                                              const DaemonOptions& options) {
+  bool log_damaged = false;
+  Result<std::unique_ptr<Daemon>> daemon = open(loop, robot, options, "", log_damaged);
+  if (daemon.ok() || !log_damaged) return daemon;
+  // Once: what cannot be opened then is for people.
+  const auto tell = [&](const std::string& message) {
+    if (options.notice) options.notice(LogLevel::kError, "log", message);
+  };
+  tell(daemon.status().message());
+  const Result<SetAside> aside =
+      set_damaged_log_aside(options.state_folder, steady_now(), wall_now());
+  if (!aside.ok()) return aside.status();
+  tell(describe(*aside));
+  return open(loop, robot, options, describe(*aside), log_damaged);
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
+                                             const DaemonOptions& options, std::string alarm,
+                                             bool& log_damaged) {
   std::unique_ptr<Daemon> daemon(new Daemon());
-  Parts& p = *daemon->parts_;
+  const Status opened = daemon->assemble(loop, robot, options, std::move(alarm));
+  log_damaged = daemon->parts_->log_damaged;
+  if (!opened.ok()) return opened;
+  return daemon;
+}
+
+Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& options,
+                        std::string alarm) {
+  Parts& p = *parts_;
   p.options = options;
   p.loop = &loop;
   const Config& config = options.config;
@@ -144,12 +178,26 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<ReferenceOptions> references = reference_options(seen_from_state, spec, **backbone);
   if (!references.ok()) return references.status();
 
-  Result<std::unique_ptr<Log>> log = Log::open(
-      posix_files(), state_log_options(options.state_folder, config, boot, steady_now(), wall));
-  if (!log.ok()) return log.status();
+  LogOptions log_options =
+      state_log_options(options.state_folder, config, boot, steady_now(), wall);
+  log_options.check = true;
+  Result<std::unique_ptr<Log>> log = Log::open(posix_files(), log_options);
+  if (!log.ok()) return p.of_log(log.status());
   p.log = *std::move(log);
+  // Acknowledged entries that are gone without a trace: numbers would be given twice.
+  if (const Sequence head = newest_signed_head(options.state_folder); head > p.log->durable()) {
+    return p.of_log(data_loss(options.state_folder + "/log ends at entry " +
+                              std::to_string(p.log->durable()) + ", and its signed head in " +
+                              HeadSeal::kFolder + "/ says that there were " +
+                              std::to_string(head)));
+  }
   for (const std::string& damaged : p.log->recovery().damaged) {
     tell(LogLevel::kError, "log", damaged);
+  }
+  if (const std::size_t damaged = p.log->recovery().damaged.size(); alarm.empty() && damaged > 0) {
+    alarm = "recorded steps are damaged: " + p.log->recovery().damaged.front() +
+            (damaged > 1 ? ", and " + std::to_string(damaged - 1) + " more" : "") +
+            "; 'nudge log verify' names them all, 'nudge log salvage' saves what can be read";
   }
   // Not before the lock: a daemon at work in this folder has its own configuration there.
   NUDGE_TRY(write_config_in_force(options.state_folder, config));
@@ -174,7 +222,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Result<StopLatch> latch = StopLatch::open(posix_files(), run_folder + "/stop.latch");
   if (!latch.ok()) return latch.status();
   const Result<bool> stopped = stop_is_latched(*p.log);
-  if (!stopped.ok()) return stopped.status();
+  if (!stopped.ok()) return p.of_log(stopped.status());
   AuthorityBoot authority;
   authority.last_epoch = p.log->next_lease_epoch() - 1;
   authority.stop_latched = *stopped || latch->latched();
@@ -193,11 +241,14 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       Rollout::open(rollout_options(config, options.state_folder + "/weights", spec.id, shape));
   if (!rollout.ok()) return rollout.status();
   p.gate = std::make_unique<GateThread>(*std::move(rollout), p.links, wall_now, tell);
-  auto succession = std::make_unique<Succession>(
-      posix_files(), p.gate->rollout(), dataset_options(config, shape),
-      round_planner_options(config), probation_options(config), p.gate->record(), tell);
+  // Read, not mapped: a segment that somebody cuts off, or a bad sector, must not end the daemon.
+  DatasetOptions dataset = dataset_options(config, shape);
+  dataset.mapped = false;
+  auto succession = std::make_unique<Succession>(posix_files(), p.gate->rollout(), dataset,
+                                                 round_planner_options(config),
+                                                 probation_options(config), p.gate->record(), tell);
   const Result<std::optional<RobotSpec>> before = recorded_robot(*p.log);
-  if (!before.ok()) return before.status();
+  if (!before.ok()) return p.of_log(before.status());
   if (const std::string changes = changes_since(spec, *before); !changes.empty()) {
     tell(LogLevel::kWarn, "robot", changes);
   }
@@ -206,7 +257,12 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   Past past;
   past.help =
       HelpCalibration(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
-  NUDGE_TRY(fold_log(*p.log, *succession, past));
+  NUDGE_TRY(p.of_log(fold_log(*p.log, *succession, past)));
+  if (const std::uint64_t lost = succession->damaged_runs(); alarm.empty() && lost > 0) {
+    alarm = "recorded steps of " + std::to_string(lost) +
+            " places in the log are damaged and are not learned from; 'nudge log verify' names "
+            "them, 'nudge log salvage' saves what can be read";
+  }
   const EpisodeId next_episode = p.log->next_episode_id();
   past.newest_episode = next_episode - 1;
   const std::uint64_t newest_help = past.help.newest_help();
@@ -234,6 +290,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   info.robot = spec;
   info.program = kProgram;
   info.boot = boot;
+  info.alarm = std::move(alarm);
   info.fresh = from_milliseconds(static_cast<double>(config.authority.fresh_ms));
   Result<MotionWords> words = MotionWords::make(motion_words_config(config, spec));
   if (!words.ok()) return words.status();
@@ -266,7 +323,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                                   static_cast<std::uint64_t>(wall.time_since_epoch().count()),
                                   *std::move(references), config.policy.guidance),
       p.links, [tell](const std::string& message) { tell(LogLevel::kError, "policy", message); },
-      doubt_options(config));
+      doubt_options(config), options.asking);
 
   StepThreadOptions step;
   step.clock = steady_now;
@@ -348,7 +405,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
   p.desk->add(p.supervisors->listener());
   p.desk->add(*p.teleop);
   if (options.listener != nullptr) p.desk->add(*options.listener);
-  return daemon;
+  return {};
 }
 
 Status Daemon::start() {
@@ -423,6 +480,10 @@ void Daemon::stop() {
   p.writer->stop();
 }
 
+ChunkEditor* Daemon::editor() {
+  const bool upstream = parts_->options.config.policy.reference == PolicyReference::kUpstream;
+  return upstream ? parts_->inference.get() : nullptr;
+}
 const Desk& Daemon::desk() const { return *parts_->desk; }
 const Access& Daemon::access() const { return *parts_->access; }
 const Entrance& Daemon::entrance() const { return parts_->entrance; }

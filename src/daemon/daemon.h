@@ -19,6 +19,7 @@ namespace nudge {
 
 class CurveDoor;
 class AskingRobot;
+class ChunkEditor;
 class RobotPort;
 
 struct DaemonOptions {
@@ -55,6 +56,8 @@ class Daemon {
   void tend();
   void stop();  // the robot holds; what was acknowledged and what was seen is on disk
 
+  // Edits the chunks of a policy elsewhere; null: policy.reference is another. As long as this.
+  ChunkEditor* editor();
   const Desk& desk() const;  // io thread
   bool stalled() const;      // the step thread; any thread
   const Access& access() const;
@@ -66,6 +69,10 @@ class Daemon {
 
  private:
   Daemon();
+  static Result<std::unique_ptr<Daemon>> open(EventLoop& loop, Robot& robot,
+                                              const DaemonOptions& options, std::string alarm,
+                                              bool& log_damaged);
+  Status assemble(EventLoop& loop, Robot& robot, const DaemonOptions& options, std::string alarm);
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

@@ -332,6 +332,11 @@ void FrontDesk::read_frame(EpisodeId episode, std::string camera, std::uint32_t 
        std::move(reply));
 }
 
+EpisodeId FrontDesk::episode_of(SpanId span) const {
+  EpisodeId episode = 0;
+  return past_.episodes.find_span(span, &episode) == nullptr ? 0 : episode;
+}
+
 void FrontDesk::read(ArchiveRequest request, Read reply) {
   const auto busy = [] {
     return resource_exhausted("too many people look at the past at once; try again");

@@ -67,6 +67,7 @@ class FrontDesk final : public Desk {
   void submit(OperatorMessage message, const Actor& actor, Reply reply) override;
   void read_episode(EpisodeId episode, Read reply) override;
   void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
+  EpisodeId episode_of(SpanId span) const override;
   void snapshot_log(Read reply) override;
 
  private:

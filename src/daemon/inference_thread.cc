@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "src/loop/clock.h"
@@ -12,6 +14,8 @@ namespace {
 
 // How long new weights may wait for a request to come along; no request needs the wait.
 constexpr Duration kPatience = std::chrono::milliseconds(10);
+// How long a step waits for its reference; less than the writer waits for the step.
+constexpr Duration kReferencePatience = std::chrono::milliseconds(400);
 
 }  // namespace
 
@@ -22,8 +26,12 @@ DoubtOptions doubt_options(const Config& config) {
 }
 
 InferenceThread::InferenceThread(std::unique_ptr<Inference> inference, Links& links, Tell tell,
-                                 const DoubtOptions& doubt)
-    : inference_(std::move(inference)), links_(links), tell_(std::move(tell)), doubt_(doubt) {}
+                                 const DoubtOptions& doubt, AskingRobot* asking)
+    : inference_(std::move(inference)),
+      links_(links),
+      tell_(std::move(tell)),
+      doubt_(doubt),
+      asking_(asking) {}
 
 InferenceThread::~InferenceThread() { stop(); }
 
@@ -45,10 +53,91 @@ void InferenceThread::run() {
     if (inference_->take_from(links_.heads)) links_.loaded = inference_->version();
     std::size_t newest = requests.size();
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (requests[i].chunk) newest = i;
+      if (requests[i].chunk && !requests[i].upstream) newest = i;
     }
-    for (std::size_t i = 0; i < requests.size(); ++i) serve(requests[i], i == newest);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (requests[i].upstream) {
+        serve_upstream(requests[i]);
+      } else {
+        serve(requests[i], i == newest);
+      }
+    }
+    finish_steps(/*all=*/false);
     doubt();
+  }
+  finish_steps(/*all=*/true);
+}
+
+bool InferenceThread::take(UpstreamChunk upstream) {
+  InferenceRequest request;
+  request.observation = std::move(upstream.observation);
+  request.instruction = std::move(upstream.instruction);
+  request.upstream = true;
+  request.chunk = upstream.waits && upstream.chunk;
+  request.upstream_chunk = std::move(upstream.chunk);
+  return links_.requests.try_push(std::move(request));
+}
+
+Result<std::vector<float>> InferenceThread::features_of(const InferenceRequest& request) {
+  if (!is_finite(request.observation)) return invalid_argument("the observation is not finite");
+  if (asking_ == nullptr) return inference_->encode(request.observation, request.instruction);
+  if (!looked_ || looked_->observed != request.observation.time ||
+      looked_->instruction != request.instruction) {
+    looked_.reset();
+    Result<std::vector<float>> features =
+        inference_->encode(request.observation, request.instruction);
+    if (!features.ok()) return features;
+    looked_ = {request.observation.time, request.instruction, *std::move(features)};
+  }
+  return looked_->features;
+}
+
+void InferenceThread::serve_upstream(InferenceRequest& request) {
+  if (!request.upstream_chunk) {
+    trouble(features_of(request).status());
+    return;
+  }
+  ActionChunk& chunk = *request.upstream_chunk;
+  inference_->offer_reference({.rows = chunk.horizon,
+                               .action_size = chunk.action_size,
+                               .actions = chunk.actions,
+                               .tick = 0},
+                              chunk.observed);
+  waited_in_vain_ = false;
+  if (!request.chunk) return;
+  if (inference_->version() == 0) return asking_->edited(chunk);
+  const Instant begin = steady_now();
+  const Result<std::vector<float>> features = features_of(request);
+  if (!features.ok()) return trouble(features.status());
+  Result<ActionChunk> edited = inference_->infer(*features, request.observation.proprioception,
+                                                 chunk.observed, chunk.actions);
+  trouble(edited.status());
+  if (!edited.ok()) return;
+  // What is not finite goes to the step thread alone, which knows what to do about its weights.
+  const bool finite =
+      std::ranges::all_of(edited->actions, [](float x) { return std::isfinite(x); });
+  if (finite) asking_->edited(*edited);
+  if (doubt_.samples > 0) {
+    doubtful_ = {*features, request.observation.proprioception, chunk.observed, chunk.actions};
+  }
+  links_.chunks.put({.chunk = *std::move(edited), .latency = steady_now() - begin});
+}
+
+// What a policy elsewhere makes of an observation comes later than the observation.
+void InferenceThread::finish_steps(bool all) {
+  while (!waiting_.empty()) {
+    Waiting& first = waiting_.front();
+    const bool late = all || steady_now() - first.came >= kReferencePatience;
+    const bool awaits = inference_->awaits_reference(first.observation);
+    if (!late && awaits) return;
+    waited_in_vain_ = awaits;
+    Result<AlignedReference> reference = inference_->reference(first.observation, first.instruction,
+                                                               first.step.features, first.tick);
+    trouble_with_reference(reference.status());
+    if (reference.ok()) first.step.reference = *std::move(reference);
+    // Not taken: the writer finds no features for the step, and counts it as lost.
+    (void)links_.writer.push_reserved(WriterItem(std::move(first.step)));
+    waiting_.pop_front();
   }
 }
 
@@ -58,11 +147,25 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
     episode_ = request.episode;
     inference_->begin_references();
   }
-  Result<std::vector<float>> features =
-      is_finite(request.observation)
-          ? inference_->encode(request.observation, request.instruction)
-          : Result<std::vector<float>>(invalid_argument("the observation is not finite"));
+  Result<std::vector<float>> features = features_of(request);
   AlignedReference reference;
+  const bool waits = !waiting_.empty() || (features.ok() && !waited_in_vain_ &&
+                                           inference_->awaits_reference(request.observation));
+  if (request.step && !newest_chunk && waits) {
+    trouble(features.status());
+    StepFeatures step{.episode = request.episode,
+                      .step = *request.step,
+                      .features = {},
+                      .images = std::move(request.observation.images)};
+    if (features.ok()) step.features = *std::move(features);
+    request.observation.images.clear();
+    waiting_.push_back({.step = std::move(step),
+                        .observation = std::move(request.observation),
+                        .instruction = std::move(request.instruction),
+                        .tick = request.tick,
+                        .came = steady_now()});
+    return;
+  }
   if (features.ok()) {
     Result<AlignedReference> proposed =
         inference_->reference(request.observation, request.instruction, *features, request.tick);

@@ -1,6 +1,7 @@
 // What the daemon's threads hand each other: every link is one of the two primitives of
 // src/handoff/, chosen by what may be lost.
 //
+//   io ──chunks of a policy elsewhere──▶ inference
 //   io ──acts, jog, stop──▶ step ──requests──▶ inference ──chunks──▶ step
 //                           step ──reports──▶ writer ◀──features── inference
 //   io ──feedback──▶ writer ──what is durable──▶ io
@@ -34,7 +35,7 @@
 
 namespace nudge {
 
-// ---- step to inference --------------------------------------------------------------------------
+// ---- step and io to inference -------------------------------------------------------------------
 
 struct InferenceRequest {
   Observation observation;
@@ -45,6 +46,10 @@ struct InferenceRequest {
   // is wanted.
   std::optional<std::uint32_t> step;
   bool chunk = false;
+  // From io, of a policy elsewhere: episode, tick and step are not said; `chunk`: an edit is
+  // wanted.
+  bool upstream = false;
+  std::optional<ActionChunk> upstream_chunk{};  // UpstreamChunk::chunk
 };
 
 struct ComputedChunk {

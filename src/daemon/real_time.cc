@@ -8,9 +8,9 @@
 #include "src/daemon/inference_thread.h"
 #include "src/daemon/step_thread.h"
 #include "src/daemon/writer_thread.h"
-#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
+#include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/state_folder.h"
 

@@ -107,9 +107,13 @@ void StepThread::tick(Instant now, Instant due) {
     asked_ = false;
     const WeightsVersion version = chunk->chunk.version;
     std::optional<ActionChunk> planned;
-    if (options_.asking != nullptr) planned = chunk->chunk;
-    Status taken = controller_->player().load(std::move(chunk->chunk), now);
-    if (options_.asking != nullptr && taken.ok()) options_.asking->plan(*planned);
+    const bool plans = options_.asking != nullptr && !options_.asking->policy_elsewhere();
+    if (plans) planned = chunk->chunk;
+    // One that was edited between this tick's beginning and now is about an observation that this
+    // tick has yet to see.
+    const Instant seen = options_.asking == nullptr ? now : std::max(now, chunk->chunk.observed);
+    Status taken = controller_->player().load(std::move(chunk->chunk), seen);
+    if (plans && taken.ok()) options_.asking->plan(*planned);
     // Flushed or overtaken while it was computed: the next one is asked for at once.
     const bool news = taken.code() != Code::kAborted && taken.code() != Code::kDeadlineExceeded;
     if (news) {
@@ -228,7 +232,10 @@ void StepThread::heed_asking_robot(Instant now) {
     }
   }
   // One that is too old for the player is no news: the robot has asked again since.
-  if (asking_.proposal) (void)controller_->player().load(std::move(*asking_.proposal), now);
+  if (asking_.proposal) {
+    const Instant seen = std::max(now, asking_.proposal->observed);
+    (void)controller_->player().load(std::move(*asking_.proposal), seen);
+  }
   const bool drives = state_ == AuthorityState::kAuto || state_ == AuthorityState::kHandback;
   if (!asking_.hold.empty() &&
       (drives || state_ == AuthorityState::kHuman || state_ == AuthorityState::kTakeover)) {
@@ -272,11 +279,12 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   if (help_) help_->begin_episode();
   asked_ = false;
   // Where there is nothing that could drive but a person, a person shows the task.
-  report.begun = {
-      .episode = episode_,
-      .seed = seed,
-      .instruction = options_.instruction,
-      .purpose = links_.loaded == 0 ? EpisodePurpose::kDemonstration : EpisodePurpose::kDeployment};
+  const bool policy =
+      links_.loaded != 0 || (options_.asking != nullptr && options_.asking->policy_elsewhere());
+  report.begun = {.episode = episode_,
+                  .seed = seed,
+                  .instruction = options_.instruction,
+                  .purpose = policy ? EpisodePurpose::kDeployment : EpisodePurpose::kDemonstration};
 }
 
 void StepThread::end_episode(Instant now, EpisodeEnd reason) {

@@ -75,15 +75,17 @@ ParquetValue texts_of(const std::vector<std::string>& texts) {
   return {std::move(out)};
 }
 
+ParquetValue list_of_one(ParquetValue value) {
+  std::vector<ParquetValue> out;
+  out.push_back(std::move(value));
+  return {std::move(out)};
+}
+
 // Pictures' numbers are lists of lists of lists: [3][1][1].
 ParquetValue numbers_of(const std::vector<double>& values, bool picture) {
   std::vector<ParquetValue> out;
   for (const double value : values) {
-    ParquetValue number{value};
-    if (picture) {
-      number = {std::vector<ParquetValue>{{std::vector<ParquetValue>{std::move(number)}}}};
-    }
-    out.push_back(std::move(number));
+    out.push_back(picture ? list_of_one(list_of_one({value})) : ParquetValue{value});
   }
   return {std::move(out)};
 }

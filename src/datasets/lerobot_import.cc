@@ -317,7 +317,7 @@ class Importer {
     }
     spec_ = segment;
     spec_.episode = 0;
-    if (features_.feature.empty()) {
+    if (features_.feature.empty() && !encodes_) {
       spec_.feature_size = 0;
       spec_.backbone_hash.clear();
     }
@@ -379,9 +379,18 @@ class Importer {
     const std::string advice =
         "; without it these demonstrations teach the policy nothing. Add it to the data set, or "
         "import it all the same with --without-features";
-    if (!robot.state_backbone.empty() && segment.backbone_hash == robot.state_backbone) {
+    const auto recorded = source_.info.features.find(lerobot::kFeatures);
+    const bool has_them = recorded != source_.info.features.end() &&
+                          recorded->second.backbone == segment.backbone_hash;
+    encodes_ = !has_them && options_.backbone != nullptr &&
+               segment.backbone_hash == options_.backbone->hash();
+    if (encodes_ && robot.object_state.empty()) return {};  // it goes by proprioception and words
+    const bool as_it_is =
+        !robot.state_backbone.empty() && segment.backbone_hash == robot.state_backbone;
+    if (encodes_ || as_it_is) {
       Result<Mapping> features =
-          map(lerobot::kEnvironment, robot.object_state, segment.feature_size, "object state");
+          map(lerobot::kEnvironment, robot.object_state,
+              encodes_ ? robot.object_state.size() : segment.feature_size, "object state");
       if (!features.ok()) {
         return invalid_argument(features.status().message() + advice);
       }
@@ -645,6 +654,14 @@ class Importer {
       step.source = source_of(numbers.source[row]);
       if (state_.size > 0) step.proprioception = slice(numbers.state, state_.size, row);
       if (features_.size > 0) step.features = slice(numbers.features, features_.size, row);
+      if (encodes_) {
+        Observation seen;
+        seen.object_state = std::move(step.features);
+        Result<std::vector<float>> features =
+            options_.backbone->encode(seen, source_.tasks.at(numbers.task[row]));
+        if (!features.ok()) return features.status();
+        step.features = *std::move(features);
+      }
       step.executed = slice(numbers.action, action_.size, row);
       for (float& rate : step.executed) rate = std::clamp(rate, -1.0f, 1.0f);
       step.requested = step.executed;
@@ -731,6 +748,7 @@ class Importer {
   LerobotSource source_;
   SegmentSpec spec_;
   Mapping state_, features_, action_, requested_;
+  bool encodes_ = false;     // features are made by the robot's backbone
   std::vector<float> unit_;  // [state_.size]
   std::vector<PictureFeed> cameras_;
   std::optional<Data> data_;

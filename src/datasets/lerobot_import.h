@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "nudge/status.h"
 #include "nudge/time.h"
+#include "policy/backbone.h"
 #include "replay/file.h"
 #include "replay/log.h"
 #include "src/datasets/robot_names.h"
@@ -33,7 +35,10 @@ struct LerobotImportOptions {
   WallTime wall_now;    // and wall clock
   // The robot that the demonstrations are for. Names may be unknown, sizes are not:
   RobotNames robot;
-  SegmentSpec segment;      // what its episodes hold; segment.episode is ignored
+  SegmentSpec segment;  // what its episodes hold; segment.episode is ignored
+  // What makes the policy's features of object state and instruction; null: it is not known, or
+  // looks at pictures, so that features must be in the data set.
+  std::shared_ptr<Backbone> backbone;
   bool any_camera = false;  // segment.cameras are unknown: take those of the data set
   // 0: actions are rates already. Else they are goal positions of the channels of the state, as
   // LeRobot records them, and this is the rate that +1 stands for, in the robot's unit per second:

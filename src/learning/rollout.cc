@@ -37,11 +37,6 @@ Status move_key(const std::string& from, const std::string& to) {
   return (*old_folder)->sync();
 }
 
-bool same_sizes(const HeadSpec& a, const HeadSpec& b) {
-  return a.feature_size == b.feature_size && a.proprioception_size == b.proprioception_size &&
-         a.action_size == b.action_size && a.horizon == b.horizon;
-}
-
 Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
   if (!head.ok()) return head.status();
@@ -135,8 +130,7 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
     // taking its place.
     if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
-    // What says nothing of the robot that it was made for is known by its sizes at least.
-    if (!same_sizes((*loaded)->head(), options_.head)) continue;
+    if (!runs_here(**loaded).ok()) continue;
     if (to_hex((*loaded)->hash()) == (*candidate)->lineage().parent_hash) admission.parent = parent;
     context.parents.push_back(*loaded);
   }
@@ -150,7 +144,7 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   }
   for (const WeightsVersion judge : {history.confirmed(), history.newest_full()}) {
     const auto it = cache_.find(judge);
-    const bool comparable = it != cache_.end() && same_sizes(it->second->head(), options_.head);
+    const bool comparable = it != cache_.end() && runs_here(*it->second).ok();
     if (context.reference == nullptr && comparable) context.reference = it->second;
   }
 
@@ -179,13 +173,45 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
 Result<LoadedHead> Rollout::load(WeightsVersion version, const WeightsHistory& history) {
   Result<std::shared_ptr<const Weights>> loaded = weights(version, history);
   if (!loaded.ok()) return loaded.status();
+  if (const Status runs = runs_here(**loaded); !runs.ok()) {
+    return Status(runs.code(), "v" + std::to_string(version) + " " + runs.message());
+  }
   return ready_head(version, *loaded);
 }
 
+Status Rollout::runs_here(const Weights& weights) const {
+  const HeadSpec& its = weights.head();
+  const HeadSpec& ours = options_.head;
+  const char* const anew = "; train anew with 'nudge train', or configure what it was made for";
+  if (weights.lineage().backbone_hash != options_.backbone_hash) {
+    return failed_precondition(std::string("was trained on another backbone's features") + anew);
+  }
+  if (its.reference_chunk != ours.reference_chunk || its.edit != ours.edit) {
+    return failed_precondition(std::string(its.edit ? "edits a reference and there is none"
+                                                    : "edits nothing, and policy.reference asks "
+                                                      "for a head that does") +
+                               anew);
+  }
+  if (its.feature_size != ours.feature_size || its.action_size != ours.action_size ||
+      its.proprioception_size != ours.proprioception_size || its.horizon != ours.horizon) {
+    return failed_precondition(
+        "has " + std::to_string(its.feature_size) + " features, " +
+        std::to_string(its.proprioception_size) + " values of proprioception and chunks of " +
+        std::to_string(its.horizon) + " times " + std::to_string(its.action_size) +
+        " actions, where " + std::to_string(ours.feature_size) + ", " +
+        std::to_string(ours.proprioception_size) + " and " + std::to_string(ours.horizon) +
+        " times " + std::to_string(ours.action_size) + " are in use" + anew);
+  }
+  return {};
+}
+
 Status Rollout::prune(const WeightsHistory& history) {
-  std::vector<WeightsVersion> keep = {history.live(), history.full_ancestor(history.live()),
-                                      history.newest_full(), history.confirmed(),
-                                      history.roll_back_target()};
+  std::vector<WeightsVersion> keep = {history.live(),
+                                      history.full_ancestor(history.live()),
+                                      history.newest_full(),
+                                      history.confirmed(),
+                                      history.roll_back_target(),
+                                      history.confirmed_before()};
   std::erase(keep, WeightsVersion{0});
   const Result<std::size_t> removed = store_.prune(keep, options_.keep);
   return removed.ok() ? Status{} : removed.status();

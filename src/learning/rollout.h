@@ -67,18 +67,20 @@ class Rollout {
                              const WeightsHistory& history, WeightsVersion version, WallTime now,
                              const Fits& fits = {});
 
-  // An accepted version, verified again and ready to run. kNotFound, kDataLoss.
+  // An accepted version, verified again and ready to run. kNotFound, kDataLoss;
+  // kFailedPrecondition: made for another backbone, other sizes or the other kind of head.
   Result<LoadedHead> load(WeightsVersion version, const WeightsHistory& history);
 
   // The verified bytes of an accepted version, as above.
   Result<std::shared_ptr<const Weights>> weights(WeightsVersion version,
                                                  const WeightsHistory& history);
 
-  // Removes old versions; the confirmed and the live one stay.
+  // Removes old versions; what may run or be gone back to stays, by however many steps back.
   Status prune(const WeightsHistory& history);
 
  private:
   Rollout(const RolloutOptions& options, WeightsStore store, std::unique_ptr<Gate> gate);
+  Status runs_here(const Weights& weights) const;
 
   RolloutOptions options_;
   WeightsStore store_;

@@ -49,17 +49,6 @@ Result<SentenceSource> sentence_source(const Config& config) {
   return source;
 }
 
-Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
-                                                std::string* note) {
-  Result<std::unique_ptr<Backbone>> eyes = make_state_backbone(spec);
-  if (!eyes.ok() || config.policy.instruction_size == 0) return eyes;
-  Result<SentenceSource> source = sentence_source(config);
-  if (!source.ok()) return source.status();
-  if (note != nullptr) *note = source->note;
-  return with_instruction(*std::move(eyes), std::move(source->encode), source->hash,
-                          static_cast<std::size_t>(config.policy.instruction_size));
-}
-
 Status let_relabel(const Config& config, DatasetOptions& options) {
   if (config.policy.instruction_size == 0) return {};
   Result<SentenceSource> source = sentence_source(config);

@@ -1,12 +1,9 @@
-// Sentences for the policy and the learner: which encoder is used, and how a backbone and a dataset
-// hear it.
+// Sentences for the policy and the learner: which encoder is used, and how a dataset hears it.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "nudge/status.h"
-#include "policy/backbone.h"
 #include "policy/instruction_features.h"
 #include "replay/dataset.h"
 #include "src/config/config.h"
@@ -22,12 +19,6 @@ struct SentenceSource {
 // As words.encoder says. Without a fetched encoder: hashed words, and a note that says so. An
 // encoder that is named and cannot be read is an error of SentenceEncoder::load().
 Result<SentenceSource> sentence_source(const Config& config);
-
-// What a policy perceives: the state of the robot's objects, and behind it the instruction, if
-// policy.instruction_size is above 0. `note` gets SentenceSource::note. Errors of
-// make_state_backbone() and sentence_source().
-Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
-                                                std::string* note = nullptr);
 
 // The dataset may put other sentences in the place of instructions: learner.relabel, learner.swap.
 // Nothing when policy.instruction_size is 0.

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace nudge {
 namespace {
+
+constexpr std::uint32_t kAcceptedBetweenPrunes = 20;
 
 // The learner is another process: what it calls a number may be none.
 CandidateReceived received(const CandidateMessage& candidate) {
@@ -42,6 +45,7 @@ Status Succession::fold(const FeedItem& item) {
   if (folded.code() == Code::kDataLoss && steps != nullptr) {
     tell_(LogLevel::kError, "log", "steps are lost to learning: " + folded.message());
     dataset_.pass_over(*steps);
+    ++damaged_runs_;
     folded = {};
   }
   NUDGE_TRY(folded);
@@ -50,7 +54,10 @@ Status Succession::fold(const FeedItem& item) {
     teachers_.apply(*event);
     if (const auto* boot = std::get_if<Booted>(&event->payload)) boot_shape_ = boot->shape;
     if (const auto* accepted = std::get_if<WeightsAccepted>(&event->payload)) {
-      made_for_[accepted->version] = boot_shape_;
+      const bool newest = made_for_.empty() || made_for_.rbegin()->first < accepted->version;
+      if (!newest || made_for_.empty() || made_for_.rbegin()->second != boot_shape_) {
+        made_for_[accepted->version] = boot_shape_;
+      }
     }
     if (const auto* live = std::get_if<WeightsLive>(&event->payload);
         live != nullptr && live->version == announced_) {
@@ -64,10 +71,10 @@ Status Succession::fold(const FeedItem& item) {
 }
 
 Status Succession::fits(WeightsVersion version) const {
-  const auto made = made_for_.find(version);
-  const bool other =
-      made != made_for_.end() && !made->second.empty() && !shape_.empty() && made->second != shape_;
-  if (!other) return {};
+  const auto next = made_for_.upper_bound(version);
+  if (next == made_for_.begin()) return {};
+  const std::string& made_for = std::prev(next)->second;
+  if (made_for.empty() || shape_.empty() || made_for == shape_) return {};
   return failed_precondition("v" + std::to_string(version) +
                              " was made for the robot as it was then, and its channels, rates or "
                              "policy period are others now; train anew with 'nudge train'");
@@ -115,7 +122,16 @@ Status Succession::consider(const CandidateMessage& candidate, WeightsVersion ne
   ++counts_.accepted;
   given_ = admission->version;
   staged_ = std::move(admission->head);
+  // Also where nothing is ever confirmed the folder must not grow for ever.
+  if (++unpruned_ >= kAcceptedBetweenPrunes) prune();
   return {};
+}
+
+void Succession::prune() {
+  unpruned_ = 0;
+  if (const Status pruned = rollout_.prune(history()); !pruned.ok()) {
+    tell_(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
+  }
 }
 
 Status Succession::supersede(const CandidateMessage& candidate) {
@@ -144,6 +160,16 @@ Result<WeightsVersion> Succession::install(std::span<const std::byte> weights,
   probation_.on_confirmed(admission->version);
   staged_ = std::move(admission->head);
   return admission->version;
+}
+
+Status Succession::refresh_probes() {
+  NUDGE_TRY(rollout_.refresh_probes(dataset_));
+  const std::string trouble = dataset_.take_unread().message();
+  if (std::exchange(unread_, trouble) != trouble && !trouble.empty()) {
+    tell_(LogLevel::kError, "log",
+          "steps are missing from what the gate tries weights on: " + trouble);
+  }
+  return {};
 }
 
 std::optional<LoadedHead> Succession::take_due(bool person_drives) {
@@ -250,9 +276,7 @@ Result<std::optional<LoadedHead>> Succession::heed() {
     NUDGE_TRY(record(WeightsConfirmed{.version = verdict.version}));
     probation_.on_confirmed(verdict.version);
     tell_(LogLevel::kInfo, "probation", "v" + std::to_string(verdict.version) + " is confirmed");
-    if (const Status pruned = rollout_.prune(history()); !pruned.ok()) {
-      tell_(LogLevel::kWarn, "weights", "old versions stay: " + pruned.message());
-    }
+    prune();
     return std::optional<LoadedHead>();
   }
   if (verdict.kind == Verdict::Kind::kRollBack) {

@@ -52,6 +52,7 @@ class Succession {
   // over, and told.
   Status fold(const FeedItem& item);
   Sequence folded() const { return folded_; }
+  std::uint64_t damaged_runs() const { return damaged_runs_; }  // of steps, passed over
 
   // After the log has been folded for the first time: the confirmed weights, to be run. Nothing
   // when there are none, or when they cannot be used (recorded as a fault): the robot then holds.
@@ -68,7 +69,7 @@ class Succession {
   Result<WeightsVersion> install(std::span<const std::byte> weights, const Actor& engineer,
                                  WeightsVersion next, WallTime wall);
   // The gate tries later candidates on the dataset as it is now.
-  Status refresh_probes() { return rollout_.refresh_probes(dataset_); }
+  Status refresh_probes();
 
   // The staged head, if its acceptance is durable and nobody drives. At most once each.
   std::optional<LoadedHead> take_due(bool person_drives);
@@ -113,6 +114,7 @@ class Succession {
   const SuccessionCounts& counts() const { return counts_; }
 
  private:
+  void prune();
   // As of Rollout::load(), of a version that fits.
   Result<LoadedHead> load(WeightsVersion version);
   Status record(Payload payload) { return record_(std::move(payload), std::nullopt, ""); }
@@ -127,15 +129,19 @@ class Succession {
   RoundPlanner planner_;  // folds the weights, and says when learning must pause
   Probation probation_;
   Sequence folded_ = 0;
+  std::uint64_t damaged_runs_ = 0;
   std::optional<LoadedHead> staged_;
   std::string shape_;       // Booted::shape of today's robot; empty: not told
   std::string boot_shape_;  // of the newest boot, as far as it is folded
-  std::map<WeightsVersion, std::string> made_for_;  // Booted::shape of the boot that accepted each
+  // From which version on they were made for which robot (Booted::shape of that boot).
+  std::map<WeightsVersion, std::string> made_for_;
   WeightsVersion given_ = 0;      // highest version given to an accepted candidate
   WeightsVersion announced_ = 0;  // live, and not yet durable as such
   WeightsVersion refused_ = 0;    // whose chunk was refused last, so that it is told once
+  std::string unread_;            // what kept steps out of the probes, told last
   bool pause_asked_ = false;
-  bool going_back_ = false;  // a rollback is recorded and not yet folded
+  bool going_back_ = false;     // a rollback is recorded and not yet folded
+  std::uint32_t unpruned_ = 0;  // accepted since the folder was cleared of old versions
   SuccessionCounts counts_;
 };
 

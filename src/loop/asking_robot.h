@@ -35,6 +35,25 @@ struct TickVerdict {
   std::string instruction{};  // in force
 };
 
+// What a policy elsewhere makes of an observation, on its way to the daemon's head.
+struct UpstreamChunk {
+  Observation observation;           // with its pictures
+  std::string instruction;           // in force
+  std::optional<ActionChunk> chunk;  // of version 0; none: not there yet
+  bool waits = false;                // for AskingRobot::edited()
+};
+
+// The daemon's head, which edits the chunks of a policy elsewhere. Any thread; nothing waits.
+class ChunkEditor {
+ public:
+  virtual ~ChunkEditor() = default;
+  virtual bool edits() const = 0;  // weights are in use
+  // Without a chunk, the observation is looked at meanwhile. A chunk becomes the reference of the
+  // steps that begin with its observation, and is edited where somebody waits for that. False:
+  // there is no room.
+  virtual bool take(UpstreamChunk upstream) = 0;
+};
+
 // Threads as for Robot; what is added here is the step thread's.
 class AskingRobot : public Robot {
  public:
@@ -46,6 +65,9 @@ class AskingRobot : public Robot {
   virtual Instant newest() const = 0;
   // A chunk of the daemon's own policy was taken.
   virtual void plan(const ActionChunk& chunk) = 0;
+  // A chunk of a policy elsewhere, edited; of version 0: as it was, since weights have gone out of
+  // use meanwhile. Finite. The inference thread's.
+  virtual void edited(const ActionChunk& /*chunk*/) {}
   // At the end of each tick.
   virtual void decided(TickVerdict verdict) = 0;
 };

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"

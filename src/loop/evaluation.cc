@@ -5,10 +5,10 @@
 #include <mutex>
 #include <thread>
 
-#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/lockstep.h"
+#include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 
 namespace nudge {
@@ -22,7 +22,7 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
                      EvaluationResult& result, std::mutex& mutex, std::size_t& done,
                      const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces) {
   KitchenOptions options = kitchen_options(config);
-  options.cameras = false;
+  options.cameras = looks_at_cameras(config);
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(options);
   if (!robot.ok()) return robot.status();
   const RobotSpec& spec = (*robot)->spec();
@@ -117,7 +117,7 @@ std::vector<std::uint64_t> evaluation_seeds(std::uint64_t seed, std::size_t coun
 KitchenOptions kitchen_options(const Config& config) {
   KitchenOptions options;
   options.actuation_noise = config.sim.actuation_noise;
-  options.cameras = config.sim.cameras;
+  options.cameras = config.sim.cameras || looks_at_cameras(config);
   options.jpeg_quality = static_cast<int>(config.sim.jpeg_quality);
   options.level = static_cast<int>(config.kitchen.level);
   options.random_looks = config.kitchen.random_looks;

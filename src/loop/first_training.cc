@@ -10,6 +10,7 @@
 #include "policy/trainer.h"
 #include "src/learning/sentences.h"
 #include "src/loop/clock.h"
+#include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
@@ -18,6 +19,7 @@ namespace nudge {
 namespace {
 
 constexpr std::size_t kFeedBatch = 1000;
+constexpr std::size_t kNormaliserRows = 4096;  // drawn to measure normalisers on
 const Actor kEngineer = {.name = "operator", .role = Role::kEngineer};
 
 // Whether an event can change what a dataset of this robot holds.
@@ -47,15 +49,73 @@ Status keep_base(const Config& config, const std::vector<std::byte>& weights) {
   return (*folder)->sync();
 }
 
+std::size_t trainable(const DatasetCounts& counts, SampleClass c) {
+  return counts.trainable[static_cast<std::size_t>(c)];
+}
+
+// learner.base_steps on batches drawn by `mix`.
+Status train_on(Dataset& dataset, const Config& config, const Mix& mix, std::uint64_t seed,
+                Trainer& trainer, const std::function<void(std::size_t)>& on_step) {
+  Random random(Random::derive(seed, 2));
+  Batch batch;
+  const auto steps = static_cast<std::size_t>(config.learner.base_steps);
+  for (std::size_t step = 0; step < steps; ++step) {
+    NUDGE_TRY(dataset.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY(trainer.step(batch));
+    if (on_step) on_step(step + 1);
+  }
+  return {};
+}
+
+// The first edit of an upstream's chunks: there has been a policy all along, so that it is
+// corrections that teach, and what went well beside them that keeps the edit where they were made.
+Result<std::vector<std::byte>> first_edit(Dataset& dataset, const Config& config,
+                                          const HeadSpec& head, const Lineage& lineage,
+                                          const std::function<void(std::size_t)>& on_step) {
+  const DatasetCounts counts = dataset.counts();
+  const std::size_t corrections = trainable(counts, SampleClass::kCorrection);
+  const std::size_t others = trainable(counts, SampleClass::kAutonomousSuccess) +
+                             trainable(counts, SampleClass::kDemonstration);
+  if (corrections == 0 || others == 0) {
+    return failed_precondition(
+        "the log holds " + std::to_string(corrections) + " steps of corrections and " +
+        std::to_string(others) +
+        " of the upstream at work in episodes labelled success; an edit is learned from both: take "
+        "over and correct, and say which episodes succeeded");
+  }
+  const auto seed = static_cast<std::uint64_t>(config.learner.seed);
+  const Mix mix = sampling_mix(config);
+  Random random(Random::derive(seed, 3));
+  Batch all;
+  NUDGE_TRY(dataset.sample(all, kNormaliserRows, mix, random));
+  Result<std::vector<std::byte>> fresh = initial_weights(head, all, seed, lineage);
+  if (!fresh.ok()) return fresh;
+  Result<std::shared_ptr<const Weights>> start = Weights::parse(*std::move(fresh));
+  if (!start.ok()) return start.status();
+  Result<std::unique_ptr<Trainer>> trainer =
+      Trainer::create(*start, nullptr, base_trainer_options(config));
+  if (!trainer.ok()) return trainer.status();
+  NUDGE_TRY(train_on(dataset, config, mix, seed, **trainer, on_step));
+  return (*trainer)->weights(lineage);
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
                                                   const PolicyShape& shape, Material material,
                                                   const std::function<void(std::size_t)>& on_step) {
   const auto seed = static_cast<std::uint64_t>(config.learner.seed);
+  Lineage lineage;
+  lineage.kind = WeightsKind::kFull;
+  lineage.prefix = dataset.prefix();
+  lineage.config_hash = training_config_hash(config);
+  lineage.backbone_hash = shape.backbone_hash;
+  HeadSpec head = head_spec(config, shape);
+  if (config.policy.reference == PolicyReference::kUpstream) {
+    return first_edit(dataset, config, head, lineage, on_step);
+  }
   const DatasetCounts counts = dataset.counts();
-  const std::size_t available =
-      counts.trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  const std::size_t available = trainable(counts, SampleClass::kDemonstration);
   if (available == 0) {
     const std::string others =
         counts.other_shape_episodes == 0
@@ -65,13 +125,7 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
     return failed_precondition("the log holds no demonstrations to train on" + others +
                                "; take over and show the task while no weights are loaded");
   }
-  Lineage lineage;
-  lineage.kind = WeightsKind::kFull;
-  lineage.prefix = dataset.prefix();
-  lineage.config_hash = training_config_hash(config);
-  lineage.backbone_hash = shape.backbone_hash;
   const Batch all = dataset.demonstration_probe(available, seed);
-  HeadSpec head = head_spec(config, shape);
   const HeadSpec editing = head;
   if (config.policy.reference == PolicyReference::kPlanner) {
     return initial_weights(editing, all, seed, lineage);
@@ -90,14 +144,7 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
     mix.share.fill(0);
     mix.share[static_cast<std::size_t>(SampleClass::kDemonstration)] = 1;
   }
-  Random random(Random::derive(seed, 2));
-  Batch batch;
-  const auto steps = static_cast<std::size_t>(config.learner.base_steps);
-  for (std::size_t step = 0; step < steps; ++step) {
-    NUDGE_TRY(dataset.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
-    NUDGE_TRY((*trainer)->step(batch));
-    if (on_step) on_step(step + 1);
-  }
+  NUDGE_TRY(train_on(dataset, config, mix, seed, **trainer, on_step));
   Result<std::vector<std::byte>> trained = (*trainer)->weights(lineage);
   if (!trained.ok() || !base) return trained;
   NUDGE_TRY(keep_base(config, *trained));

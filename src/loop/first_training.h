@@ -29,8 +29,10 @@ enum class Material { kDemonstrations, kWholeLog };
 // Trains from scratch, on the demonstrations alone or on all of the dataset with the learner's mix.
 // `on_step` is told how many steps are done. The bytes are a weights file without a parent. For a
 // head that edits, what is trained is the frozen base, if that is its reference, and is written to
-// policy.reference_weights; the bytes are an untrained edit head, which passes references on.
-// kFailedPrecondition: there are no demonstrations.
+// policy.reference_weights; the bytes are an untrained edit head, which passes references on. An
+// edit of an upstream's chunks is trained at once, on all of the dataset whatever the material.
+// kFailedPrecondition: there are no demonstrations; for an upstream, no corrections or no
+// successes.
 Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
                                                   const PolicyShape& shape, Material material,
                                                   const std::function<void(std::size_t)>& on_step);

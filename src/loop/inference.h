@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nudge/random.h"
@@ -65,6 +66,14 @@ class Inference {
   // and of align_reference().
   Result<AlignedReference> reference(const Observation& observation, const std::string& instruction,
                                      const std::vector<float>& features, ControlTick tick);
+  // A chunk for it is on its way: reference() had better be asked a little later.
+  bool awaits_reference(const Observation& observation) const {
+    return references_.source != nullptr && references_.source->awaits(observation);
+  }
+  // As of ReferenceSource.
+  void offer_reference(ReferenceChunk chunk, Instant observed) {
+    if (references_.source != nullptr) references_.source->offer(std::move(chunk), observed);
+  }
   // `reference` as reference() gave it; heads that take none leave it. kFailedPrecondition without
   // a head; kUnavailable when the head edits and there is nothing to edit; errors of
   // ActionHead::sample().

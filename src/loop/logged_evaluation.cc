@@ -11,8 +11,8 @@
 #include "policy/input_layout.h"
 #include "replay/dataset.h"
 #include "replay/feed.h"
-#include "src/learning/sentences.h"
 #include "src/learning/settings.h"
+#include "src/loop/perception.h"
 
 namespace nudge {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "policy/folder.h"
 #include "policy/weights_store.h"
@@ -81,6 +82,44 @@ Result<std::optional<ReferenceChunk>> BaseHeadReference::propose(const Observati
   return std::optional(std::move(chunk));
 }
 
+namespace {
+constexpr std::size_t kObservationsKept = 32;
+}
+
+void UpstreamReference::offer(ReferenceChunk chunk, Instant observed) {
+  if (!offered_.empty() && offered_.back().observed >= observed) return;
+  offered_.push_back({std::move(chunk), observed});
+  if (offered_.size() > kObservationsKept) offered_.pop_front();
+}
+
+bool UpstreamReference::awaits(const Observation& observation) const {
+  return offered_.empty() || offered_.back().observed < observation.time;
+}
+
+Result<std::optional<ReferenceChunk>> UpstreamReference::propose(
+    const Observation& observation, const std::string& /*instruction*/,
+    const std::vector<float>& /*features*/, ControlTick tick) {
+  if (seen_.empty() || seen_.back().first < observation.time) {
+    seen_.emplace_back(observation.time, tick);
+    if (seen_.size() > kObservationsKept) seen_.pop_front();
+  }
+  const auto newer = std::ranges::upper_bound(offered_, observation.time, {}, &Offered::observed);
+  if (newer == offered_.begin()) return std::optional<ReferenceChunk>();
+  const Offered& offered = *std::prev(newer);
+  ReferenceChunk chunk = offered.chunk;
+  const auto seen =
+      std::ranges::find(seen_, offered.observed, &std::pair<Instant, ControlTick>::first);
+  if (seen != seen_.end()) {
+    chunk.tick = std::min(seen->second, tick);
+  } else {
+    // No step began with what it answers.
+    const auto age =
+        static_cast<ControlTick>((observation.time - offered.observed) / control_period_);
+    chunk.tick = tick - std::min(age, tick);
+  }
+  return std::optional(std::move(chunk));
+}
+
 std::string reference_weights_path(const Config& config) {
   return std::filesystem::path(config.state.dir) / config.policy.reference_weights;
 }
@@ -112,6 +151,14 @@ Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec
       if (head.status().code() == Code::kNotFound) break;
       if (!head.ok()) return head.status();
       options.source = std::make_unique<BaseHeadReference>(*std::move(head));
+      break;
+    }
+    case PolicyReference::kUpstream: {
+      if (config.robot.driver != RobotDriver::kOpenpi) {
+        return invalid_argument(
+            "policy.reference = \"upstream\": only a robot of the openpi port has one");
+      }
+      options.source = std::make_unique<UpstreamReference>(robot.control_period);
       break;
     }
   }

@@ -1,8 +1,11 @@
 // Where the reference chunks of a deployment come from, as configured.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "nudge/robot.h"
 #include "policy/head.h"
@@ -25,6 +28,31 @@ class BaseHeadReference final : public ReferenceSource {
  private:
   std::unique_ptr<ActionHead> head_;
   std::vector<float> noise_;
+};
+
+// The chunks of a policy elsewhere, each of which answers one observation, and comes in its own
+// time. An observation is answered by its own chunk, even where that came later than the one after
+// it; by the newest one before it, where it has got none.
+class UpstreamReference final : public ReferenceSource {
+ public:
+  explicit UpstreamReference(Duration control_period) : control_period_(control_period) {}
+  Result<std::optional<ReferenceChunk>> propose(const Observation& observation,
+                                                const std::string& instruction,
+                                                const std::vector<float>& features,
+                                                ControlTick tick) override;
+  void offer(ReferenceChunk chunk, Instant observed) override;
+  bool awaits(const Observation& observation) const override;
+
+ private:
+  struct Offered {
+    ReferenceChunk chunk;
+    Instant observed;
+  };
+  Duration control_period_;
+  std::deque<Offered> offered_;  // by `observed`, oldest first; a few
+  // The first tick that each of the newest observations was seen at: several steps may begin while
+  // a robot plays a chunk without looking.
+  std::deque<std::pair<Instant, ControlTick>> seen_;
 };
 
 // The file that policy.reference_weights names, seen from state.dir.

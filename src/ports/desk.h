@@ -31,6 +31,8 @@ struct DeskInfo {
   std::string program;  // "nudge 0.1.0"
   std::string boot;
   Duration fresh{};  // longest age of a command
+  // What was wrong with the log when this boot found it, and what to do; empty: nothing.
+  std::string alarm = {};
 };
 
 // What ports may ask the rest of the daemon for.
@@ -62,6 +64,8 @@ class Desk {
   virtual void read_episode(EpisodeId episode, Read reply) = 0;
   virtual void read_frame(EpisodeId episode, std::string camera, std::uint32_t step,
                           Read reply) = 0;
+  // The episode that a span is of; 0: there is no such span, or it is not kept any more.
+  virtual EpisodeId episode_of(SpanId span) const = 0;
   // Has a copy of the log's database made, for a backup: `reply` gets JSON with its place in the
   // state folder. Errors of Log::go_on_with_snapshot().
   virtual void snapshot_log(Read reply) { reply(unimplemented("there is no log here")); }

@@ -15,15 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view name_of(EpisodePurpose purpose) {
-  switch (purpose) {
-    case EpisodePurpose::kDeployment: return "deployment";
-    case EpisodePurpose::kDemonstration: return "demonstration";
-    case EpisodePurpose::kEvaluation: return "evaluation";
-  }
-  return "unknown";
-}
-
 std::string_view name_of(SpanEnd end) {
   switch (end) {
     case SpanEnd::kReleased: return "released";
@@ -162,7 +153,7 @@ std::string encode_episode(const EpisodeRecord& record, const EpisodeSteps& step
       std::chrono::duration_cast<std::chrono::milliseconds>(record.started.time_since_epoch());
   const Json head = {
       {"id", record.episode},
-      {"purpose", name_of(record.purpose)},
+      {"purpose", to_string(record.purpose)},
       {"outcome", to_string(record.said.value())},
       {"instruction", record.instruction},
       {"steps", record.ended ? record.ended->steps : count},

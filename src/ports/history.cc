@@ -100,7 +100,7 @@ SuccessRate History::recent_success(std::size_t window) const {
   std::uint32_t of = 0, successes = 0;
   std::size_t seen = 0;
   for (auto row = episodes_.rbegin(); row != episodes_.rend() && seen < window; ++row) {
-    if (!row->ended) continue;
+    if (!row->ended || row->purpose != EpisodePurpose::kDeployment) continue;
     ++seen;
     const LabelValue outcome = row->outcome();
     successes += outcome == LabelValue::kSuccess ? 1 : 0;
@@ -120,13 +120,7 @@ WeightsRow* History::find_weights(WeightsVersion version) {
 
 void History::remember(const Event& event) {
   if (event.id.empty() || by_daemon(event.actor)) return;
-  const std::uint64_t hash = hash_of(event.id);
-  if (!known_.insert(hash).second) return;
-  known_order_.push_back(hash);
-  if (known_order_.size() > kKnown) {
-    known_.erase(known_order_.front());
-    known_order_.pop_front();
-  }
+  (void)known_.insert(hash_of(event.id));
 }
 
 // Times of two boots cannot be compared: an episode that a later boot closes has ended with the
@@ -162,11 +156,12 @@ void History::look_at_authority(const Event& event, const AuthorityChanged& chan
 }
 
 void History::start(const Event& event, const EpisodeStarted& started) {
-  if (started.purpose != EpisodePurpose::kDeployment || event.episode == 0) return;
+  if (started.purpose == EpisodePurpose::kEvaluation || event.episode == 0) return;
   if (!episodes_.empty() && episodes_.back().episode >= event.episode) return;  // began already
   if (open_.size() >= kOpen) end(open_.begin()->first);
   EpisodeRow row;
   row.episode = event.episode;
+  row.purpose = started.purpose;
   row.weights = event.weights;
   row.started = event.wall_time;
   row.instruction = shortened(started.instruction);
@@ -184,7 +179,7 @@ void History::end(EpisodeId episode) {
   open_.erase(episode);
   if (EpisodeRow* row = find(episode)) {
     row->ended = true;
-    ++total_episodes_;
+    total_episodes_ += row->purpose == EpisodePurpose::kDeployment ? 1 : 0;
   }
 }
 

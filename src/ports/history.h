@@ -8,17 +8,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
 #include "nudge/event.h"
 #include "replay/outcome.h"
 #include "replay/teachers.h"
+#include "src/ports/id_hashes.h"
 #include "src/ports/phrases.h"
 
 namespace nudge {
 
 struct EpisodeRow {
   EpisodeId episode = 0;
+  EpisodePurpose purpose = EpisodePurpose::kDeployment;
   Outcome said;                   // of the whole episode; labels of spans do not count here
   std::uint32_t steps = 0;        // policy steps in all; while it runs, up to its newest event
   std::uint32_t human_steps = 0;  // of these in takeover spans that have closed
@@ -62,24 +63,26 @@ class History {
   // Events in sequence order, each once.
   void apply(const Event& event);
 
-  const std::deque<EpisodeRow>& episodes() const { return episodes_; }  // deployment, newest last
-  const std::deque<WeightsRow>& weights() const { return weights_; }    // newest last
+  // Deployments and demonstrations, newest last.
+  const std::deque<EpisodeRow>& episodes() const { return episodes_; }
+  const std::deque<WeightsRow>& weights() const { return weights_; }  // newest last
   const Phrases& phrases() const { return phrases_; }
   const Teachers& teachers() const { return teachers_; }
   WeightsVersion live() const { return live_; }
   WeightsVersion confirmed() const { return confirmed_; }
   // Whether a message of somebody's with this id is durable. Ids are kept as 64-bit hashes; two ids
-  // that share one (1 in 10^12 at a million ids) would make the second count as known. The newest
-  // million ids are kept; the log itself refuses an older one, so that forgetting is safe.
+  // that share one (1 in 10^12 at a million ids) would make the second count as known. At least the
+  // newest half a million are kept; the log itself refuses an older one, so that forgetting is
+  // safe.
   bool knows(std::string_view id) const;
-  // Of the labelled (success or failure) among the newest `window` episodes that have ended.
+  // Of the labelled (success or failure) among the newest `window` deployments that have ended.
   SuccessRate recent_success(std::size_t window = 20) const;
   std::uint64_t total_episodes() const { return total_episodes_; }  // deployment, ended
 
  private:
   static constexpr std::size_t kEpisodes = 1000;
   static constexpr std::size_t kVersions = 500;
-  static constexpr std::size_t kKnown = 1u << 20;
+  static constexpr std::size_t kKnown = 1u << 19;
   static constexpr std::size_t kOpen = 64;  // episodes, spans: one of each, in a log without damage
   struct OpenEpisode {
     Instant started, newest;
@@ -109,8 +112,7 @@ class History {
   std::map<EpisodeId, OpenEpisode> open_;
   std::map<SpanId, OpenSpan> spans_;  // takeovers
   std::deque<WeightsRow> weights_;
-  std::unordered_set<std::uint64_t> known_;
-  std::deque<std::uint64_t> known_order_;  // the same, oldest first
+  IdHashes known_{kKnown};
   AuthorityState state_ = AuthorityState::kHold;
   WeightsVersion live_ = 0, confirmed_ = 0;
   std::uint64_t total_episodes_ = 0;

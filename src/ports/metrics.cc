@@ -231,6 +231,8 @@ std::string encode_metrics(const MetricsView& view) {
   refused.add(number(view.wrong_jogs), "reason", "malformed");
 
   out.gauge("nudge_recording", "1 while steps are being recorded.").add(view.recording ? 1 : 0);
+  out.gauge("nudge_log_damaged", "1 when this boot found the log damaged; /readyz says how.")
+      .add(view.info.alarm.empty() ? 0 : 1);
   out.counter("nudge_steps_lost_total", "Steps that could not be recorded, since boot.")
       .add(number(now.lost_steps));
   out.gauge("nudge_log_durable_sequence", "Number of the last log entry that is on disk.")

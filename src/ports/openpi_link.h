@@ -43,7 +43,7 @@ struct OpenpiLink {
   std::atomic<std::int64_t> answered{0};  // when the newest answer went, ns of the steady clock
   std::atomic<std::int64_t> plays_ns{0};  // how long the program plays an answer; 0: unknown
 
-  // ---- step thread to io thread ----
+  // ---- step thread to io thread; `plan` from the inference thread where it edits ----
   struct Decided {
     TickVerdict verdict;
     Instant now;              // of the tick

@@ -282,20 +282,24 @@ std::string OpenpiMap::prompt(const OpenpiMessage& request) const {
   return std::string(request.text(prompt_));
 }
 
-std::vector<float> OpenpiMap::rates(const OpenpiChunk& chunk, std::span<const float> state) const {
+std::vector<float> OpenpiMap::rates(const OpenpiChunk& chunk, std::span<const double> rest) const {
   const std::size_t width = columns_.size();
   std::vector<float> rates(chunk.numbers.size());
   for (std::size_t c = 0; c < width; ++c) {
     const OpenpiColumn& column = columns_[c];
     const double step = double{column.channel.upper} * step_seconds();
-    double before = column.measured ? double{state[*column.measured]} : chunk.numbers[c];
+    double before = rest[c];
     for (std::size_t r = 0; r < chunk.horizon; ++r) {
       const double now = chunk.numbers[r * width + c];
-      double rate =
-          column.motion == OpenpiMotion::kRate ? now / column.full : (now - before) / step;
-      if (column.motion == OpenpiMotion::kCommand) rate = std::clamp(rate, -1.0, 1.0);
-      rates[r * width + c] = static_cast<float>(rate);
-      before = now;
+      if (column.motion == OpenpiMotion::kRate) {
+        rates[r * width + c] = static_cast<float>(now / column.full);
+        continue;
+      }
+      const bool jumps = column.motion == OpenpiMotion::kCommand;
+      const double rate = (now - before) / step;
+      rates[r * width + c] = static_cast<float>(jumps ? std::clamp(rate, -1.0, 1.0) : rate);
+      // What jumps gets there at its full rate; what does not is there after the step.
+      before = jumps ? before + std::clamp(now - before, -step, step) : now;
     }
   }
   return rates;
@@ -324,6 +328,40 @@ OpenpiChunk OpenpiMap::chunk(std::span<const float> rates, std::span<const doubl
     }
   }
   return make_openpi_chunk(horizon_, width, std::move(numbers), dtype);
+}
+
+OpenpiChunk OpenpiMap::edited(const OpenpiChunk& chunk, std::span<const float> rates,
+                              std::span<const float> edited, std::span<const double> rest) const {
+  const std::size_t width = columns_.size();
+  std::vector<double> numbers = chunk.numbers;
+  for (std::size_t c = 0; c < width; ++c) {
+    const OpenpiColumn& column = columns_[c];
+    const double step = double{column.channel.upper} * step_seconds();
+    double apart = 0;                    // kPosition: so far
+    double to = rest[c], was = rest[c];  // kCommand: where the edit leads, and where it led before
+    for (std::size_t r = 0; r < chunk.horizon; ++r) {
+      const double rate = double{edited[r * width + c]}, before = double{rates[r * width + c]};
+      double& number = numbers[r * width + c];
+      switch (column.motion) {
+        case OpenpiMotion::kRate: number += (rate - before) * column.full; break;
+        case OpenpiMotion::kPosition: {
+          apart += (rate - before) * step;
+          // What is outside already is not thrown back in.
+          const double low = std::min(number, column.lower), high = std::max(number, column.upper);
+          number = std::clamp(number + apart, low, high);
+          break;
+        }
+        case OpenpiMotion::kCommand: {
+          to = std::clamp(to + rate * step, std::min(to, column.lower), std::max(to, column.upper));
+          was = std::clamp(was + before * step, std::min(was, column.lower),
+                           std::max(was, column.upper));
+          if (std::abs(to - was) > step / 2) number = to;
+          break;
+        }
+      }
+    }
+  }
+  return make_openpi_chunk(chunk.horizon, width, std::move(numbers), chunk.dtype);
 }
 
 OpenpiScreened OpenpiMap::screen(OpenpiChunk chunk, std::span<const float> state,

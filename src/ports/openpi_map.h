@@ -81,9 +81,16 @@ class OpenpiMap {
     return with_openpi_text(request, prompt_, prompt);
   }
 
-  // The rates that a chunk of the map's horizon and width asks for, from where the robot was.
-  // Commands jump, so that theirs are cut to 1.
-  std::vector<float> rates(const OpenpiChunk& chunk, std::span<const float> state) const;
+  // The rates that a chunk of the map's horizon and width asks for, from where the robot was;
+  // `rest` as of rest(). Commands jump, so that theirs are cut to 1, for as long as it takes to get
+  // there.
+  std::vector<float> rates(const OpenpiChunk& chunk, std::span<const double> rest) const;
+
+  // `chunk`, whose rates are `rates`, moved by as much as `edited` differs from them, both
+  // [horizon, columns]. Bit for bit the same where they do not differ. A command goes to where
+  // `edited` leads as soon as that is more than half a step from where `rates` lead.
+  OpenpiChunk edited(const OpenpiChunk& chunk, std::span<const float> rates,
+                     std::span<const float> edited, std::span<const double> rest) const;
 
   // The chunk that moves at `rates` [rows, columns], and then stays where it is, for all of the
   // horizon. `stay`: where positions are kept and commands begin, see rest().

@@ -13,7 +13,6 @@
 #include "src/ports/addresses.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/jpeg.h"
-#include "src/ports/openpi_upstream.h"
 
 namespace nudge {
 namespace {
@@ -41,9 +40,21 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     Instant at;
     std::string bytes;  // as it came; what the upstream gets
     std::string prompt;
-    std::vector<float> state;
+    Observation observation;           // pictures follow as JPEG
+    std::vector<double> rest;          // see OpenpiMap::rest()
     std::optional<OpenpiChunk> chunk;  // the upstream's for it
     std::string reply;                 // all of that answer
+    std::vector<float> rates;          // of the chunk
+    bool edits = false;                // the head was asked for its edit of the chunk
+
+    const std::vector<float>& state() const { return observation.proprioception; }
+  };
+  // What the upstream works on: people may have been answered meanwhile.
+  struct Forwarded {
+    Instant at;
+    Observation observation;
+    std::vector<double> rest;
+    std::string instruction;
   };
 
   Impl(EventLoop& on, OpenpiPortOptions with, std::shared_ptr<const OpenpiMap> of,
@@ -132,10 +143,12 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
       }
       image.rgb.clear();
     }
-    asked.observation.images = std::move(images);
+    request->observation.images = std::move(images);
+    look_ahead();
     link->waiting = true;
     link->connected = true;
-    link->asked.put(std::move(asked));
+    link->asked.put(
+        {.observation = request->observation, .prompt = request->prompt, .episodes = episodes});
     answer();
   }
 
@@ -145,7 +158,9 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     Request begun;
     begun.at = now;
     begun.prompt = map->prompt(message);
-    begun.state = observation.proprioception;
+    begun.rest = map->rest(observation.proprioception, told);
+    begun.observation = std::move(observation);
+    begun.observation.time = now;
     begun.bytes = std::move(bytes);
     const bool gap = answered && now - *answered > options.gap;
     const bool other = last_prompt && *last_prompt != begun.prompt;
@@ -153,11 +168,6 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
       ++episodes;
     }
     last_prompt = begun.prompt;
-    asked = {};
-    asked.observation = std::move(observation);
-    asked.observation.time = now;
-    asked.prompt = begun.prompt;
-    asked.episodes = episodes;
     request = std::move(begun);
     forward();
   }
@@ -205,16 +215,31 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   // ---- the upstream ----------------------------------------------------------------------------
 
   void forward() {
-    if (!elsewhere() || !request || request->chunk || forwarded == request->at) return;
+    if (!elsewhere() || !request || request->chunk) return;
+    if (forwarded && forwarded->at == request->at) return;
     if (!upstream->connected() || upstream->busy()) return;
     const std::string& wanted = decided ? decided->verdict.instruction : request->prompt;
     std::optional<std::string> changed;
     if (!wanted.empty() && wanted != request->prompt && instruction_is_ours()) {
       changed = map->with_prompt(request->bytes, wanted);
     }
-    forwarded = request->at;
-    forwarded_state = request->state;
+    forwarded = {.at = request->at,
+                 .observation = request->observation,
+                 .rest = request->rest,
+                 .instruction = changed ? wanted : request->prompt};
     (void)upstream->ask(changed ? *std::move(changed) : request->bytes);
+  }
+
+  // While the upstream works on the request, the head's backbone looks at what it shows.
+  void look_ahead() {
+    if (!forwarded || forwarded->at != request->at) return;
+    forwarded->observation.images = request->observation.images;
+    if (options.editor == nullptr || !options.editor->edits()) return;
+    // Where there is no room, it is looked at later.
+    (void)options.editor->take({.observation = forwarded->observation,
+                                .instruction = forwarded->instruction,
+                                .chunk = std::nullopt,
+                                .waits = false});
   }
 
   // People have changed the instruction since the program last named it: the tick that decided has
@@ -233,17 +258,17 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   }
 
   void on_answer(Result<std::string> answered_with) override {
-    const std::optional<Instant> about = std::exchange(forwarded, std::nullopt);
+    std::optional<Forwarded> about = std::exchange(forwarded, std::nullopt);
     if (!answered_with.ok()) {
       trouble("the upstream failed: " + answered_with.status().message(), true);
     } else {
-      take_answer(about, *std::move(answered_with));
+      take_answer(std::move(about), *std::move(answered_with));
     }
     forward();
     answer();
   }
 
-  void take_answer(std::optional<Instant> about, std::string bytes) {
+  void take_answer(std::optional<Forwarded> about, std::string bytes) {
     const Result<OpenpiMessage> message = OpenpiMessage::parse(bytes);
     if (!message.ok()) return trouble("the upstream's answer: " + message.status().message(), true);
     Result<OpenpiChunk> chunk = openpi_actions(*message);
@@ -259,28 +284,45 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     if (!std::ranges::all_of(chunk->numbers, [](double x) { return std::isfinite(x); })) {
       return trouble("the upstream's chunk holds a number that is not finite", true);
     }
-    if (in_trouble) {
-      in_trouble = false;
-      link->trouble.put("");
-      tell("the upstream is well again", false);
-    }
+    if (in_trouble && !head_is_silent) recover("the upstream is well again");
     if (!about) return;
     dtype = chunk->dtype;
     ActionChunk proposal;
     proposal.horizon = chunk->horizon;
     proposal.action_size = chunk->width;
-    proposal.actions = map->rates(*chunk, forwarded_state);
-    proposal.observed = *about;
-    link->proposal.put(std::move(proposal));
-    if (!request || request->at != *about) return;
-    request->chunk = *std::move(chunk);
-    request->reply = std::move(bytes);
+    proposal.actions = map->rates(*chunk, about->rest);
+    proposal.observed = about->at;
+    const bool edits = options.editor != nullptr && options.editor->edits();
+    if (request && request->at == about->at) {
+      request->chunk = *std::move(chunk);
+      request->reply = std::move(bytes);
+      request->rates = proposal.actions;
+      request->edits = edits;
+    }
+    if (options.editor != nullptr) {
+      UpstreamChunk said{.observation = std::move(about->observation),
+                         .instruction = std::move(about->instruction),
+                         .chunk = proposal,
+                         .waits = edits};
+      if (!options.editor->take(std::move(said)) && edits) {
+        if (request) request->chunk.reset();
+        return trouble("this machine is too busy to edit the upstream's chunks", true);
+      }
+    }
+    // What was edited reaches the step thread from there.
+    if (!edits) link->proposal.put(std::move(proposal));
   }
 
   void on_upstream_lost(const std::string& why) override {
     forwarded.reset();
-    trouble("the upstream at " + options.upstream + " is not connected: " + why, true);
+    trouble("the upstream at " + options.upstream.url + " is not connected: " + why, true);
     answer();
+  }
+
+  void recover(const char* what) {
+    in_trouble = head_is_silent = false;
+    link->trouble.put("");
+    tell(what, false);
   }
 
   // What keeps chunks from coming. With `holds` the policy may not go on by itself.
@@ -325,6 +367,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     }
     if (std::optional<ActionChunk> newest = link->plan.take(Duration::zero())) {
       plan = std::move(newest);
+      if (head_is_silent) recover("the head edits again");
     }
     if (!request || !decided) return;
     const Instant now = steady_now();
@@ -333,7 +376,10 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     const TickVerdict& verdict = decided->verdict;
     if (in_force(now) && undone()) return;
     if (verdict.state == AuthorityState::kAuto && in_force(now)) {
-      if (elsewhere() && request->chunk) return pass_on();
+      if (elsewhere() && request->chunk && !request->edits) return pass_on(nullptr);
+      if (elsewhere() && request->chunk && plan && plan->observed == request->at) {
+        return pass_on(plan->version == 0 ? nullptr : &*plan);
+      }
       if (elsewhere() && !upstream->connected() && in_trouble) return give_up(last_trouble);
       if (!elsewhere() && plan && plan->observed == request->at) return answer_with_plan();
       return;  // housekeeping gives up on it in time
@@ -344,20 +390,29 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     answer_with_hold();
   }
 
-  void pass_on() {
+  // The upstream's chunk, or what the head made of it.
+  void pass_on(const ActionChunk* edit) {
     const TickVerdict& verdict = decided->verdict;
-    OpenpiScreened screened =
-        map->screen(*request->chunk, request->state, options.max_rate, options.slack);
     const bool bent = verdict.source == ControlSource::kNudge && !verdict.bias.empty();
-    if (screened.as_is && verdict.speed >= 1 && !bent) {
+    const bool same = edit == nullptr || edit->actions == request->rates;
+    const std::string source = same ? "upstream" : "edited";
+    OpenpiScreened screened = map->screen(
+        same ? *request->chunk
+             : map->edited(*request->chunk, request->rates, edit->actions, request->rest),
+        request->state(), options.max_rate, options.slack);
+    if (same && screened.as_is && verdict.speed >= 1 && !bent) {
       ++counters.passed_on;
-      const std::string bytes =
-          with_openpi_note(request->reply, note("upstream", request->at, true));
+      const std::string bytes = with_openpi_note(request->reply, note(source, request->at, true));
       return send(bytes, *std::move(request->chunk), false);
     }
+    if (!same) ++counters.edited;
     OpenpiChunk chunk = std::move(screened.chunk);
-    if (verdict.speed < 1 || bent) chunk = changed(map->rates(chunk, request->state));
-    send(encode_openpi_reply(chunk, note("upstream", request->at, false)), chunk, false);
+    if (verdict.speed < 1 || bent) {
+      chunk = changed(same ? map->rates(chunk, request->rest) : edit->actions);
+    }
+    const OpenpiNote about = note(source, request->at, false);
+    const std::optional<std::string> reply = with_openpi_actions(request->reply, chunk);
+    send(reply ? with_openpi_note(*reply, about) : encode_openpi_reply(chunk, about), chunk, false);
   }
 
   void answer_with_plan() {
@@ -376,7 +431,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
       rates[i] =
           static_cast<float>(std::clamp(rate, -options.max_rate[column], options.max_rate[column]));
     }
-    return map->chunk(rates, map->rest(request->state, told), dtype);
+    return map->chunk(rates, request->rest, dtype);
   }
 
   // As long as a command is fresh; then the robot stays.
@@ -389,13 +444,13 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     for (std::size_t r = 0; r < rows; ++r) {
       repeated.insert(repeated.end(), rates.begin(), rates.end());
     }
-    const OpenpiChunk chunk = map->chunk(repeated, map->rest(request->state, told), dtype);
+    const OpenpiChunk chunk = map->chunk(repeated, request->rest, dtype);
     send(encode_openpi_reply(chunk, note("human", request->at, false)), chunk, false);
   }
 
   void answer_with_hold() {
     // Where it stood when it was first told to: what is measured sags, and would creep away.
-    if (stay.empty()) stay = map->rest(request->state, told);
+    if (stay.empty()) stay = request->rest;
     const OpenpiChunk chunk = map->chunk({}, stay, dtype);
     send(encode_openpi_reply(chunk, note("hold", request->at, false)), chunk, true);
   }
@@ -424,7 +479,10 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     if (!request) return;
     const Instant now = steady_now();
     if (now - request->at > options.answer) {
-      const std::string what = elsewhere() ? "the upstream has" : "the policy has";
+      head_is_silent = request->chunk && request->edits;
+      const std::string what = head_is_silent ? "the head that edits the upstream's chunks has"
+                               : elsewhere()  ? "the upstream has"
+                                              : "the policy has";
       trouble(what + " not answered within " +
                   std::to_string(static_cast<int>(milliseconds_of(options.answer))) + " ms",
               true);
@@ -452,7 +510,6 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   std::string decided_prompt;
 
   std::optional<Request> request;
-  OpenpiLink::Asked asked;
   std::optional<OpenpiLink::Decided> decided;  // newest
   std::optional<ActionChunk> plan;             // newest
   std::optional<Instant> answered;             // newest answer
@@ -462,9 +519,9 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   std::string dtype = "<f8";
 
   std::optional<std::string> upstream_metadata;
-  std::optional<Instant> forwarded;  // the request that the upstream works on
-  std::vector<float> forwarded_state;
+  std::optional<Forwarded> forwarded;
   bool in_trouble = false;
+  bool head_is_silent = false;  // the trouble is that edits do not come
   std::string last_trouble;
 
   std::unique_ptr<HttpServer> server;
@@ -518,9 +575,9 @@ Result<std::unique_ptr<OpenpiPort>> OpenpiPort::listen(EventLoop& loop, OpenpiPo
   Result<std::unique_ptr<HttpServer>> server = HttpServer::listen(loop, http, who_is, {}, impl);
   if (!server.ok()) return server.status();
   impl.server = *std::move(server);
-  if (!impl.options.upstream.empty()) {
-    Result<std::unique_ptr<OpenpiUpstream>> upstream = OpenpiUpstream::make(
-        loop, {.url = impl.options.upstream, .key = impl.options.upstream_key}, impl);
+  if (!impl.options.upstream.url.empty()) {
+    Result<std::unique_ptr<OpenpiUpstream>> upstream =
+        OpenpiUpstream::make(loop, impl.options.upstream, impl);
     if (!upstream.ok()) return upstream.status();
     impl.upstream = *std::move(upstream);
   }

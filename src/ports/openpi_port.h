@@ -12,6 +12,7 @@
 #include "src/ports/http_server.h"
 #include "src/ports/openpi_link.h"
 #include "src/ports/openpi_map.h"
+#include "src/ports/openpi_upstream.h"
 
 namespace nudge {
 
@@ -33,8 +34,9 @@ struct OpenpiPortOptions {
   std::vector<double> max_rate{};                     // of each column
   double slack = 0.5;
   int jpeg_quality = 85;
-  std::string upstream{};      // "ws://host:port"; empty: the daemon's own policy answers
-  std::string upstream_key{};  // empty: none
+  OpenpiUpstreamOptions upstream{};  // without a url: the daemon's own policy answers
+  // The daemon's head, where it edits the upstream's chunks; outlives the port. Null: it does not.
+  ChunkEditor* editor = nullptr;
   // Told what people should know; from the loop's thread.
   std::function<void(const std::string& message, bool trouble)> notice;
 };
@@ -43,6 +45,7 @@ struct OpenpiPortCounters {
   std::uint64_t sessions = 0;
   std::uint64_t requests = 0, bad_requests = 0;
   std::uint64_t passed_on = 0;  // answers with an upstream's numbers, untouched
+  std::uint64_t edited = 0;     // answers with what the head made of them
   std::uint64_t late = 0;       // requests that the policy did not answer in time
   HttpCounters socket;
 };

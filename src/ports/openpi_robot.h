@@ -42,6 +42,7 @@ class OpenpiRobot final : public AskingRobot {
   AskingNews take_news() override;
   Instant newest() const override { return newest_.observation.time; }
   void plan(const ActionChunk& chunk) override;
+  void edited(const ActionChunk& chunk) override { plan(chunk); }
   void decided(TickVerdict verdict) override;
 
  private:

@@ -1,5 +1,6 @@
 // A client of an openpi server: the policy elsewhere whose chunks are passed on. Connects again by
-// itself; one request at a time.
+// itself; one request at a time. Over TLS (1.2 and newer) nothing is said to a server, its key
+// least of all, before its certificate has been found to be the right one.
 #pragma once
 
 #include <functional>
@@ -13,8 +14,13 @@
 namespace nudge {
 
 struct OpenpiUpstreamOptions {
-  std::string url;    // "ws://host:port"
+  std::string url;    // "ws://host:port", "wss://host[:port]", with a path behind it or none
   std::string key{};  // empty: none
+  // Of wss: a PEM file of authorities; empty: those that the system trusts.
+  std::string authorities{};
+  // The one certificate that the server may show, "AB:CD:..." (SHA-256), whoever vouches for it and
+  // whatever names and days it states; empty: authorities, names and days count.
+  std::string fingerprint{};
   std::size_t max_message = 32u << 20;
   Duration retry = std::chrono::seconds(1);  // after a connection has failed
 };
@@ -33,7 +39,8 @@ class OpenpiUpstream {
     virtual void on_upstream_lost(const std::string& why) = 0;
   };
 
-  // kInvalidArgument: not a URL of the form above. Begins to connect once the loop runs.
+  // kInvalidArgument: not a URL of the form above, no fingerprint, a file without certificates, or
+  // a key that would leave this machine in clear. Begins to connect once the loop runs.
   static Result<std::unique_ptr<OpenpiUpstream>> make(EventLoop& loop,
                                                       const OpenpiUpstreamOptions& options,
                                                       Listener& listener);

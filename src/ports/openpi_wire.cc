@@ -158,6 +158,28 @@ double half_value(std::uint16_t bits) {
   return (bits & 0x8000) != 0 ? -value : value;
 }
 
+// To the nearest; beyond the largest, infinity.
+std::uint16_t half_bits(double value) {
+  const std::uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+  const double size = std::abs(value);
+  if (std::isnan(value)) return 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  if (size == 0) return sign;
+  int exponent = 0;
+  std::frexp(size, &exponent);
+  // 11 bits from the first that is set, but none below 2^-24.
+  const int last = std::max(exponent - 11, -24);
+  const auto steps = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(size, -last)));
+  if (last == -24) return static_cast<std::uint16_t>(sign | steps);  // carries into the exponent
+  return static_cast<std::uint16_t>(sign | ((last + 24) * 1024 + static_cast<int>(steps)));
+}
+
+std::uint64_t float_bits(double value, std::size_t size) {
+  if (size == 8) return std::bit_cast<std::uint64_t>(value);
+  if (size == 4) return std::bit_cast<std::uint32_t>(static_cast<float>(value));
+  return half_bits(value);
+}
+
 double number_at(const char* at, const Dtype& type) {
   std::uint64_t bits = 0;
   for (std::size_t i = 0; i < type.size; ++i) {
@@ -455,14 +477,15 @@ OpenpiChunk make_openpi_chunk(std::size_t horizon, std::size_t width, std::vecto
   OpenpiChunk chunk;
   chunk.horizon = horizon;
   chunk.width = width;
-  const bool single = dtype == "<f4";
-  chunk.dtype = single ? "<f4" : "<f8";
+  std::optional<Dtype> type = dtype_of(dtype);
+  const bool floats = type && type->kind == 'f';
+  if (!floats) type = Dtype{'f', 8, false};
+  chunk.dtype = floats ? dtype : "<f8";
   for (const double number : numbers) {
-    const std::uint64_t bits =
-        single ? std::uint64_t{std::bit_cast<std::uint32_t>(static_cast<float>(number))}
-               : std::bit_cast<std::uint64_t>(number);
-    for (std::size_t i = 0; i < (single ? 4u : 8u); ++i) {
-      chunk.bytes.push_back(static_cast<char>(bits >> (8 * i) & 255));
+    const std::uint64_t bits = float_bits(number, type->size);
+    for (std::size_t i = 0; i < type->size; ++i) {
+      const std::size_t place = type->big ? type->size - 1 - i : i;
+      chunk.bytes.push_back(static_cast<char>(bits >> (8 * place) & 255));
     }
   }
   chunk.numbers = std::move(numbers);
@@ -502,6 +525,22 @@ std::string with_openpi_note(std::string_view reply, const OpenpiNote& note) {
   pack_text(out, "hil");
   pack_note(out, note);
   return with_entry(reply, entry.bytes);
+}
+
+std::optional<std::string> with_openpi_actions(std::string_view reply, const OpenpiChunk& chunk) {
+  const Result<Node> root = read_tree(reply);
+  const Node* const actions = root.ok() ? root->at("actions") : nullptr;
+  if (actions == nullptr || actions->kind != Node::Kind::kMap) return std::nullopt;
+  const Node* const data = actions->at("data");
+  const Node* const dtype = actions->at("dtype");
+  if (data == nullptr || dtype == nullptr || dtype->bytes != chunk.dtype ||
+      data->bytes.size() != chunk.bytes.size()) {
+    return std::nullopt;
+  }
+  std::string changed(reply);
+  changed.replace(static_cast<std::size_t>(data->bytes.data() - reply.data()), chunk.bytes.size(),
+                  chunk.bytes);
+  return changed;
 }
 
 std::string encode_openpi_metadata(const OpenpiMetadata& metadata) {

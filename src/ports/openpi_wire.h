@@ -74,7 +74,7 @@ struct OpenpiChunk {
 };
 // "actions" of a reply. kInvalidArgument: none, not two-dimensional, or not of numbers.
 Result<OpenpiChunk> openpi_actions(const OpenpiMessage& reply);
-// The same numbers as float64, as "<f4" where `dtype` says so.
+// The same numbers in `dtype`, where that is one of floating point; as float64 where it is not.
 OpenpiChunk make_openpi_chunk(std::size_t horizon, std::size_t width, std::vector<double> numbers,
                               const std::string& dtype);
 
@@ -82,7 +82,7 @@ OpenpiChunk make_openpi_chunk(std::size_t horizon, std::size_t width, std::vecto
 
 // What a reply says of itself, for clients that look; others do not see it.
 struct OpenpiNote {
-  std::string source;     // "policy", "upstream", "human", "hold"
+  std::string source;     // "policy", "upstream", "edited", "human", "hold"
   std::string state;      // of the authority: "AUTO"
   bool as_is = false;     // the upstream's numbers, untouched
   double infer_ms = 0;    // from the request to this reply
@@ -96,6 +96,10 @@ std::string encode_openpi_reply(const OpenpiChunk& chunk, const OpenpiNote& note
 // An upstream's reply, byte for byte, with "hil" as one more entry. The reply itself where it has
 // one already. `reply` was parsed.
 std::string with_openpi_note(std::string_view reply, const OpenpiNote& note);
+
+// An upstream's reply with other actions of the same dtype and shape, everything else byte for
+// byte. None: its actions are of another dtype or size. `reply` was parsed.
+std::optional<std::string> with_openpi_actions(std::string_view reply, const OpenpiChunk& chunk);
 
 // What robot engineers' programs may want to know before they ask.
 struct OpenpiMetadata {

@@ -1,6 +1,6 @@
 // A connected TCP socket, with or without TLS, as one stream for Asio and Beast: so that sessions
-// are compiled once and read the same either way. Inside src/ports/http_session.cc and
-// live_session.* only.
+// are compiled once and read the same either way. Inside src/ports/http_session.cc, live_session.*
+// and openpi_upstream.cc only.
 #pragma once
 
 #include <boost/asio/buffer.hpp>
@@ -35,6 +35,17 @@ class PeerStream {
     state_->tls->async_handshake(boost::asio::ssl::stream_base::server,
                                  std::forward<Handler>(handler));
   }
+  // The client's part. `prepare` gets the stream of TLS first: what it asks of the server.
+  template <typename Prepare, typename Handler>
+  void async_handshake_as_client(boost::asio::ssl::context& context, Prepare&& prepare,
+                                 Handler&& handler) {
+    state_->tls.emplace(state_->socket, context);
+    prepare(state_->tls->native_handle());
+    state_->tls->async_handshake(boost::asio::ssl::stream_base::client,
+                                 std::forward<Handler>(handler));
+  }
+  // Null: in clear.
+  SSL* tls() { return state_->tls ? state_->tls->native_handle() : nullptr; }
   // Tells the peer that nothing follows, and waits for it to say the same.
   template <typename Handler>
   void async_goodbye(Handler&& handler) {

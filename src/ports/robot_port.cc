@@ -19,6 +19,7 @@ namespace {
 constexpr Duration kHousekeeping = std::chrono::milliseconds(20);
 // Strangers are told to say hello at most this often, all together.
 constexpr Duration kBetweenReminders = std::chrono::milliseconds(20);
+constexpr Duration kBetweenComplaints = std::chrono::seconds(1);
 
 // What of an observation is not as the robot's hello declared it, and what to do; empty: nothing.
 std::string misfit(const RobotObservation& seen, const RobotSpec& spec) {
@@ -80,7 +81,7 @@ struct RobotPort::Impl {
   std::optional<Session> session;
   std::uint32_t next_session = 0;
   std::uint32_t requests = 0;
-  Instant reminded;
+  Instant reminded, complained;
   WireBytes buffer;
   std::function<void(std::size_t, const Image&)> frame_callback;
   std::shared_ptr<void> wake_watch, housekeeping;
@@ -120,6 +121,16 @@ struct RobotPort::Impl {
   void refuse(const std::string& peer, RefusalReason reason, std::string text) {
     (void)send(peer, 0, Refusal{reason, std::move(text)});
   }
+  // Of a robot that wants to come in; whoever runs the daemon hears it as well.
+  void turn_away(const std::string& peer, RefusalReason reason, std::string text) {
+    ++counters.refused_hellos;
+    const Instant now = steady_now();
+    if (options.refused && now - complained >= kBetweenComplaints) {
+      complained = now;
+      options.refused(text);
+    }
+    refuse(peer, reason, std::move(text));
+  }
 
   void end_session() {
     session.reset();
@@ -135,11 +146,10 @@ struct RobotPort::Impl {
       // Who says hello in a wrong way is told why; other garbage gets no answer.
       const auto opened = WireReader::open(bytes);
       if (opened.ok() && opened->type() == static_cast<std::uint16_t>(WireType::kRobotHello)) {
-        ++counters.refused_hellos;
-        refuse(peer,
-               framed.status().code() == Code::kUnimplemented ? RefusalReason::kVersion
-                                                              : RefusalReason::kMalformed,
-               framed.status().message());
+        turn_away(peer,
+                  framed.status().code() == Code::kUnimplemented ? RefusalReason::kVersion
+                                                                 : RefusalReason::kMalformed,
+                  framed.status().message());
       } else if (session && session->peer == peer) {
         RobotLink::Received received;
         received.session = session->number;
@@ -169,22 +179,23 @@ struct RobotPort::Impl {
   }
 
   void take_hello(const std::string& peer, const RobotHello& hello) {
-    const auto turn_away = [&](RefusalReason reason, std::string text) {
-      ++counters.refused_hellos;
-      refuse(peer, reason, std::move(text));
-    };
     if (link) {
       const std::string how = difference(hello.spec, link->spec);
       if (!how.empty()) {
-        turn_away(hello.spec.id == link->spec.id ? RefusalReason::kSpecDiffers
+        const bool configured = options.expected.has_value();
+        turn_away(peer,
+                  hello.spec.id == link->spec.id ? RefusalReason::kSpecDiffers
                                                  : RefusalReason::kOtherRobot,
-                  "this daemon drives robot '" + link->spec.id + "', and yours is another: " + how +
-                      "; restart the daemon if that is intended");
+                  "this daemon drives robot '" + link->spec.id + "'" +
+                      (configured ? " as robot.spec describes it" : "") +
+                      ", and yours is another: " + how + "; " +
+                      (configured ? "change the robot or that file" : "restart the daemon") +
+                      " if that is intended");
         return;
       }
     }
     if (session && session->instance != hello.instance) {
-      turn_away(RefusalReason::kBusy,
+      turn_away(peer, RefusalReason::kBusy,
                 "a robot '" + link->spec.id + "' is connected already; one at a time");
       return;
     }

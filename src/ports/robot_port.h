@@ -23,6 +23,8 @@ struct RobotPortOptions {
   std::string program = "nudge";           // told to the robot
   std::optional<RobotSpec> expected{};     // only a robot with this spec is welcome; none: the
                                            // first one that comes decides
+  // Told why a robot is sent away, once a second at most. Loop's thread. Empty: nobody is.
+  std::function<void(const std::string& why)> refused{};
   std::size_t max_message = kMaxRobotMessage;
   // Of one connection, as a token bucket of one second; beyond, it is closed. A robot sends an
   // observation at each control tick, of which there may be 1,000 a second.

@@ -23,7 +23,6 @@ constexpr Duration kLongestPolicyPeriod = std::chrono::seconds(60);
 enum ObservationFlag : std::uint32_t { kSuccess = 1, kEstopped = 2, kHolding = 4 };
 // A bound of a hello's JSON may be short, "0.1", and is written with all the digits of its float: a
 // spec is longer than the hello that it came with, by a factor below 3.
-constexpr std::size_t kMaxSpecText = 4 * kMaxHello;
 constexpr std::uint8_t kMinorOver = 1;  // the minor version that appended RobotObservation::over
 
 // ---- the spec as JSON --------------------------------------------------------------------------
@@ -349,24 +348,24 @@ Status validate_absolute(const RobotSpec& spec) {
 std::string difference(const std::vector<Channel>& now, const std::vector<Channel>& before,
                        const std::string& what) {
   if (now.size() != before.size()) {
-    return what + " has " + std::to_string(now.size()) + " channels, had " +
+    return what + " has " + std::to_string(now.size()) + " channels, not " +
            std::to_string(before.size());
   }
   for (std::size_t i = 0; i < now.size(); ++i) {
     const Channel& a = now[i];
     const Channel& b = before[i];
     const std::string where = what + " channel " + std::to_string(i);
-    if (a.name != b.name) return where + " is '" + a.name + "', was '" + b.name + "'";
-    if (a.unit != b.unit) return where + " is in " + a.unit + ", was in " + b.unit;
+    if (a.name != b.name) return where + " is '" + a.name + "', not '" + b.name + "'";
+    if (a.unit != b.unit) return where + " is in " + a.unit + ", not in " + b.unit;
     if (a.absolute != b.absolute) {
-      return where + " takes " + (a.absolute ? "positions, took rates" : "rates, took positions");
+      return where + " takes " + (a.absolute ? "positions, not rates" : "rates, not positions");
     }
     if (a.gripper != b.gripper) {
-      return where + (a.gripper ? " is a gripper, was none" : " is no gripper, was one");
+      return where + (a.gripper ? " is a gripper, not an axis" : " is an axis, not a gripper");
     }
     if (a.lower != b.lower || a.upper != b.upper) {
       return where + " goes from " + std::to_string(a.lower) + " to " + std::to_string(a.upper) +
-             ", went from " + std::to_string(b.lower) + " to " + std::to_string(b.upper);
+             ", not from " + std::to_string(b.lower) + " to " + std::to_string(b.upper);
     }
   }
   return {};
@@ -534,13 +533,13 @@ Result<RobotSpec> parse_spec(std::string_view text) {
 }
 
 std::string difference(const RobotSpec& now, const RobotSpec& before) {
-  if (now.id != before.id) return "its id is '" + now.id + "', was '" + before.id + "'";
+  if (now.id != before.id) return "its id is '" + now.id + "', not '" + before.id + "'";
   if (now.control_period != before.control_period) {
-    return "its control period is " + std::to_string(now.control_period.count()) + " ns, was " +
+    return "its control period is " + std::to_string(now.control_period.count()) + " ns, not " +
            std::to_string(before.control_period.count());
   }
   if (now.policy_period != before.policy_period) {
-    return "its policy period is " + std::to_string(now.policy_period.count()) + " ns, was " +
+    return "its policy period is " + std::to_string(now.policy_period.count()) + " ns, not " +
            std::to_string(before.policy_period.count());
   }
   const ObservationSpec &a = now.observation, &b = before.observation;
@@ -549,7 +548,7 @@ std::string difference(const RobotSpec& now, const RobotSpec& before) {
   if (found.empty()) found = difference(now.action.channels, before.action.channels, "action");
   if (!found.empty()) return found;
   if (a.cameras.size() != b.cameras.size()) {
-    return "it has " + std::to_string(a.cameras.size()) + " cameras, had " +
+    return "it has " + std::to_string(a.cameras.size()) + " cameras, not " +
            std::to_string(b.cameras.size());
   }
   for (std::size_t i = 0; i < a.cameras.size(); ++i) {
@@ -557,7 +556,7 @@ std::string difference(const RobotSpec& now, const RobotSpec& before) {
         a.cameras[i].height != b.cameras[i].height) {
       return "camera " + std::to_string(i) + " is '" + a.cameras[i].name + "' (" +
              std::to_string(a.cameras[i].width) + "x" + std::to_string(a.cameras[i].height) +
-             "), was '" + b.cameras[i].name + "' (" + std::to_string(b.cameras[i].width) + "x" +
+             "), not '" + b.cameras[i].name + "' (" + std::to_string(b.cameras[i].width) + "x" +
              std::to_string(b.cameras[i].height) + ")";
     }
   }

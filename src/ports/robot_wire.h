@@ -19,6 +19,7 @@ inline constexpr std::uint16_t kDefaultRobotPort = 5571;
 inline constexpr std::size_t kMaxRobotMessage = 16u
                                                 << 20;  // bytes, from the robot, frames included
 inline constexpr std::size_t kMaxRobotCommand = 4096;   // bytes, from the daemon
+inline constexpr std::size_t kMaxSpecText = 64u << 10;  // bytes, of parse_spec()
 inline constexpr Duration kLongestDeadline = std::chrono::seconds(1);
 
 // ---- robot to daemon ---------------------------------------------------------------------------
@@ -120,7 +121,7 @@ Status validate(const RobotSpec& spec);
 // validated, the errors name the field.
 std::string spec_text(const RobotSpec& spec);
 Result<RobotSpec> parse_spec(std::string_view text);
-// The first difference, for people: "action channel 1 is 'tool_y', was 'tool_x'"; empty: none.
+// The first difference, for people: "action channel 1 is 'tool_y', not 'tool_x'"; empty: none.
 std::string difference(const RobotSpec& now, const RobotSpec& before);
 
 }  // namespace nudge

@@ -46,8 +46,8 @@ constexpr std::string_view kPast = "/api/v1/episodes/";
 constexpr const char* kTooMuchPast =
     "too much of the past is asked for at once; try again in a second";
 constexpr const char* kNoMatch =
-    "If-Match is for promote, roll_back and the label of an episode, with the ETag of the weights, "
-    "or of that episode; leave it out here";
+    "If-Match is for acts on the weights and on learning, with the ETag of the weights, and for "
+    "labels and splits, with that of their episode, which must be known; leave it out here";
 
 template <typename Number>
 std::optional<Number> whole(std::string_view text) {
@@ -345,6 +345,7 @@ HttpResponse SupervisorPort::ready() const {
   }
   if (!now.robot_trouble.empty()) add("robot trouble: " + now.robot_trouble);
   if (!desk_.recording()) add("the log is not recording");
+  if (!desk_.info().alarm.empty()) add(desk_.info().alarm);
   if (!why.empty()) return problem(503, to_string(Code::kUnavailable), why);
   return plain("OK\n");
 }
@@ -469,18 +470,17 @@ void SupervisorPort::submit(ClientMessage message, const Actor& actor, Desk::Rep
 // on its way there is no other.
 void SupervisorPort::submit_if_unchanged(const std::string& if_match, ClientMessage message,
                                          const Actor& actor, Respond respond) {
-  std::string what = "weights";
+  // All that an engineer decides shows in the list of the weights; 0 stands for it.
   EpisodeId episode = 0;
   if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) {
     const auto* label = std::get_if<LabelMessage>(&feedback->body);
+    const auto* split = std::get_if<SplitSpan>(&feedback->body);
+    const SpanId span = label != nullptr ? label->span : split != nullptr ? split->span : 0;
     if (label != nullptr) episode = label->episode;
-    what = "episode " + std::to_string(episode);
-  } else if (std::holds_alternative<ResumeLearning>(std::get<OperatorMessage>(message).body)) {
-    what.clear();
+    if (span != 0) episode = desk_.episode_of(span);
+    if (episode == 0) return respond(problem(400, to_string(Code::kInvalidArgument), kNoMatch));
   }
-  if (what.empty() || what == "episode 0") {
-    return respond(problem(400, to_string(Code::kInvalidArgument), kNoMatch));
-  }
+  const std::string what = episode == 0 ? "weights" : "episode " + std::to_string(episode);
   const auto decide = [self = self_, if_match, what, message = std::move(message), actor,
                        respond = std::move(respond)](const Result<std::string>& now) {
     if (*self == nullptr) return;
@@ -511,7 +511,8 @@ std::string SupervisorPort::status(bool mine) const {
                         .history = desk_.history(),
                         .learning = desk_.learning(),
                         .recording = desk_.recording(),
-                        .viewers = viewers_.size()},
+                        .viewers = viewers_.size(),
+                        .alarm = desk_.info().alarm},
                        mine);
 }
 

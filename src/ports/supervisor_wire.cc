@@ -406,6 +406,7 @@ Json episodes_json(const History& history, std::size_t most) {
   for (auto at = rows.rbegin(); at != rows.rend(); ++at) {
     const EpisodeRow& row = **at;
     list.push_back({{"id", row.episode},
+                    {"purpose", to_string(row.purpose)},
                     {"outcome", to_string(row.outcome())},
                     {"driver", driver_of(row)},
                     {"steps", row.steps},
@@ -513,6 +514,15 @@ std::string_view to_string(ControlSource source) {
 std::string_view to_string(LabelValue value) {
   const auto place = static_cast<std::size_t>(value);
   return place < kLabels.size() ? kLabels[place] : "unknown";
+}
+
+std::string_view to_string(EpisodePurpose purpose) {
+  switch (purpose) {
+    case EpisodePurpose::kDeployment: return "deployment";
+    case EpisodePurpose::kDemonstration: return "demonstration";
+    case EpisodePurpose::kEvaluation: return "evaluation";
+  }
+  return "unknown";
 }
 
 bool is_message_id(std::string_view id) {
@@ -677,6 +687,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"robot_age_ms", rounded(std::max(0.0, 1e3 * seconds(now.now - now.observation.time)))},
        {"robot_trouble", now.robot_trouble},
        {"caution", now.caution},
+       {"alarm", view.alarm},
        {"fault", now.fault},
        {"missed_ticks", now.missed_ticks},
        {"lost_steps", now.lost_steps},

@@ -84,6 +84,8 @@ std::string_view to_string(Role role);
 std::string_view to_string(ControlSource source);
 // "none", "success", "failure", "discard"
 std::string_view to_string(LabelValue value);
+// "deployment", "demonstration", "evaluation"
+std::string_view to_string(EpisodePurpose purpose);
 
 // [A-Za-z0-9_.:-]{1,64}
 bool is_message_id(std::string_view id);
@@ -115,6 +117,7 @@ struct StatusView {
   const LearningStatus& learning;
   bool recording = false;
   std::uint64_t viewers = 0;
+  std::string alarm = {};  // DeskInfo::alarm
 };
 // `mine`: whether the reader has the lease.
 std::string encode_status(const StatusView& view, bool mine);

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
@@ -90,8 +91,7 @@ struct Layers {
 };
 
 // Per iteration: one sample of a chunk, batch 1, all Euler steps.
-void head_sample(benchmark::State& state) {
-  const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));
+void sample_of(benchmark::State& state, const HeadSpec& spec) {
   auto head = must(ActionHead::load(fresh(spec)));
   const Batch b = data(spec, 1, 2);
   std::vector<float> chunk(b.actions.size());
@@ -102,6 +102,9 @@ void head_sample(benchmark::State& state) {
     if (!status.ok()) state.SkipWithError(status.message().c_str());
     benchmark::DoNotOptimize(chunk.data());
   }
+}
+void head_sample(benchmark::State& state) {
+  sample_of(state, spec_of(static_cast<std::size_t>(state.range(0))));
 }
 BENCHMARK(head_sample)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
 
@@ -123,12 +126,14 @@ void head_sample_of_eight(benchmark::State& state) {
 BENCHMARK(head_sample_of_eight)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
 
 // The matrix-vector products of the same network, as many times.
-void bare_products_of_a_sample(benchmark::State& state) {
-  const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));
+void bare_products_of(benchmark::State& state, const HeadSpec& spec) {
   auto head = must(ActionHead::load(fresh(spec)));  // loads the BLAS
   auto* sgemv = blas<Sgemv>("sgemv_");
   const Layers layers(spec);
-  std::vector<float> x(1024, 0.1F), y(1024);
+  const std::size_t widest =
+      static_cast<std::size_t>(std::max(*std::max_element(layers.in.begin(), layers.in.end()),
+                                        *std::max_element(layers.out.begin(), layers.out.end())));
+  std::vector<float> x(widest, 0.1F), y(widest);
   const int one = 1;
   const float alpha = 1, beta = 0;
   for (auto _ : state) {
@@ -141,7 +146,36 @@ void bare_products_of_a_sample(benchmark::State& state) {
     benchmark::DoNotOptimize(y.data());
   }
 }
+void bare_products_of_a_sample(benchmark::State& state) {
+  bare_products_of(state, spec_of(static_cast<std::size_t>(state.range(0))));
+}
 BENCHMARK(bare_products_of_a_sample)->Arg(16)->Arg(64)->Unit(benchmark::kMicrosecond);
+
+// How a sample's cost grows with the head: range(0) is the width of its layers.
+void head_by_width(benchmark::State& state) {
+  HeadSpec spec = spec_of(64);
+  spec.hidden = static_cast<std::size_t>(state.range(0));
+  sample_of(state, spec);
+}
+BENCHMARK(head_by_width)->RangeMultiplier(2)->Range(128, 1024)->Unit(benchmark::kMicrosecond);
+
+void bare_products_by_width(benchmark::State& state) {
+  HeadSpec spec = spec_of(64);
+  spec.hidden = static_cast<std::size_t>(state.range(0));
+  bare_products_of(state, spec);
+}
+BENCHMARK(bare_products_by_width)
+    ->RangeMultiplier(2)
+    ->Range(128, 1024)
+    ->Unit(benchmark::kMicrosecond);
+
+// ... and with the actions of a chunk.
+void head_by_horizon(benchmark::State& state) {
+  HeadSpec spec = spec_of(64);
+  spec.horizon = static_cast<std::size_t>(state.range(0));
+  sample_of(state, spec);
+}
+BENCHMARK(head_by_horizon)->RangeMultiplier(2)->Range(4, 64)->Unit(benchmark::kMicrosecond);
 
 void training_step(benchmark::State& state) {
   const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));

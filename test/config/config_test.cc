@@ -230,6 +230,7 @@ TEST_F(ConfigFile, AFractionIsNoIntegerAndTextIsNoNumber) {
 
 TEST_F(ConfigFile, ABrokenFileNamesItsLine) {
   EXPECT_NE(refusal("[learner]\nbatch = = 3\n").find("robot.toml:2: not TOML"), std::string::npos);
+  EXPECT_NE(refusal("[[[\n= \"\\u00").find("not TOML"), std::string::npos);
 }
 
 TEST_F(ConfigFile, DeeplyNestedInputIsRefusedNotFollowed) {
@@ -263,6 +264,15 @@ TEST(Config, RulesAcrossKeysAreChecked) {
   for (const char* set : kBroken) EXPECT_FALSE(load_config({.sets = {set}}).ok()) << set;
   EXPECT_FALSE(
       load_config({.sets = {"limits.workspace_lower=0,0,1", "limits.workspace_upper=1,1,1"}}).ok());
+}
+
+TEST(Config, AnUpstreamIsEditedOnlyWhereThereIsOne) {
+  const std::string edit = "policy.reference=upstream", asks = "robot.driver=openpi";
+  const std::string far = "openpi.upstream=wss://gpu.example:8000";
+  EXPECT_TRUE(load_config({.sets = {edit, asks, far}}).ok());
+  EXPECT_FALSE(load_config({.sets = {edit, far}}).ok());
+  EXPECT_FALSE(load_config({.sets = {edit, asks}}).ok());
+  EXPECT_FALSE(load_config({.sets = {asks, "openpi.upstream=http://gpu.example:8000"}}).ok());
 }
 
 TEST(Config, AConfigMadeInCodeIsHeldToTheSameRanges) {
@@ -323,6 +333,7 @@ TEST(Config, TrainingTextChangesWithTheMathematicsAndNotWithThePlayback) {
   const std::string before = training_text(config);
   config.learner.nice = 5;
   config.policy.blend_ms = 0;
+  config.policy.backbone = "elsewhere.pt";
   config.learner.seed = 9;
   config.state.dir = "elsewhere";
   EXPECT_EQ(training_text(config), before);

@@ -215,5 +215,35 @@ TEST_F(AskingRobotTest, PlaysTheChunksOfAPolicyElsewhere) {
   EXPECT_EQ(snapshot_.proposed, Action({0.25f, 0.25f}));
 }
 
+TEST_F(AskingRobotTest, OfAPolicyElsewhereIsCorrectedBeforeThereAreWeights) {
+  const auto purpose_of_the_first = [this] {
+    act(HandBack{});
+    tick(4);
+    for (const StepReport& report : reports_) {
+      if (report.begun) return report.begun->purpose;
+    }
+    ADD_FAILURE() << "no episode began";
+    return EpisodePurpose::kEvaluation;
+  };
+  robot_.elsewhere = true;
+  EXPECT_EQ(purpose_of_the_first(), EpisodePurpose::kDeployment);
+}
+
+TEST_F(AskingRobotTest, PlaysWhatAHeadMadeOfAChunkElsewhereAndPlansNothingOfIt) {
+  robot_.elsewhere = true;
+  links_.loaded = 3;
+  act(HandBack{});
+  tick();
+  ask();
+  // It came between the beginning of the next tick and this moment.
+  const ActionChunk edited = test::steady_chunk(now_ + kTick + kTick / 4, 3, 0.25f);
+  robot_.asked = edited.observed;
+  links_.chunks.put({.chunk = edited});
+  tick(2);
+  EXPECT_EQ(snapshot_.proposed, Action({0.25f, 0.25f}));
+  EXPECT_EQ(snapshot_.playing, 3u);
+  EXPECT_TRUE(robot_.plans.empty()) << "the io thread has it already";
+}
+
 }  // namespace
 }  // namespace nudge

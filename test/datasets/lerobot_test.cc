@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "policy/instruction_features.h"
 #include "replay/segment_reader.h"
 #include "src/datasets/lerobot_export.h"
 #include "src/datasets/lerobot_import.h"
@@ -478,6 +479,42 @@ TEST(Lerobot, ChannelsAreFoundByName) {
   for (std::size_t i = 0; i < before[0].action.size(); ++i) {
     EXPECT_EQ(after[0].action[i][0], before[0].action[i][1]);
     EXPECT_EQ(after[0].action[i][1], before[0].action[i][0]);
+  }
+}
+
+TEST(Lerobot, WhereThePolicyHearsTheTaskItStandsBehindTheObjectState) {
+  TempFolder folder;
+  TaughtLog taught(folder / "log");
+  taught.episode();
+  ASSERT_TRUE(run_export(taught.log(), export_options(folder / "set")).ok());
+  LerobotImportOptions options = import_options(folder / "set", folder.path());
+  ObservationSpec seen;
+  for (const std::string& name : options.robot.object_state) {
+    seen.object_state.push_back({.name = name, .unit = "m", .lower = -1, .upper = 1});
+  }
+  const auto encode = [](const std::string& text) -> Result<std::vector<float>> {
+    return hashed_sentence(text);
+  };
+  auto eyes = make_state_backbone(seen);
+  ASSERT_TRUE(eyes.ok());
+  auto ears = with_instruction(*std::move(eyes), encode, "hashed words 1", 4);
+  ASSERT_TRUE(ears.ok());
+  options.backbone = *std::move(ears);
+  options.segment.feature_size = 6;
+  options.segment.backbone_hash = options.backbone->hash();
+  auto log = empty_log(folder / "other");
+  ASSERT_TRUE(run_import(*log, options).ok());
+
+  const auto before = kept(taught.log(), {1}), after = kept(*log, {1});
+  const std::vector<float> words = project_sentence(hashed_sentence(after[0].instruction), 4);
+  ASSERT_FALSE(after[0].features.empty());
+  for (std::size_t i = 0; i < after[0].features.size(); ++i) {
+    std::vector<float> expected = before[0].features[i];
+    expected.insert(expected.end(), words.begin(), words.end());
+    ASSERT_EQ(after[0].features[i].size(), expected.size());
+    for (std::size_t j = 0; j < expected.size(); ++j) {
+      EXPECT_NEAR(after[0].features[i][j], expected[j], 1e-3) << "row " << i;  // kept in 16 bits
+    }
   }
 }
 

@@ -111,6 +111,64 @@ class Teleop(LiveCase):
         self.connect()
 
 
+class OurOwnPeers(LiveCase):
+    """`nudge robot` and `nudge supervise`, as on another machine: with nothing but the keys."""
+
+    def setUp(self):
+        super().setUp()
+        self.state = self.copy_of(live_test.prepared.folder / "trained")
+        self.auth = ["auth", "--state", self.state, "key"]
+        self.server = self.check(nudge(*self.auth, "server"), 0).out.strip()
+        self.keys = {}
+        for name, role in (("arm", "robot"), ("helper", "script"), ("stranger", None)):
+            self.keys[name] = self.folder / f"{name}.key"
+            public = self.check(nudge("auth", "key", "make", self.keys[name]), 0).out.strip()
+            if role:
+                self.check(nudge(*self.auth, "add", "--role", role, "--", name, public), 0)
+
+    def with_keys(self, name, port):
+        return ["--endpoint", f"tcp://127.0.0.1:{port}", "--server-key", self.server,
+                "--key-file", self.keys[name]]
+
+    def begin(self, *arguments):
+        process = program.start(*arguments)
+        self.addCleanup(program.end, process)
+        return process
+
+    def test_the_kitchen_is_a_robot_with_a_key(self):
+        port = free_port()
+        self.begin("robot", *self.with_keys("arm", port))
+        daemon = self.daemon(self.state, "--set", "robot.driver=remote", "--set",
+                             f"ports.robot={port}", "--set", "ports.zmq_curve=true")
+        self.assertEqual(daemon.send("hand_back")[0], 200)
+        daemon.wait_for("AUTO")
+
+    def test_a_key_that_was_not_added_opens_nothing(self):
+        port = free_port()
+        self.daemon(self.state, "--set", f"ports.teleop={port}", "--set", "ports.zmq_curve=true")
+        self.check(nudge("supervise", *self.with_keys("stranger", port)), 69, "no daemon")
+
+    def test_the_scripted_supervisor_acts_under_the_name_of_its_key(self):
+        port = free_port()
+        daemon = self.daemon(self.state, "--set", f"ports.teleop={port}", "--set",
+                             "ports.zmq_curve=true", *live_test.UNLIMITED)
+        self.begin("supervise", *self.with_keys("helper", port))
+        daemon.send("hand_back")
+
+        def driver():
+            holder = daemon.status()["lease"]["holder"]
+            if daemon.status()["state"] == "HOLD":
+                daemon.send("hand_back")
+            return holder is not None and holder["name"].startswith("helper#")
+
+        program.wait_until(driver, "the scripted supervisor has taken over", 120)
+
+    def test_half_a_pair_of_flags_is_refused(self):
+        self.check(nudge("robot", "--server-key", self.server), 64, "--key-file")
+        self.check(nudge("supervise", "--port", "5572", "--endpoint", "tcp://127.0.0.1:5572"), 64,
+                   "--port")
+
+
 class Refusals(LiveCase):
     def test_no_port_is_open_beyond_this_machine_in_clear(self):
         state = self.copy_of(live_test.prepared.folder / "trained")

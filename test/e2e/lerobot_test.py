@@ -53,6 +53,21 @@ class Data(Case):
     def info(self, name):
         return json.loads((self.folder / name / "meta/info.json").read_text())
 
+    def test_demonstrations_teach_a_policy_that_hears_its_task(self):
+        hears = ["--set", "policy.instruction_size=8", "--set", "learner.base_steps=60"]
+        self.export("plain", "--pictures", "none", "--purpose", "demonstration")
+        for name, brought in (("first", "plain"), ("second", "heard")):
+            with self.subTest(brought):
+                state = self.folder / name
+                got = nudge("import", "lerobot", self.folder / brought, "--state", state, "--json",
+                            *hears)
+                self.assertGreater(self.check(got, 0).json()["new_episodes"], 0)
+                self.check(nudge("train", "--state", state, *hears), 0, "accepted by the gate")
+                if brought == "plain":  # and what was exported of that comes back as it is
+                    self.check(nudge("export", "lerobot", self.folder / "heard", "--state", state,
+                                     "--pictures", "none", *hears), 0)
+                    self.assertIn("observation.features", self.info("heard")["features"])
+
     @unittest.skipUnless((READER / "node_modules").exists(), "npm ci in test/datasets/reader first")
     def test_another_reader_finds_what_the_log_holds(self):
         import nudge as package

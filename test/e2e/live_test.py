@@ -188,6 +188,40 @@ class Restarts(LiveCase):
         for name in acknowledged:
             self.assertEqual(found.count(name), 1, name)
 
+    def test_what_was_done_under_a_key_is_answered_and_not_done_again_after_a_kill(self):
+        state = self.copy_of(prepared.folder / "trained")
+        daemon = self.daemon(state, *UNLIMITED)
+
+        def post(key, kind, **fields):
+            code, data = daemon.request("POST", "/api/v1/feedback", {"type": kind, **fields},
+                                        headers={"Idempotency-Key": f'"{key}"'})
+            return code, json.loads(data)["ok"]
+
+        acts = [("k-start", "hand_back", {}),
+                ("k-words", "words", {"text": "so far so good", "meant": "comment"}),
+                ("k-label", "label", {"episode": 1, "span": 0, "value": "failure"}),
+                ("k-take", "takeover", {}), ("k-free", "release", {}),
+                ("k-stop", "stop", {}), ("k-reset", "reset_stop", {}),
+                ("k-promote", "promote", {"version": 1})]
+        for key, kind, fields in acts:
+            self.assertEqual(post(key, kind, **fields), (200, True), kind)
+            if kind == "hand_back":
+                daemon.wait_for("AUTO")
+            if kind == "stop":
+                daemon.wait_for("ESTOP")
+        daemon.wait_for("HOLD")
+        daemon.kill()
+        daemon = self.daemon(state)
+        for key, kind, fields in acts:
+            if kind != "stop":  # a STOP stops, however often it is pressed
+                self.assertEqual(post(key, kind, **fields), (200, True), kind)
+        self.assertEqual(daemon.status()["state"], "HOLD")
+        self.assertIsNone(daemon.status()["lease"]["holder"])
+        daemon.stop()
+        found = [event["id"] for event in events(state)]
+        for key, kind, _ in acts:
+            self.assertEqual(found.count(key), 1, kind)
+
     def test_outlives_its_learner(self):
         # Pauses before a restart double with each death, so a daemon sees only a few.
         moments = random.Random(1)

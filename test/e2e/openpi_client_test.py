@@ -2,6 +2,7 @@
 """openpi's own Python package at the daemon's port, unmodified, in an environment that is made for
 it. NUDGE_OPENPI_PYTHON names a Python that has the package already."""
 
+import functools
 import json
 import os
 import pathlib
@@ -34,6 +35,7 @@ while True:
 """
 
 
+@functools.cache
 def openpis_python():
     """A Python with openpi's package; none: it is not to be had here, and why."""
     named = os.environ.get("NUDGE_OPENPI_PYTHON")

@@ -2,6 +2,7 @@
 server. On the `websockets` and `msgpack` packages, and independent of the daemon's code."""
 
 import asyncio
+import http
 import threading
 
 import msgpack
@@ -123,9 +124,10 @@ class Program(_Thread):
 class Upstream(_Thread):
     """A policy server that answers with chunks of numbers that it notes."""
 
-    def __init__(self, port, horizon=10, width=7, dtype=numpy.float64):
+    def __init__(self, port, horizon=10, width=7, dtype=numpy.float64, tls=None, key=None):
         super().__init__()
         self.port, self.horizon, self.width, self.dtype = port, horizon, width, dtype
+        self.tls, self.key = tls, key  # an ssl.SSLContext; whom it lets in
         self.delay, self.fails, self.requests, self.chunks = 0.0, False, [], []
         self.random = numpy.random.default_rng(1)
         self._server = None
@@ -151,10 +153,16 @@ class Upstream(_Thread):
             await socket.send(pack({"actions": chunk, "state": chunk[:, :2],
                                     "policy_timing": {"infer_ms": 1.5}}))
 
+    async def _admit(self, _, headers):
+        if self.key is not None and headers.get("Authorization") != f"Api-Key {self.key}":
+            return http.HTTPStatus.UNAUTHORIZED, [], b"no key"
+        return None
+
     def open(self):
         async def begin():
             return await websockets.serve(self._serve, "127.0.0.1", self.port, max_size=None,
-                                          compression=None)
+                                          compression=None, ssl=self.tls,
+                                          process_request=self._admit)
         self._server = self._do(begin())
 
     def close(self):

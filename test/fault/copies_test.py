@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import live_test
 import program
 from live_test import LiveCase
-from program import events, nudge
+from program import events, nudge, wait_until
 
 OK, DATA, UNAVAILABLE = 0, 65, 69
 
@@ -59,6 +59,44 @@ class Copies(LiveCase):
         shutil.copytree(self.copy, restored)
         self.check(nudge("eval", "--state", restored, "--starts", 1), OK)
         self.check_whole(restored)
+
+    def test_a_backup_holds_the_newest_signed_head_and_verifies_against_it(self):
+        daemon = self.daemon(self.state)
+        self.assertEqual(daemon.stop(), 0)
+        done = nudge("log", "--state", self.state, "--json", "backup", self.copy)
+        self.check(done, OK)
+        self.assertTrue(done.json()["head"])
+        heads = self.copy / "audit/head.json"
+        self.assertEqual(heads.read_text().strip(),
+                         (self.state / "audit/head.json").read_text().strip())
+        self.check(nudge("log", "--state", self.copy, "verify", "--heads", heads), OK)
+        # Restored, it is no log that was cut off.
+        restored = self.folder / "restored"
+        shutil.copytree(self.copy, restored)
+        again = self.daemon(restored)
+        self.assertEqual(again.status()["alarm"], "")
+        self.assertEqual(again.stop(), 0)
+
+    def test_keys_are_in_a_backup_only_when_they_are_asked_for(self):
+        secrets = sorted(f.relative_to(self.state) for f in self.state.rglob("*.key"))
+        self.assertIn(pathlib.Path("keys/signing.key"), secrets)
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), OK, "--keys")
+        held = [f.read_bytes() for f in self.copy.rglob("*") if f.is_file()]
+        for secret in secrets:
+            bytes_of = (self.state / secret).read_bytes()
+            self.assertFalse(any(bytes_of in data for data in held), secret)
+        self.check(nudge("log", "--state", self.state, "backup", "--keys", self.copy), OK,
+                   "keep it private")
+        for secret in secrets:
+            copied = self.copy / secret
+            self.assertEqual(copied.read_bytes(), (self.state / secret).read_bytes())
+            self.assertEqual(copied.stat().st_mode & 0o777, 0o600)
+        # With its keys the copy boots the weights that were confirmed.
+        daemon = self.daemon(self.copy)
+        self.assertGreater(daemon.status()["weights"]["confirmed"], 0)
+        daemon.send("hand_back")
+        daemon.wait_for("AUTO")
+        self.assertEqual(daemon.stop(), 0)
 
     def test_a_backup_into_the_state_folder_itself_is_refused(self):
         self.check(nudge("log", "--state", self.state, "backup", self.state), 64, "state folder")
@@ -106,7 +144,11 @@ class Copies(LiveCase):
         self.assertTrue((pathlib.Path(done.json()["set_aside"]) / "log.db").exists())
         report = self.check_whole(self.state)
         saved = events(self.state)
-        self.assertEqual(len(saved), done.json()["events"] + done.json()["lost"] + 1)
+        self.assertFalse(done.json()["certain"])
+        added = [row for row in saved if row["id"].startswith("salvage") and
+                 row["sequence"] > max(old)]
+        known = len(saved) - len(added)
+        self.assertEqual(known, done.json()["events"] + done.json()["lost"])
         for row in saved[:-1]:
             if not row["id"].startswith("salvage:"):
                 self.assertEqual(row, old[row["sequence"]])
@@ -116,8 +158,97 @@ class Copies(LiveCase):
         ruin(self.state / "log/log.db", 0)
         outcome = nudge("log", "--state", self.state, "verify")
         self.check(outcome, DATA, "nudge log salvage")
-        self.check(nudge("log", "--state", self.state, "salvage"), OK, "weights are promoted")
+        self.check(nudge("log", "--state", self.state, "salvage"), OK, "weights are promoted",
+                   "learning is resumed")
         self.assertGreater(self.check_whole(self.state)["steps"], 0)
+
+
+class DamagedAtTheStart(LiveCase):
+    """The daemon finds its log damaged: it is set aside, and what can be read goes on."""
+
+    def setUp(self):
+        super().setUp()
+        self.state = self.copy_of(prepared.state)
+        connection = sqlite3.connect(self.state / "log/log.db")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        self.database = self.state / "log/log.db"
+
+    def starts_with_an_alarm(self):
+        daemon = self.daemon(self.state)
+        status = daemon.status()
+        self.assertEqual(status["state"], "HOLD")
+        self.assertIn("nudge log salvage", status["alarm"])
+        code, body = daemon.request("GET", "/readyz", token="")
+        self.assertEqual(code, 503)
+        self.assertIn("log was damaged", str(body))
+        return daemon, status
+
+    def test_by_what_is_lost_of_the_database_no_weights_run_and_nothing_is_learned(self):
+        before = events(self.state)
+        size = self.database.stat().st_size
+        whole = self.database.read_bytes()
+        for place in (0, 4096, size // 2 // 4096 * 4096, size - 4096):
+            with self.subTest(place=place):
+                self.database.write_bytes(whole)
+                ruin(self.database, place)
+                asides = set(self.state.glob("log.damaged-*"))
+                daemon, status = self.starts_with_an_alarm()
+                (aside,) = set(self.state.glob("log.damaged-*")) - asides
+                self.assertTrue((aside / "log.db").exists())
+                self.assertEqual(status["weights"], {"playing": 0, "live": 0, "kind": "",
+                                                     "confirmed": 0})
+                daemon.send("hand_back")
+                for _ in range(5):
+                    self.assertNotEqual(daemon.status()["state"], "AUTO")
+                    time.sleep(0.1)
+                wait_until(lambda: daemon.status()["learning"]["state"] == "paused",
+                           "learning to be paused")
+                self.assertEqual(daemon.stop(), 0)
+                after = events(self.state)
+                self.assertGreater(after[-1]["sequence"], before[-1]["sequence"])
+                self.check_whole(self.state)
+                # The next start is an ordinary one.
+                again = self.daemon(self.state)
+                self.assertEqual(again.status()["alarm"], "")
+                self.assertEqual(again.stop(), 0)
+                shutil.rmtree(self.state / "log")
+                shutil.copytree(aside, self.state / "log")
+                (self.state / "log/log.db-wal").unlink(missing_ok=True)
+
+    def test_stop_outlives_it(self):
+        daemon = self.daemon(self.state)
+        self.assertEqual(daemon.send("stop")[0], 200)
+        self.assertEqual(daemon.stop(), 0)
+        (self.state / "log/log.db-wal").unlink(missing_ok=True)  # which may hold the same pages
+        ruin(self.database, 0)
+        again = self.daemon(self.state)
+        self.assertEqual(again.status()["state"], "ESTOP")
+        self.assertNotEqual(again.status()["alarm"], "")
+        self.assertEqual(again.stop(), 0)
+
+    def test_a_log_that_was_cut_back_to_an_older_one_is_found_by_its_signed_head(self):
+        older = self.folder / "older"
+        shutil.copytree(self.state / "log", older)
+        daemon = self.daemon(self.state)
+        self.assertEqual(daemon.send("label", episode=1, span=0, value="success")[0], 200)
+        self.assertEqual(daemon.stop(), 0)
+        newest = events(self.state)[-1]["sequence"]
+        shutil.rmtree(self.state / "log")
+        shutil.copytree(older, self.state / "log")
+        daemon, status = self.starts_with_an_alarm()
+        self.assertEqual(status["weights"]["confirmed"], 0)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertGreater(events(self.state)[-1]["sequence"], newest)
+
+    def test_a_damaged_segment_stays_and_is_told(self):
+        victim = sorted((self.state / "log/segments").iterdir())[0]
+        ruin(victim, victim.stat().st_size // 2, 64)
+        daemon = self.daemon(self.state)
+        self.assertIn("nudge log verify", daemon.status()["alarm"])
+        self.assertGreater(daemon.status()["weights"]["confirmed"], 0)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertTrue(victim.exists())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
+#include <vector>
 
 #include "src/ports/openpi_wire.h"
 
@@ -20,6 +21,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto chunk = nudge::openpi_actions(*message);
       chunk.ok() && chunk->numbers.size() != chunk->horizon * chunk->width) {
     std::abort();
+  }
+  // Other actions take the place of the same number of bytes, and are read again.
+  if (const auto said = nudge::openpi_actions(*message); said.ok()) {
+    const nudge::OpenpiChunk zeros = nudge::make_openpi_chunk(
+        said->horizon, said->width, std::vector<double>(said->numbers.size()), said->dtype);
+    if (const auto changed = nudge::with_openpi_actions(bytes, zeros)) {
+      const auto read = nudge::OpenpiMessage::parse(*changed);
+      if (!read.ok() || nudge::openpi_actions(*read)->numbers != zeros.numbers) std::abort();
+    }
   }
   // What we add is read again, and takes nothing away.
   const std::string noted = nudge::with_openpi_note(bytes, {.source = "upstream", .state = "AUTO"});

@@ -221,5 +221,63 @@ TEST_F(ReferenceTest, OneThatComesLateIsLaidWhereItBelongsAndAskedForOnceATick) 
   EXPECT_EQ(late.asked, 2);
 }
 
+// ---- a policy elsewhere ----
+
+constexpr Duration kPeriod = std::chrono::milliseconds(10);
+Instant at_tick(int tick) { return Instant(std::chrono::seconds(1)) + tick * kPeriod; }
+Observation seen_at(int tick) {
+  Observation observation;
+  observation.time = at_tick(tick);
+  return observation;
+}
+ReferenceChunk upstream_chunk(float first) {
+  return {.rows = 2, .action_size = 1, .actions = {first, first}, .tick = 0};
+}
+
+TEST(UpstreamReference, AnObservationWaitsForItsOwnChunk) {
+  UpstreamReference source(kPeriod);
+  EXPECT_TRUE(source.awaits(seen_at(5)));
+  source.offer(upstream_chunk(1), at_tick(0));
+  EXPECT_TRUE(source.awaits(seen_at(5)));
+  source.offer(upstream_chunk(2), at_tick(5));
+  EXPECT_FALSE(source.awaits(seen_at(5)));
+  const auto chunk = source.propose(seen_at(5), "", {}, 105);
+  ASSERT_TRUE(chunk.ok() && chunk->has_value());
+  EXPECT_EQ((**chunk).actions.front(), 2);
+  EXPECT_EQ((**chunk).tick, 105u);
+}
+
+TEST(UpstreamReference, AStepWithinAChunkIsAnsweredByTheChunksLaterRows) {
+  UpstreamReference source(kPeriod);
+  source.offer(upstream_chunk(1), at_tick(5));
+  EXPECT_EQ((**source.propose(seen_at(5), "", {}, 105)).tick, 105u);
+  EXPECT_EQ((**source.propose(seen_at(5), "", {}, 110)).tick, 105u);
+}
+
+TEST(UpstreamReference, AnObservationThatGotNoneIsAnsweredByTheOneBefore) {
+  UpstreamReference source(kPeriod);
+  EXPECT_FALSE(source.propose(seen_at(0), "", {}, 100)->has_value());
+  source.offer(upstream_chunk(1), at_tick(2));
+  source.offer(upstream_chunk(3), at_tick(9));
+  EXPECT_FALSE(source.awaits(seen_at(5)));
+  const auto chunk = source.propose(seen_at(5), "", {}, 106);
+  ASSERT_TRUE(chunk.ok() && chunk->has_value());
+  EXPECT_EQ((**chunk).actions.front(), 1) << "and not by the one after it";
+  EXPECT_EQ((**chunk).tick, 103u);
+}
+
+TEST(UpstreamReference, BelongsToARobotOfTheOpenpiPort) {
+  Config config;
+  config.policy.reference = PolicyReference::kUpstream;
+  auto robot = KitchenRobot::create({});
+  ASSERT_TRUE(robot.ok());
+  const auto backbone = make_state_backbone((*robot)->spec().observation);
+  EXPECT_FALSE(reference_options(config, (*robot)->spec(), **backbone).ok());
+  config.robot.driver = RobotDriver::kOpenpi;
+  const auto options = reference_options(config, (*robot)->spec(), **backbone);
+  ASSERT_TRUE(options.ok());
+  EXPECT_NE(options->source, nullptr);
+}
+
 }  // namespace
 }  // namespace nudge

@@ -239,6 +239,28 @@ TEST_F(RolloutTest, AnAcceptedVersionLoadsAgainAfterARestart) {
   EXPECT_EQ(loaded->head->weights().hash(), sha256(bytes));
 }
 
+// Features mean something else to another backbone, whatever their number.
+TEST_F(RolloutTest, AConfirmedVersionOfAnotherBackboneIsNotLoaded) {
+  options_.backbone_hash = std::string(64, 'e');
+  reopen();
+  const auto loaded = rollout_->load(1, history_);
+  EXPECT_EQ(loaded.status().code(), Code::kFailedPrecondition);
+  EXPECT_NE(loaded.status().message().find("v1 was trained on another backbone"), std::string::npos)
+      << loaded.status().message();
+}
+
+TEST_F(RolloutTest, AConfirmedVersionOfOtherSizesIsNotLoaded) {
+  ++options_.head.horizon;
+  reopen();
+  EXPECT_EQ(rollout_->load(1, history_).status().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(RolloutTest, AVersionThatEditsNothingIsNotLoadedWhereAReferenceIsToBeEdited) {
+  options_.head.reference_chunk = options_.head.edit = true;
+  reopen();
+  EXPECT_EQ(rollout_->load(1, history_).status().code(), Code::kFailedPrecondition);
+}
+
 TEST_F(RolloutTest, AVersionThatTheLogDoesNotKnowIsNotLoaded) {
   ASSERT_TRUE(
       offer(child(*parent_)).report.accepted);  // stored, but its event never became durable
@@ -288,6 +310,23 @@ TEST_F(DamagedWeightsTest, TheLearnerCannotReplaceThem) {
   ASSERT_FALSE(rollout_->load(1, history_).ok());
   expect_refused(base_, "wrong_parent");
   expect_refused(child(*parent_), "wrong_parent");
+}
+
+// Rolling back twice in a row leads to what was confirmed before; its file must be there.
+TEST_F(RolloutTest, PruningKeepsWhatASecondRollbackLeadsTo) {
+  for (int version = 2; version <= 45; ++version) {
+    const auto bytes = child(*parent_);
+    parent_ = *Weights::parse(bytes);
+    take(offer(bytes));
+    apply(WeightsLive{.version = static_cast<WeightsVersion>(version)});
+    if (version == 2 || version == 22) {
+      apply(WeightsConfirmed{.version = static_cast<WeightsVersion>(version)});
+    }
+  }
+  ASSERT_EQ(history_.roll_back_target(), 22u);
+  ASSERT_TRUE(rollout_->prune(history_).ok());
+  EXPECT_TRUE(rollout_->load(22, history_).ok());
+  EXPECT_TRUE(rollout_->load(2, history_).ok());
 }
 
 TEST_F(RolloutTest, PruningKeepsTheLiveTheConfirmedAndTheNewest) {

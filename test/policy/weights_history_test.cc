@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "nudge/random.h"
+
 namespace nudge {
 namespace {
 
@@ -101,6 +103,64 @@ TEST(WeightsHistory, KeepsVersionsAcceptedAfterARollback) {
   const auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
                                    WeightsRolledBack{2, 1, "x"}, accepted(3, 1, kFull)});
   EXPECT_EQ(history.newest_full(), 3u);
+}
+
+TEST(WeightsHistory, CountsEveryVersionAndKeepsTheNewestAndWhatMayStillRun) {
+  WeightsHistory history;
+  history.apply(event_with(accepted(1, 0, kFull)));
+  history.apply(event_with(WeightsPromoted{1}));
+  history.apply(event_with(WeightsLive{1}));
+  for (WeightsVersion v = 2; v <= 5000; ++v) {
+    history.apply(event_with(accepted(v, v - 1, v % 2 == 0 ? kProvisional : kFull)));
+  }
+  EXPECT_EQ(history.records().size(), WeightsHistory::kNewest);
+  EXPECT_EQ(history.accepted(), 5000u);
+  ASSERT_NE(history.find(1), nullptr) << "confirmed, live";
+  EXPECT_EQ(history.find(2), nullptr);
+  EXPECT_NE(history.find(5000), nullptr);
+  history.apply(event_with(WeightsConfirmed{4999}));
+  EXPECT_EQ(history.roll_back_target(), 1u) << "the line leads there across what was let go";
+}
+
+// A bounded history and one of everything are asked the same after each of many random acts.
+TEST(WeightsHistory, BootsAndGoesBackAsIfItHadKeptEverything) {
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    Random random(seed);
+    WeightsHistory bounded, whole(WeightsHistory::Keep::kAll);
+    const auto apply = [&](Payload payload) {
+      const Event event = event_with(std::move(payload));
+      bounded.apply(event);
+      whole.apply(event);
+    };
+    apply(accepted(1, 0, kFull));
+    apply(WeightsPromoted{1});
+    apply(WeightsLive{1});
+    const std::uint64_t confirm_every = seed % 2 == 0 ? 300 : 20;
+    for (WeightsVersion v = 2; v <= 6000; ++v) {
+      const bool micro = random.below(2) == 0;
+      const WeightsVersion parent = micro ? bounded.live() : bounded.newest_full();
+      apply(accepted(v, parent, micro ? kProvisional : kFull));
+      if (random.below(3) != 0) apply(WeightsLive{v});
+      if (random.below(confirm_every) == 0) apply(WeightsConfirmed{bounded.newest_full()});
+      if (random.below(200) == 0) {
+        apply(WeightsRolledBack{
+            .from = bounded.live(), .to = bounded.confirmed(), .reason = "takeovers"});
+      }
+      ASSERT_EQ(bounded.live(), whole.live());
+      ASSERT_EQ(bounded.confirmed(), whole.confirmed());
+      ASSERT_EQ(bounded.newest_full(), whole.newest_full());
+      ASSERT_EQ(bounded.full_ancestor(bounded.live()), whole.full_ancestor(whole.live()));
+      ASSERT_EQ(bounded.roll_back_target(), whole.roll_back_target()) << v;
+      ASSERT_LE(bounded.records().size(), WeightsHistory::kNewest);
+    }
+    EXPECT_EQ(bounded.accepted(), whole.accepted());
+  }
+}
+
+TEST(WeightsHistory, KeepsWhatTheGateSaidForThoseWhoKeepAll) {
+  WeightsHistory history(WeightsHistory::Keep::kAll);
+  history.apply(event_with(accepted(1, 0, kFull)));
+  EXPECT_EQ(history.find(1)->gate_report, "{}");
 }
 
 }  // namespace

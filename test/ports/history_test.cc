@@ -107,15 +107,19 @@ TEST_F(HistoryTest, KnowsThatAnEmptySpanHasNoSteps) {
   EXPECT_EQ(newest().takeovers, 1u);
 }
 
-TEST_F(HistoryTest, ShowsDeploymentsOnly) {
+TEST_F(HistoryTest, ShowsDemonstrationsAndCountsDeploymentsOnly) {
   add(EpisodeStarted{EpisodePurpose::kDemonstration, 0, ""}, 1);
   add(SpanOpened{1, SpanKind::kTakeover, 1, 0}, 1);
   add(SpanClosed{1, SpanEnd::kReleased, 5, true}, 1);
   add(EpisodeEnded{EpisodeEnd::kTaskDone, 5}, 1);
   label(1, LabelValue::kSuccess);
   add(EpisodeStarted{EpisodePurpose::kEvaluation, 0, ""}, 2);
-  EXPECT_TRUE(history_.episodes().empty());
+  ASSERT_EQ(history_.episodes().size(), 1u) << "evaluations are nobody's work";
+  EXPECT_EQ(newest().purpose, EpisodePurpose::kDemonstration);
+  EXPECT_EQ(newest().human_steps, 6u);
+  EXPECT_EQ(newest().outcome(), LabelValue::kSuccess);
   EXPECT_EQ(history_.total_episodes(), 0u);
+  EXPECT_EQ(history_.recent_success().of, 0u);
 }
 
 TEST_F(HistoryTest, LetsTheLastLabelOfTheHighestRoleWin) {

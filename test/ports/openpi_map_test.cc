@@ -66,10 +66,11 @@ TEST(OpenpiMap, SaysWhichItemCannotBeRead) {
 
 TEST(OpenpiMap, RatesAreWhatAChunkAsksOfEachChannel) {
   const OpenpiMap map = one_of_each();
-  const std::vector<float> state = {0.2f, 0.5f};
-  // Half of the full rate; 0.05 rad in 0.1 s; a gripper that jumps shut.
-  const std::vector<float> rates = map.rates(chunk_of({1, 0.25, 1, -2, 0.25, 1}), state);
-  const std::vector<float> expected = {0.5f, 0.5f, 1.0f, -1.0f, 0.0f, 0.0f};
+  const std::vector<double> rest = {0, 0.2, 0.5};
+  // Half of the full rate; 0.05 rad in 0.1 s; a gripper that jumps shut, and needs 0.25 s for it.
+  const std::vector<float> rates =
+      map.rates(chunk_of({1, 0.25, 1, -2, 0.25, 1, 0, 0.25, 1, 0, 0.25, 1}), rest);
+  const std::vector<float> expected = {0.5f, 0.5f, 1.0f, -1.0f, 0, 1.0f, 0, 0, 0.5f, 0, 0, 0};
   ASSERT_EQ(rates.size(), expected.size());
   for (std::size_t i = 0; i < rates.size(); ++i) EXPECT_NEAR(rates[i], expected[i], 1e-6) << i;
 }
@@ -98,8 +99,48 @@ TEST(OpenpiMap, RatesAndChunksAreEachOthersInverse) {
   const std::vector<float> rates = {0.1f, -0.2f, 0.3f, 0.4f, 0.5f, -0.6f,
                                     0.7f, -0.8f, 0.2f, 0,    0.1f, 0};
   const OpenpiChunk chunk = map.chunk(rates, map.rest(state, {}), "<f8");
-  const std::vector<float> back = map.rates(chunk, state);
+  const std::vector<float> back = map.rates(chunk, map.rest(state, {}));
   for (std::size_t i = 0; i < rates.size(); ++i) EXPECT_NEAR(back[i], rates[i], 1e-5) << i;
+}
+
+TEST(OpenpiMap, AnEditOfNothingChangesNoBit) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<double> rest = {0, 0.2, 0.5};
+  const OpenpiChunk chunk = chunk_of({0.1, 0.3, 1, 0.7, 0.4, 0, 0.3, 0.45, 0, 0.2, 0.5, 0.9});
+  const std::vector<float> rates = map.rates(chunk, rest);
+  EXPECT_EQ(map.edited(chunk, rates, rates, rest).bytes, chunk.bytes);
+}
+
+TEST(OpenpiMap, AnEditMovesRatesAndPositionsByWhatItAdds) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<double> rest = {0, 0.2, 0.5};
+  const OpenpiChunk chunk = chunk_of({0.2, 0.3, 1, 0.2, 0.4, 1, 0.2, 0.4, 1, 0.2, 0.99, 1});
+  const std::vector<float> rates = map.rates(chunk, rest);
+  std::vector<float> edit = rates;
+  for (std::size_t i = 0; i < edit.size(); i += 3) {
+    edit[i] += 0.25f;     // of 2
+    edit[i + 1] += 0.5f;  // of 0.1 rad a step
+  }
+  const OpenpiChunk edited = map.edited(chunk, rates, edit, rest);
+  // Positions add up, and end at their bound.
+  const std::vector<double> expected = {0.7, 0.35, 1, 0.7, 0.5, 1, 0.7, 0.55, 1, 0.7, 1, 1};
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(edited.numbers[i], expected[i], 1e-6) << i;
+}
+
+TEST(OpenpiMap, AnEditKeepsAGripperShutThatTheUpstreamOpens) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<double> rest = {0, 0.2, 1};  // it was told to be shut
+  const OpenpiChunk chunk = chunk_of({0, 0.2, 0, 0, 0.2, 0, 0, 0.2, 0, 0, 0.2, 0});
+  const std::vector<float> rates = map.rates(chunk, rest);
+  EXPECT_FLOAT_EQ(rates[2], -1);
+  std::vector<float> edit = rates;
+  for (std::size_t i = 2; i < edit.size(); i += 3) edit[i] = 0.01f;
+  const OpenpiChunk shut = map.edited(chunk, rates, edit, rest);
+  for (std::size_t i = 2; i < edit.size(); i += 3) EXPECT_DOUBLE_EQ(shut.numbers[i], 1) << i;
+  // A trace of an edit is none.
+  for (std::size_t i = 2; i < edit.size(); i += 3) edit[i] = rates[i] + 0.05f;
+  EXPECT_EQ(map.edited(chunk, rates, edit, rest).bytes, chunk.bytes);
 }
 
 TEST(OpenpiMap, WhatIsWithinTheLimitsIsNotTouched) {

@@ -207,6 +207,30 @@ TEST(OpenpiWire, AnUpstreamsReplyIsPassedOnByteForByte) {
   EXPECT_EQ(with_openpi_note(passed, {}), passed) << "what has a note keeps it";
 }
 
+TEST(OpenpiWire, ActionsAreReplacedAndNothingElse) {
+  const std::string before =
+      "\x82\xa5state\x07\xa7"
+      "actions";
+  const std::string reply = before + array_of("<f4", "\x92\x01\x02", from_hex("0000803f0000803f"));
+  const auto changed = with_openpi_actions(reply, make_openpi_chunk(1, 2, {2, -1}, "<f4"));
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(*changed, before + array_of("<f4", "\x92\x01\x02", from_hex("00000040000080bf")));
+  EXPECT_FALSE(with_openpi_actions(reply, make_openpi_chunk(1, 2, {2, -1}, "<f8")).has_value());
+  EXPECT_FALSE(with_openpi_actions(reply, make_openpi_chunk(1, 1, {2}, "<f4")).has_value());
+  EXPECT_FALSE(with_openpi_actions("\x80", make_openpi_chunk(1, 1, {2}, "<f4")).has_value());
+}
+
+TEST(OpenpiWire, ChunksAreWrittenInEveryDtypeOfFloatingPointAndReadBack) {
+  const std::vector<double> kNumbers = {0, -1.5, 0.000030517578125, 65504, 5.9604644775390625e-8};
+  for (const char* dtype : {"<f8", ">f8", "<f4", ">f4", "<f2", ">f2"}) {
+    const OpenpiChunk chunk = make_openpi_chunk(5, 1, kNumbers, dtype);
+    EXPECT_EQ(chunk.dtype, dtype);
+    const OpenpiValue array(OpenpiArray{.dtype = dtype, .shape = {5, 1}, .bytes = chunk.bytes});
+    EXPECT_EQ(*openpi_numbers(array), kNumbers) << dtype;
+  }
+  EXPECT_EQ(make_openpi_chunk(1, 1, {0.5}, "<i4").dtype, "<f8") << "half a step is no integer";
+}
+
 TEST(OpenpiWire, MetadataKeepsWhatTheUpstreamBeganWith) {
   std::string sixteen = from_hex("de 0010");
   for (char c = 'a'; c < 'a' + 16; ++c) sixteen += std::string("\xa1") + c + "\x07";

@@ -369,18 +369,24 @@ TEST_F(RobotPortTest, ARobotWithAnotherSpecIsRefusedAndToldTheDifference) {
   spec.action.channels[1].name = "gripper";
   const RobotProcess other(number, {}, spec);
   EXPECT_EQ(other.status.code(), Code::kFailedPrecondition);
-  EXPECT_NE(other.status.message().find("action channel 1 is 'gripper', was 'y'"),
+  EXPECT_NE(other.status.message().find("action channel 1 is 'gripper', not 'y'"),
             std::string::npos)
       << other.status.message();
 }
 
 TEST_F(RobotPortTest, OnlyTheExpectedRobotIsWelcome) {
-  open({.expected = small_spec("other-arm"), .silence = seconds(10)});
+  std::vector<std::string> said;
+  open({.expected = small_spec("other-arm"),
+        .refused = [&said](const std::string& why) { said.push_back(why); },
+        .silence = seconds(10)});
   ASSERT_NE(port->robot(), nullptr);
   EXPECT_FALSE(port->robot()->connected());
   const RobotProcess process(number);
   EXPECT_EQ(process.status.code(), Code::kFailedPrecondition);
-  EXPECT_NE(process.status.message().find("its id is 'arm', was 'other-arm'"), std::string::npos);
+  EXPECT_NE(process.status.message().find("its id is 'arm', not 'other-arm'"), std::string::npos);
+  EXPECT_NE(process.status.message().find("robot.spec"), std::string::npos);
+  ASSERT_EQ(said.size(), 1u) << "whoever runs the daemon hears it as well";
+  EXPECT_NE(said[0].find("its id is 'arm'"), std::string::npos);
 }
 
 TEST_F(RobotPortTest, ASecondRobotIsToldThatOneIsThere) {

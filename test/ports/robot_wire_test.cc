@@ -325,13 +325,19 @@ TEST(RobotWire, TheDifferenceOfTwoSpecsIsNamed) {
   RobotSpec now = before;
   EXPECT_EQ(difference(now, before), "");
   now.action.channels[1].name = "tool_y";
-  EXPECT_EQ(difference(now, before), "action channel 1 is 'tool_y', was 'y'");
+  EXPECT_EQ(difference(now, before), "action channel 1 is 'tool_y', not 'y'");
   now = before;
   now.observation.proprioception.pop_back();
-  EXPECT_EQ(difference(now, before), "proprioception has 1 channels, had 2");
+  EXPECT_EQ(difference(now, before), "proprioception has 1 channels, not 2");
+  now = before;
+  now.action.channels[1].gripper = true;
+  EXPECT_EQ(difference(now, before), "action channel 1 is a gripper, not an axis");
+  now = before;
+  now.action.channels[0].absolute = true;
+  EXPECT_EQ(difference(now, before), "action channel 0 takes positions, not rates");
   now = before;
   now.observation.cameras[0].width = 128;
-  EXPECT_EQ(difference(now, before), "camera 0 is 'front' (128x48), was 'front' (64x48)");
+  EXPECT_EQ(difference(now, before), "camera 0 is 'front' (128x48), not 'front' (64x48)");
 }
 
 }  // namespace

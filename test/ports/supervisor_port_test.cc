@@ -540,6 +540,37 @@ TEST_F(SupervisorPortTest, ALabelWithATagHappensOnlyToTheEpisodeThatWasSeen) {
   EXPECT_EQ(answer_->status, 404);
 }
 
+TEST_F(SupervisorPortTest, WhatIsSaidOfASpanIsHeldAgainstItsEpisode) {
+  desk_.spans[9] = 7;
+  if_match_ = etag_of("{\"outcome\":\"none\"}");
+  for (const char* body :
+       {R"({"type":"split","id":"a-1","span":9,"step":3})",
+        R"({"type":"label","id":"a-2","episode":0,"span":9,"value":"discard"})"}) {
+    desk_.asked.clear();
+    desk_.feedback.clear();
+    request("POST", "/api/v1/feedback", Role::kSupervisor, body);
+    ASSERT_EQ(desk_.asked.size(), 1u) << body;
+    EXPECT_EQ(desk_.asked[0].episode, 7u);
+    EXPECT_TRUE(desk_.feedback.empty());
+    desk_.asked[0].reply(std::string("{\"outcome\":\"failure\"}"));
+    EXPECT_EQ(answer_->status, 412) << body;
+    EXPECT_TRUE(desk_.feedback.empty());
+  }
+}
+
+TEST_F(SupervisorPortTest, WhatAnEngineerDecidesIsHeldAgainstTheWeights) {
+  const std::string seen = get("/api/v1/weights").etag;
+  accept_weights(90);
+  for (const char* body : {R"({"type":"resume_learning","id":"a-1"})",
+                           R"({"type":"withdraw_corrections","id":"a-2","supervisor":"anna"})",
+                           R"({"type":"restore_corrections","id":"a-3","supervisor":"anna"})"}) {
+    if_match_ = seen;
+    request("POST", "/api/v1/feedback", Role::kEngineer, body);
+    EXPECT_EQ(answer_->status, 412) << body;
+  }
+  EXPECT_TRUE(desk_.acts.empty());
+}
+
 TEST_F(SupervisorPortTest, AnActWithATagThatHasHappenedIsAnsweredAgainThoughItChangedSomething) {
   if_match_ = "\"as it was before\"";
   Event event;
@@ -557,8 +588,9 @@ TEST_F(SupervisorPortTest, ATagThatMeansNothingForAnActIsRefused) {
   if_match_ = "\"a\"";
   for (const char* body :
        {R"({"type":"hand_back","id":"a-1"})", R"({"type":"undo","id":"a-2","seconds":3})",
-        R"({"type":"resume_learning","id":"a-3"})",
-        R"({"type":"label","id":"a-4","episode":0,"span":0,"value":"success"})"}) {
+        R"({"type":"words","id":"a-3","text":"lower"})",
+        R"({"type":"label","id":"a-4","episode":0,"span":0,"value":"success"})",
+        R"({"type":"split","id":"a-5","span":9,"step":3})"}) {
     request("POST", "/api/v1/feedback", Role::kEngineer, body);
     EXPECT_EQ(answer_->status, 400) << body;
   }

@@ -47,6 +47,7 @@ class PromptDesk final : public Desk {
   void read_frame(EpisodeId, std::string camera, std::uint32_t, Read reply) override {
     reply("\xff\xd8" + camera);
   }
+  EpisodeId episode_of(SpanId span) const override { return fake.episode_of(span); }
   test::FakeDesk fake;
 };
 

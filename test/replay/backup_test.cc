@@ -196,11 +196,11 @@ TEST_F(Backup, IsRefusedWhileSomebodyHasTheCopyOpen) {
 
 class SalvageTest : public Backup {
  protected:
-  SalvageReport salvage() {
+  SalvageReport salvage(const SalvageKnown& known = {}) {
     std::filesystem::remove_all(folder_ / "saved");
     LogOptions to = at("saved");
     to.boot = "boot-2";
-    const auto report = salvage_log(posix_files(), folder_ / "log", to);
+    const auto report = salvage_log(posix_files(), folder_ / "log", to, known);
     EXPECT_TRUE(report.ok()) << report.status().message();
     return report.ok() ? *report : SalvageReport{};
   }
@@ -391,6 +391,124 @@ TEST_F(SalvageTest, DoesNotTouchTheDamagedLog) {
             Code::kAlreadyExists);
   EXPECT_EQ(salvage_log(posix_files(), folder_ / "nothing", at("other")).status().code(),
             Code::kNotFound);
+}
+
+// Weights that were confirmed, a lease, a span; then an order.
+class SalvagedActs : public SalvageTest {
+ protected:
+  void make_acts() {
+    auto log = open(at("log"));
+    run_script(*log, 12);
+    const auto say = [&](const std::string& id, Payload payload) {
+      ASSERT_TRUE(log->append(sample_event(id, 0, std::move(payload))).ok());
+    };
+    weights_ = log->next_weights_version();
+    say("accepted", WeightsAccepted{.version = weights_, .report = "{}"});
+    say("promoted", WeightsPromoted{.version = weights_});
+    lease_ = log->next_lease_epoch();
+    say("lease", LeaseGranted{.epoch = lease_});
+    ASSERT_TRUE(log->commit().ok());
+    end_ = log->durable();
+  }
+  WeightsVersion confirmed(Log& log) {
+    WeightsVersion version = 0;
+    const auto events = log.weights_events(1, SIZE_MAX);
+    for (const Event& event : *events) {
+      if (const auto* p = std::get_if<WeightsPromoted>(&event.payload)) version = p->version;
+      if (const auto* p = std::get_if<WeightsRolledBack>(&event.payload)) version = p->to;
+    }
+    return version;
+  }
+  WeightsVersion weights_ = 0;
+  LeaseEpoch lease_ = 0;
+  Sequence end_ = 0;
+};
+
+TEST_F(SalvagedActs, OfAWholeDatabaseKeepWhatIsConfirmed) {
+  make_acts();
+  const std::string segment = folder_ / "log/segments/episode-000000002.seg";
+  ruin(segment, std::filesystem::file_size(segment) / 2, 8);
+  const SalvageReport report = salvage({.head = end_});
+  EXPECT_TRUE(report.certain);
+  auto saved = open(at("saved"));
+  EXPECT_EQ(confirmed(*saved), weights_);
+  EXPECT_EQ(saved->next_lease_epoch(), lease_ + 1);
+}
+
+// Wherever the damage is: nothing that may have been taken back is booted, and no number is given
+// a second time.
+TEST_F(SalvagedActs, OfADamagedDatabaseBootNothingPauseLearningAndGiveNoNumberTwice) {
+  make_acts();
+  const std::string database = folder_ / "log/log.db";
+  const auto size = std::filesystem::file_size(database);
+  std::filesystem::copy_file(database, folder_ / "whole.db");
+  std::uint64_t uncertain = 0;
+  for (std::uint64_t at_byte = 0; at_byte + 512 < size; at_byte += 6007) {
+    SCOPED_TRACE(at_byte);
+    std::filesystem::copy_file(folder_ / "whole.db", database,
+                               std::filesystem::copy_options::overwrite_existing);
+    ruin(database, at_byte, 64);
+    const SalvageReport report = salvage({.head = end_, .weights = weights_});
+    auto saved = open(at("saved"));
+    ASSERT_NE(saved, nullptr);
+    EXPECT_GT(saved->durable(), end_);
+    if (report.certain) {  // the damage is where nothing stands
+      EXPECT_EQ(report.lost, 0u);
+      EXPECT_EQ(confirmed(*saved), weights_);
+      continue;
+    }
+    ++uncertain;
+    EXPECT_EQ(confirmed(*saved), 0u);
+    EXPECT_EQ(saved->events({"learning_paused"}, 1, 10)->size(), 1u);
+    const EpisodeId episode = saved->next_episode_id();
+    EXPECT_GT(episode, 12u);
+    saved.reset();
+    saved = open(at("saved"));  // not a matter of this boot only
+    EXPECT_EQ(saved->next_episode_id(), episode);
+    EXPECT_GT(saved->next_lease_epoch(), lease_ + 1000);
+    EXPECT_GT(saved->next_weights_version(), weights_ + 1000);
+  }
+  EXPECT_GE(uncertain, 3u);
+}
+
+TEST_F(SalvagedActs, WithoutADatabaseAreCountedByTheSignedHead) {
+  make_acts();
+  std::filesystem::remove(folder_ / "log/log.db");
+  const SalvageReport report = salvage({.head = end_, .weights = 7});
+  EXPECT_FALSE(report.certain);
+  auto saved = open(at("saved"));
+  EXPECT_GT(saved->durable(), end_ + 500) << "and what may have followed it";
+  EXPECT_GT(saved->next_lease_epoch(), end_);
+  EXPECT_GT(saved->next_weights_version(), 7u);
+}
+
+TEST_F(SalvagedActs, OfACutLogReachAsFarAsItsSignedHead) {
+  make_acts();
+  const SalvageReport report = salvage({.head = end_ + 5});
+  EXPECT_FALSE(report.certain);
+  EXPECT_EQ(report.lost, 5u);
+  auto saved = open(at("saved"));
+  EXPECT_EQ(confirmed(*saved), 0u);
+}
+
+TEST_F(SalvagedActs, AreRefusedWithAHeadOfAnotherLog) {
+  make_acts();
+  const auto report =
+      salvage_log(posix_files(), folder_ / "log", at("saved"), {.head = end_ + kMaxMissing + 1});
+  EXPECT_EQ(report.status().code(), Code::kDataLoss);
+  EXPECT_NE(report.status().message().find("head.json"), std::string::npos);
+}
+
+TEST(Floors, AreReadAsTheyWereWritten) {
+  const Floors floors{.episode = 7, .span = 0, .weights = 100'020, .lease = INT64_MAX / 2};
+  EXPECT_EQ(Floors::parse("5 entries could not be read; " + floors.print()), floors);
+  for (const char* text :
+       {"", "numbers go on behind episode", "numbers go on behind episode 1, span 2, weights 3",
+        "numbers go on behind episode 1, span 2, weights 3, lease 4 and more",
+        "numbers go on behind episode 1, span 2, weights 3, lease 18446744073709551615",
+        "numbers go on behind episode -1, span 2, weights 3, lease 4"}) {
+    EXPECT_EQ(Floors::parse(text), std::nullopt) << text;
+  }
 }
 
 // ---- a log that version 0.1.0 of the program made ----

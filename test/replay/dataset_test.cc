@@ -1815,5 +1815,143 @@ TEST_P(AnyLog, EndsWithTheSameSetsWhetherAnAmendmentCameEarlyOrLate) {
   }
 }
 
+// ---- without a mapping --------------------------------------------------------------------------
+
+DatasetOptions reading() {
+  DatasetOptions o = options();
+  o.mapped = false;
+  return o;
+}
+
+TEST(ReadDataset, GivesTheSameProbesAndCountsAsOneThatMaps) {
+  Recorder log;
+  log.reference_rows = kH;
+  log.demonstration(20);
+  for (int i = 0; i < 12; ++i) log.corrected(10, 7, i % 2 == 0 ? kAnna : kBen);
+  log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 5);
+  log.step(ControlSource::kPolicy, 0, /*damaged=*/true);
+  log.steps(ControlSource::kPolicy, 5);
+  DatasetOptions maps = options(), reads = reading();
+  maps.references = reads.references = true;
+  const Dataset mapped = fold(log, maps);
+  Dataset read = fold(log, reads);
+  EXPECT_EQ(read.counts().trainable, mapped.counts().trainable);
+  EXPECT_EQ(read.counts().held_out, mapped.counts().held_out);
+  EXPECT_EQ(read.counts().unusable, mapped.counts().unusable);
+  for (const std::size_t max : {1u, 5u, 1000u}) {
+    EXPECT_TRUE(equal(read.held_out_probe(max), mapped.held_out_probe(max)));
+    EXPECT_TRUE(equal(read.demonstration_probe(max, 3), mapped.demonstration_probe(max, 3)));
+    const Batch a = read.recent_observations(max), b = mapped.recent_observations(max);
+    EXPECT_TRUE(equal(a, b));
+    EXPECT_EQ(a.reference, b.reference);
+    EXPECT_EQ(a.has_reference, b.has_reference);
+  }
+  EXPECT_TRUE(read.take_unread().ok());
+}
+
+TEST(ReadDataset, DrawsNoBatchesToTrainOn) {
+  Recorder log;
+  log.demonstration(20);
+  Dataset dataset = fold(log, reading());
+  Batch batch;
+  Random random(1);
+  EXPECT_EQ(dataset.sample(batch, 8, Mix{}, random).code(), Code::kFailedPrecondition);
+}
+
+// A mapping would end the process here.
+TEST(ReadDataset, LivesOnWhenASegmentIsCutOffUnderItAndLeavesOutWhatIsGone) {
+  Recorder log;
+  log.demonstration(20);
+  const std::string first = log.path();
+  log.demonstration(20);
+  Dataset dataset = fold(log, reading());
+  ASSERT_EQ(dataset.demonstration_probe(1000, 1).size, 40u);
+  const auto whole = std::filesystem::file_size(first);
+  std::filesystem::resize_file(first, whole / 2);
+  const Batch half = dataset.demonstration_probe(1000, 1);
+  EXPECT_GT(half.size, 20u);
+  EXPECT_LT(half.size, 40u);
+  EXPECT_NE(dataset.take_unread().message().find(first), std::string::npos);
+  EXPECT_TRUE(dataset.take_unread().ok()) << "told once";
+  std::filesystem::remove(first);
+  EXPECT_EQ(dataset.demonstration_probe(1000, 1).size, 20u);
+  EXPECT_EQ(dataset.recent_observations().size, 0u) << "of deployment episodes only";
+}
+
+TEST(ReadDataset, EndsAtTheLastGoodStepOfADamagedSegmentAndGoesOnBehindIt) {
+  for (const bool cut : {true, false}) {
+    Recorder log;
+    log.demonstration(20);
+    const std::string path = log.path();
+    log.demonstration(20);
+    log.flush();
+    const auto middle = std::filesystem::file_size(path) / 2;
+    if (cut) {
+      std::filesystem::resize_file(path, middle);
+    } else {
+      std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(middle));
+      file.put('!');
+    }
+    Dataset dataset(posix_files(), reading());
+    std::size_t damaged = 0;
+    for (const FeedItem& item : log.items) {
+      const Status applied = dataset.apply(item);
+      if (applied.ok()) continue;
+      ++damaged;
+      EXPECT_EQ(applied.code(), Code::kDataLoss);
+      dataset.pass_over(std::get<StepsRef>(item));
+    }
+    EXPECT_EQ(damaged, 1u);
+    const DatasetCounts counts = dataset.counts();
+    EXPECT_EQ(counts.steps + counts.missing, 40u);
+    EXPECT_GT(counts.steps, 25u);
+    EXPECT_EQ(dataset.demonstration_probe(1000, 1).size, counts.steps);
+  }
+}
+
+// ---- memory -------------------------------------------------------------------------------------
+
+TEST(Dataset, LetsGoOfTheStepsOfEvictedEpisodesAndDrawsFromTheRestAsBefore) {
+  for (const bool mapped : {true, false}) {
+    Recorder log;
+    log.demonstration(50);
+    std::vector<EpisodeId> gone;
+    std::set<std::size_t> kept;
+    for (std::size_t i = 0; i < 50; ++i) kept.insert(i);
+    for (int i = 0; i < 30; ++i) {
+      const std::size_t before = log.facts.size();
+      const EpisodeId episode = log.start(EpisodePurpose::kDeployment);
+      log.steps(ControlSource::kPolicy, 400);
+      log.end();
+      log.label(episode, LabelValue::kSuccess);
+      if (i % 10 != 0) {
+        gone.push_back(episode);
+      } else {
+        for (std::size_t k = before; k < log.facts.size(); ++k) kept.insert(k);
+      }
+    }
+    for (const EpisodeId episode : gone) log.event(EpisodeEvicted{.episode = episode});
+    log.start(EpisodePurpose::kDeployment);
+    log.steps(ControlSource::kPolicy, 30);
+
+    DatasetOptions o = options();
+    o.mapped = mapped;
+    Dataset dataset = fold(log, o);
+    const DatasetCounts counts = dataset.counts();
+    EXPECT_EQ(counts.steps, 50u + 30 * 400 + 30);
+    EXPECT_EQ(counts.missing, gone.size() * 400);
+    EXPECT_LE(dataset.steps_in_memory(), 2 * (50u + 3 * 400 + 30) + (1u << 12));
+    EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousSuccess), 3 * 400u);
+    EXPECT_EQ(dataset.demonstration_probe(1000, 1).size, 50u);
+    EXPECT_EQ(dataset.recent_observations(10).size, 10u);
+    if (!mapped) continue;
+    std::set<std::size_t> ids = drawn(dataset, alone(SampleClass::kAutonomousSuccess));
+    ids.merge(drawn(dataset, alone(SampleClass::kDemonstration)));
+    EXPECT_EQ(ids, kept);
+  }
+}
+
 }  // namespace
 }  // namespace nudge

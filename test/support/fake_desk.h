@@ -2,6 +2,7 @@
 // until the test answers.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,11 @@ class FakeDesk final : public Desk {
         {.episode = episode, .camera = std::move(camera), .step = step, .reply = std::move(reply)});
   }
 
+  EpisodeId episode_of(SpanId span) const override {
+    const auto found = spans.find(span);
+    return found == spans.end() ? 0 : found->second;
+  }
+
   struct Asked {
     EpisodeId episode = 0;
     std::string camera;  // empty: all of the episode
@@ -67,8 +73,9 @@ class FakeDesk final : public Desk {
   std::vector<FeedbackMessage> feedback;  // submitted, oldest first
   std::vector<OperatorMessage> acts;
   std::vector<Actor> act_actors;
-  std::vector<Reply> replies;  // of both kinds
-  std::vector<Asked> asked;    // of the past, oldest first
+  std::vector<Reply> replies;         // of both kinds
+  std::map<SpanId, EpisodeId> spans;  // that there are
+  std::vector<Asked> asked;           // of the past, oldest first
 };
 
 }  // namespace nudge::test

@@ -70,7 +70,7 @@ for (let id = 1; id <= 60; id += 1) {
   const helped = random() > skill;
   const steps = 35 + Math.floor(random() * 50);
   rows.push({
-    id, outcome: random() < skill + 0.05 ? "success" : id % 17 === 0 ? "discard" : "failure", driver: helped ? "mixed" : "policy", steps,
+    id, purpose: "deployment", outcome: random() < skill + 0.05 ? "success" : id % 17 === 0 ? "discard" : "failure", driver: helped ? "mixed" : "policy", steps,
     human_steps: helped ? 6 + Math.floor(random() * 9) : 0, takeovers: helped ? 1 : 0, human_seconds: helped ? 1.1 : 0,
     seconds: steps / 10, weights: Math.min(14, 1 + Math.floor(id / 4.5)),
     takeover_after_s: helped ? steps * 0.045 : null, instruction: "lift the red block", started_ms: Date.now() - (70 - id) * 61_000,
@@ -139,7 +139,7 @@ function status(client) {
     },
     weights: { playing: live, live, kind: "provisional", confirmed },
     learning: { state: world.learning, detail: world.learning === "paused" ? "Two versions in a row were rolled back." : "", round: world.learning === "training" ? "full" : "", done: world.done, total: world.learning === "training" ? 1000 : 0 },
-    recording: world.recording, robot_age_ms: 3.1, robot_trouble: world.trouble, caution: "", missed_ticks: 0, lost_steps: 0, refused_commands: 0, viewers: clients.size,
+    recording: world.recording, robot_age_ms: 3.1, robot_trouble: world.trouble, caution: "", alarm: "", missed_ticks: 0, lost_steps: 0, refused_commands: 0, viewers: clients.size,
     speed: world.speed, uncertainty: world.help ? 0.82 : 0.1,
     help: world.help ? { id: world.helpId, why: world.help, reason: "disagreement", score: 0.82, since_s: (Date.now() - world.helpSince) / 1000 } : null,
   };
@@ -321,7 +321,7 @@ setInterval(() => {
     noteStep();
   }
   if (world.steps > 90) {
-    rows.push({ id: world.episode, outcome: "success", driver: world.takeovers ? "mixed" : "policy", steps: world.steps, human_steps: Math.round(world.human * 10), takeovers: world.takeovers, human_seconds: world.human, seconds: (now - world.started) / 1000, weights: live });
+    rows.push({ id: world.episode, purpose: "deployment", outcome: "success", driver: world.takeovers ? "mixed" : "policy", steps: world.steps, human_steps: Math.round(world.human * 10), takeovers: world.takeovers, human_seconds: world.human, seconds: (now - world.started) / 1000, weights: live });
     event("episode_ended", nudge, { reason: 0, steps: world.steps });
     world.episode += 1;
     event("episode_started", nudge);

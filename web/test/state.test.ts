@@ -15,7 +15,8 @@ function status(fields: object): Status {
 
 const row = (id: number, fields: Partial<EpisodeRow> = {}): EpisodeRow => ({
   id, outcome: "success", driver: "policy", steps: 50, humanSteps: 0, takeovers: 0, humanSeconds: 0,
-  seconds: 5, weights: 1, takeoverAfterS: undefined, instruction: "", startedMs: 0, ...fields,
+  seconds: 5, weights: 1, takeoverAfterS: undefined, instruction: "", startedMs: 0,
+  purpose: "deployment", ...fields,
 });
 
 test("a healthy camera of 10 Hz is fresh at every moment between its pictures", () => {
@@ -92,6 +93,11 @@ test("success counts the last labelled episodes; discarded and unlabelled ones c
 test("the window of success moves on", () => {
   const rows = [row(1, { outcome: "failure" }), row(2), row(3)];
   assert.deepEqual(trendOf(rows, 2).success, [0, 50, 100]);
+});
+
+test("demonstrations say nothing of the policy", () => {
+  const shown = row(1, { purpose: "demonstration", takeovers: 1, humanSteps: 50 });
+  assert.deepEqual(trendOf([shown, row(2)]), trendOf([row(2)]));
 });
 
 test("takeovers are counted for 100 steps of recent episodes", () => {

@@ -144,7 +144,7 @@ test("rounds say what they became; quick ones have a curve of their own", () => 
 test("how long takeovers last and when the first one comes are means over those that there were", () => {
   const row = (id: number, takeovers: number, humanSeconds: number, takeoverAfterS?: number): EpisodeRow => ({
     id, outcome: "none", driver: "policy", steps: 50, humanSteps: 0, takeovers, humanSeconds, seconds: 5, weights: 1,
-    takeoverAfterS, instruction: "", startedMs: 0,
+    takeoverAfterS, instruction: "", startedMs: 0, purpose: "deployment",
   });
   const trend = trendOf([row(1, 0, 0), row(2, 2, 3, 1), row(3, 1, 1.5, 3)]);
   assert.deepEqual(trend.length, [null, 1.5, 1.5]);

@@ -11,7 +11,8 @@ Daemon       the daemon's REST surface
 from nudge.images import Image, pillow_encoder
 from nudge.log import Episode, LogReader
 from nudge.rest import Daemon, token
-from nudge.robot import Observation, Robot, RobotStats
+from nudge.robot import Observation, Robot
+from nudge.robot_link import RobotStats
 from nudge.spec import Camera, Channel, RobotSpec
 from nudge.status import Code, NudgeError
 from nudge.supervisor import Command, Supervisor

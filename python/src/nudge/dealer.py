@@ -79,8 +79,9 @@ class Dealer:
             )
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         if pair is not None:
-            self._socket.curve_serverkey = server_key.encode()
-            self._socket.curve_publickey, self._socket.curve_secretkey = pair
+            self._socket.setsockopt(zmq.CURVE_SERVERKEY, server_key.encode())
+            self._socket.setsockopt(zmq.CURVE_PUBLICKEY, pair[0])
+            self._socket.setsockopt(zmq.CURVE_SECRETKEY, pair[1])
             self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         for option, value in (
             (zmq.LINGER, 0),

@@ -200,6 +200,11 @@ class GymnasiumRobot(Robot):
             raise _wrong("the environment's render() gives no picture")
         self._frame = Image(self._camera, np.asarray(pixels, np.uint8), captured_ns=captured)
 
+    @property
+    def seen(self) -> Any:
+        """The environment's newest observation. The thread that runs the robot."""
+        return self._seen
+
     def reset(self, seed: int) -> None:
         """A new episode; equal seeds give equal starts."""
         self.hold()

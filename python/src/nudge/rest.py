@@ -105,7 +105,7 @@ class Daemon:
         return self.get("/api/v1/robot")
 
     def episodes(self, limit: int = 200) -> list[dict[str, Any]]:
-        """Summaries of the newest deployment episodes, oldest first."""
+        """Summaries of the newest deployments and demonstrations, oldest first."""
         found = self.get(f"/api/v1/episodes?limit={limit}").get("episodes")
         return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 

@@ -41,7 +41,7 @@ export class Session {
   #ids = new MessageIds(sessionPrefix((bytes) => crypto.getRandomValues(bytes)));
   #frames = new Map<number, FrameHandler>();
   #notices = 0;
-  #newestSeen = 0; // episode: the curves tell of deployments alone, and people show the task as well
+  #newestSeen = 0; // episode: the curves tell of it once it has ended
   #mood: Mood | undefined;
   #plea = 0;
   #recording = true;

@@ -35,7 +35,9 @@ const sum = (values: readonly number[]): number => values.reduce((all, each) => 
 const ratio = (of: number, by: number): number | null => (by > 0 ? of / by : null);
 
 // `window`: labelled episodes that count for a point, and episodes for the rest.
-export function trendOf(rows: readonly EpisodeRow[], window = 20): Trend {
+// Demonstrations say nothing of the policy, and are left out.
+export function trendOf(all: readonly EpisodeRow[], window = 20): Trend {
+  const rows = all.filter((row) => row.purpose !== "demonstration");
   const trend: Trend = {
     episodes: [], success: [], low: [], high: [], takeovers: [], length: [], firstAfter: [], human: [],
   };

@@ -18,13 +18,14 @@ const Row = memo((props: { row: EpisodeRow; able: boolean }): JSX.Element => {
   const session = useSession();
   const { row } = props;
   const human = row.steps > 0 ? row.humanSteps / row.steps : 0;
+  const shownBy = row.takeovers === 0 ? "policy alone" : `${Math.round(100 * human)} % by hand`;
   return (
-    <li class="past" data-outcome={row.outcome}>
+    <li class="past" data-outcome={row.outcome} data-purpose={row.purpose}>
       <button type="button" class="about" title="Open its timeline" onClick={() => session.open(row.id)}>
         <b>Episode <span class="digits">{row.id}</span> <span class="outcome" data-outcome={row.outcome}>{outcomeWords[row.outcome]}</span></b>
         <small>
           <span class="digits">{row.seconds.toFixed(1)} s</span> ·{" "}
-          {row.takeovers === 0 ? "policy alone" : `${Math.round(100 * human)} % by hand`} · v{row.weights}
+          {row.purpose === "demonstration" ? "demonstration" : `${shownBy} · v${row.weights}`}
         </small>
         <span class="share" aria-hidden="true"><i style={{ width: `${100 * human}%` }} /></span>
       </button>

@@ -11,10 +11,11 @@ import { isEngineer, useSession, useShown } from "./seat";
 
 function Banners(): JSX.Element {
   const session = useSession();
-  const { recording, learning, detail, engineer, known, trouble, caution, fault } = useShown((state) => ({
+  const { recording, learning, detail, engineer, known, trouble, caution, alarm, fault } = useShown((state) => ({
     known: state.status !== undefined, recording: state.status?.recording ?? true,
     learning: state.status?.learning.state ?? "", detail: state.status?.learning.detail ?? "",
     engineer: isEngineer(state), trouble: state.status?.robotTrouble ?? "", caution: state.status?.caution ?? "",
+    alarm: state.status?.alarm ?? "",
     fault: state.status?.state === "FAULT_HOLD" ? state.status.fault : "",
   }));
   return (
@@ -22,6 +23,7 @@ function Banners(): JSX.Element {
       {known && !recording && (
         <p class="banner grave"><b>NOT RECORDING</b> <span>Nothing that happens now is stored or learned from.</span></p>
       )}
+      {alarm !== "" && <p class="banner grave"><b>LOG DAMAGED</b> <span>{alarm}</span></p>}
       {learning === "paused" && (
         <p class="banner warn">
           <b>LEARNING PAUSED</b> <span>{detail || "Weights were rolled back twice."}</span>

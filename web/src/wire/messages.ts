@@ -89,6 +89,7 @@ export interface Status {
   robotAgeMs: number;
   robotTrouble: string;
   caution: string;  // what cannot be promised for this robot; empty: nothing
+  alarm: string; // the log was damaged when this boot found it; empty: it was not
   fault: string; // what the fault was, for people; empty: none
   missedTicks: number;
   lostSteps: number;
@@ -117,6 +118,7 @@ export interface LogEvent {
 
 export interface EpisodeRow {
   id: number;
+  purpose: string; // deployment, demonstration
   outcome: LabelValue;
   driver: string;
   steps: number;

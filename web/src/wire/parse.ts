@@ -44,7 +44,7 @@ export function camera(value: unknown): Camera {
 function episode(value: unknown): EpisodeRow {
   const it = fields(value);
   return {
-    id: number(it["id"]), outcome: label(it["outcome"]), driver: text(it["driver"]),
+    id: number(it["id"]), purpose: text(it["purpose"]), outcome: label(it["outcome"]), driver: text(it["driver"]),
     steps: number(it["steps"]), humanSteps: number(it["human_steps"]),
     takeovers: number(it["takeovers"]), humanSeconds: number(it["human_seconds"]),
     seconds: number(it["seconds"]), weights: number(it["weights"]),
@@ -177,7 +177,7 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
           total: number(learning["total"]),
         },
         recording: flag(it["recording"]), robotAgeMs: number(it["robot_age_ms"]),
-        robotTrouble: text(it["robot_trouble"]), caution: text(it["caution"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
+        robotTrouble: text(it["robot_trouble"]), caution: text(it["caution"]), alarm: text(it["alarm"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
         lostSteps: number(it["lost_steps"]), viewers: number(it["viewers"]),
         help: plea(it["help"]),
         uncertainty: typeof it["uncertainty"] === "number" ? it["uncertainty"] : undefined,

@@ -1,0 +1,49 @@
+// A backbone that an operator has exported from PyTorch as TorchScript. The file is code: only what
+// the operator's own configuration names is ever loaded. docs/reference/backbone-format.md says
+// what it must be; scripts/export_backbone.py makes one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nudge/robot.h"
+#include "nudge/status.h"
+#include "policy/backbone.h"
+
+namespace nudge {
+
+inline constexpr std::size_t kMaxScriptBackbone = 1u << 30;  // bytes of a file
+
+// What a file says about itself.
+struct ScriptBackboneInfo {
+  std::size_t features = 0;         // 1..kMaxFeatures
+  std::size_t proprioception = 0;   // values that it takes
+  std::vector<CameraSpec> cameras;  // in the order in which it takes their pictures
+  // Between the features that PyTorch made of the file's probe when it was exported and those that
+  // are made here: the largest difference, relative to the largest of them.
+  double probe_difference = 0;
+};
+
+// The pixels of a JPEG: height x width x 3, row-major, top row first. Of another size or damaged:
+// kInvalidArgument.
+using DecodeJpeg = std::function<Result<std::vector<std::uint8_t>>(
+    std::span<const std::uint8_t> jpeg, int width, int height)>;
+
+// Reads the file and runs it on its probe. kNotFound: no such file. kInvalidArgument: it is no
+// TorchScript, takes or gives something else than a backbone does, or makes other features of the
+// probe here than where it was exported. kUnimplemented: it needs a newer LibTorch than this one.
+Result<ScriptBackboneInfo> inspect_script_backbone(const std::string& file);
+
+// The errors of inspect_script_backbone(). kInvalidArgument too: the robot has other cameras or
+// another number of proprioception channels. Features of a frame are made from its JPEG where it
+// has one, as it is stored. encode(): kUnavailable without a picture of each camera.
+Result<std::unique_ptr<Backbone>> make_script_backbone(const std::string& file,
+                                                       const ObservationSpec& spec,
+                                                       DecodeJpeg decode);
+
+}  // namespace nudge
