@@ -118,8 +118,9 @@ struct Segment {
 
 class Salvage {
  public:
-  Salvage(FileSystem& files, std::string from, const LogOptions& to)
-      : files_(files), from_(std::move(from)), to_(to) {}
+  // `rewriting`: null when a damaged log is saved.
+  Salvage(FileSystem& files, std::string from, const LogOptions& to, const LogRewriting* rewriting)
+      : files_(files), from_(std::move(from)), to_(to), rewriting_(rewriting) {}
 
   Result<SalvageReport> run() {
     NUDGE_TRY(files_.make_directory(to_.dir));
@@ -254,6 +255,12 @@ class Salvage {
       if (!done) NUDGE_TRY(fill(number));
       if (number % kCommitEvery == 0) NUDGE_TRY(log_->commit());
     }
+    if (rewriting_ != nullptr) {
+      if (report_.lost > 0 || report_.damaged_segments > 0 || !report_.database) {
+        return data_loss(from_ + " is damaged: run 'nudge log salvage' first");
+      }
+      return log_->commit();
+    }
     if (log_->open_episode() != 0) NUDGE_TRY(close(last + 1));
     NUDGE_TRY(append("salvaged:" + to_.boot,
                      Fault{"salvage", std::to_string(report_.lost) +
@@ -279,6 +286,7 @@ class Salvage {
     spec.action_size = 1;
     if (const auto known = specs_.find(episode); known != specs_.end()) spec = known->second;
     spec.episode = episode;
+    if (rewriting_ != nullptr) spec = rewriting_->segment(spec);
     const auto started = log_->start_episode(spec);
     if (started.ok()) return true;
     if (started.status().code() == Code::kInvalidArgument) return false;
@@ -286,6 +294,7 @@ class Salvage {
   }
 
   Result<bool> take(const Event& event, Sequence number) {
+    if (rewriting_ != nullptr) rewriting_->event(event);
     if (std::holds_alternative<EpisodeEvicted>(event.payload)) {
       const Status evicted = log_->evict(event);
       if (evicted.code() == Code::kInvalidArgument || evicted.code() == Code::kFailedPrecondition) {
@@ -309,7 +318,9 @@ class Salvage {
     if (!reader.ok()) return reader.status();
     const auto view = (*reader)->read(where.place);
     if (!view.ok()) return false;  // the disk gives something else than a moment ago
-    return took(log_->append(copy_of(*view, segment.spec)), number);
+    Step step = copy_of(*view, segment.spec);
+    if (rewriting_ != nullptr) NUDGE_TRY(rewriting_->step(segment.spec, step));
+    return took(log_->append(step), number);
   }
 
   // Steps that were evicted have their numbers still, and go again when their event comes.
@@ -364,6 +375,7 @@ class Salvage {
   FileSystem& files_;
   std::string from_;
   LogOptions to_;
+  const LogRewriting* rewriting_;
   SalvageReport report_;
   std::map<Sequence, Event> events_;
   std::vector<StepPlace> steps_;  // sorted
@@ -378,8 +390,10 @@ class Salvage {
 
 }  // namespace
 
-Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from,
-                                  const LogOptions& to) {
+namespace {
+
+Result<SalvageReport> made_anew(FileSystem& files, const std::string& from, const LogOptions& to,
+                                const LogRewriting* rewriting) {
   const auto there = files.exists(to.dir);
   if (!there.ok()) return there.status();
   if (*there) return already_exists(to.dir + " is there already; remove it first");
@@ -389,7 +403,19 @@ Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from,
     return name == "log.db" || name == "segments";
   });
   if (!log) return not_found("there is no log in " + from);
-  return Salvage(files, from, to).run();
+  return Salvage(files, from, to, rewriting).run();
+}
+
+}  // namespace
+
+Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from,
+                                  const LogOptions& to) {
+  return made_anew(files, from, to, nullptr);
+}
+
+Result<SalvageReport> copy_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                               const LogRewriting& rewriting) {
+  return made_anew(files, from, to, &rewriting);
 }
 
 }  // namespace nudge

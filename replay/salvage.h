@@ -8,11 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
+#include "nudge/event.h"
 #include "nudge/status.h"
 #include "replay/file.h"
 #include "replay/log.h"
+#include "replay/segment.h"
 
 namespace nudge {
 
@@ -29,5 +32,20 @@ struct SalvageReport {
 // exist, and its parent must. kNotFound: there is no log in `from`; kAlreadyExists; errors of
 // FileSystem and Log: nothing was lost by trying, remove `to.dir` and try again.
 Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to);
+
+// What copy_log() changes on the way.
+struct LogRewriting {
+  // Told of each event before it is copied; events are copied as they are.
+  std::function<void(const Event& event)> event;
+  std::function<SegmentSpec(const SegmentSpec& spec)> segment;
+  // Of a step of a segment that has `spec`; an error ends the copying.
+  std::function<Status(const SegmentSpec& spec, Step& step)> step;
+};
+
+// A copy of a whole log in which steps and segments are rewritten, and every entry has the number,
+// the id and, if it is an event, the content that it had. Its chain is a new one. As salvage_log(),
+// but kDataLoss when anything cannot be read: salvage the log first.
+Result<SalvageReport> copy_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                               const LogRewriting& rewriting);
 
 }  // namespace nudge

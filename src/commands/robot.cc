@@ -17,7 +17,6 @@ int run_robot(const Program& program, std::uint16_t port_flag) {
   const Config& config = loaded->config;
   const std::atomic<bool>& stop = stop_on_signal();
   KitchenOptions kitchen = kitchen_options(config);
-  kitchen.cameras = config.sim.cameras;
   Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
   if (!robot.ok()) return fail(robot.status());
   RobotClientOptions options;

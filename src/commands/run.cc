@@ -47,7 +47,6 @@ struct Driven {
 
 Result<Driven> open_kitchen(const Config& config) {
   KitchenOptions options = kitchen_options(config);
-  options.cameras = config.sim.cameras;
   Result<std::unique_ptr<LiveKitchen>> kitchen = LiveKitchen::create(options, steady_now);
   if (!kitchen.ok()) return kitchen.status();
   Driven driven;
