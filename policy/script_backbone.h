@@ -4,16 +4,14 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "nudge/robot.h"
 #include "nudge/status.h"
 #include "policy/backbone.h"
+#include "policy/picture.h"
 
 namespace nudge {
 
@@ -28,11 +26,6 @@ struct ScriptBackboneInfo {
   // are made here: the largest difference, relative to the largest of them.
   double probe_difference = 0;
 };
-
-// The pixels of a JPEG: height x width x 3, row-major, top row first. Of another size or damaged:
-// kInvalidArgument.
-using DecodeJpeg = std::function<Result<std::vector<std::uint8_t>>(
-    std::span<const std::uint8_t> jpeg, int width, int height)>;
 
 // Reads the file and runs it on its probe. kNotFound: no such file. kInvalidArgument: it is no
 // TorchScript, takes or gives something else than a backbone does, or makes other features of the

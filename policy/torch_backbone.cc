@@ -232,7 +232,7 @@ class ScriptBackbone final : public Backbone {
     // Kept for as long as the tensors below see their memory.
     std::vector<std::vector<std::uint8_t>> pictures;
     for (const CameraSpec& camera : info_.cameras) {
-      Result<std::vector<std::uint8_t>> pixels = pixels_of(observation, camera);
+      Result<std::vector<std::uint8_t>> pixels = pixels_of(observation, camera, decode_);
       if (!pixels.ok()) return pixels.status();
       pictures.push_back(*std::move(pixels));
     }
@@ -241,29 +241,6 @@ class ScriptBackbone final : public Backbone {
 
  private:
   ScriptBackbone() = default;
-
-  Result<std::vector<std::uint8_t>> pixels_of(const Observation& observation,
-                                              const CameraSpec& camera) const {
-    const auto found =
-        std::find_if(observation.images.begin(), observation.images.end(),
-                     [&](const Image& image) { return image.camera == camera.name; });
-    if (found == observation.images.end() || (found->jpeg.empty() && found->rgb.empty())) {
-      return unavailable("there is no picture of camera '" + camera.name + "' yet");
-    }
-    const std::string whose = "camera '" + camera.name + "'";
-    if (!found->jpeg.empty()) {
-      if (!decode_) return internal("the backbone was given nothing to read JPEG with");
-      Result<std::vector<std::uint8_t>> pixels = decode_(found->jpeg, camera.width, camera.height);
-      if (!pixels.ok()) return pixels.status().with_context(whose);
-      return pixels;
-    }
-    if (found->rgb.size() !=
-        3 * static_cast<std::size_t>(camera.width) * static_cast<std::size_t>(camera.height)) {
-      return invalid_argument(whose + ": the picture has another size than the robot's " +
-                              "specification says; fix the robot driver");
-    }
-    return found->rgb;
-  }
 
   Result<std::vector<float>> run(std::vector<std::vector<std::uint8_t>>& pictures,
                                  const std::vector<float>& proprioception,

@@ -161,8 +161,10 @@ struct Segment {
 
 class Salvage {
  public:
-  Salvage(FileSystem& files, std::string from, const LogOptions& to, const SalvageKnown& known)
-      : files_(files), from_(std::move(from)), to_(to), known_(known) {}
+  // `rewriting`: null when a damaged log is saved.
+  Salvage(FileSystem& files, std::string from, const LogOptions& to, const SalvageKnown& known,
+          const LogRewriting* rewriting)
+      : files_(files), from_(std::move(from)), to_(to), known_(known), rewriting_(rewriting) {}
 
   Result<SalvageReport> run() {
     NUDGE_TRY(files_.make_directory(to_.dir));
@@ -314,6 +316,12 @@ class Salvage {
       if (!done) NUDGE_TRY(fill(number));
       if (number % kCommitEvery == 0) NUDGE_TRY(log_->commit());
     }
+    if (rewriting_ != nullptr) {
+      if (report_.lost > 0 || report_.damaged_segments > 0 || !report_.database) {
+        return data_loss(from_ + " is damaged: run 'nudge log salvage' first");
+      }
+      return log_->commit();
+    }
     if (log_->open_episode() != 0) NUDGE_TRY(close(last + 1));
     std::string said =
         std::to_string(report_.lost) + " entries of the damaged log could not be read";
@@ -383,6 +391,7 @@ class Salvage {
     spec.action_size = 1;
     if (const auto known = specs_.find(episode); known != specs_.end()) spec = known->second;
     spec.episode = episode;
+    if (rewriting_ != nullptr) spec = rewriting_->segment(spec);
     const auto started = log_->start_episode(spec);
     if (started.ok()) return true;
     if (started.status().code() == Code::kInvalidArgument) return false;
@@ -390,6 +399,7 @@ class Salvage {
   }
 
   Result<bool> take(const Event& event, Sequence number) {
+    if (rewriting_ != nullptr) rewriting_->event(event);
     if (std::holds_alternative<EpisodeEvicted>(event.payload)) {
       const Status evicted = log_->evict(event);
       if (evicted.code() == Code::kInvalidArgument || evicted.code() == Code::kFailedPrecondition) {
@@ -413,7 +423,9 @@ class Salvage {
     if (!reader.ok()) return reader.status();
     const auto view = (*reader)->read(where.place);
     if (!view.ok()) return false;  // the disk gives something else than a moment ago
-    return took(log_->append(copy_of(*view, segment.spec)), number);
+    Step step = copy_of(*view, segment.spec);
+    if (rewriting_ != nullptr) NUDGE_TRY(rewriting_->step(segment.spec, step));
+    return took(log_->append(step), number);
   }
 
   // Steps that were evicted have their numbers still, and go again when their event comes.
@@ -472,6 +484,7 @@ class Salvage {
   std::string from_;
   LogOptions to_;
   SalvageKnown known_;
+  const LogRewriting* rewriting_;
   SalvageReport report_;
   Floors highest_;
   Sequence known_end_ = 0;  // the last entry that there was for certain
@@ -516,8 +529,10 @@ std::optional<Floors> Floors::parse(std::string_view text) {
       .episode = numbers[0], .span = numbers[1], .weights = numbers[2], .lease = numbers[3]};
 }
 
-Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to,
-                                  const SalvageKnown& known) {
+namespace {
+
+Result<SalvageReport> made_anew(FileSystem& files, const std::string& from, const LogOptions& to,
+                                const SalvageKnown& known, const LogRewriting* rewriting) {
   const auto there = files.exists(to.dir);
   if (!there.ok()) return there.status();
   if (*there) return already_exists(to.dir + " is there already; remove it first");
@@ -527,7 +542,19 @@ Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, co
     return name == "log.db" || name == "segments";
   });
   if (!log) return not_found("there is no log in " + from);
-  return Salvage(files, from, to, known).run();
+  return Salvage(files, from, to, known, rewriting).run();
+}
+
+}  // namespace
+
+Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                                  const SalvageKnown& known) {
+  return made_anew(files, from, to, known, nullptr);
+}
+
+Result<SalvageReport> copy_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                               const LogRewriting& rewriting) {
+  return made_anew(files, from, to, {}, &rewriting);
 }
 
 }  // namespace nudge

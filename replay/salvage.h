@@ -13,13 +13,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "nudge/event.h"
 #include "nudge/status.h"
 #include "replay/file.h"
 #include "replay/log.h"
+#include "replay/segment.h"
 
 namespace nudge {
 
@@ -61,5 +64,20 @@ struct Floors {
 // signed head is of another log, too far ahead.
 Result<SalvageReport> salvage_log(FileSystem& files, const std::string& from, const LogOptions& to,
                                   const SalvageKnown& known = {});
+
+// What copy_log() changes on the way.
+struct LogRewriting {
+  // Told of each event before it is copied; events are copied as they are.
+  std::function<void(const Event& event)> event;
+  std::function<SegmentSpec(const SegmentSpec& spec)> segment;
+  // Of a step of a segment that has `spec`; an error ends the copying.
+  std::function<Status(const SegmentSpec& spec, Step& step)> step;
+};
+
+// A copy of a whole log in which steps and segments are rewritten, and every entry has the number,
+// the id and, if it is an event, the content that it had. Its chain is a new one. As salvage_log(),
+// but kDataLoss when anything cannot be read: salvage the log first.
+Result<SalvageReport> copy_log(FileSystem& files, const std::string& from, const LogOptions& to,
+                               const LogRewriting& rewriting);
 
 }  // namespace nudge

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     nudge::add_robot_command(program);
     nudge::add_learn_command(program);
     nudge::add_train_command(program);
+    nudge::add_backbone_command(program);
     nudge::add_eval_command(program);
     nudge::add_log_command(program);
     nudge::add_weights_command(program);

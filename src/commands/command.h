@@ -45,6 +45,7 @@ void add_supervise_command(Program& program);
 void add_robot_command(Program& program);
 void add_learn_command(Program& program);
 void add_train_command(Program& program);
+void add_backbone_command(Program& program);
 void add_eval_command(Program& program);
 void add_log_command(Program& program);
 void add_weights_command(Program& program);

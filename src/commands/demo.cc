@@ -20,6 +20,7 @@
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
+#include "src/loop/perception.h"
 #include "src/sim/live_kitchen.h"
 
 namespace nudge {
@@ -112,14 +113,17 @@ Result<RealTimeReport> measure_real_time(Deployment& deployment, const Config& c
     heads.push_back(*std::move(head));
   }
   KitchenOptions kitchen = kitchen_options(config);
-  kitchen.cameras = false;
+  kitchen.cameras = looks_at_cameras(config);  // nobody else watches
   Result<std::unique_ptr<LiveKitchen>> robot = LiveKitchen::create(kitchen, steady_now);
   if (!robot.ok()) return robot.status();
   RealTimeOptions options;
   options.length = from_seconds(flags.real_time);
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
   options.folder = flags.out + "/real-time";
-  return run_in_real_time(**robot, config, heads, options);
+  (*robot)->start();
+  Result<RealTimeReport> report = run_in_real_time(**robot, config, heads, options);
+  (*robot)->stop();
+  return report;
 }
 
 Json to_json(const RealTimeReport& report) {

@@ -2,7 +2,6 @@
 
 #include <cstdio>
 
-#include "policy/script_backbone.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/datasets/video.h"
@@ -26,18 +25,9 @@ CheckResult check_sandbox() {
 }
 
 CheckResult check_backbone(const Config& config) {
-  const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
-  if (!info.ok()) return {CheckState::kFail, info.status().message(), ""};
-  std::string cameras;
-  for (const CameraSpec& camera : info->cameras) cameras += " " + camera.name;
-  char difference[32];
-  std::snprintf(difference, sizeof(difference), "%.1e", info->probe_difference);
-  return {CheckState::kOk,
-          std::to_string(info->features) + " features of" +
-              (cameras.empty() ? " no camera" : cameras) + " and " +
-              std::to_string(info->proprioception) +
-              " values; what was exported and what runs here differ by " + difference,
-          ""};
+  const Result<std::string> summary = backbone_summary(config);
+  if (!summary.ok()) return {CheckState::kFail, summary.status().message(), ""};
+  return {CheckState::kOk, *summary, ""};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "src/commands/command.h"
 #include "src/commands/local_daemon.h"
 #include "src/commands/log_copies.h"
+#include "src/commands/log_reencode.h"
 #include "src/commands/state.h"
 #include "src/loop/clock.h"
 #include "src/loop/recorder.h"
@@ -356,6 +357,7 @@ void add_log_command(Program& program) {
     program.run = [&program, state, count] { return tail(program, *state, *count); };
   });
   add_log_copies(program, *command, state);
+  add_log_reencode(program, *command, state);
   CLI::App* check = command->add_subcommand("verify", "Read all of it and check every record");
   auto verifying = std::make_shared<VerifyFlags>();
   check->add_option("--heads", verifying->heads,

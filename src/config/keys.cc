@@ -204,7 +204,8 @@ std::vector<Key> make_keys() {
        "",
        {},
        "What makes features of an observation: state (the object state as the robot reports it), "
-       "or a TorchScript file that you trust: it is code.",
+       "kitchen (the simulated kitchen's own eyes, which look at both cameras), a .safetensors "
+       "file that 'nudge backbone train' made, or a TorchScript file that you trust: it is code.",
        "what runs without a trained backbone"},
       {KEY(policy, head),
        "",

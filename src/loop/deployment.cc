@@ -260,8 +260,10 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
     std::uint32_t steps = 0;
     inference_->begin_episode(start);
     const Result<bool> success = nudge::demonstrate(
-        *robot_, start, options,
-        [&](const Observation& observation, const Action& action) -> Status {
+        *robot_, start, options, [&](Observation observation, const Action& action) -> Status {
+          Result<std::vector<Image>> pictures = robot_->pictures();
+          if (!pictures.ok()) return pictures.status();
+          observation.images = *std::move(pictures);
           Result<std::vector<float>> features =
               inference_->encode(observation, robot_->instruction_for(start));
           if (!features.ok()) return features.status();
@@ -284,6 +286,7 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
           step.proprioception = observation.proprioception;
           step.requested = action;
           step.executed = action;
+          step.images = std::move(observation.images);
           return recorder_.append(std::move(step));
         });
     if (!success.ok()) return success.status();
@@ -344,7 +347,6 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   if (!episode.ok()) return episode.status();
   outcome_.episode = *episode;
   seen_ = false;
-  robot_->render(true);
   seat_.begin_episode(seed);
   succession_.on_episode_started();
 

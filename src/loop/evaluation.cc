@@ -42,11 +42,13 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
         "these weights edit a reference, and there is none: " + reference_weights_path(config) +
         " is missing, or policy.reference is \"none\"");
   }
+  const bool asked = references->source != nullptr;
   Inference inference(*std::move(backbone), 0, *std::move(references), config.policy.guidance);
   inference.take_from(slot);
   LockstepOptions lockstep_options;
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
   lockstep_options.wall_start = wall_now();
+  lockstep_options.unrecorded = !asked;
   if (traces != nullptr) {
     lockstep_options.doubt_samples = static_cast<std::size_t>(config.help.samples);
     lockstep_options.doubt_rows = static_cast<std::size_t>(config.policy.replan_after);

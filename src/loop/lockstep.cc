@@ -19,6 +19,7 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
   controller_.begin_episode(episode, robot_.now());
   coming_.reset();
   plan_again_ = false;
+  seen_any_ = false;
 
   const Instant begun = robot_.now();
   std::vector<float> features;  // of the step under way
@@ -49,9 +50,11 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
       finished_images = std::move(images);
       ++result.policy_steps;
     }
-    if (outcome.step_begun) {
-      Result<std::vector<float>> encoded =
-          inference_.encode(controller_.observation(), instruction_);
+    if (outcome.step_begun && !options_.unrecorded) {
+      const Result<const Observation*> seen = look();
+      Result<std::vector<float>> encoded = seen.ok() ? inference_.encode(**seen, instruction_)
+                                                     : Result<std::vector<float>>(seen.status());
+      if (seen.ok()) images = (*seen)->images;
       if (encoded.ok()) {
         features = *std::move(encoded);
         Result<AlignedReference> proposed = inference_.reference(
@@ -64,7 +67,6 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
       } else if (trouble.ok()) {
         trouble = encoded.status();
       }
-      images = controller_.observation().images;
     }
     NUDGE_TRY(companion.after_tick(now, wall(now), outcome, std::move(finished_features),
                                    std::move(finished_images)));
@@ -95,6 +97,19 @@ Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Compa
   }
 }
 
+Result<const Observation*> Lockstep::look() {
+  const Observation& newest = controller_.observation();
+  if (robot_.spec().observation.cameras.empty()) return &newest;
+  if (seen_any_ && seen_tick_ == controller_.control_tick()) return &seen_;
+  seen_ = newest;
+  Result<std::vector<Image>> pictures = robot_.pictures();
+  if (!pictures.ok()) return pictures.status();
+  seen_.images = *std::move(pictures);
+  seen_tick_ = controller_.control_tick();
+  seen_any_ = true;
+  return &seen_;
+}
+
 Status Lockstep::deliver_chunk(Instant now, Companion& companion) {
   if (!coming_ || coming_->arrives > now) return {};
   ComingChunk coming = std::move(*coming_);
@@ -115,7 +130,9 @@ Status Lockstep::plan(Instant now, Companion& companion) {
   // make of it.
   if (!is_finite(observation)) return {};
   plan_again_ = false;
-  Result<std::vector<float>> features = inference_.encode(observation, instruction_);
+  const Result<const Observation*> seen = look();
+  if (!seen.ok()) return seen.status();
+  Result<std::vector<float>> features = inference_.encode(**seen, instruction_);
   if (!features.ok()) return features.status();
   const Instant wall_begin = steady_now();
   const Result<AlignedReference> reference =

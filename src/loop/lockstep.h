@@ -21,6 +21,9 @@ struct LockstepOptions {
   // How sure the policy is of each chunk: Inference::disagreement() of so many samples and rows; 0:
   // not looked at. Takes no simulated time and changes no action.
   std::size_t doubt_samples = 0, doubt_rows = 0;
+  // Nobody keeps the steps: a backbone then looks only where a chunk is wanted. Changes no action,
+  // unless there is a reference source, which may remember what it was asked.
+  bool unrecorded = false;
 };
 
 struct EpisodeResult {
@@ -65,6 +68,9 @@ class Lockstep {
   Instant now() const { return robot_.now(); }
 
  private:
+  // The newest observation, with the pictures of its moment where there are cameras. They are made
+  // once a tick, and only when this is called.
+  Result<const Observation*> look();
   Status deliver_chunk(Instant now, Companion& companion);
   Status plan(Instant now, Companion& companion);
 
@@ -75,6 +81,9 @@ class Lockstep {
   std::string instruction_;  // of the episode
   Instant start_;
   bool plan_again_ = false;
+  Observation seen_;  // of look(), at tick seen_tick_
+  ControlTick seen_tick_ = 0;
+  bool seen_any_ = false;
   struct ComingChunk {
     Instant arrives;
     Duration computed_in{};  // wall time

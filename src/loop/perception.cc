@@ -1,21 +1,60 @@
 #include "src/loop/perception.h"
 
+#include <array>
+#include <cstdio>
+#include <fstream>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "policy/script_backbone.h"
+#include "policy/vision_backbone.h"
+#include "policy/vision_spec.h"
 #include "src/datasets/jpeg.h"
 #include "src/learning/sentences.h"
+#include "src/loop/kitchen_eyes.h"
 
 namespace nudge {
 namespace {
 
 constexpr const char* kState = "state";
+constexpr const char* kKitchen = "kitchen";
 
-// As policy/script_backbone.h wants it.
-Result<std::vector<std::uint8_t>> pixels_of(std::span<const std::uint8_t> jpeg, int width,
-                                            int height) {
+// Which kind a configuration names.
+enum class Kind { kState, kKitchen, kVisionFile, kScript };
+Kind kind_of(const Config& config) {
+  const std::string& name = config.policy.backbone;
+  if (name == kState) return Kind::kState;
+  if (name == kKitchen) return Kind::kKitchen;
+  return name.ends_with(".safetensors") ? Kind::kVisionFile : Kind::kScript;
+}
+
+Result<std::vector<std::byte>> vision_bytes(const Config& config) {
+  if (kind_of(config) == Kind::kKitchen) {
+    const std::span<const std::byte> eyes = kitchen_eyes();
+    return std::vector<std::byte>(eyes.begin(), eyes.end());
+  }
+  const std::string& file = config.policy.backbone;
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    return not_found("backbone " + file + " cannot be opened; policy.backbone names it");
+  }
+  std::string bytes(kMaxVisionFile + 1, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(stream.gcount()));  // one too many is refused later
+  const auto view = std::as_bytes(std::span(bytes));
+  return std::vector<std::byte>(view.begin(), view.end());
+}
+
+std::string names_of(const std::vector<std::string>& cameras) {
+  std::string text;
+  for (const std::string& camera : cameras) text += " " + camera;
+  return text.empty() ? " no camera" : text;
+}
+
+// As policy/picture.h wants it.
+Result<std::vector<std::uint8_t>> decoded(std::span<const std::uint8_t> jpeg, int width,
+                                          int height) {
   const auto bytes = std::as_bytes(jpeg);
   const Result<PictureSize> size = jpeg_size(bytes);
   if (!size.ok()) return invalid_argument(size.status().message());
@@ -29,24 +68,63 @@ Result<std::vector<std::uint8_t>> pixels_of(std::span<const std::uint8_t> jpeg, 
   return std::move(picture->rgb);
 }
 
-Result<std::unique_ptr<Backbone>> make_eyes(const Config& config, const ObservationSpec& spec) {
-  if (!looks_at_cameras(config)) return make_state_backbone(spec);
-  return make_script_backbone(config.policy.backbone, spec, pixels_of);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
                                                 std::string* note) {
-  Result<std::unique_ptr<Backbone>> eyes = make_eyes(config, spec);
+  const Kind kind = kind_of(config);
+  const bool vision = kind == Kind::kKitchen || kind == Kind::kVisionFile;
+  SentenceSource source;
+  if (vision || config.policy.instruction_size > 0) {
+    Result<SentenceSource> found = sentence_source(config);
+    if (!found.ok()) return found.status();
+    source = *std::move(found);
+    if (note != nullptr) *note = source.note;
+  }
+  Result<std::unique_ptr<Backbone>> eyes = std::unique_ptr<Backbone>();
+  if (kind == Kind::kState) {
+    eyes = make_state_backbone(spec);
+  } else if (kind == Kind::kScript) {
+    eyes = make_script_backbone(config.policy.backbone, spec, decoded);
+  } else {
+    Result<std::vector<std::byte>> bytes = vision_bytes(config);
+    if (!bytes.ok()) return bytes.status();
+    eyes = make_vision_backbone(
+        *std::move(bytes), spec,
+        {.decode = decoded, .encode = source.encode, .encoder_hash = source.hash});
+    if (!eyes.ok()) return eyes.status().with_context(config.policy.backbone);
+  }
   if (!eyes.ok() || config.policy.instruction_size == 0) return eyes;
-  Result<SentenceSource> source = sentence_source(config);
-  if (!source.ok()) return source.status();
-  if (note != nullptr) *note = source->note;
-  return with_instruction(*std::move(eyes), std::move(source->encode), source->hash,
+  return with_instruction(*std::move(eyes), std::move(source.encode), source.hash,
                           static_cast<std::size_t>(config.policy.instruction_size));
 }
 
-bool looks_at_cameras(const Config& config) { return config.policy.backbone != kState; }
+bool looks_at_cameras(const Config& config) { return kind_of(config) != Kind::kState; }
+
+Result<std::string> backbone_summary(const Config& config) {
+  switch (kind_of(config)) {
+    case Kind::kState: return std::string("the object state as the robot reports it");
+    case Kind::kScript: {
+      const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
+      if (!info.ok()) return info.status();
+      std::vector<std::string> cameras;
+      for (const CameraSpec& camera : info->cameras) cameras.push_back(camera.name);
+      std::array<char, 32> difference{};
+      std::snprintf(difference.data(), difference.size(), "%.1e", info->probe_difference);
+      return std::to_string(info->features) + " features of" + names_of(cameras) + " and " +
+             std::to_string(info->proprioception) +
+             " values; what was exported and what runs here differ by " + difference.data();
+    }
+    case Kind::kKitchen:
+    case Kind::kVisionFile: break;
+  }
+  Result<std::vector<std::byte>> bytes = vision_bytes(config);
+  if (!bytes.ok()) return bytes.status();
+  const Result<VisionFile> file = VisionFile::parse(*std::move(bytes));
+  if (!file.ok()) return file.status().with_context(config.policy.backbone);
+  return std::to_string(file->spec.features) + " features of" + names_of(file->spec.cameras) +
+         " and " + std::to_string(file->spec.proprioception_size) + " values, taught with " +
+         file->spec.supervision;
+}
 
 }  // namespace nudge

@@ -14,11 +14,15 @@ namespace nudge {
 
 // The backbone of policy.backbone, and behind its features the instruction, if
 // policy.instruction_size is above 0. `note` gets SentenceSource::note. Errors of
-// make_state_backbone(), make_script_backbone() and sentence_source().
+// make_state_backbone(), make_script_backbone(), make_vision_backbone() and sentence_source();
+// kNotFound: the file that the configuration names is not there.
 Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
                                                 std::string* note = nullptr);
 
 // Whether that backbone may look at cameras: a simulation then renders them.
 bool looks_at_cameras(const Config& config);
+
+// What it is, for people. The same errors; the file is read and tried.
+Result<std::string> backbone_summary(const Config& config);
 
 }  // namespace nudge

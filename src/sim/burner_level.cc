@@ -17,8 +17,7 @@ constexpr double kTurned = 0.26;  // rad
 const KitchenObject kPot = {"pot", {0.025, 0.025, 0.022}};
 
 Placing placing(const KitchenState& state) {
-  const double y = state.task == 0 ? kBurnerY : -kBurnerY;
-  return {.goal = {kBurnerX, y, kPot.half[2]}, .carry = kCarry, .near = 0.012};
+  return {.goal = burner_goal(state.task), .carry = kCarry, .near = 0.012};
 }
 
 bool on_burner(const KitchenState& state) {
@@ -92,6 +91,10 @@ class BurnerLevel final : public KitchenLevel {
 };
 
 }  // namespace
+
+Vec3 burner_goal(std::size_t task) {
+  return {kBurnerX, task == 0 ? kBurnerY : -kBurnerY, kPot.half[2]};
+}
 
 const KitchenLevel& burner_level() {
   static const BurnerLevel level;

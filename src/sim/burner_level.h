@@ -6,6 +6,9 @@
 
 namespace nudge {
 
+// Where the pot rests in the end, in the base frame: of task 0 on the left, of task 1 on the right.
+Vec3 burner_goal(std::size_t task);
+
 const KitchenLevel& burner_level();
 
 }  // namespace nudge

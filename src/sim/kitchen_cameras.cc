@@ -40,6 +40,11 @@ Result<std::unique_ptr<KitchenCameras>> KitchenCameras::create(const KitchenLeve
 
 const std::vector<CameraSpec>& KitchenCameras::cameras() const { return impl_->cameras; }
 
+KitchenLooks KitchenCameras::draw(std::uint64_t seed, const std::vector<Vec3>& objects) const {
+  return impl_->dresser->draw(seed, objects);
+}
+KitchenLooks KitchenCameras::plain() const { return impl_->dresser->plain(); }
+
 Result<std::vector<Image>> KitchenCameras::render(std::span<const double> positions,
                                                   const KitchenLooks* looks, Instant captured) {
   Impl& s = *impl_;

@@ -26,6 +26,10 @@ class KitchenCameras {
 
   const std::vector<CameraSpec>& cameras() const;  // "front", "wrist", 128x128
 
+  // Looks for render(), as KitchenDresser makes them.
+  KitchenLooks draw(std::uint64_t seed, const std::vector<Vec3>& objects) const;
+  KitchenLooks plain() const;
+
   // One frame of each, in that order, JPEG only. `positions` and `looks` as those of KitchenRobot.
   // kUnavailable: the GL context was lost.
   Result<std::vector<Image>> render(std::span<const double> positions, const KitchenLooks* looks,

@@ -91,6 +91,19 @@ KitchenLooks KitchenDresser::draw(std::uint64_t seed, const std::vector<Vec3>& o
   return looks;
 }
 
+KitchenLooks KitchenDresser::plain() const {
+  const Impl& s = *impl_;
+  KitchenLooks looks;
+  for (std::size_t m = 0; m + 3 < s.colours.size(); m += 4) {
+    looks.colours.push_back({s.colours[m], s.colours[m + 1], s.colours[m + 2]});
+  }
+  looks.light = s.light;
+  looks.ambient = s.ambient;
+  looks.light_direction = s.light_direction;
+  looks.cameras.resize(static_cast<std::size_t>(s.model->ncam));
+  return looks;
+}
+
 void KitchenDresser::dress(const KitchenLooks& looks) {
   Impl& s = *impl_;
   mjModel* m = s.model;

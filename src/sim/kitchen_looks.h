@@ -48,6 +48,8 @@ class KitchenDresser {
   // Equal seeds, equal looks. Distractors keep clear of `objects` at the start; the arm passes
   // through them.
   KitchenLooks draw(std::uint64_t seed, const std::vector<Vec3>& objects) const;
+  // As the scene was drawn up: nothing changed, nothing lying about.
+  KitchenLooks plain() const;
   void dress(const KitchenLooks& looks);
 
  private:

@@ -75,6 +75,9 @@ struct KitchenRobot::Impl {
   int done_ticks = 0;
   bool rendering = false;
   Instant next_frame{};
+  DataPointer shown;                   // only its kinematics, for pictures()
+  std::vector<double> seen_positions;  // as observe() saw them
+  Instant seen_at{};
   std::vector<Image> frames;
   std::atomic<bool> held{false};
   std::atomic<bool> stopped{false};
@@ -295,6 +298,9 @@ Result<std::unique_ptr<KitchenRobot>> KitchenRobot::create(const KitchenOptions&
     auto renderer = Renderer::create(s.model.get(), render);
     if (!renderer.ok()) return renderer.status().with_context("kitchen cameras");
     s.renderer = *std::move(renderer);
+    auto shown = make_data(*s.model);
+    if (!shown.ok()) return shown.status();
+    s.shown = *std::move(shown);
     s.spec.observation.cameras = {{"front", render.width, render.height},
                                   {"wrist", render.width, render.height}};
   }
@@ -352,6 +358,7 @@ Status KitchenRobot::reset_in(std::uint64_t seed, const StartRegion& region) {
   s.done_ticks = 0;
   s.next_frame = s.clock;
   s.frames.clear();
+  s.seen_positions.clear();
   return {};
 }
 
@@ -402,6 +409,10 @@ Result<Observation> KitchenRobot::observe() {
   o.proprioception.push_back(static_cast<float>(now.opening));
   o.object_state = s.level->object_state(now);
   o.success = s.done_ticks >= s.level->data().done_ticks;
+  if (s.renderer) {
+    s.seen_positions.assign(s.data->qpos, s.data->qpos + s.model->nq);
+    s.seen_at = s.clock;
+  }
   if (s.rendering && s.renderer) {
     if (s.frames.empty() || s.clock >= s.next_frame) {
       std::vector<Image> frames;
@@ -416,6 +427,22 @@ Result<Observation> KitchenRobot::observe() {
     o.images = s.frames;
   }
   return o;
+}
+
+Result<std::vector<Image>> KitchenRobot::pictures() {
+  Impl& s = *impl_;
+  std::vector<Image> frames;
+  if (!s.renderer || s.seen_positions.empty()) return frames;
+  mju_copy(s.shown->qpos, s.seen_positions.data(), s.model->nq);
+  mj_kinematics(s.model.get(), s.shown.get());
+  mj_comPos(s.model.get(), s.shown.get());
+  mj_camlight(s.model.get(), s.shown.get());
+  for (const CameraSpec& camera : s.spec.observation.cameras) {
+    Result<Image> image = s.renderer->render(s.shown.get(), camera.name, s.seen_at);
+    if (!image.ok()) return image.status();
+    frames.push_back(*std::move(image));
+  }
+  return frames;
 }
 
 void KitchenRobot::render(bool on) {

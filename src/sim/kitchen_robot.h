@@ -77,6 +77,10 @@ class KitchenRobot final : public Robot {
   // Images are there only while render(true), at most one set per policy period; in between the
   // last one is repeated with its own capture time. kUnavailable: the GL context was lost.
   Result<Observation> observe() override;
+  // A frame of each camera, of the scene as the last observe() saw it: for who looks at some
+  // observations only. Empty without KitchenOptions::cameras. kUnavailable: the GL context was
+  // lost. Step thread.
+  Result<std::vector<Image>> pictures();
   // Whether observe() renders; off at first. No effect without KitchenOptions::cameras. Step
   // thread.
   void render(bool on);

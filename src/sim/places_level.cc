@@ -26,11 +26,9 @@ constexpr double kTurned = 0.2;   // rad
 constexpr double kSlot = 0.095;   // m between the objects at the start
 constexpr double kSlotPlay = 0.008;
 
-std::size_t thing_of(const KitchenState& state) { return state.task / kPlaces; }
+std::size_t thing_of(const KitchenState& state) { return placed_thing(state.task); }
 
-Vec3 place_of(const KitchenState& state) {
-  return {kPlaceX, state.task % kPlaces == 0 ? kPlaceY : -kPlaceY, 0};
-}
+Vec3 place_of(const KitchenState& state) { return place_goal(state.task); }
 
 // Side by side in the place there is room for three; the one with most room is taken.
 Placing placing(const KitchenState& state) {
@@ -163,6 +161,10 @@ class PlacesLevel final : public KitchenLevel {
 };
 
 }  // namespace
+
+std::size_t placed_thing(std::size_t task) { return task / kPlaces; }
+
+Vec3 place_goal(std::size_t task) { return {kPlaceX, task % kPlaces == 0 ? kPlaceY : -kPlaceY, 0}; }
 
 const KitchenLevel& places_level() {
   static const PlacesLevel level;

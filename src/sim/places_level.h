@@ -6,6 +6,11 @@
 
 namespace nudge {
 
+// What a task is about: a number in LevelData::objects, and the middle of the place, in the base
+// frame.
+std::size_t placed_thing(std::size_t task);
+Vec3 place_goal(std::size_t task);
+
 const KitchenLevel& places_level();
 
 }  // namespace nudge

@@ -11,7 +11,8 @@ COMMANDS = [["demo"], ["eval"], ["train"], ["learn"], ["log"], ["weights"], ["co
             ["log", "ls"], ["log", "show"], ["log", "tail"], ["log", "verify"], ["weights", "ls"],
             ["weights", "show"], ["weights", "promote"], ["weights", "rollback"],
             ["config", "print"], ["config", "check"], ["config", "defaults"], ["export"],
-            ["export", "lerobot"], ["import"], ["import", "lerobot"]]
+            ["export", "lerobot"], ["import"], ["import", "lerobot"], ["backbone"],
+            ["backbone", "train"], ["backbone", "show"], ["log", "reencode"]]
 
 prepared = Prepared()
 
@@ -64,6 +65,12 @@ class Json(Case):
         self.assertIn(outcome.code, (0, 1), str(outcome))  # 1: this machine lacks something
         self.assertTrue(outcome.json())
         self.check(nudge("doctor"), outcome.code)
+
+    def test_of_a_backbone(self):
+        outcome = nudge("backbone", "show", "kitchen", "--json")
+        self.assertEqual(outcome.code, 0, str(outcome))
+        self.assertIn("64 features of front wrist", outcome.json()["summary"])
+        self.assertEqual(nudge("backbone", "show", "/nowhere/eyes.safetensors").code, 66)
 
     def test_of_the_log(self):
         state = ["--state", prepared.state]

@@ -194,5 +194,25 @@ TEST(RendererDeathTest, FallsBackToOsMesaWhenEglHasNoDriver) {
       ::testing::ExitedWithCode(0), "");
 }
 
+TEST(KitchenRobotPictures, ShowTheSceneAsItWasObservedWhateverMovedSince) {
+  NUDGE_KITCHEN_WITH_CAMERAS(robot);
+  ASSERT_TRUE(robot->observe().ok());
+  const auto before = robot->pictures();
+  ASSERT_TRUE(before.ok()) << before.status().message();
+  ASSERT_EQ(before->size(), 2u);
+  ASSERT_TRUE(hold_for_policy_step(*robot, {1, 1, -1, 0}).ok());
+  const auto still = robot->pictures();
+  ASSERT_TRUE(still.ok());
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ((*still)[i].rgb, (*before)[i].rgb);
+    EXPECT_EQ((*still)[i].captured, (*before)[i].captured);
+  }
+  ASSERT_TRUE(robot->observe().ok());
+  const auto after = robot->pictures();
+  ASSERT_TRUE(after.ok());
+  EXPECT_NE((*after)[0].rgb, (*before)[0].rgb);
+  EXPECT_EQ((*after)[0].captured, robot->now());
+}
+
 }  // namespace
 }  // namespace nudge
