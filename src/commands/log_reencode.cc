@@ -77,6 +77,10 @@ int reencode(const Program& program, const std::string& flag) {
     std::printf("%llu steps have no fitting pictures, and teach nothing with this backbone\n",
                 shown(report->without));
   }
+  if (report->set_aside.empty()) {
+    std::puts("the log stays as it is");
+    return kExitOk;
+  }
   std::printf(
       "the log as it was is kept in %s\nweights of another backbone are refused from now on; "
       "'nudge train' makes new ones\n",

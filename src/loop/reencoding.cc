@@ -169,6 +169,12 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
   options.boot = "reencode-" + name;
   options.now = now;
   options.wall_now = wall;
+  const std::string complete = work + "/complete";  // the new log is, and is to be put in place
+  const Result<bool> placed = files.exists(folder), ready = files.exists(complete);
+  if (!placed.ok()) return placed.status();
+  if (!ready.ok()) return ready.status();
+  // Killed between the two renames below.
+  if (!*placed && *ready) NUDGE_TRY(files.rename(work + "/log", folder));
   const Result<bool> there = files.exists(folder + "/log.db");
   if (!there.ok()) return there.status();
   if (!*there) return not_found("there is no log in " + state_folder + "; name it with --state");
@@ -188,6 +194,8 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
     return unavailable(folder + ": the log is in use; stop the daemon first");
   }
   NUDGE_TRY(files.make_directory(work));
+  const Status unmarked = files.remove(complete);
+  if (!unmarked.ok() && unmarked.code() != Code::kNotFound) return unmarked;
   Result<std::unique_ptr<FeatureCache>> cache =
       FeatureCache::open(files, work + "/features", backbone);
   if (!cache.ok()) return cache.status();
@@ -208,6 +216,16 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
     return failed_precondition("of " + std::to_string(report.steps) +
                                " steps not one has the pictures that this backbone looks at: the "
                                "log stays as it is");
+  }
+  if (report.kept == report.steps) {
+    NUDGE_TRY(remove_all(work));
+    return report;
+  }
+  {
+    const Result<std::unique_ptr<File>> mark = files.open(complete, OpenMode::kCreate);
+    if (!mark.ok()) return mark.status();
+    NUDGE_TRY((*mark)->sync());
+    NUDGE_TRY(files.sync_directory(work));
   }
   report.set_aside = state_folder + "/log.before-" + name;
   NUDGE_TRY(files.rename(folder, report.set_aside));

@@ -21,7 +21,7 @@ struct ReencodeReport {
   std::uint64_t kept = 0;     // that had this backbone's features already
   std::uint64_t without = 0;  // that have no features now: no picture of a camera that the backbone
                               // looks at, or one that does not fit
-  std::string set_aside;      // folder of the log as it was
+  std::string set_aside;      // folder of the log as it was; empty: nothing was to be changed
 };
 
 // `done` of `total`: positions in the log.

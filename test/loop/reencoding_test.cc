@@ -188,7 +188,24 @@ TEST_F(ReencodingTest, WithTheSameEyesEveryStepKeepsWhatItHas) {
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_EQ(report->kept, before.size());
   EXPECT_EQ(report->encoded, 0u);
+  EXPECT_EQ(report->set_aside, "");
   EXPECT_EQ(features("old"), before);
+}
+
+TEST_F(ReencodingTest, ARunThatWasKilledWhileTheNewLogWasPutInPlaceIsFinished) {
+  const auto eyes = backbone("new.safetensors");
+  const auto report = reencode("old", *eyes);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  const auto made = segments("old");
+  // As it is between the two renames: the old log is aside, the new one complete and not in place.
+  fs::create_directories(folder_ / "old/log.reencoding");
+  fs::rename(folder_ / "old/log", folder_ / "old/log.reencoding/log");
+  std::ofstream(folder_ / "old/log.reencoding/complete") << "";
+  const auto again = reencode("old", *eyes);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->kept, report->steps);
+  EXPECT_EQ(segments("old"), made);
+  EXPECT_FALSE(fs::exists(folder_ / "old/log.reencoding"));
 }
 
 TEST_F(ReencodingTest, ALogWithoutPicturesStaysAsItIs) {
