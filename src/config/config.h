@@ -133,7 +133,7 @@ struct Config {
     std::int64_t steps = 10'000;     // of the optimiser, of each training
     bool from_scratch = true;        // train from scratch as well, and take the better one
     double quantile = 0.7;           // of a task's advantages, from which on one is positive
-    bool advantage = true;           // false: tokens by class alone, as the learner's
+    bool advantage = false;          // tokens by judged steps; else by class, as the learner's
     std::int64_t lookahead = 10;     // policy steps until the value function is asked again
     double failure_cost = 1.0;       // of a failure, in lengths of the task's longest episode
     std::int64_t value_steps = 600;  // of the optimiser, of each value function

@@ -450,7 +450,7 @@ std::vector<Key> make_keys() {
        {},
        "Judge each step of labelled episodes by a value function, so that failures teach as well; "
        "false: by class alone, as the learner does.",
-       "RECAP"},
+       "measured in the kitchen, where it gains nothing"},
       {KEY(nightly, lookahead),
        "steps",
        {1, 10'000},

@@ -16,7 +16,7 @@ ALONE = ["--headless", "--real-time", "0", "--episodes", "8", "--corrected", "8"
          "--set", "learner.base_steps=60", "--set", "learner.refresh_steps=20",
          "--set", "learner.nice=0"]
 # Legs of 60 steps, so that there is something to interrupt.
-SHORT = ["--set", "nightly.steps=180", "--set", "nightly.value_steps=40",
+SHORT = ["--set", "nightly.advantage=true", "--set", "nightly.steps=180", "--set", "nightly.value_steps=40",
          "--set", "nightly.starts=3", "--set", "learner.full_steps=60",
          "--set", "learner.base_steps=60", "--set", "learner.refresh_steps=20"]
 

@@ -45,6 +45,7 @@ inline Config nightly_config() {
   config.learner.full_steps = 40;
   config.gate.min_heldout_episodes = 2;
   config.nightly.steps = 100;
+  config.nightly.advantage = true;
   config.nightly.value_steps = 30;
   config.nightly.lookahead = 4;
   config.nightly.quantile = 0.5;
