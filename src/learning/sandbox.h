@@ -4,6 +4,7 @@
 //
 //   no new privileges, no capabilities   always
 //   rlimits                              memory, files, size of files, no core dump
+//   one core                             however many threads it makes; it cannot ask for more
 //   Landlock                             may read two folders, the system's libraries, and no more;
 //                                        no signals to others, no tracing of them
 //   seccomp                              a list of system calls; all others answer EPERM

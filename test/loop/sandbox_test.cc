@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -165,6 +166,17 @@ TEST_F(Sandbox, TakesNoMoreMemoryThanItIsGiven) {
   constexpr std::uint64_t kLimit = 4ull << 30;
   EXPECT_EQ(inside([&] { return takes(64u << 20); }, kLimit), 1);
   EXPECT_EQ(inside([&] { return takes(kLimit); }, kLimit), 0);
+}
+
+TEST_F(Sandbox, HasOneCoreAndGetsNoOther) {
+  EXPECT_EQ(inside([] {
+              cpu_set_t cores;
+              if (::sched_getaffinity(0, sizeof(cores), &cores) != 0) return 2;
+              if (CPU_COUNT(&cores) != 1) return 1;
+              for (int cpu = 0; cpu < 64; ++cpu) CPU_SET(cpu, &cores);
+              return ::sched_setaffinity(0, sizeof(cores), &cores) == 0 ? 1 : 0;
+            }),
+            0);
 }
 
 TEST_F(Sandbox, HasNoPrivilegesLeft) {
