@@ -36,8 +36,9 @@ struct OpenpiLink {
   };
   Latest<Asked> asked;
   Latest<ActionChunk> proposal;
-  Latest<std::string> hold;     // as AskingNews::hold
-  Latest<std::string> trouble;  // as AskingNews::trouble; empty: over
+  Latest<std::string> hold;                   // as AskingNews::hold
+  std::atomic<std::uint64_t> holds_asked{0};  // so many were put
+  Latest<std::string> trouble;                // as AskingNews::trouble; empty: over
   std::atomic<bool> connected{false};
   std::atomic<bool> waiting{false};       // a request has not been answered
   std::atomic<std::int64_t> answered{0};  // when the newest answer went, ns of the steady clock
@@ -46,8 +47,9 @@ struct OpenpiLink {
   // ---- step thread to io thread; `plan` from the inference thread where it edits ----
   struct Decided {
     TickVerdict verdict;
-    Instant now;              // of the tick
-    std::uint64_t holds = 0;  // `holds` when it was made: later ones undo it
+    Instant now;               // of the tick
+    std::uint64_t holds = 0;   // `holds` when it was made: later ones undo it
+    std::uint64_t heeded = 0;  // of `holds_asked`: later ones undo it
   };
   Latest<Decided> decided;
   Latest<ActionChunk> plan;

@@ -318,7 +318,7 @@ OpenpiChunk OpenpiMap::chunk(std::span<const float> rates, std::span<const doubl
       const double rate = r < rows ? double{rates[r * width + c]} : 0.0;
       double& number = numbers[r * width + c];
       if (column.motion == OpenpiMotion::kRate) {
-        number = rate * column.full;
+        number = openpi_number_within(rate * column.full, 0, dtype);
         continue;
       }
       // What is outside already is not thrown back in.
@@ -330,9 +330,21 @@ OpenpiChunk OpenpiMap::chunk(std::span<const float> rates, std::span<const doubl
   return make_openpi_chunk(horizon_, width, std::move(numbers), dtype);
 }
 
-OpenpiChunk OpenpiMap::edited(const OpenpiChunk& chunk, std::span<const float> rates,
-                              std::span<const float> edited, std::span<const double> rest) const {
+Result<OpenpiChunk> OpenpiMap::edited(const OpenpiChunk& chunk, std::span<const float> rates,
+                                      std::span<const float> edited,
+                                      std::span<const double> rest) const {
   const std::size_t width = columns_.size();
+  const std::size_t size = chunk.horizon * width;
+  if (chunk.width != width || chunk.numbers.size() != size || rates.size() != size ||
+      edited.size() != size || rest.size() != width) {
+    return invalid_argument("the edit of a chunk of " + std::to_string(chunk.horizon) + " x " +
+                            std::to_string(chunk.width) + " has " + std::to_string(edited.size()) +
+                            " numbers");
+  }
+  const auto finite = [](float x) { return std::isfinite(x); };
+  if (!std::ranges::all_of(rates, finite) || !std::ranges::all_of(edited, finite)) {
+    return invalid_argument("the edit of a chunk holds a number that is not finite");
+  }
   std::vector<double> numbers = chunk.numbers;
   for (std::size_t c = 0; c < width; ++c) {
     const OpenpiColumn& column = columns_[c];
@@ -364,9 +376,20 @@ OpenpiChunk OpenpiMap::edited(const OpenpiChunk& chunk, std::span<const float> r
   return make_openpi_chunk(chunk.horizon, width, std::move(numbers), chunk.dtype);
 }
 
-OpenpiScreened OpenpiMap::screen(OpenpiChunk chunk, std::span<const float> state,
-                                 std::span<const double> max_rate, double slack) const {
+Result<OpenpiScreened> OpenpiMap::screen(OpenpiChunk chunk, std::span<const float> state,
+                                         std::span<const double> max_rate, double slack) const {
   const std::size_t width = columns_.size();
+  if (chunk.width != width || chunk.numbers.size() != chunk.horizon * width ||
+      state.size() != state_.size() || max_rate.size() != width) {
+    return invalid_argument("a chunk of " + std::to_string(chunk.horizon) + " x " +
+                            std::to_string(chunk.width) + " does not fit this robot");
+  }
+  // Before any limit: what is not a number is beyond none.
+  if (!std::ranges::all_of(chunk.numbers, [](double x) { return std::isfinite(x); }) ||
+      !std::ranges::all_of(state, [](float x) { return std::isfinite(x); })) {
+    return invalid_argument(
+        "a chunk, or the state it begins at, holds a number that is not finite");
+  }
   OpenpiScreened screened;
   std::vector<double> numbers = chunk.numbers;
   for (std::size_t c = 0; c < width; ++c) {
@@ -378,7 +401,7 @@ OpenpiScreened OpenpiMap::screen(OpenpiChunk chunk, std::span<const float> state
         // A policy overshoots the end of a gripper's way by its own noise.
         const double room = slack * (column.upper - column.lower);
         if (std::abs(number - inside) <= room) continue;
-        number = inside;
+        number = openpi_number_within(inside, (column.lower + column.upper) / 2, chunk.dtype);
         screened.as_is = false;
       }
       continue;
@@ -390,7 +413,8 @@ OpenpiScreened OpenpiMap::screen(OpenpiChunk chunk, std::span<const float> state
       double& number = numbers[r * width + c];
       const double rate = (number - before) / step;
       if (std::abs(rate) > max_rate[c] + slack) {
-        number = before + std::copysign(max_rate[c], rate) * step;
+        number = openpi_number_within(before + std::copysign(max_rate[c], rate) * step, before,
+                                      chunk.dtype);
         screened.as_is = false;
       }
       if (!is_rate) before = number;

@@ -89,18 +89,21 @@ class OpenpiMap {
   // `chunk`, whose rates are `rates`, moved by as much as `edited` differs from them, both
   // [horizon, columns]. Bit for bit the same where they do not differ. A command goes to where
   // `edited` leads as soon as that is more than half a step from where `rates` lead.
-  OpenpiChunk edited(const OpenpiChunk& chunk, std::span<const float> rates,
-                     std::span<const float> edited, std::span<const double> rest) const;
+  // kInvalidArgument: another size, or a rate that is not finite.
+  Result<OpenpiChunk> edited(const OpenpiChunk& chunk, std::span<const float> rates,
+                             std::span<const float> edited, std::span<const double> rest) const;
 
   // The chunk that moves at `rates` [rows, columns], and then stays where it is, for all of the
-  // horizon. `stay`: where positions are kept and commands begin, see rest().
+  // horizon. `stay`: where positions are kept and commands begin, see rest(). Rates are rounded
+  // towards 0, positions to the nearest number of `dtype`.
   OpenpiChunk chunk(std::span<const float> rates, std::span<const double> stay,
                     const std::string& dtype) const;
 
   // A chunk within the limits: what moves faster than `max_rate` and `slack` allow is cut to
-  // max_rate. `max_rate` has one number for each column.
-  OpenpiScreened screen(OpenpiChunk chunk, std::span<const float> state,
-                        std::span<const double> max_rate, double slack) const;
+  // max_rate, and not rounded beyond it. `max_rate` has one number for each column.
+  // kInvalidArgument: another size, or a number that is not finite, which no limit would stop.
+  Result<OpenpiScreened> screen(OpenpiChunk chunk, std::span<const float> state,
+                                std::span<const double> max_rate, double slack) const;
 
   // Where each column stays: measured, or else (and for commands) as it was told last; `told` is
   // empty before anything was.

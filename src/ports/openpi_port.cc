@@ -103,7 +103,7 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     link->waiting = false;
     link->connected = false;
     link->plays_ns = 0;
-    link->hold.put("the robot's program has gone");
+    ask_for_hold("the robot's program has gone");
     tell("the robot's program has gone", false);
   }
 
@@ -284,7 +284,6 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     if (!std::ranges::all_of(chunk->numbers, [](double x) { return std::isfinite(x); })) {
       return trouble("the upstream's chunk holds a number that is not finite", true);
     }
-    if (in_trouble && !head_is_silent) recover("the upstream is well again");
     if (!about) return;
     dtype = chunk->dtype;
     ActionChunk proposal;
@@ -292,7 +291,11 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     proposal.action_size = chunk->width;
     proposal.actions = map->rates(*chunk, about->rest);
     proposal.observed = about->at;
+    if (!std::ranges::all_of(proposal.actions, [](float x) { return std::isfinite(x); })) {
+      return trouble("the upstream's chunk asks for rates that are not finite", true);
+    }
     const bool edits = options.editor != nullptr && options.editor->edits();
+    if (!edits) head_is_silent = false;  // nobody waits for it
     if (request && request->at == about->at) {
       request->chunk = *std::move(chunk);
       request->reply = std::move(bytes);
@@ -309,13 +312,15 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
         return trouble("this machine is too busy to edit the upstream's chunks", true);
       }
     }
+    if (in_trouble && !head_is_silent) recover("the upstream is well again");
     // What was edited reaches the step thread from there.
     if (!edits) link->proposal.put(std::move(proposal));
   }
 
   void on_upstream_lost(const std::string& why) override {
     forwarded.reset();
-    trouble("the upstream at " + options.upstream.url + " is not connected: " + why, true);
+    head_is_silent = false;  // this is the trouble now
+    trouble("the upstream at " + upstream->authority() + " is not connected: " + why, true);
     answer();
   }
 
@@ -352,7 +357,11 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   }
   // A hold came after it: of a tick that is under way, whose verdict follows, or of the watchdog,
   // and then it grows old.
-  bool undone() const { return decided->holds != link->holds.load(std::memory_order_acquire); }
+  // What this thread asked for is heeded by the next tick.
+  bool undone() const {
+    return decided->holds != link->holds.load(std::memory_order_acquire) ||
+           decided->heeded != link->holds_asked.load(std::memory_order_acquire);
+  }
 
   void wake() {
     std::uint64_t count = 0;
@@ -396,23 +405,33 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     const bool bent = verdict.source == ControlSource::kNudge && !verdict.bias.empty();
     const bool same = edit == nullptr || edit->actions == request->rates;
     const std::string source = same ? "upstream" : "edited";
-    OpenpiScreened screened = map->screen(
-        same ? *request->chunk
-             : map->edited(*request->chunk, request->rates, edit->actions, request->rest),
-        request->state(), options.max_rate, options.slack);
-    if (same && screened.as_is && verdict.speed >= 1 && !bent) {
+    Result<OpenpiChunk> wanted = *request->chunk;
+    if (!same) {
+      wanted = map->edited(*request->chunk, request->rates, edit->actions, request->rest);
+    }
+    if (!wanted.ok()) return give_up_edit(wanted.status());
+    Result<OpenpiScreened> screened =
+        map->screen(*std::move(wanted), request->state(), options.max_rate, options.slack);
+    if (!screened.ok()) return give_up_edit(screened.status());
+    if (same && screened->as_is && verdict.speed >= 1 && !bent) {
       ++counters.passed_on;
       const std::string bytes = with_openpi_note(request->reply, note(source, request->at, true));
       return send(bytes, *std::move(request->chunk), false);
     }
     if (!same) ++counters.edited;
-    OpenpiChunk chunk = std::move(screened.chunk);
+    OpenpiChunk chunk = std::move(screened->chunk);
     if (verdict.speed < 1 || bent) {
       chunk = changed(same ? map->rates(chunk, request->rest) : edit->actions);
     }
     const OpenpiNote about = note(source, request->at, false);
     const std::optional<std::string> reply = with_openpi_actions(request->reply, chunk);
     send(reply ? with_openpi_note(*reply, about) : encode_openpi_reply(chunk, about), chunk, false);
+  }
+
+  void give_up_edit(const Status& why) {
+    const std::string what = "the upstream's chunk cannot be played: " + why.message();
+    trouble(what, false);
+    give_up(what);
   }
 
   void answer_with_plan() {
@@ -466,11 +485,16 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     (void)server->send_binary(*connection, bytes);
   }
 
+  void ask_for_hold(const std::string& why) {
+    link->hold.put(why);
+    link->holds_asked.fetch_add(1, std::memory_order_acq_rel);
+  }
+
   // The policy does not answer: the robot holds, and somebody has to start it again.
   void give_up(const std::string& why) {
     if (!decided || decided->verdict.state != AuthorityState::kAuto) return;
     ++counters.late;
-    link->hold.put(why);
+    ask_for_hold(why);
     answer_with_hold();
   }
 
@@ -486,6 +510,8 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
       trouble(what + " not answered within " +
                   std::to_string(static_cast<int>(milliseconds_of(options.answer))) + " ms",
               true);
+      // There is a chunk, but nobody knows what people would have made of it.
+      if (head_is_silent) give_up(last_trouble);
       if (request) answer_with_hold();
       return;
     }

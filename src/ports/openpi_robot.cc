@@ -62,6 +62,7 @@ AskingNews OpenpiRobot::take_news() {
   rests_ = !link_->connected || !asked_ ||
            (!link_->waiting && now - std::max(answered, newest_.observation.time) > options_.gap);
   news.proposal = link_->proposal.try_take();
+  heeded_ = link_->holds_asked.load(std::memory_order_acquire);
   news.hold = link_->hold.try_take().value_or("");
   if (std::optional<std::string> trouble = link_->trouble.try_take()) {
     trouble_ = *std::move(trouble);
@@ -93,7 +94,8 @@ void OpenpiRobot::plan(const ActionChunk& chunk) {
 void OpenpiRobot::decided(TickVerdict verdict) {
   link_->decided.put({.verdict = std::move(verdict),
                       .now = options_.clock(),
-                      .holds = link_->holds.load(std::memory_order_acquire)});
+                      .holds = link_->holds.load(std::memory_order_acquire),
+                      .heeded = heeded_});
   if (link_->waiting) link_->wake();
 }
 

@@ -50,7 +50,8 @@ class OpenpiRobot final : public AskingRobot {
   std::shared_ptr<OpenpiLink> link_;
   OpenpiRobotOptions options_;
   OpenpiLink::Asked newest_;
-  bool asked_ = false;  // at least once
+  bool asked_ = false;        // at least once
+  std::uint64_t heeded_ = 0;  // see OpenpiLink::Decided
   bool rests_ = true;
   std::string trouble_;
 };

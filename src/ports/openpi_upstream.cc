@@ -77,7 +77,8 @@ std::optional<Place> place_of(std::string_view url) {
   };
   if (!digits || std::stoul(place.port) - 1 >= 65535 || place.host.empty() ||
       place.host.size() > kMaxHost || place.host.find_first_of("@?#[]") != std::string::npos ||
-      !printable(place.host) || place.path.size() > kMaxPath || !printable(place.path)) {
+      !printable(place.host) || place.path.size() > kMaxPath || !printable(place.path) ||
+      (place.secure && place.host.find('%') != std::string::npos)) {
     return std::nullopt;
   }
   error_code no_address;
@@ -151,7 +152,16 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
 
   // Whom it trusts. kInvalidArgument: the file holds nobody.
   Status prepare_tls() {
-    if (!place.secure) return {};
+    if (!place.secure) {
+      for (const auto& [key, text] :
+           {std::pair("fingerprint", options.fingerprint), std::pair("ca", options.authorities)}) {
+        if (text.empty()) continue;
+        return invalid_argument("openpi.upstream_" + std::string(key) +
+                                " is set, and a server at " +
+                                "ws:// shows no certificate; write wss:// in openpi.upstream");
+      }
+      return {};
+    }
     tls = std::make_unique<ssl::context>(ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
     if (!options.fingerprint.empty()) {
@@ -213,13 +223,14 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
     error_code ignored;
     one->socket().set_option(tcp::no_delay(true), ignored);
     if (tls == nullptr) return shake_hands(one);
-    const auto prepare = [this](SSL* stream) {
+    bool named = false;
+    const auto prepare = [this, &named](SSL* stream) {
       if (place.is_address) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream), place.host.c_str());
+        named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream), place.host.c_str()) == 1;
         return;
       }
-      SSL_set1_host(stream, place.host.c_str());
-      SSL_set_tlsext_host_name(stream, place.host.c_str());
+      named = SSL_set1_host(stream, place.host.c_str()) == 1 &&
+              SSL_set_tlsext_host_name(stream, place.host.c_str()) == 1;
     };
     one->stream.next_layer().async_handshake_as_client(
         *tls, prepare, [self = shared_from_this(), one](const error_code& error) {
@@ -241,6 +252,10 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
           }
           self->shake_hands(one);
         });
+    if (named) return;
+    // Any certificate of an authority would do.
+    ERR_clear_error();
+    lose("no certificate can be checked for '" + place.host + "'");
   }
 
   void shake_hands(const Shared& one) {
@@ -344,9 +359,9 @@ Result<std::unique_ptr<OpenpiUpstream>> OpenpiUpstream::make(EventLoop& loop,
                                                              Listener& listener) {
   std::optional<Place> place = place_of(options.url);
   if (!place) {
-    return invalid_argument("openpi.upstream: '" + options.url +
-                            "' is no address of an openpi server; write ws://HOST:PORT or "
-                            "wss://HOST:PORT");
+    return invalid_argument(
+        "openpi.upstream is no address of an openpi server; write ws://HOST:PORT or "
+        "wss://HOST:PORT");
   }
   const bool here =
       place->host == "localhost" || (place->is_address && is_loopback_address(place->host));
@@ -362,6 +377,8 @@ Result<std::unique_ptr<OpenpiUpstream>> OpenpiUpstream::make(EventLoop& loop,
   });
   return upstream;
 }
+
+std::string OpenpiUpstream::authority() const { return impl_->place.authority(); }
 
 bool OpenpiUpstream::connected() const {
   return impl_->connection != nullptr && impl_->connection->greeted;

@@ -39,13 +39,17 @@ class OpenpiUpstream {
     virtual void on_upstream_lost(const std::string& why) = 0;
   };
 
-  // kInvalidArgument: not a URL of the form above, no fingerprint, a file without certificates, or
-  // a key that would leave this machine in clear. Begins to connect once the loop runs.
+  // kInvalidArgument: not a URL of the form above, no fingerprint, a file without certificates,
+  // either of them for a server that shows no certificate, or a key that would leave this machine
+  // in clear. An address with a scope ("fe80::1%eth0") goes with ws:// alone: no certificate can be
+  // for it. Begins to connect once the loop runs.
   static Result<std::unique_ptr<OpenpiUpstream>> make(EventLoop& loop,
                                                       const OpenpiUpstreamOptions& options,
                                                       Listener& listener);
   ~OpenpiUpstream();
 
+  // "host:port", for people: paths and queries may hold what is nobody else's business.
+  std::string authority() const;
   bool connected() const;
   bool busy() const;  // an answer is outstanding
   // kUnavailable: not connected, or busy.

@@ -61,7 +61,17 @@ class Builder : public msgpack::null_visitor {
   bool start_array(std::uint32_t size) { return open(Node::Kind::kList, size); }
   bool end_array() { return close(); }
   bool start_map(std::uint32_t size) { return open(Node::Kind::kMap, size); }
-  bool end_map() { return close(); }
+  // Whoever reads a key that is there twice may take the other value than we did.
+  bool end_map() {
+    std::vector<std::string_view> keys = open_.back()->keys;
+    std::ranges::sort(keys);
+    const auto twice = std::ranges::adjacent_find(keys);
+    if (twice != keys.end()) {
+      broken = "'" + std::string(twice->substr(0, 64)) + "' is there twice";
+      return false;
+    }
+    return close();
+  }
   bool start_map_key() {
     key_is_next_ = true;
     return true;
@@ -174,10 +184,19 @@ std::uint16_t half_bits(double value) {
   return static_cast<std::uint16_t>(sign | ((last + 24) * 1024 + static_cast<int>(steps)));
 }
 
+// In the width of the number: of IEEE 754, sign and magnitude.
 std::uint64_t float_bits(double value, std::size_t size) {
   if (size == 8) return std::bit_cast<std::uint64_t>(value);
   if (size == 4) return std::bit_cast<std::uint32_t>(static_cast<float>(value));
   return half_bits(value);
+}
+
+double value_of_bits(std::uint64_t bits, std::size_t size) {
+  if (size == 8) return std::bit_cast<double>(bits);
+  if (size == 4) {
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  }
+  return half_value(static_cast<std::uint16_t>(bits));
 }
 
 double number_at(const char* at, const Dtype& type) {
@@ -187,12 +206,7 @@ double number_at(const char* at, const Dtype& type) {
     bits |= std::uint64_t{static_cast<unsigned char>(at[i])} << (8 * place);
   }
   switch (type.kind) {
-    case 'f':
-      if (type.size == 8) return std::bit_cast<double>(bits);
-      if (type.size == 4) {
-        return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
-      }
-      return half_value(static_cast<std::uint16_t>(bits));
+    case 'f': return value_of_bits(bits, type.size);
     case 'i': {
       const unsigned unused = 64 - 8 * static_cast<unsigned>(type.size);
       return static_cast<double>(static_cast<std::int64_t>(bits << unused) >> unused);
@@ -481,15 +495,33 @@ OpenpiChunk make_openpi_chunk(std::size_t horizon, std::size_t width, std::vecto
   const bool floats = type && type->kind == 'f';
   if (!floats) type = Dtype{'f', 8, false};
   chunk.dtype = floats ? dtype : "<f8";
-  for (const double number : numbers) {
+  for (double& number : numbers) {
     const std::uint64_t bits = float_bits(number, type->size);
     for (std::size_t i = 0; i < type->size; ++i) {
       const std::size_t place = type->big ? type->size - 1 - i : i;
       chunk.bytes.push_back(static_cast<char>(bits >> (8 * place) & 255));
     }
+    number = value_of_bits(bits, type->size);
   }
   chunk.numbers = std::move(numbers);
   return chunk;
+}
+
+double openpi_number_within(double number, double towards, std::string_view dtype) {
+  const std::optional<Dtype> type = dtype_of(dtype);
+  if (!type || type->kind != 'f' || !std::isfinite(number)) return number;
+  std::uint64_t bits = float_bits(number, type->size);
+  const double written = value_of_bits(bits, type->size);
+  const bool beyond = towards < number ? written > number : towards > number && written < number;
+  if (!beyond) return written;
+  // Neighbours of one sign are neighbours as integers.
+  if (written == 0) {
+    const std::uint64_t sign = std::uint64_t{towards < number} << (8 * type->size - 1);
+    return value_of_bits(sign | 1, type->size);
+  }
+  const bool shrinks = (written > 0) == (towards < number);
+  bits = shrinks ? bits - 1 : bits + 1;
+  return value_of_bits(bits, type->size);
 }
 
 std::string encode_openpi_reply(const OpenpiChunk& chunk, const OpenpiNote& note) {

@@ -74,9 +74,14 @@ struct OpenpiChunk {
 };
 // "actions" of a reply. kInvalidArgument: none, not two-dimensional, or not of numbers.
 Result<OpenpiChunk> openpi_actions(const OpenpiMessage& reply);
-// The same numbers in `dtype`, where that is one of floating point; as float64 where it is not.
+// The numbers in `dtype`, where that is one of floating point; as float64 where it is not. Each is
+// rounded to the nearest, and `numbers` are those that the bytes hold.
 OpenpiChunk make_openpi_chunk(std::size_t horizon, std::size_t width, std::vector<double> numbers,
                               const std::string& dtype);
+// The number of `dtype` next to `number` that is not beyond it, as seen from `towards`: what a
+// limit allows must not be rounded past it. `number` itself where it is not finite, or `dtype` is
+// none of floating point.
+double openpi_number_within(double number, double towards, std::string_view dtype);
 
 // ---- what is sent ---------------------------------------------------------------------------
 

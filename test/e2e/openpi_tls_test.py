@@ -139,6 +139,17 @@ class SecureUpstream(TlsCase):
         self.start(self.person())
         wait_until(lambda: self.asks.newest()["hil"]["source"] == "upstream", "its chunks")
 
+    def test_an_address_must_stand_in_the_certificate_as_a_name_must(self):
+        self.serve(self.good)
+        self.begin_behind("--set", f"openpi.upstream_ca={self.authority.file}", host="127.0.0.1")
+        self.wait_for_trouble("is not for '127.0.0.1'")
+        self.assertEqual(self.upstream.requests, [], "nothing was said to it")
+        self.show(self.authority.certificate("elsewhere", "DNS:localhost,IP:127.0.0.2"))
+        self.wait_for_trouble("is not for '127.0.0.1'")
+        self.assertEqual(self.upstream.requests, [])
+        self.show(self.authority.certificate("here", "IP:127.0.0.1"))
+        self.wait_for_the_upstream()
+
     def program_metadata(self):
         self.asks.leave()
         self.asks = self.program()

@@ -108,7 +108,7 @@ TEST(OpenpiMap, AnEditOfNothingChangesNoBit) {
   const std::vector<double> rest = {0, 0.2, 0.5};
   const OpenpiChunk chunk = chunk_of({0.1, 0.3, 1, 0.7, 0.4, 0, 0.3, 0.45, 0, 0.2, 0.5, 0.9});
   const std::vector<float> rates = map.rates(chunk, rest);
-  EXPECT_EQ(map.edited(chunk, rates, rates, rest).bytes, chunk.bytes);
+  EXPECT_EQ(map.edited(chunk, rates, rates, rest)->bytes, chunk.bytes);
 }
 
 TEST(OpenpiMap, AnEditMovesRatesAndPositionsByWhatItAdds) {
@@ -121,7 +121,7 @@ TEST(OpenpiMap, AnEditMovesRatesAndPositionsByWhatItAdds) {
     edit[i] += 0.25f;     // of 2
     edit[i + 1] += 0.5f;  // of 0.1 rad a step
   }
-  const OpenpiChunk edited = map.edited(chunk, rates, edit, rest);
+  const OpenpiChunk edited = *map.edited(chunk, rates, edit, rest);
   // Positions add up, and end at their bound.
   const std::vector<double> expected = {0.7, 0.35, 1, 0.7, 0.5, 1, 0.7, 0.55, 1, 0.7, 1, 1};
   for (std::size_t i = 0; i < expected.size(); ++i)
@@ -136,11 +136,11 @@ TEST(OpenpiMap, AnEditKeepsAGripperShutThatTheUpstreamOpens) {
   EXPECT_FLOAT_EQ(rates[2], -1);
   std::vector<float> edit = rates;
   for (std::size_t i = 2; i < edit.size(); i += 3) edit[i] = 0.01f;
-  const OpenpiChunk shut = map.edited(chunk, rates, edit, rest);
+  const OpenpiChunk shut = *map.edited(chunk, rates, edit, rest);
   for (std::size_t i = 2; i < edit.size(); i += 3) EXPECT_DOUBLE_EQ(shut.numbers[i], 1) << i;
   // A trace of an edit is none.
   for (std::size_t i = 2; i < edit.size(); i += 3) edit[i] = rates[i] + 0.05f;
-  EXPECT_EQ(map.edited(chunk, rates, edit, rest).bytes, chunk.bytes);
+  EXPECT_EQ(map.edited(chunk, rates, edit, rest)->bytes, chunk.bytes);
 }
 
 TEST(OpenpiMap, WhatIsWithinTheLimitsIsNotTouched) {
@@ -148,7 +148,7 @@ TEST(OpenpiMap, WhatIsWithinTheLimitsIsNotTouched) {
   const std::vector<float> state = {0.2f, 0.5f};
   const std::vector<double> most(3, 1.0);
   const OpenpiChunk chunk = chunk_of({2, 0.3, 1, -2, 0.4, 0});
-  const OpenpiScreened same = map.screen(chunk, state, most, 0.1);
+  const OpenpiScreened same = *map.screen(chunk, state, most, 0.1);
   EXPECT_TRUE(same.as_is);
   EXPECT_EQ(same.chunk.bytes, chunk.bytes);
 }
@@ -157,11 +157,74 @@ TEST(OpenpiMap, WhatIsTooFastIsCutAndSaid) {
   const OpenpiMap map = one_of_each();
   const std::vector<float> state = {0.2f, 0.5f};
   const std::vector<double> most = {0.5, 1, 1};
-  const OpenpiScreened cut = map.screen(chunk_of({2, 0.6, 3, 0, 0.6, 0}), state, most, 0.1);
+  const OpenpiScreened cut = *map.screen(chunk_of({2, 0.6, 3, 0, 0.6, 0}), state, most, 0.1);
   EXPECT_FALSE(cut.as_is);
   const std::vector<double> expected = {1, 0.3, 1, 0, 0.4, 0};
   for (std::size_t i = 0; i < expected.size(); ++i)
     EXPECT_NEAR(cut.chunk.numbers[i], expected[i], 1e-6) << i;
+}
+
+TEST(OpenpiMap, WhatIsCutIsNotRoundedBeyondTheLimit) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.2f, 0.5f};
+  const std::vector<double> most = {0.3333, 0.777, 1};
+  for (const char* dtype : {"<f2", ">f2", "<f4", "<f8"}) {
+    const auto too_fast =
+        make_openpi_chunk(4, 3, {2, 0.9, 0, -2, 0.9, 0, 2, -0.9, 0, -2, -0.9, 0}, dtype);
+    const OpenpiScreened cut = *map.screen(too_fast, state, most, 0.1);
+    double before = double{state[0]};
+    for (std::size_t r = 0; r < 4; ++r) {
+      const double rate = cut.chunk.numbers[3 * r], joint = cut.chunk.numbers[3 * r + 1];
+      EXPECT_LE(std::abs(rate), 2 * most[0]) << dtype;
+      EXPECT_NEAR(std::abs(rate), 2 * most[0], 1e-3) << dtype;
+      EXPECT_LE(std::abs(joint - before), 0.1 * most[1] + 1e-15) << dtype;
+      before = joint;
+    }
+    const OpenpiChunk read = make_openpi_chunk(4, 3, cut.chunk.numbers, dtype);
+    EXPECT_EQ(read.bytes, cut.chunk.bytes) << "what is told is what is sent";
+  }
+}
+
+TEST(OpenpiMap, RatesOfAChunkAreNotRoundedUp) {
+  const OpenpiMap map = one_of_each();
+  const OpenpiChunk chunk =
+      map.chunk(std::vector<float>{0.3333f, 0, 0}, std::vector<double>{0, 0.2, 0.5}, "<f2");
+  EXPECT_LE(chunk.numbers[0], 2 * double{0.3333f});
+}
+
+TEST(OpenpiMap, WhatIsNotFiniteIsNeitherScreenedNorEdited) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<float> state = {0.2f, 0.5f};
+  const std::vector<double> most(3, 1.0), rest = {0, 0.2, 0.5};
+  const double nan = std::nan("");
+  for (std::size_t column = 0; column < 3; ++column) {
+    std::vector<double> numbers = {0, 0.2, 0};
+    numbers[column] = nan;
+    EXPECT_FALSE(map.screen(chunk_of(numbers), state, most, 0.1).ok()) << column;
+    numbers[column] = INFINITY;
+    EXPECT_FALSE(map.screen(chunk_of(numbers), state, most, 0.1).ok()) << column;
+    std::vector<float> edit(3, 0.0f);
+    edit[column] = std::nanf("");
+    EXPECT_FALSE(map.edited(chunk_of({0, 0.2, 0}), std::vector<float>(3), edit, rest).ok())
+        << column;
+  }
+  // Finite, and beyond what half precision can hold.
+  const OpenpiChunk half = make_openpi_chunk(1, 3, {0, 0.2, 0}, "<f2");
+  const auto edited =
+      map.edited(half, std::vector<float>(3), std::vector<float>{60000, 0, 0}, rest);
+  ASSERT_TRUE(edited.ok());
+  EXPECT_FALSE(map.screen(*edited, state, most, 0.1).ok());
+}
+
+TEST(OpenpiMap, AnEditOfAnotherSizeIsRefused) {
+  const OpenpiMap map = one_of_each();
+  const std::vector<double> rest = {0, 0.2, 0.5};
+  const OpenpiChunk chunk = chunk_of({0, 0.2, 0, 0, 0.2, 0});
+  const std::vector<float> rates = map.rates(chunk, rest);
+  EXPECT_FALSE(map.edited(chunk, rates, std::vector<float>(3), rest).ok());
+  EXPECT_FALSE(map.edited(chunk, rates, std::vector<float>(9), rest).ok());
+  EXPECT_FALSE(map.edited(chunk, std::vector<float>(3), rates, rest).ok());
+  EXPECT_TRUE(map.edited(chunk, rates, rates, rest).ok());
 }
 
 TEST(OpenpiMap, RestIsMeasuredAndAGripperKeepsWhatItWasTold) {

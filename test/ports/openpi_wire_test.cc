@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "test/support/golden.h"
 
@@ -133,6 +135,25 @@ TEST(OpenpiWire, RefusesAKeyThatIsThereTwice) {
   EXPECT_FALSE(OpenpiMessage::parse("\x82\xa3x/y\x01\xa1x\x81\xa1y\x02").ok());
 }
 
+// An array whose data is there twice, under keys that are text or bytes.
+std::string array_with_two(const std::string& first, const std::string& second) {
+  return from_hex("85 c40b 5f5f6e6461727261795f5f c3") + first + from_hex("c401 01") + second +
+         from_hex("c401 02 c405 6474797065 a3 7c7531 c405 7368617065 91 01");
+}
+
+TEST(OpenpiWire, RefusesAnArrayWhoseDataIsThereTwice) {
+  const std::string text = from_hex("a4 64617461"), bytes = from_hex("c404 64617461");
+  for (const auto& [first, second] :
+       {std::pair(bytes, bytes), std::pair(text, bytes), std::pair(bytes, text)}) {
+    const auto message = OpenpiMessage::parse("\x81\xa1x" + array_with_two(first, second));
+    ASSERT_FALSE(message.ok()) << "another reader may take the other one";
+    EXPECT_NE(message.status().message().find("'data' is there twice"), std::string::npos)
+        << message.status().message();
+  }
+  EXPECT_FALSE(OpenpiMessage::parse(from_hex("81 a1 78 91 82 a1 79 01 a1 79 02")).ok())
+      << "in a list, too";
+}
+
 TEST(OpenpiWire, RefusesArraysWhoseBytesDoNotFit) {
   const auto parse = [](const std::string& shape, const std::string& data) {
     return OpenpiMessage::parse("\x81\xa1x" + array_of("<f4", shape, data)).ok();
@@ -229,6 +250,31 @@ TEST(OpenpiWire, ChunksAreWrittenInEveryDtypeOfFloatingPointAndReadBack) {
     EXPECT_EQ(*openpi_numbers(array), kNumbers) << dtype;
   }
   EXPECT_EQ(make_openpi_chunk(1, 1, {0.5}, "<i4").dtype, "<f8") << "half a step is no integer";
+}
+
+TEST(OpenpiWire, TheNumbersOfAChunkAreThoseOfItsBytes) {
+  const OpenpiChunk chunk = make_openpi_chunk(2, 1, {0.1, 100000}, "<f2");
+  EXPECT_EQ(chunk.numbers[0], 0.0999755859375);
+  EXPECT_EQ(chunk.numbers[1], std::numeric_limits<double>::infinity());
+}
+
+TEST(OpenpiWire, ANumberIsWrittenWithinItsLimit) {
+  for (const char* dtype : {"<f8", "<f4", ">f4", "<f2", ">f2"}) {
+    for (const double number : {0.1, -0.1, 0.3, -0.3, 1e-9, -1e-9, 65530.0, -65530.0, 1.0}) {
+      for (const double towards : {0.0, -1e5, 1e5}) {
+        const double within = openpi_number_within(number, towards, dtype);
+        EXPECT_EQ(make_openpi_chunk(1, 1, {within}, dtype).numbers[0], within) << "it is one";
+        if (towards < number) {
+          EXPECT_LE(within, number) << dtype;
+        } else {
+          EXPECT_GE(within, number) << dtype;
+        }
+        if (number != 1e-9) continue;
+        EXPECT_NEAR(within, number, 1e-7) << dtype;
+      }
+    }
+  }
+  EXPECT_EQ(openpi_number_within(0.1, 0, "<i4"), 0.1);
 }
 
 TEST(OpenpiWire, MetadataKeepsWhatTheUpstreamBeganWith) {
