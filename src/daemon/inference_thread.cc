@@ -56,7 +56,9 @@ void InferenceThread::run() {
       if (requests[i].chunk && !requests[i].upstream) newest = i;
     }
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (requests[i].upstream) {
+      if (requests[i].needed) {
+        finish_steps(*requests[i].needed);
+      } else if (requests[i].upstream) {
         serve_upstream(requests[i]);
       } else {
         serve(requests[i], i == newest);
@@ -92,6 +94,19 @@ Result<std::vector<float>> InferenceThread::features_of(const InferenceRequest& 
   return looked_->features;
 }
 
+// Weights of another kind are refused long before. What is edited is read in step with the chunk.
+Status InferenceThread::edits_chunks_like(const ActionChunk& chunk) const {
+  const HeadSpec* const head = inference_->head();
+  if (head != nullptr && head->edit && head->horizon == chunk.horizon &&
+      head->action_size == chunk.action_size) {
+    return {};
+  }
+  return failed_precondition("weights v" + std::to_string(inference_->version()) +
+                             " do not edit chunks of " + std::to_string(chunk.horizon) + " x " +
+                             std::to_string(chunk.action_size) +
+                             "; roll back to weights that do, or train new ones");
+}
+
 void InferenceThread::serve_upstream(InferenceRequest& request) {
   if (!request.upstream_chunk) {
     trouble(features_of(request).status());
@@ -106,6 +121,7 @@ void InferenceThread::serve_upstream(InferenceRequest& request) {
   waited_in_vain_ = false;
   if (!request.chunk) return;
   if (inference_->version() == 0) return asking_->edited(chunk);
+  if (const Status fits = edits_chunks_like(chunk); !fits.ok()) return trouble(fits);
   const Instant begin = steady_now();
   const Result<std::vector<float>> features = features_of(request);
   if (!features.ok()) return trouble(features.status());
@@ -131,14 +147,29 @@ void InferenceThread::finish_steps(bool all) {
     const bool awaits = inference_->awaits_reference(first.observation);
     if (!late && awaits) return;
     waited_in_vain_ = awaits;
-    Result<AlignedReference> reference = inference_->reference(first.observation, first.instruction,
-                                                               first.step.features, first.tick);
-    trouble_with_reference(reference.status());
-    if (reference.ok()) first.step.reference = *std::move(reference);
-    // Not taken: the writer finds no features for the step, and counts it as lost.
-    (void)links_.writer.push_reserved(WriterItem(std::move(first.step)));
-    waiting_.pop_front();
+    finish_first_step();
   }
+}
+
+// Acknowledgements come in the order of the log, behind the steps that ended before them, and must
+// not wait for a policy elsewhere. What has come until now is older than the steps' own chunks.
+void InferenceThread::finish_steps(const FinishedStep& through) {
+  while (!waiting_.empty()) {
+    const StepFeatures& first = waiting_.front().step;
+    if (first.episode == through.episode && first.step > through.step) return;
+    finish_first_step();
+  }
+}
+
+void InferenceThread::finish_first_step() {
+  Waiting& first = waiting_.front();
+  Result<AlignedReference> reference =
+      inference_->reference(first.observation, first.instruction, first.step.features, first.tick);
+  trouble_with_reference(reference.status());
+  if (reference.ok()) first.step.reference = *std::move(reference);
+  // Not taken: the writer finds no features for the step, and counts it as lost.
+  (void)links_.writer.push_reserved(WriterItem(std::move(first.step)));
+  waiting_.pop_front();
 }
 
 void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {

@@ -50,6 +50,9 @@ class InferenceThread final : public ChunkEditor {
   void serve_upstream(InferenceRequest& request);
   Result<std::vector<float>> features_of(const InferenceRequest& request);
   void finish_steps(bool all);
+  void finish_first_step();
+  void finish_steps(const FinishedStep& through);
+  Status edits_chunks_like(const ActionChunk& chunk) const;
   void serve(InferenceRequest& request, bool newest_chunk);
   void doubt();
   void trouble(const Status& status);

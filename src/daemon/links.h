@@ -37,6 +37,12 @@ namespace nudge {
 
 // ---- step and io to inference -------------------------------------------------------------------
 
+// Finished, and wanted for the log.
+struct FinishedStep {
+  EpisodeId episode = 0;
+  std::uint32_t step = 0;
+};
+
 struct InferenceRequest {
   Observation observation;
   std::string instruction;
@@ -50,6 +56,9 @@ struct InferenceRequest {
   // wanted.
   bool upstream = false;
   std::optional<ActionChunk> upstream_chunk{};  // UpstreamChunk::chunk
+  // Somebody's act waits for this step and all before it: they are recorded with what is there.
+  // Nothing else is asked then.
+  std::optional<FinishedStep> needed{};
 };
 
 struct ComputedChunk {

@@ -102,7 +102,9 @@ Moment StepThread::moment(Instant now) const {
 void StepThread::tick(Instant now, Instant due) {
   links_.heartbeat.store(now.time_since_epoch().count(), std::memory_order_relaxed);
   late_.add(now - due);
+  ask_for_needed_steps();
   StepReport report;
+  bool unplayable = false;
   if (std::optional<ComputedChunk> chunk = links_.chunks.try_take()) {
     asked_ = false;
     const WeightsVersion version = chunk->chunk.version;
@@ -114,6 +116,9 @@ void StepThread::tick(Instant now, Instant due) {
     const Instant seen = options_.asking == nullptr ? now : std::max(now, chunk->chunk.observed);
     Status taken = controller_->player().load(std::move(chunk->chunk), seen);
     if (plans && taken.ok()) options_.asking->plan(*planned);
+    // A robot that asks waits for an answer that is not to come, and is no late inference.
+    unplayable = options_.asking != nullptr && taken.code() == Code::kInvalidArgument;
+    if (unplayable) failed_weights_ = version;
     // Flushed or overtaken while it was computed: the next one is asked for at once.
     const bool news = taken.code() != Code::kAborted && taken.code() != Code::kDeadlineExceeded;
     if (news) {
@@ -150,7 +155,7 @@ void StepThread::tick(Instant now, Instant due) {
   inputs.acts = acts_;
   inputs.jog = jog_ ? &*jog_ : nullptr;
   inputs.stop_presses = links_.stop_presses;
-  inputs.weights_failed = failed_weights_ != 0;
+  inputs.weights_failed = failed_weights_ != 0 || unplayable;
   inputs.resetting = resetting_;
   inputs.reset_failed = reset_failed_;
   inputs.no_takeover = asking_.no_takeover;
@@ -419,6 +424,11 @@ void StepThread::report(StepReport report) {
     if (!links_.writer.push_reserved(WriterItem(std::move(backlog_.front())))) break;
     backlog_.pop_front();
   }
+  if (report.finished) finished_ = {report.finished->episode, report.finished->policy_step};
+  const bool awaited = report.begun || report.over || !report.decision.records.empty() ||
+                       !report.decision.answers.empty() || report.decision.span_end;
+  if (awaited && options_.asking != nullptr) needed_ = finished_;
+  ask_for_needed_steps();
   const bool human = report.finished && report.finished->source == ControlSource::kHuman;
   const bool must = human || report.begun || report.over || !report.decision.records.empty() ||
                     !report.decision.answers.empty() || report.decision.span_end ||
@@ -454,6 +464,14 @@ void StepThread::report(StepReport report) {
   lost_ = waits ? 0 : kept.lost;
   lost_human_ = !waits && kept.lost_human;
   if (waits) backlog_.push_back(std::move(kept));
+}
+
+// Where the queue is full, at the next tick.
+void StepThread::ask_for_needed_steps() {
+  if (!needed_) return;
+  InferenceRequest request;
+  request.needed = needed_;
+  if (links_.requests.try_push(std::move(request))) needed_.reset();
 }
 
 void StepThread::publish(Instant now, const TickOutcome& outcome) {

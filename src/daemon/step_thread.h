@@ -64,6 +64,7 @@ class StepThread {
   void count(Instant now, const TickOutcome& outcome);
   void watch_for_help(Instant now, const TickOutcome& outcome, StepReport& report);
   void report(StepReport report);
+  void ask_for_needed_steps();
   void publish(Instant now, const TickOutcome& outcome);
   Moment moment(Instant now) const;
 
@@ -105,6 +106,8 @@ class StepThread {
   Instant asked_at_{};
   std::uint64_t flushes_seen_ = 0;
   WeightsVersion failed_weights_ = 0;  // proposed what is not finite, and waits to be rolled back
+  // A robot's that asks: newest that has ended, and what acts wait for until inference is told.
+  std::optional<FinishedStep> finished_, needed_;
   AuthorityState state_ = AuthorityState::kHold;
   std::string cause_ = "boot", fault_, robot_trouble_;
   Instant newest_frame_{};

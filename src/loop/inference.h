@@ -44,6 +44,10 @@ class Inference {
   // From the next tick on.
   void set_references(ReferenceOptions references);
   WeightsVersion version() const { return head_ != nullptr ? head_->version : 0; }
+  // Of the head in use; null: there is none.
+  const HeadSpec* head() const {
+    return head_ != nullptr && head_->head != nullptr ? &head_->head->spec() : nullptr;
+  }
   const Backbone& backbone() const { return *backbone_; }
 
   // Starts the noise anew, so that equal starts see equal noise whatever ran before.

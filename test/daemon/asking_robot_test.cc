@@ -1,6 +1,8 @@
 // A robot that asks, on the step thread: what it says of itself between its requests.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "src/daemon/step_thread.h"
 #include "src/loop/asking_robot.h"
 #include "test/support/small_policy.h"
@@ -82,6 +84,7 @@ class AskingRobotTest : public ::testing::Test {
       std::vector<InferenceRequest> requests;
       links_.requests.try_take_all(requests);
       for (const InferenceRequest& request : requests) {
+        if (request.needed) needed_ = request.needed->step;
         if (!request.chunk) continue;
         links_.chunks.put(
             {.chunk = test::steady_chunk(request.observation.time, links_.loaded, 0.5f)});
@@ -113,6 +116,7 @@ class AskingRobotTest : public ::testing::Test {
   Instant now_{std::chrono::seconds(1)};
   Snapshot snapshot_;
   std::vector<StepReport> reports_;
+  std::optional<std::uint32_t> needed_;
   int acts_ = 0;
 };
 
@@ -227,6 +231,66 @@ TEST_F(AskingRobotTest, OfAPolicyElsewhereIsCorrectedBeforeThereAreWeights) {
   };
   robot_.elsewhere = true;
   EXPECT_EQ(purpose_of_the_first(), EpisodePurpose::kDeployment);
+}
+
+TEST_F(AskingRobotTest, IsFaultyWhenAHeadsEditIsNotFiniteUntilThoseWeightsAreGone) {
+  robot_.elsewhere = true;
+  links_.loaded = 3;
+  act(HandBack{});
+  tick();
+  ask();
+  links_.chunks.put({.chunk = test::steady_chunk(robot_.asked, 3, 0.25f)});
+  tick(2);
+  ASSERT_EQ(snapshot_.state, AuthorityState::kAuto);
+  ask();
+  ActionChunk broken = test::steady_chunk(robot_.asked, 3, 0.25f);
+  broken.actions[1] = std::nanf("");
+  links_.chunks.put({.chunk = broken});
+  reports_.clear();
+  tick();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold);
+  ASSERT_EQ(reports_.size(), 1u);
+  ASSERT_TRUE(reports_[0].chunk.has_value());
+  EXPECT_EQ(reports_[0].chunk->taken.code(), Code::kInvalidArgument) << "they are rolled back";
+  ask();
+  links_.chunks.put({.chunk = test::steady_chunk(robot_.asked, 3, 0.25f)});
+  tick(50);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold) << "nothing resumes by itself";
+  const auto reset = [this] {
+    EXPECT_TRUE(links_.acts.try_push(
+        {.id = "", .actor = {.name = "eve", .role = Role::kEngineer}, .body = ResetFault{}}));
+    tick(2);
+  };
+  reset();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kFaultHold) << "the weights are still in use";
+  links_.loaded = 2;
+  tick();
+  reset();
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+}
+
+TEST_F(AskingRobotTest, ActsDoNotWaitForTheReferencesOfTheStepsBeforeThem) {
+  start();
+  needed_.reset();
+  tick(20);
+  EXPECT_FALSE(needed_.has_value()) << "a step that ends by itself may wait";
+  reports_.clear();
+  act(TakeoverRequest{});
+  tick();
+  ASSERT_EQ(snapshot_.state, AuthorityState::kTakeover);
+  ASSERT_FALSE(reports_.empty());
+  ASSERT_TRUE(reports_.back().finished.has_value());
+  EXPECT_EQ(needed_, reports_.back().finished->policy_step);
+  for (int i = 0; i < 16; ++i) {
+    InferenceRequest full;
+    (void)links_.requests.try_push(std::move(full));
+  }
+  needed_.reset();
+  act(Release{});
+  tick();
+  EXPECT_FALSE(needed_.has_value()) << "there was no room";
+  tick();
+  EXPECT_TRUE(needed_.has_value());
 }
 
 TEST_F(AskingRobotTest, PlaysWhatAHeadMadeOfAChunkElsewhereAndPlansNothingOfIt) {

@@ -139,7 +139,7 @@ class UpstreamTest : public ::testing::Test {
     request.observation = seen_;
     request.step = step;
     request.episode = 1;
-    request.tick = 100;
+    request.tick = 100 + step;
     ASSERT_TRUE(links_.requests.try_push(std::move(request)));
   }
 
@@ -202,6 +202,55 @@ TEST_F(UpstreamTest, AnEditThatIsNotFiniteIsTheStepThreadsAloneAndNeverTheRobots
   ASSERT_TRUE(taken.has_value());
   EXPECT_EQ(taken->chunk.version, 4u);
   EXPECT_FALSE(far_->edits.try_take().has_value());
+}
+
+TEST_F(UpstreamTest, AHeadOfAnotherShapeOrKindEditsNothing) {
+  Config longer = config_, other_kind = config_;
+  longer.policy.horizon = config_.policy.horizon + 1;
+  other_kind.policy.reference = PolicyReference::kNone;
+  WeightsVersion version = 3;
+  std::vector<std::string> told;
+  auto backbone = make_state_backbone(far_->spec().observation);
+  auto references = reference_options(config_, far_->spec(), **backbone);
+  ASSERT_TRUE(references.ok());
+  thread_.emplace(
+      std::make_unique<Inference>(*std::move(backbone), 7, *std::move(references)), links_,
+      [&told](const std::string& message) { told.push_back(message); }, DoubtOptions{}, &*far_);
+  for (const Config& config : {longer, other_kind}) {
+    links_.heads.publish(untrained_head(far_->spec(), config, ++version));
+    thread_->start();
+    while (links_.loaded != version) std::this_thread::yield();
+    offer(/*waits=*/true);
+    begin_step(0);
+    EXPECT_TRUE(recorded(kPatience).has_value());  // behind it
+    thread_->stop();
+    EXPECT_FALSE(far_->edits.try_take().has_value());
+    EXPECT_FALSE(links_.chunks.try_take().has_value());
+    ASSERT_FALSE(told.empty());
+    EXPECT_NE(told.back().find("v" + std::to_string(version) + " do not edit"), std::string::npos)
+        << told.back();
+  }
+}
+
+TEST_F(UpstreamTest, AStepThatAnActWaitsForIsRecordedAtOnceAndThoseBehindItWaitOn) {
+  thread_->start();
+  begin_step(0);
+  begin_step(1);
+  begin_step(2);
+  EXPECT_FALSE(recorded(std::chrono::milliseconds(50)).has_value()) << "they wait";
+  InferenceRequest request;
+  request.needed = FinishedStep{.episode = 1, .step = 0};
+  ASSERT_TRUE(links_.requests.try_push(std::move(request)));
+  const auto first = recorded(kPatience);
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->step, 0u);
+  EXPECT_FALSE(first->features.empty());
+  EXPECT_TRUE(first->reference.actions.empty()) << "it had not come";
+  offer();
+  const auto second = recorded(kPatience);
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->step, 1u);
+  EXPECT_EQ(second->reference.actions, upstream_chunk().actions);
 }
 
 TEST_F(UpstreamTest, AStepIsRecordedWithTheChunkThatComesLater) {
