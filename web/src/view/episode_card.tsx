@@ -25,7 +25,6 @@ export function EpisodeCard(): JSX.Element {
       <div class="episode-line">
         <h2>{now.id === 0 ? "No episode" : `Episode ${now.id}`}</h2>
         <span class="digits">{now.seconds.toFixed(1)} s</span>
-        <span title="Version of the weights that act">v{now.playing || "–"}</span>
         <button type="button" class="button" disabled={!now.able || now.id === 0}
           title="This episode is over: the robot holds" onClick={() => session.endEpisode()}>End</button>
         <select aria-label="Seconds that Undo takes back" title="Seconds that Undo takes back" value={String(now.undoSeconds)}
@@ -38,6 +37,7 @@ export function EpisodeCard(): JSX.Element {
         <ControlStrip who={strip.who} of={Math.max(now.limit, strip.who.length)} small />
       </button>
       <p class="quiet">
+        <span title="Version of the weights that act">v{now.playing || "–"}</span>{" · "}
         <span class="digits">{now.takeovers}</span> {now.takeovers === 1 ? "takeover" : "takeovers"}{", "}
         <span class="digits">{now.human.toFixed(1)} s</span> by hand
         {outcome !== "" && <span class="last"> · {outcome}</span>}
