@@ -16,6 +16,8 @@ template <typename... Cases>
 struct Visitor : Cases... {
   using Cases::operator()...;
 };
+template <typename... Cases>
+Visitor(Cases...) -> Visitor<Cases...>;  // Clang 14 does not find it by itself
 
 }  // namespace
 

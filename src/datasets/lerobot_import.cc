@@ -412,6 +412,7 @@ class Importer {
 
   // The columns of the file that an episode lies in.
   struct Data {
+    explicit Data(std::unique_ptr<ParquetReader> of) : reader(std::move(of)) {}
     std::unique_ptr<ParquetReader> reader;
     std::optional<Numbers> state, features, action, requested;
     std::optional<Numbers> episode, task, source, discarded;
@@ -423,9 +424,8 @@ class Importer {
     if (data_ && data_path_ == path) return {};
     Result<std::unique_ptr<ParquetReader>> reader = ParquetReader::open(files_, path);
     if (!reader.ok()) return reader.status();
-    data_.emplace();
+    data_.emplace(*std::move(reader));
     data_path_ = path;
-    data_->reader = *std::move(reader);
     const ParquetReader& r = *data_->reader;
     const auto column = [&](const std::string& name, std::size_t size,
                             std::optional<Numbers>& out) -> Status {
