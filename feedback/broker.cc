@@ -703,13 +703,14 @@ std::optional<Ack> Broker::on_not_asked(std::string_view id, const Status& why) 
   return forget(found->first, why);
 }
 
-std::optional<Ack> Broker::forget(const std::string& id, const Status& why) {
+// `why` is a copy: it may stand in the entry that goes.
+std::optional<Ack> Broker::forget(const std::string& id, Status why) {
   const auto found = recent_.find(id);
   Ack ack = std::move(found->second.ack);
   restore(found->second.undoes);
   std::erase(order_, id);
   recent_.erase(found);
-  ack.status = why;
+  ack.status = std::move(why);
   return ack;
 }
 

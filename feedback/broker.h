@@ -188,7 +188,7 @@ class Broker {
   void settle_words(const ActAnswer& answer, Remembered& entry);
   // Taking these words back did not come about: it may be tried again. Empty: nothing was.
   void restore(const std::string& undoes);
-  std::optional<Ack> forget(const std::string& id, const Status& why);
+  std::optional<Ack> forget(const std::string& id, Status why);
   // Forgets the oldest answered message when the memory is full; false: all of them wait.
   bool make_room();
   // Under `id`: the message's own, but for a STOP that repeats one.

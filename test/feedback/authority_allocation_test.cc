@@ -1,21 +1,6 @@
 // The step thread may run at 1 kHz: a tick on which nothing changes hands must not allocate.
-#include <cstdlib>
-#include <new>
-
 #include "test/feedback/authority_rig.h"
-
-namespace {
-std::size_t allocations = 0;
-}  // namespace
-
-// Not inlined: GCC would see malloc() and free() where it expects operators that it knows.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "test/support/counted_allocations.h"
 
 namespace nudge {
 namespace {
@@ -33,7 +18,7 @@ TEST(AuthorityAllocation, AQuietTickAllocatesNothing) {
     in.acts = {};
     in.position = rig.position;
     in.jog = &sent;
-    const std::size_t before = allocations;
+    const std::size_t before = test::allocations;
     for (int i = 0; i < 100; ++i) {
       sent.command.echoed_tick = in.tick;
       ++sent.command.sequence;
@@ -43,7 +28,7 @@ TEST(AuthorityAllocation, AQuietTickAllocatesNothing) {
       in.proposed_from = in.now;
       rig.authority.tick(in);
     }
-    EXPECT_EQ(allocations, before) << to_string(state);
+    EXPECT_EQ(test::allocations, before) << to_string(state);
     EXPECT_EQ(rig.state(), state);
   }
 }

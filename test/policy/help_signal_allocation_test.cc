@@ -1,23 +1,8 @@
 // The help signal lives on the step thread, which may run at 1 kHz: it must not allocate there.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "policy/help_signal.h"
-
-namespace {
-std::size_t allocations = 0;
-}  // namespace
-
-// Not inlined: GCC would see malloc() and free() where it expects operators that it knows.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "test/support/counted_allocations.h"
 
 namespace nudge {
 namespace {
@@ -29,7 +14,7 @@ TEST(HelpSignalAllocation, AnEpisodeWithAsksAllocatesNothing) {
   options.policy_period = kPeriod;
   options.range = {1, 2};
   HelpSignal signal(options);
-  const std::size_t before = allocations;
+  const std::size_t before = test::allocations;
   std::size_t asked = 0, ended = 0;
   signal.set_thresholds({0.5, 0.01, 3.0});
   signal.begin_episode();
@@ -48,7 +33,7 @@ TEST(HelpSignalAllocation, AnEpisodeWithAsksAllocatesNothing) {
   }
   (void)signal.end_episode();
   (void)signal.scored();
-  const std::size_t after = allocations;
+  const std::size_t after = test::allocations;
   EXPECT_EQ(after, before);
   EXPECT_GT(asked, 1u) << "nothing was looked at";
   EXPECT_GT(ended, 1u) << "nothing was looked at";
