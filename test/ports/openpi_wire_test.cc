@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <deque>
 #include <limits>
 #include <string>
 #include <utility>
@@ -45,6 +46,12 @@ std::string array_of(std::string_view dtype, const std::string& shape, const std
          from_hex("c405 6474797065") + text(dtype) + from_hex("c405 7368617065") + shape;
 }
 
+// Arrays are views of the bytes, which therefore stay.
+Result<OpenpiMessage> parsed(std::string bytes) {
+  static std::deque<std::string> all;
+  return OpenpiMessage::parse(all.emplace_back(std::move(bytes)));
+}
+
 std::vector<double> numbers(const OpenpiMessage& message, std::string_view key) {
   const OpenpiValue* value = message.find(key);
   if (value == nullptr) return {};
@@ -53,7 +60,7 @@ std::vector<double> numbers(const OpenpiMessage& message, std::string_view key) 
 }
 
 TEST(OpenpiWire, ReadsWhatOpenpisClientPacks) {
-  const auto message = OpenpiMessage::parse(kObservation);
+  const auto message = parsed(kObservation);
   ASSERT_TRUE(message.ok()) << message.status().message();
   EXPECT_EQ(numbers(*message, "observation/state"), (std::vector<double>{0, 1}));
   EXPECT_EQ(message->text("prompt"), "hi");
@@ -61,7 +68,7 @@ TEST(OpenpiWire, ReadsWhatOpenpisClientPacks) {
 }
 
 TEST(OpenpiWire, ReadsScalarsOfNumpy) {
-  const auto message = OpenpiMessage::parse(
+  const auto message = parsed(
       from_hex("82 a1 61 83 c40d 5f5f6e7067656e657269635f5f c3 c404 64617461 cb 3ff8000000000000 "
                "c405 6474797065 a3 3c6634 a1 62") +
       array_of("<i8", "\x90", from_hex("0300000000000000")));
@@ -71,7 +78,7 @@ TEST(OpenpiWire, ReadsScalarsOfNumpy) {
 }
 
 TEST(OpenpiWire, ReadsKeysThatAreTextAndNumbersOfEitherByteOrder) {
-  const auto message = OpenpiMessage::parse(kBigEndian);
+  const auto message = parsed(kBigEndian);
   ASSERT_TRUE(message.ok()) << message.status().message();
   EXPECT_EQ(numbers(*message, "x"), (std::vector<double>{1, -1, 3, 4, 5, -32768}));
 }
@@ -90,49 +97,46 @@ TEST(OpenpiWire, ReadsEveryNumericDtype) {
       {"=f4", "0000803f", 1.0},
   };
   for (const auto& one : kCases) {
-    const auto message =
-        OpenpiMessage::parse("\x81\xa1x" + array_of(one.dtype, "\x90", from_hex(one.bytes)));
+    const auto message = parsed("\x81\xa1x" + array_of(one.dtype, "\x90", from_hex(one.bytes)));
     ASSERT_TRUE(message.ok()) << one.dtype << ": " << message.status().message();
     EXPECT_EQ(numbers(*message, "x"), (std::vector<double>{one.value})) << one.dtype;
   }
 }
 
 TEST(OpenpiWire, ReadsListsOfNumbersAsArrays) {
-  const auto message = OpenpiMessage::parse(from_hex("81 a1 78 93 01 02 cb 3fe0000000000000"));
+  const auto message = parsed(from_hex("81 a1 78 93 01 02 cb 3fe0000000000000"));
   ASSERT_TRUE(message.ok());
   EXPECT_EQ(numbers(*message, "x"), (std::vector<double>{1, 2, 0.5}));
 }
 
 TEST(OpenpiWire, JoinsTheKeysOfNestedMaps) {
-  const auto message =
-      OpenpiMessage::parse(from_hex("81 a6 696d61676573 82 a3 746f70 01 a4 73696465 02"));
+  const auto message = parsed(from_hex("81 a6 696d61676573 82 a3 746f70 01 a4 73696465 02"));
   ASSERT_TRUE(message.ok());
   EXPECT_EQ(numbers(*message, "images/top"), (std::vector<double>{1}));
   EXPECT_EQ(numbers(*message, "images/side"), (std::vector<double>{2}));
 }
 
 TEST(OpenpiWire, WhatIsNeitherNumberNorTextIsPassedOver) {
-  const auto message =
-      OpenpiMessage::parse("\x82\xa1x" + array_of("<U2", "\x91\x01", "abcdefgh") + "\xa1y\xc0");
+  const auto message = parsed("\x82\xa1x" + array_of("<U2", "\x91\x01", "abcdefgh") + "\xa1y\xc0");
   ASSERT_TRUE(message.ok()) << message.status().message();
   EXPECT_FALSE(openpi_numbers(*message->find("x")).ok());
   EXPECT_FALSE(openpi_numbers(*message->find("y")).ok());
 }
 
 TEST(OpenpiWire, RefusesWhatIsNotOneWholeMap) {
-  EXPECT_FALSE(OpenpiMessage::parse("").ok());
-  EXPECT_FALSE(OpenpiMessage::parse("\x01").ok());
-  EXPECT_FALSE(OpenpiMessage::parse("\x90").ok());
-  EXPECT_FALSE(OpenpiMessage::parse("\x80\x80").ok());
-  EXPECT_FALSE(OpenpiMessage::parse("\x81\x01\x01").ok()) << "a key must be text";
+  EXPECT_FALSE(parsed("").ok());
+  EXPECT_FALSE(parsed("\x01").ok());
+  EXPECT_FALSE(parsed("\x90").ok());
+  EXPECT_FALSE(parsed("\x80\x80").ok());
+  EXPECT_FALSE(parsed("\x81\x01\x01").ok()) << "a key must be text";
   for (std::size_t i = 0; i < kObservation.size(); ++i) {
-    EXPECT_FALSE(OpenpiMessage::parse(kObservation.substr(0, i)).ok()) << i;
+    EXPECT_FALSE(parsed(kObservation.substr(0, i)).ok()) << i;
   }
 }
 
 TEST(OpenpiWire, RefusesAKeyThatIsThereTwice) {
-  EXPECT_FALSE(OpenpiMessage::parse("\x82\xa1x\x01\xa1x\x02").ok());
-  EXPECT_FALSE(OpenpiMessage::parse("\x82\xa3x/y\x01\xa1x\x81\xa1y\x02").ok());
+  EXPECT_FALSE(parsed("\x82\xa1x\x01\xa1x\x02").ok());
+  EXPECT_FALSE(parsed("\x82\xa3x/y\x01\xa1x\x81\xa1y\x02").ok());
 }
 
 // An array whose data is there twice, under keys that are text or bytes.
@@ -145,18 +149,17 @@ TEST(OpenpiWire, RefusesAnArrayWhoseDataIsThereTwice) {
   const std::string text = from_hex("a4 64617461"), bytes = from_hex("c404 64617461");
   for (const auto& [first, second] :
        {std::pair(bytes, bytes), std::pair(text, bytes), std::pair(bytes, text)}) {
-    const auto message = OpenpiMessage::parse("\x81\xa1x" + array_with_two(first, second));
+    const auto message = parsed("\x81\xa1x" + array_with_two(first, second));
     ASSERT_FALSE(message.ok()) << "another reader may take the other one";
     EXPECT_NE(message.status().message().find("'data' is there twice"), std::string::npos)
         << message.status().message();
   }
-  EXPECT_FALSE(OpenpiMessage::parse(from_hex("81 a1 78 91 82 a1 79 01 a1 79 02")).ok())
-      << "in a list, too";
+  EXPECT_FALSE(parsed(from_hex("81 a1 78 91 82 a1 79 01 a1 79 02")).ok()) << "in a list, too";
 }
 
 TEST(OpenpiWire, RefusesArraysWhoseBytesDoNotFit) {
   const auto parse = [](const std::string& shape, const std::string& data) {
-    return OpenpiMessage::parse("\x81\xa1x" + array_of("<f4", shape, data)).ok();
+    return parsed("\x81\xa1x" + array_of("<f4", shape, data)).ok();
   };
   const std::string eight(8, 'x');
   EXPECT_TRUE(parse("\x91\x02", eight));
@@ -170,21 +173,21 @@ TEST(OpenpiWire, RefusesArraysWhoseBytesDoNotFit) {
 TEST(OpenpiWire, StopsAtItsBounds) {
   std::string deep;
   for (std::size_t i = 0; i < kMaxOpenpiDepth; ++i) deep += "\x81\xa1x";
-  EXPECT_FALSE(OpenpiMessage::parse(deep + "\x80").ok());
+  EXPECT_FALSE(parsed(deep + "\x80").ok());
   std::string many = from_hex("81 a1 78 dd 00001001");
   many.append(4097, '\x01');
-  EXPECT_FALSE(OpenpiMessage::parse(many).ok());
+  EXPECT_FALSE(parsed(many).ok());
   std::string longer = from_hex("81 a1 78 da 1001");
   longer.append(4097, 'a');
-  EXPECT_FALSE(OpenpiMessage::parse(longer).ok());
-  EXPECT_FALSE(OpenpiMessage::parse(from_hex("81 a1 78 d4 01 00")).ok()) << "an extension";
+  EXPECT_FALSE(parsed(longer).ok());
+  EXPECT_FALSE(parsed(from_hex("81 a1 78 d4 01 00")).ok()) << "an extension";
 }
 
 TEST(OpenpiWire, ReadsPicturesOfEitherLayout) {
   const std::string rows = "\x01\x02\x03\x04\x05\x06";
   const auto picture = [](const std::string& shape, const std::string& data) {
     const std::string bytes = "\x81\xa1x" + array_of("|u1", shape, data);
-    const auto message = OpenpiMessage::parse(bytes);
+    const auto message = parsed(bytes);
     return openpi_image(*message->find("x"));
   };
   const auto hwc = picture("\x93\x01\x02\x03", rows);
@@ -205,7 +208,7 @@ TEST(OpenpiWire, RepliesKeepTheirBytes) {
   const std::string bytes = encode_openpi_reply(
       chunk, {.source = "hold", .state = "HOLD", .as_is = false, .infer_ms = 1.5});
   EXPECT_EQ(bytes, test::golden("openpi_reply.bin", bytes));
-  const auto reply = OpenpiMessage::parse(bytes);
+  const auto reply = parsed(bytes);
   ASSERT_TRUE(reply.ok());
   const auto read = openpi_actions(*reply);
   ASSERT_TRUE(read.ok());
@@ -222,7 +225,7 @@ TEST(OpenpiWire, AnUpstreamsReplyIsPassedOnByteForByte) {
   const std::string passed =
       with_openpi_note(upstream, {.source = "upstream", .state = "AUTO", .as_is = true});
   EXPECT_EQ(passed.substr(1, upstream.size() - 1), upstream.substr(1));
-  const auto reply = OpenpiMessage::parse(passed);
+  const auto reply = parsed(passed);
   ASSERT_TRUE(reply.ok());
   EXPECT_EQ(reply->text("hil/source"), "upstream");
   EXPECT_EQ(with_openpi_note(passed, {}), passed) << "what has a note keeps it";
@@ -287,11 +290,11 @@ TEST(OpenpiWire, MetadataKeepsWhatTheUpstreamBeganWith) {
                           .hz = 20,
                           .action = {"x"},
                           .cameras = {"front"}};
-  const auto own = OpenpiMessage::parse(encode_openpi_metadata(metadata));
+  const auto own = parsed(encode_openpi_metadata(metadata));
   ASSERT_TRUE(own.ok());
   EXPECT_EQ(own->text("hil/robot"), "libero");
   metadata.upstream = sixteen;
-  const auto both = OpenpiMessage::parse(encode_openpi_metadata(metadata));
+  const auto both = parsed(encode_openpi_metadata(metadata));
   ASSERT_TRUE(both.ok());
   EXPECT_EQ(numbers(*both, "p"), (std::vector<double>{7}));
   EXPECT_EQ(both->text("hil/robot"), "libero");
@@ -302,18 +305,18 @@ TEST(OpenpiWire, APromptIsReplacedAndNothingElse) {
   ASSERT_TRUE(changed.has_value());
   EXPECT_EQ(changed->substr(0, kObservation.size() - 3),
             kObservation.substr(0, kObservation.size() - 3));
-  EXPECT_EQ(OpenpiMessage::parse(*changed)->text("prompt"), "put it down");
+  EXPECT_EQ(parsed(*changed)->text("prompt"), "put it down");
   EXPECT_FALSE(with_openpi_text(kObservation, "task", "x").has_value());
 }
 
 TEST(OpenpiWire, ActionsNeedRowsAndColumns) {
-  EXPECT_FALSE(openpi_actions(*OpenpiMessage::parse("\x80")).ok());
-  EXPECT_FALSE(openpi_actions(*OpenpiMessage::parse("\x81\xa7"
-                                                    "actions\x01"))
+  EXPECT_FALSE(openpi_actions(*parsed("\x80")).ok());
+  EXPECT_FALSE(openpi_actions(*parsed("\x81\xa7"
+                                      "actions\x01"))
                    .ok());
-  EXPECT_FALSE(openpi_actions(*OpenpiMessage::parse("\x81\xa7"
-                                                    "actions" +
-                                                    array_of("|u1", "\x91\x02", "ab")))
+  EXPECT_FALSE(openpi_actions(*parsed("\x81\xa7"
+                                      "actions" +
+                                      array_of("|u1", "\x91\x02", "ab")))
                    .ok());
 }
 
