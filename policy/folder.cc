@@ -162,6 +162,18 @@ class PosixFolder final : public Folder {
 
 }  // namespace
 
+Status replace_file(Folder& folder, const std::string& name, std::span<const std::byte> bytes,
+                    Folder::Privacy privacy) {
+  const std::string temporary = name + std::string(kTemporarySuffix);
+  if (const Status stale = folder.remove(temporary);
+      !stale.ok() && stale.code() != Code::kNotFound) {
+    return stale;
+  }
+  NUDGE_TRY(folder.create(temporary, bytes, privacy));
+  NUDGE_TRY(folder.rename(temporary, name));
+  return folder.sync();
+}
+
 Result<std::unique_ptr<Folder>> open_folder(const std::string& path) {
   const bool made = ::mkdir(path.c_str(), 0700) == 0;
   if (!made && errno != EEXIST) return error_at(path, errno);

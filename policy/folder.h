@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nudge/status.h"
@@ -46,6 +47,13 @@ class Folder {
   // Names of everything in the folder but "." and "..", sorted.
   virtual Result<std::vector<std::string>> list() = 0;
 };
+
+// Puts `bytes` in the place of a file whole or not at all, by way of `name`.tmp; durable when this
+// returns. An interruption leaves the old file, and perhaps the other name beside it. Errors of
+// Folder.
+inline constexpr std::string_view kTemporarySuffix = ".tmp";
+Status replace_file(Folder& folder, const std::string& name, std::span<const std::byte> bytes,
+                    Folder::Privacy privacy = Folder::Privacy::kShared);
 
 // The folder at `path`, created with mode 0700 when it does not exist (its parent must). Held open
 // by descriptor: renaming it or a link on the way does not lead elsewhere afterwards. kDataLoss

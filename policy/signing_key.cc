@@ -14,7 +14,6 @@ namespace {
 constexpr std::string_view kPrefix = "nudge-signing-key-1 ";
 constexpr std::size_t kHexSize = 2 * std::size_t{crypto_sign_SEEDBYTES};
 constexpr std::size_t kFileSize = kPrefix.size() + kHexSize + 1;
-constexpr const char* kTemporary = "signing.key.tmp";
 
 static_assert(std::tuple_size_v<PublicKey> == crypto_sign_PUBLICKEYBYTES);
 static_assert(std::tuple_size_v<Signature> == crypto_sign_BYTES);
@@ -82,14 +81,8 @@ Result<SigningKey> SigningKey::load_or_create(Folder& folder) {
     sodium_bin2hex(text.data() + kPrefix.size(), kHexSize + 1, seed.data(), seed.size());
     text[kFileSize - 1] = '\n';
 
-    if (const Status stale = folder.remove(kTemporary);
-        !stale.ok() && stale.code() != Code::kNotFound) {
-      return stale.with_context("signing key");
-    }
     const auto bytes = std::as_bytes(std::span(text)).first(kFileSize);
-    Status stored = folder.create(kTemporary, bytes, Folder::Privacy::kPrivate);
-    if (stored.ok()) stored = folder.rename(kTemporary, kFileName);
-    if (stored.ok()) stored = folder.sync();
+    const Status stored = replace_file(folder, kFileName, bytes, Folder::Privacy::kPrivate);
     if (!stored.ok()) return stored.with_context("signing key");
     // Read it back rather than trust what we meant to write.
     read = folder.read(kFileName, kFileSize, Folder::Privacy::kPrivate);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "nudge/half.h"
 #include "nudge/types.h"
 
 namespace nudge {
@@ -28,34 +29,6 @@ std::int64_t elements(const std::vector<std::int64_t>& shape) {
 
 bool is_measure(const std::string& name) { return name.starts_with("norm."); }
 
-// IEEE 754 binary16, round to nearest even; `value` is finite and at most kLargestHalf.
-std::uint16_t to_binary16(float value) {
-  std::uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000);
-  const double magnitude = std::abs(static_cast<double>(value));
-  constexpr double kSmallestNormal = 6.103515625e-05;
-  if (magnitude < kSmallestNormal) {  // in steps of 2^-24
-    return static_cast<std::uint16_t>(
-        sign | static_cast<std::uint16_t>(std::nearbyint(magnitude * 0x1p24)));
-  }
-  int exponent = 0;
-  const double fraction = std::frexp(magnitude, &exponent);  // [0.5, 1)
-  // A mantissa that rounds up to 2048 carries into the exponent by the addition below.
-  const auto mantissa = static_cast<std::uint32_t>(std::nearbyint(fraction * 2048)) - 1024;
-  return static_cast<std::uint16_t>(sign + (static_cast<std::uint32_t>(exponent + 14) << 10) +
-                                    mantissa);
-}
-
-float from_binary16(std::uint16_t half) {
-  const int exponent = half >> 10 & 31;
-  const int mantissa = half & 1023;
-  double value =
-      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25);
-  if (exponent == 31) value = std::nan("");  // infinite or none: not finite is all that matters
-  return static_cast<float>((half & 0x8000) != 0 ? -value : value);
-}
-
 // F16 or F32 as floats. Empty: another type or shape.
 std::vector<float> floats_of(const TensorView& view, const std::vector<std::int64_t>& shape) {
   if (view.shape != shape) return {};
@@ -64,9 +37,9 @@ std::vector<float> floats_of(const TensorView& view, const std::vector<std::int6
     std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
   } else if (view.dtype == Dtype::kF16) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-      std::uint16_t half = 0;
+      Half half = 0;
       std::memcpy(&half, view.bytes.data() + 2 * i, 2);
-      values[i] = from_binary16(half);
+      values[i] = float_from_half(half);
     }
   } else {
     return {};
@@ -256,7 +229,7 @@ Result<std::vector<std::byte>> VisionFile::write() const {
       if (!(std::abs(value) <= kLargestHalf)) {
         return wrong("tensor " + name + " holds a value that F16 cannot");
       }
-      half.push_back(to_binary16(value));
+      half.push_back(half_from_float(value));
     }
     out[name] = {Dtype::kF16, shape, std::as_bytes(std::span(half))};
   }

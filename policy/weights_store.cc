@@ -11,7 +11,6 @@ constexpr std::string_view kWeightsSuffix = ".safetensors";
 constexpr std::string_view kManifestSuffix = ".manifest.json";
 constexpr std::string_view kReasonSuffix = ".reason";
 constexpr std::string_view kRejectedSuffix = ".rejected";
-constexpr std::string_view kTemporarySuffix = ".tmp";
 
 std::string name_of(WeightsVersion version, std::string_view suffix) {
   return std::to_string(version) + std::string(suffix);
@@ -66,11 +65,7 @@ Result<WeightsStore> WeightsStore::open(std::unique_ptr<Folder> folder, SigningK
 }
 
 Status WeightsStore::put(const std::string& name, std::span<const std::byte> bytes) {
-  const std::string temporary = name + std::string(kTemporarySuffix);
-  NUDGE_TRY(unless_missing(folder_->remove(temporary)));
-  NUDGE_TRY(folder_->create(temporary, bytes));
-  NUDGE_TRY(folder_->rename(temporary, name));
-  return folder_->sync();
+  return replace_file(*folder_, name, bytes);
 }
 
 Result<Manifest> WeightsStore::publish(const Weights& weights, const PublishRequest& request) {

@@ -10,8 +10,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "nudge/half.h"
 #include "nudge/hold_out.h"
-#include "replay/half.h"
 #include "replay/outcome.h"
 #include "replay/person.h"
 #include "replay/segment.h"

@@ -28,9 +28,9 @@
 #include <vector>
 
 #include "nudge/event.h"
+#include "nudge/half.h"
 #include "nudge/status.h"
 #include "replay/file.h"
-#include "replay/half.h"
 
 namespace nudge {
 

@@ -1,4 +1,4 @@
-// IEEE 754 binary16 ("fp16") as stored in segments.
+// IEEE 754 binary16 ("fp16"): as segments, weights of backbones and messages of openpi hold it.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,7 @@ const std::map<std::string, EyesSupervision>& supervisions() {
 }
 
 // In one step, so that nobody ever loads half a file.
-Status replace_file(const std::string& path, const std::vector<std::byte>& bytes) {
+Status write_whole(const std::string& path, const std::vector<std::byte>& bytes) {
   const std::filesystem::path file(path);
   const std::string folder_path = file.parent_path().empty() ? "." : file.parent_path().string();
   std::error_code error;
@@ -42,12 +42,7 @@ Status replace_file(const std::string& path, const std::vector<std::byte>& bytes
   }
   Result<std::unique_ptr<Folder>> folder = open_folder(folder_path);
   if (!folder.ok()) return folder.status();
-  const std::string name = file.filename().string(), fresh = name + ".new";
-  const Status removed = (*folder)->remove(fresh);
-  if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
-  NUDGE_TRY((*folder)->create(fresh, bytes));
-  NUDGE_TRY((*folder)->rename(fresh, name));
-  return (*folder)->sync();
+  return replace_file(**folder, file.filename().string(), bytes);
 }
 
 nlohmann::json number_or_null(double value) {
@@ -104,7 +99,7 @@ int run_train(const Program& program, const BackboneFlags& flags) {
   }
   if (bar) bar->finish("done", steady_now());
   bar.reset();
-  if (Status status = replace_file(flags.out, report->file); !status.ok()) return fail(status);
+  if (Status status = write_whole(flags.out, report->file); !status.ok()) return fail(status);
   if (program.json) {
     nlohmann::json levels = nlohmann::json::object();
     for (const auto& [level, error] : report->error) {

@@ -14,6 +14,7 @@
 #include "src/daemon/damaged_log.h"
 #include "src/daemon/entrance.h"
 #include "src/loop/clock.h"
+#include "src/loop/state_folder.h"
 #include "src/ports/access.h"
 #include "src/ports/signed_head.h"
 
@@ -70,13 +71,6 @@ Status snapshot(const Program& program, const std::string& flag, const std::stri
   }
 }
 
-Status of_files(const std::error_code& error, const std::string& path) {
-  if (!error) return {};
-  const std::string text = path + ": " + error.message();
-  if (error == std::errc::no_space_on_device) return resource_exhausted(text);
-  return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
-}
-
 // Also what an older version kept beside the weights.
 bool is_secret(const fs::path& file) { return file.extension() == ".key"; }
 
@@ -84,14 +78,14 @@ bool is_secret(const fs::path& file) { return file.extension() == ".key"; }
 Status copy_secret(const fs::path& from, const std::string& to) {
   std::error_code error;
   fs::create_directories(to, error);
-  NUDGE_TRY(of_files(error, to));
+  NUDGE_TRY(status_of(error, to));
   fs::permissions(to, fs::perms::owner_all, error);
-  NUDGE_TRY(of_files(error, to));
+  NUDGE_TRY(status_of(error, to));
   const std::string target = to + "/" + from.filename().string();
   fs::copy_file(from, target, fs::copy_options::overwrite_existing, error);
-  NUDGE_TRY(of_files(error, target));
+  NUDGE_TRY(status_of(error, target));
   fs::permissions(target, fs::perms::owner_read | fs::perms::owner_write, error);
-  return of_files(error, target);
+  return status_of(error, target);
 }
 
 // The keys that sign weights and heads.
@@ -119,9 +113,9 @@ Status write_head(const std::string& line, const std::string& to) {
   const std::string folder = to + "/" + HeadSeal::kFolder;
   std::error_code error;
   fs::create_directories(folder, error);
-  NUDGE_TRY(of_files(error, folder));
+  NUDGE_TRY(status_of(error, folder));
   fs::permissions(folder, fs::perms::owner_all, error);
-  NUDGE_TRY(of_files(error, folder));
+  NUDGE_TRY(status_of(error, folder));
   std::ofstream file(folder + "/" + HeadSeal::kFile, std::ios::trunc);
   file << line << '\n';
   file.flush();
@@ -133,9 +127,9 @@ Status copy_rest(const std::string& state, const std::string& to) {
   std::error_code error;
   const std::string weights = to + "/weights";
   fs::create_directories(weights, error);
-  NUDGE_TRY(of_files(error, weights));
+  NUDGE_TRY(status_of(error, weights));
   fs::permissions(weights, fs::perms::owner_all, error);
-  NUDGE_TRY(of_files(error, weights));
+  NUDGE_TRY(status_of(error, weights));
   for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
     if (!entry.is_regular_file(error) || is_secret(entry.path())) continue;
     const std::string target = weights + "/" + entry.path().filename().string();
@@ -145,14 +139,14 @@ Status copy_rest(const std::string& state, const std::string& to) {
     if (version && fs::file_size(target, none) == entry.file_size(error)) continue;
     fs::copy_file(entry.path(), target, fs::copy_options::overwrite_existing, error);
     if (error == std::errc::no_such_file_or_directory) error.clear();  // pruned meanwhile
-    NUDGE_TRY(of_files(error, target));
+    NUDGE_TRY(status_of(error, target));
   }
   error.clear();
   if (fs::exists(state + "/config.toml", error)) {
     fs::copy_file(state + "/config.toml", to + "/config.toml", fs::copy_options::overwrite_existing,
                   error);
   }
-  return of_files(error, to + "/config.toml");
+  return status_of(error, to + "/config.toml");
 }
 
 Result<VerifyReport> verified(const std::string& folder, const std::string& head = "") {
@@ -176,7 +170,7 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
     return fail(invalid_argument(to + " is the state folder itself; name another folder"));
   }
   const bool made = fs::create_directories(to, error);
-  if (error) return fail(of_files(error, to));
+  if (error) return fail(status_of(error, to));
   // It holds what people said, and perhaps keys.
   if (made) fs::permissions(to, fs::perms::owner_all, error);
   BackupReport report;

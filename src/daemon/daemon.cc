@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "replay/follow.h"
 #include "src/daemon/archive_thread.h"
 #include "src/daemon/curve_door.h"
 #include "src/daemon/damaged_log.h"
@@ -30,7 +31,6 @@ namespace nudge {
 namespace {
 
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
-constexpr std::size_t kPage = 10'000;  // log entries read at a time
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
 constexpr Duration kEntrancePeriod = std::chrono::minutes(1);
@@ -49,18 +49,11 @@ ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
 }
 
 Status fold_log(Log& log, Succession& succession, Past& past) {
-  while (succession.folded() < log.durable()) {
-    Result<std::vector<FeedItem>> items = log.feed(succession.folded() + 1, kPage);
-    if (!items.ok()) return items.status();
-    if (items->empty()) {
-      return internal("the log has no entry " + std::to_string(succession.folded() + 1));
-    }
-    for (const FeedItem& item : *items) {
-      NUDGE_TRY(succession.fold(item));
-      std::visit([&past](const auto& entry) { (void)past.apply(entry); }, item);
-    }
-  }
-  return {};
+  return follow(log, succession.folded(), [&](const FeedItem& item) -> Status {
+    NUDGE_TRY(succession.fold(item));
+    std::visit([&past](const auto& entry) { (void)past.apply(entry); }, item);
+    return {};
+  });
 }
 
 LogMetrics log_metrics(const WriterStatus& writer) {

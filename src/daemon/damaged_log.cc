@@ -7,19 +7,13 @@
 #include <utility>
 
 #include "policy/folder.h"
+#include "src/loop/state_folder.h"
 #include "src/ports/signed_head.h"
 
 namespace nudge {
 namespace {
 
 namespace fs = std::filesystem;
-
-Status of_files(const std::error_code& error, const std::string& path) {
-  if (!error) return {};
-  const std::string text = path + ": " + error.message();
-  if (error == std::errc::no_space_on_device) return resource_exhausted(text);
-  return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
-}
 
 // Set aside or not, complete or not: the number was given.
 WeightsVersion newest_weights(const std::string& state) {
@@ -67,7 +61,7 @@ Result<SetAside> set_damaged_log_aside(const std::string& state, Instant now, Wa
   // What a try that was broken off has left: it was made from the damaged log, which is whole yet.
   std::error_code error;
   fs::remove_all(to.dir, error);
-  NUDGE_TRY(of_files(error, to.dir));
+  NUDGE_TRY(status_of(error, to.dir));
   Result<SalvageReport> report = salvage_log(
       files, folder, to, {.head = newest_signed_head(state), .weights = newest_weights(state)});
   if (!report.ok()) {

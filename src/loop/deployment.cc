@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "replay/follow.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
 #include "src/loop/perception.h"
@@ -14,7 +15,6 @@ namespace {
 
 constexpr Duration kLearnerPatience =
     std::chrono::seconds(120);  // for one round, then give up on it
-constexpr std::size_t kFeedBatch = 1000;
 constexpr int kTicksToStandStill = 100;
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 // Who starts and ends episodes: the person who runs the command.
@@ -191,20 +191,9 @@ Status Deployment::boot() {
 }
 
 Status Deployment::fold() {
-  while (succession_.folded() < log_->durable()) {
-    Result<std::vector<FeedItem>> items = log_->feed(succession_.folded() + 1, kFeedBatch);
-    if (may_pass(items.status())) return {};
-    if (!items.ok()) return items.status();
-    if (items->empty()) {
-      return internal("the log has no entry " + std::to_string(succession_.folded() + 1));
-    }
-    for (const FeedItem& item : *items) {
-      const Status folded = succession_.fold(item);
-      if (may_pass(folded)) return {};  // the same again after the next commit
-      NUDGE_TRY(folded);
-    }
-  }
-  return {};
+  const Status folded = follow(*log_, succession_.folded(),
+                               [&](const FeedItem& item) { return succession_.fold(item); });
+  return may_pass(folded) ? Status() : folded;  // the same again after the next commit
 }
 
 Status Deployment::commit_and_fold() {

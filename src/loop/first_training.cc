@@ -8,6 +8,7 @@
 #include "policy/backbone.h"
 #include "policy/folder.h"
 #include "policy/trainer.h"
+#include "replay/follow.h"
 #include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/perception.h"
@@ -18,7 +19,6 @@
 namespace nudge {
 namespace {
 
-constexpr std::size_t kFeedBatch = 1000;
 constexpr std::size_t kNormaliserRows = 4096;  // drawn to measure normalisers on
 const Actor kEngineer = {.name = "operator", .role = Role::kEngineer};
 
@@ -39,14 +39,9 @@ bool may_teach(const Payload& payload) {
 
 Status keep_base(const Config& config, const std::vector<std::byte>& weights) {
   const std::filesystem::path path = reference_weights_path(config);
-  const std::string name = path.filename().string(), fresh = name + ".new";
   Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
   if (!folder.ok()) return folder.status();
-  const Status removed = (*folder)->remove(fresh);  // what an interrupted call left
-  if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
-  NUDGE_TRY((*folder)->create(fresh, weights));
-  NUDGE_TRY((*folder)->rename(fresh, name));
-  return (*folder)->sync();
+  return replace_file(**folder, path.filename().string(), weights);
 }
 
 std::size_t trainable(const DatasetCounts& counts, SampleClass c) {
@@ -227,23 +222,16 @@ Moment FirstTraining::moment() const {
 }
 
 Status FirstTraining::fold() {
-  while (succession_->folded() < log_->durable()) {
-    Result<std::vector<FeedItem>> items = log_->feed(succession_->folded() + 1, kFeedBatch);
-    if (!items.ok()) return items.status();
-    if (items->empty()) {
-      return internal("the log has no entry " + std::to_string(succession_->folded() + 1));
+  return follow(*log_, succession_->folded(), [&](const FeedItem& item) -> Status {
+    NUDGE_TRY(succession_->fold(item));
+    const auto* event = std::get_if<Event>(&item);
+    if (event == nullptr || may_teach(event->payload)) material_ = last_sequence(item);
+    if (event == nullptr) return {};
+    if (const auto* started = std::get_if<EpisodeStarted>(&event->payload)) {
+      instructions_[event->episode] = started->instruction;
     }
-    for (const FeedItem& item : *items) {
-      NUDGE_TRY(succession_->fold(item));
-      const auto* event = std::get_if<Event>(&item);
-      if (event == nullptr || may_teach(event->payload)) material_ = last_sequence(item);
-      if (event == nullptr) continue;
-      if (const auto* started = std::get_if<EpisodeStarted>(&event->payload)) {
-        instructions_[event->episode] = started->instruction;
-      }
-    }
-  }
-  return {};
+    return {};
+  });
 }
 
 Result<std::vector<std::byte>> FirstTraining::train(

@@ -11,13 +11,13 @@
 #include "policy/input_layout.h"
 #include "replay/dataset.h"
 #include "replay/feed.h"
+#include "replay/follow.h"
 #include "src/learning/settings.h"
 #include "src/loop/perception.h"
 
 namespace nudge {
 namespace {
 
-constexpr std::size_t kFeedBatch = 1000;
 constexpr std::size_t kMostChunks = 4096;
 constexpr std::uint64_t kSeed = 11;  // of choice and noise: equal logs give equal figures
 
@@ -92,20 +92,13 @@ Result<LoggedEvaluation> evaluate_on_log(Log& log, const Config& config, const R
   DatasetOptions options = dataset_options(config, shape);
   options.horizon = head_of.horizon;
   Dataset dataset(posix_files(), options);
-  while (dataset.prefix() < log.durable()) {
-    Result<std::vector<FeedItem>> items = log.feed(dataset.prefix() + 1, kFeedBatch);
-    if (!items.ok()) return items.status();
-    if (items->empty()) return internal("the log ends before its last entry");
-    for (const FeedItem& item : *items) {
-      const Status applied = dataset.apply(item);
-      const auto* steps = std::get_if<StepsRef>(&item);
-      if (applied.code() == Code::kDataLoss && steps != nullptr) {
-        dataset.pass_over(*steps);
-        continue;
-      }
-      NUDGE_TRY(applied);
-    }
-  }
+  NUDGE_TRY(follow(log, dataset.prefix(), [&](const FeedItem& item) -> Status {
+    const Status applied = dataset.apply(item);
+    const auto* steps = std::get_if<StepsRef>(&item);
+    if (applied.code() != Code::kDataLoss || steps == nullptr) return applied;
+    dataset.pass_over(*steps);
+    return {};
+  }));
   Result<std::unique_ptr<ActionHead>> head = ActionHead::load(weights);
   if (!head.ok()) return head.status();
   std::vector<float> scale = values_of(*weights, "norm.action.scale");

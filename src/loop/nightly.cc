@@ -65,11 +65,7 @@ class Stages {
     return std::optional(*std::move(bytes));
   }
   Status put(const std::string& name, std::span<const std::byte> bytes) {
-    const std::string fresh = name + ".new";
-    NUDGE_TRY(remove(fresh));  // what an interrupted call left
-    NUDGE_TRY(folder_->create(fresh, bytes));
-    NUDGE_TRY(folder_->rename(fresh, name));
-    return folder_->sync();
+    return replace_file(*folder_, name, bytes);
   }
   Status put(const std::string& name, const FlatObject& object) {
     const Result<std::string> text = object.dump();

@@ -39,11 +39,10 @@ Result<std::vector<std::byte>> vision_bytes(const Config& config) {
   if (!stream) {
     return not_found("backbone " + file + " cannot be opened; policy.backbone names it");
   }
-  std::string bytes(kMaxVisionFile + 1, '\0');
-  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::vector<std::byte> bytes(kMaxVisionFile + 1);
+  stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(stream.gcount()));  // one too many is refused later
-  const auto view = std::as_bytes(std::span(bytes));
-  return std::vector<std::byte>(view.begin(), view.end());
+  return bytes;
 }
 
 std::string names_of(const std::vector<std::string>& cameras) {

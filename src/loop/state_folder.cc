@@ -31,6 +31,13 @@ Status make_state_folder(const std::string& path) {
   return {};
 }
 
+Status status_of(const std::error_code& error, const std::string& path) {
+  if (!error) return {};
+  const std::string text = path + ": " + error.message();
+  if (error == std::errc::no_space_on_device) return resource_exhausted(text);
+  return error == std::errc::permission_denied ? permission_denied(text) : unavailable(text);
+}
+
 Status write_config_in_force(const std::string& folder, const Config& config) {
   const std::string path = folder + "/config.toml";
   LoadedConfig loaded;

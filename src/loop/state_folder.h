@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <system_error>
 
 #include "replay/log.h"
 #include "src/config/config.h"
@@ -12,6 +13,10 @@ namespace nudge {
 
 // Makes it when it is missing, for its owner alone. kPermissionDenied, kUnavailable.
 Status make_state_folder(const std::string& path);
+
+// Of a call on a file or folder in it. kResourceExhausted: the disk is full; kPermissionDenied;
+// otherwise kUnavailable.
+Status status_of(const std::error_code& error, const std::string& path);
 
 // Writes config.toml: the learner reads it, and people see what is in force.
 Status write_config_in_force(const std::string& folder, const Config& config);

@@ -10,6 +10,8 @@
 #define MSGPACK_NO_BOOST
 #include <msgpack.hpp>
 
+#include "nudge/half.h"
+
 namespace nudge {
 namespace {
 
@@ -153,21 +155,7 @@ std::optional<Dtype> dtype_of(std::string_view text) {
   return Dtype{kind, static_cast<std::size_t>(size - '0'), order == '>'};
 }
 
-double half_value(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const int fraction = bits & 1023;
-  double value = 0;
-  if (exponent == 31) {
-    value = fraction == 0 ? std::numeric_limits<double>::infinity()
-                          : std::numeric_limits<double>::quiet_NaN();
-  } else if (exponent == 0) {
-    value = std::ldexp(fraction, -24);
-  } else {
-    value = std::ldexp(1024 + fraction, exponent - 25);
-  }
-  return (bits & 0x8000) != 0 ? -value : value;
-}
-
+// Not by way of a float, which would round twice.
 // To the nearest; beyond the largest, infinity.
 std::uint16_t half_bits(double value) {
   const std::uint16_t sign = std::signbit(value) ? 0x8000 : 0;
@@ -196,7 +184,7 @@ double value_of_bits(std::uint64_t bits, std::size_t size) {
   if (size == 4) {
     return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   }
-  return half_value(static_cast<std::uint16_t>(bits));
+  return static_cast<double>(float_from_half(static_cast<Half>(bits)));
 }
 
 double number_at(const char* at, const Dtype& type) {

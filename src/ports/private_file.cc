@@ -6,14 +6,7 @@
 namespace nudge {
 
 Status replace_private(Folder& folder, const std::string& name, std::string_view text) {
-  const std::string temporary = name + ".tmp";
-  if (const Status stale = folder.remove(temporary);
-      !stale.ok() && stale.code() != Code::kNotFound) {
-    return stale;
-  }
-  NUDGE_TRY(folder.create(temporary, std::as_bytes(std::span(text)), Folder::Privacy::kPrivate));
-  NUDGE_TRY(folder.rename(temporary, name));
-  return folder.sync();
+  return replace_file(folder, name, std::as_bytes(std::span(text)), Folder::Privacy::kPrivate);
 }
 
 Result<std::string> read_private(Folder& folder, const std::string& name, std::size_t max_bytes) {

@@ -8,8 +8,7 @@
 
 namespace nudge {
 
-// Writes `name`.tmp, mode 0600, and renames it to `name`; durable when this returns. An
-// interruption leaves the old file and perhaps the other name behind. Errors of Folder.
+// As replace_file(), mode 0600.
 Status replace_private(Folder& folder, const std::string& name, std::string_view text);
 
 // At most `max_bytes`. Errors of Folder::read(): kNotFound; kPermissionDenied when others may look

@@ -12,7 +12,6 @@ namespace nudge {
 namespace {
 
 constexpr std::string_view kFormat = "nudge-log-head-1";
-constexpr const char* kTemporary = "head.json.tmp";
 
 template <std::size_t N>
 std::string hex_of(const std::array<std::uint8_t, N>& bytes) {
@@ -103,10 +102,7 @@ Result<HeadSeal> HeadSeal::open(const std::string& path) {
 Status HeadSeal::write(const ChainHead& head, WallTime wall) {
   newest_ = SignedHead::sign(key_, head, wall);
   const std::string text = newest_ + "\n";
-  (void)folder_->remove(kTemporary);  // of a crash
-  NUDGE_TRY(folder_->create(kTemporary, std::as_bytes(std::span(text))));
-  NUDGE_TRY(folder_->rename(kTemporary, kFile));
-  return folder_->sync();
+  return replace_file(*folder_, kFile, std::as_bytes(std::span(text)));
 }
 
 }  // namespace nudge

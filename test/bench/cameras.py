@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT / "test" / "e2e"))
 sys.path.insert(0, str(ROOT / "python" / "src"))
 import websocket  # noqa: E402
 from program import free_port  # noqa: E402
+from quantile import quantile  # noqa: E402
 
 HEADER = struct.Struct("<HHIQHHI")  # of a camera frame, docs/reference/supervisor-port.md
 
@@ -106,11 +107,6 @@ class Viewer(websocket.WebSocket):
         self.over = True
         self.thread.join()
         self.socket.close()
-
-
-def quantile(values, q):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else float("nan")
 
 
 def main():

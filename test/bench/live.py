@@ -26,14 +26,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import abuse  # noqa: E402
 from program import free_port  # noqa: E402
+from quantile import quantile  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAUSE = 0.5  # s between messages
-
-
-def quantile(values, q):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else float("nan")
 
 
 def cpu_by_thread(pid):

@@ -22,15 +22,14 @@ from live_test import Daemon
 from openpi_programs import Program, Upstream, libero
 from people import Person
 from program import free_port
+from quantile import quantile
 
 
 BLOCK = 20  # requests to one before it is the other's turn: a busy machine is busy for both
 
 
 def quantiles(values):
-    values = sorted(values)
-    return {"p50": values[len(values) // 2], "p90": values[int(len(values) * 0.9)],
-            "p99": values[int(len(values) * 0.99)]}
+    return {name: quantile(values, q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
 
 
 class Set:

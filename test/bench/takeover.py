@@ -22,13 +22,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "test" / "e2e"), str(ROOT / "python" / "src")]
 import nudge  # noqa: E402
 from program import free_port  # noqa: E402
+from quantile import quantile  # noqa: E402
 
 JOG = [0.3, 0.0, 0.1, 0.0]
-
-
-def quantile(values, q):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
 
 def take_over(supervisor, times):

@@ -1,4 +1,4 @@
-#include "replay/half.h"
+#include "nudge/half.h"
 
 #include <gtest/gtest.h>
 

@@ -146,8 +146,8 @@ TEST_F(NightlyTest, APieceThatWasHalfWrittenIsMadeAgain) {
   int left = 150;
   ASSERT_EQ(run(broken, [&] { return --left < 0; }).status().code(), Code::kAborted);
   const std::string nightly = broken + "/nightly/";
-  std::ofstream(nightly + "value-4.safetensors.new") << "half";
-  std::ofstream(nightly + "candidate.safetensors.new") << "half";
+  std::ofstream(nightly + "value-4.safetensors.tmp") << "half";
+  std::ofstream(nightly + "candidate.safetensors.tmp") << "half";
   fs::resize_file(nightly + "value-2.safetensors", 1000);  // a disk that loses what was synced
   const NightlyResult result = done(broken);
   EXPECT_EQ(result.version, expected.version);
