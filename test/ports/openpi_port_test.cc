@@ -245,6 +245,7 @@ TEST_F(OpenpiPortTest, AHeadThatFallsSilentIsAHoldThatOnlyAnActEnds) {
       << "the step thread holds, and only somebody's act starts again";
   EXPECT_NE(trouble().find("not answered within 2000 ms"), std::string::npos) << trouble();
   state_ = AuthorityState::kHold;
+  tick();  // what was decided before the hold is no longer the newest
   head_.silent = false;
   ask();
   EXPECT_EQ(program_->source, "hold");
