@@ -77,7 +77,7 @@ int enter_landlock(const SandboxOptions& options) {
   for (const std::string& path : options.readable) all = allow(ruleset, path, kRead) && all;
   const std::uint64_t write =
       (kRead | LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDevice) & rules.files;
-  for (const std::string& path : options.writable) all = allow(ruleset, path, write) && all;
+  for (const std::string& path : options.writable) (void)allow(ruleset, path, write);
   // Libraries that are loaded late, and what they ask of the machine.
   for (const char* path : {"/usr", "/lib", "/lib64", "/opt"}) {
     (void)allow(ruleset, path, kRead | LANDLOCK_ACCESS_FS_EXECUTE);
