@@ -17,6 +17,7 @@
 #include "src/commands/live_demo.h"
 #include "src/core/statistics.h"
 #include "src/daemon/real_time.h"
+#include "src/learning/gpu.h"
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
@@ -254,6 +255,7 @@ LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result,
 int run_live(const Program& program, const DemoFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
+  if (const Status there = check_devices(loaded->config); !there.ok()) return fail_config(there);
   std::error_code error;
   const bool there = std::filesystem::exists(flags.out + "/state", error);
   const bool proceed = flags.proceed || (there && !flags.fresh);
@@ -268,6 +270,7 @@ int run_live(const Program& program, const DemoFlags& flags) {
 int run_headless(const Program& program, DemoFlags flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
+  if (const Status there = check_devices(loaded->config); !there.ok()) return fail_config(there);
   use_one_torch_thread();
   if (Status status = prepare_folder(flags.out, flags.proceed); !status.ok()) return fail(status);
 

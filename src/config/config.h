@@ -19,6 +19,7 @@
 
 #include "nudge/status.h"
 #include "nudge/time.h"
+#include "policy/device.h"
 
 namespace nudge {
 
@@ -87,7 +88,8 @@ struct Config {
     std::string reference_weights = "reference.safetensors";  // of kBase, from state.dir on
     bool act_without_reference = false;                       // false: no chunk without one
     double guidance = 1.0;                                    // classifier-free; 1: none
-    std::int64_t instruction_size = 0;  // features for the instruction; 0: none
+    std::int64_t instruction_size = 0;    // features for the instruction; 0: none
+    DeviceUse device = DeviceUse::kAuto;  // of a TorchScript backbone
   } policy;
 
   struct Learner {
@@ -127,6 +129,7 @@ struct Config {
     std::int64_t memory_mib = 4096;  // of its own that it may take; 0: no limit
     double restart_first_s = 1.0;    // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
+    DeviceUse device = DeviceUse::kAuto;  // of all training of the head
   } learner;
 
   struct Nightly {

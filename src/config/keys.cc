@@ -258,6 +258,13 @@ std::vector<Key> make_keys() {
        "Features that tell the head the instruction; 0: none. Changing it needs first weights "
        "anew.",
        "the kitchen's first task has one instruction"},
+      {KEY(policy, device),
+       "",
+       {},
+       "Where a TorchScript backbone computes: auto (a GPU, where LibTorch has CUDA, there is one, "
+       "and the backbone makes the same features there; else the CPU), cpu, or cuda, which is "
+       "refused where there is none. Heads and eyes compute on the CPU.",
+       "works with and without a GPU"},
 
       {KEY(learner, seed),
        "",
@@ -427,6 +434,12 @@ std::vector<Key> make_keys() {
        "Wait before a crashed learner is started again; doubles each time.",
        kOurs},
       {KEY(learner, restart_max_s), "s", {0.1, 3600}, "Longest such wait.", kOurs},
+      {KEY(learner, device),
+       "",
+       {},
+       "Where heads are trained: auto (a GPU, where LibTorch has CUDA and there is one; else the "
+       "CPU), cpu, or cuda, which is refused where there is none.",
+       "works with and without a GPU"},
 
       {KEY(nightly, steps),
        "steps",
@@ -885,6 +898,11 @@ const std::vector<std::string_view>& choices(PolicyReference*) {
 
 const std::vector<std::string_view>& choices(Unwanted*) {
   static const std::vector<std::string_view> names = {"drop", "negative"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(DeviceUse*) {
+  static const std::vector<std::string_view> names = {"auto", "cpu", "cuda"};
   return names;
 }
 

@@ -104,6 +104,7 @@ TrainerOptions trainer_options(const Config& config, WeightsKind kind) {
   options.gradient_clip = config.learner.clip;
   options.proximal = config.learner.proximal;
   options.max_relative_distance = config.learner.max_distance;
+  options.device = config.learner.device;
   set_augmentation(options, config);
   return options;
 }
@@ -114,6 +115,7 @@ TrainerOptions base_trainer_options(const Config& config) {
   options.weight_decay = config.learner.weight_decay;
   options.gradient_clip = config.learner.clip;
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
+  options.device = config.learner.device;
   set_augmentation(options, config);
   return options;
 }

@@ -84,7 +84,7 @@ Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const Obse
   if (kind == Kind::kState) {
     eyes = make_state_backbone(spec);
   } else if (kind == Kind::kScript) {
-    eyes = make_script_backbone(config.policy.backbone, spec, decoded);
+    eyes = make_script_backbone(config.policy.backbone, spec, decoded, config.policy.device);
   } else {
     Result<std::vector<std::byte>> bytes = vision_bytes(config);
     if (!bytes.ok()) return bytes.status();
@@ -104,15 +104,16 @@ Result<std::string> backbone_summary(const Config& config) {
   switch (kind_of(config)) {
     case Kind::kState: return std::string("the object state as the robot reports it");
     case Kind::kScript: {
-      const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
+      const Result<ScriptBackboneInfo> info =
+          inspect_script_backbone(config.policy.backbone, config.policy.device);
       if (!info.ok()) return info.status();
       std::vector<std::string> cameras;
       for (const CameraSpec& camera : info->cameras) cameras.push_back(camera.name);
       std::array<char, 32> difference{};
       std::snprintf(difference.data(), difference.size(), "%.1e", info->probe_difference);
       return std::to_string(info->features) + " features of" + names_of(cameras) + " and " +
-             std::to_string(info->proprioception) +
-             " values; what was exported and what runs here differ by " + difference.data();
+             std::to_string(info->proprioception) + " values, on " + device_text(info->device) +
+             "; what was exported and what runs here differ by " + difference.data();
     }
     case Kind::kKitchen:
     case Kind::kVisionFile: break;
