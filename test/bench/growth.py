@@ -59,7 +59,7 @@ def train(options, state, *settings):
 def daemon(options, state, *arguments):
     """One that runs until the end of the block."""
     with open(f"{state}.log", "a") as log:
-        running = live.Daemon(options.program, state, log, "--set", "ports.teleop=0", *arguments)
+        running = soak.Daemon(options.program, state, log, "--set", "ports.teleop=0", *arguments)
         try:
             yield running
         finally:
@@ -100,11 +100,13 @@ def cost(running, seconds, tend=lambda: None):
 
 def seen_by(crowd, viewers):
     seen = crowd.report()
-    return {"bytes_a_second": sum(seen["bytes"]) / seen["seconds"],
+    return {"messages_a_second":
+                (sum(seen["statuses"]) + sum(seen["pictures"])) / seen["seconds"],
+            "bytes_a_second": sum(seen["bytes"]) / seen["seconds"],
             "statuses_a_second": min(seen["statuses"]) / seen["seconds"],
             "pictures_a_second": min(seen["pictures"], default=0) / seen["seconds"],
             "picture_age_ms": quantile(seen["ages_ms"], 0.5) if seen["ages_ms"] else None,
-            } if viewers else {}
+            } if viewers else {"messages_a_second": 0}
 
 
 def by_viewers(options, folder):
@@ -178,7 +180,7 @@ def by_head(options, folder):
     figures = {}
     for width in (64,) if options.brief else WIDTHS:
         state, port = folder / str(width), program.free_port()
-        layers = ("--set", f"policy.hidden={width}")
+        layers = ("--set", f"policy.hidden={width}", "--set", "learner.nice=0")
         train(options, state, *layers)
         with daemon(options, state, *layers, "--set", f"ports.teleop={port}") as one:
             helper = subprocess.Popen(
@@ -193,16 +195,18 @@ def by_head(options, folder):
                         seen = soak.process(pid) or learner
                         for key in learner:
                             learner[key] = max(learner[key], seen[key])
+
+                def rounds_so_far():
+                    tend()
+                    return json.loads(one.request("GET", "/api/v1/learning")[1])["rounds"]
                 figures[width] = cost(one, options.seconds, tend)
-                rounds = json.loads(one.request("GET", "/api/v1/learning")[1])["rounds"]
+                wait_until(lambda: options.brief or rounds_so_far(), "a round of learning")
+                rounds = len(rounds_so_far())
             finally:
                 helper.send_signal(signal.SIGTERM)
                 helper.wait(60)
         weights = (state / "weights/1.safetensors").stat().st_size
-        figures[width] |= {
-            "weights_bytes": weights, "learner": learner, "rounds": len(rounds),
-            "ms_a_training_step": quantile(
-                [1e3 * r["train_seconds"] / r["steps"] for r in rounds], 0.5) if rounds else None}
+        figures[width] |= {"weights_bytes": weights, "learner": learner, "rounds": rounds}
     return figures
 
 

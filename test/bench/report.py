@@ -135,8 +135,8 @@ ROWS = [
     Row("... p99", "10 ms", "live - ack_ms.p99", "ms", lambda v, b: v <= 10),
     Row("correction ended to the first action of new weights: micro-round, p50", "0.5 s",
         "live - corrections.micro.p50", "s", lambda v, b: v <= 0.5),
-    Row("... full round, from the next episode's end on, p50", "10 s", "live - corrections.full.p50",
-        "s", lambda v, b: v <= 10),
+    Row("... full round, which begins when the episode ends, p50", "10 s",
+        "live - corrections.full.p50", "s", lambda v, b: v <= 10),
     Row("a candidate of 0.9 MB from process to process, p50", "1 ms",
         "link candidate_on_the_wire p50_us", "ms", lambda v, b: v <= 1, scale=1e-3),
     Row("gate, full probe set, the reference cached", "50 ms", "head gate_check/1 real_time", "ms",
@@ -157,7 +157,7 @@ ROWS = [
                            ("10⁷", 10_000_000))),
     Row("memory of the learner's view, 10⁶ steps", "64 bytes a step",
         "dataset SampleBatchOf256/1000000 bytes_per_step", "bytes", lambda v, b: v <= 64),
-    Row("start to first sample, 10⁶ steps", "0.5 s", "dataset StartToFirstSample/1000000 real_time",
+    Row("the learner's view from nothing to a first sample, 10⁶ steps", "0.5 s", "dataset StartToFirstSample/1000000 real_time",
         "ms", lambda v, b: v <= 500),
     Row("... 5 × 10⁶ steps", "1.5 s", "dataset StartToFirstSample/5000000 real_time", "ms",
         lambda v, b: v <= 1500),
@@ -198,7 +198,8 @@ def started(what, how="cold", sizes=(10_000, 100_000, 1_000_000, 5_000_000)):
 
 
 def watched(what):
-    return [(n, f"growth - viewers.{n}.{what}") for n in (0, 1, 4, 8, 16, 32)]
+    return [(f"growth - viewers.{n}.messages_a_second", f"growth - viewers.{n}.{what}")
+            for n in (0, 1, 4, 8, 16, 32)]
 
 
 def filmed(what):
@@ -224,16 +225,18 @@ PLOTS = [
          [Line("step", [(n, f"head training_by_width/{h} cpu_time") for h, n in WIDTHS])]),
     Plot("bench-growth-chunk", "A chunk from the head, by its length", "actions in a chunk", "µs",
          [Line("head", [(h, f"head head_by_horizon/{h} cpu_time") for h in (4, 8, 16, 32, 64)])]),
-    Plot("bench-growth-start", "A start, by the size of the log", "steps in the log", "seconds",
-         [Line("first action, files not in memory", started("first_action_s")),
-          Line("first action", started("first_action_s", "warm")),
-          Line("the learner has folded all, files not in memory", started("learner.folded_s")),
-          Line("the learner has folded all", started("learner.folded_s", "warm"))], "xy"),
-    Plot("bench-growth-log-memory", "Memory of its own, by the size of the log", "steps in the log",
-         "MiB", [Line("daemon", started("own_mib", "warm")),
-                 Line("learner", started("learner.own_mib", "warm"))], "xy"),
-    Plot("bench-growth-viewers", "What viewers cost, each with two cameras", "viewers",
-         "CPU seconds a minute",
+    Plot("bench-growth-start", "A start, by the size of the log", "million steps in the log",
+         "CPU seconds",
+         [Line("daemon to its first action, files not in memory", started("cpu_s"), x_scale=1e-6),
+          Line("daemon to its first action", started("cpu_s", "warm"), x_scale=1e-6),
+          Line("learner until it has folded the log", started("learner.cpu_s", "warm"),
+               x_scale=1e-6)], ""),
+    Plot("bench-growth-log-memory", "Memory of its own, by the size of the log",
+         "million steps in the log", "MiB",
+         [Line("daemon", started("own_mib", "warm"), x_scale=1e-6),
+          Line("learner", started("learner.own_mib", "warm"), x_scale=1e-6)], ""),
+    Plot("bench-growth-viewers", "What viewers cost: 0, 1, 4, 8, 16 and 32, each with two cameras",
+         "statuses and pictures a second that they got", "CPU seconds a minute",
          [Line("the daemon", watched("cpu_s_a_minute.all")),
           Line("its io thread", watched("cpu_s_a_minute.io")),
           Line("its step thread", watched("cpu_s_a_minute.step"))], ""),

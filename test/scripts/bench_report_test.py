@@ -74,8 +74,8 @@ class BenchReport(unittest.TestCase):
         self.assertNotIn("old", text)
 
     def test_what_grows_is_plotted_without_a_word_about_the_table(self):
-        self.figures("growth", {"viewers": {n: {"cpu_s_a_minute": {"all": 1.0 + n, "io": n, "step": 1}}
-                                            for n in (0, 1, 4)}})
+        self.figures("growth", {"viewers": {n: {"messages_a_second": 50 * n, "cpu_s_a_minute": {
+            "all": 1.0 + n, "io": n, "step": 1}} for n in (0, 1, 4)}})
         done = self.report("--plots", self.folder)
         self.assertTrue((self.folder / "bench-growth-viewers.png").exists(), done.stderr)
         self.assertNotIn("not measured", done.stderr)
