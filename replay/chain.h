@@ -56,6 +56,12 @@ struct ChainedRun {
   std::uint64_t first_offset = 0;
   std::uint64_t end_offset = 0;
   std::optional<ChainHash> digest;
+
+  // Nothing lies between them. One without a digest, of schema version 1, stays as it is.
+  bool continued_by(const ChainedRun& next) const {
+    return digest && episode == next.episode && last + 1 == next.first &&
+           end_offset == next.first_offset;
+  }
 };
 
 // What stands before the first link. `linked_later`: events up to here got their links when schema

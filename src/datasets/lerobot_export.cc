@@ -11,6 +11,8 @@
 #include "replay/person.h"
 #include "replay/segment_reader.h"
 #include "src/datasets/episode_story.h"
+#include "src/datasets/lerobot_rows.h"
+#include "src/datasets/lerobot_tables.h"
 #include "src/datasets/parquet_writer.h"
 
 namespace nudge {
@@ -18,7 +20,6 @@ namespace {
 
 constexpr std::size_t kPage = 1'000;              // episodes asked for at a time
 constexpr std::uint64_t kMaxLedger = 1ull << 30;  // bytes
-constexpr std::uint64_t kSampledPictures = 100;   // of an episode and camera, for statistics
 constexpr const char* kLedger = "meta/nudge.jsonl";
 
 std::string purpose_name(EpisodePurpose purpose) {
@@ -65,64 +66,6 @@ Result<std::string> read_file(FileSystem& files, const std::string& path, std::u
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
-
-ParquetValue value_of(std::int64_t v) { return {v}; }
-ParquetValue value_of(std::uint64_t v) { return {static_cast<std::int64_t>(v)}; }
-ParquetValue value_of(const std::string& v) { return {v}; }
-ParquetValue texts_of(const std::vector<std::string>& texts) {
-  std::vector<ParquetValue> out;
-  for (const std::string& text : texts) out.push_back({text});
-  return {std::move(out)};
-}
-
-ParquetValue list_of_one(ParquetValue value) {
-  std::vector<ParquetValue> out;
-  out.push_back(std::move(value));
-  return {std::move(out)};
-}
-
-// Pictures' numbers are lists of lists of lists: [3][1][1].
-ParquetValue numbers_of(const std::vector<double>& values, bool picture) {
-  std::vector<ParquetValue> out;
-  for (const double value : values) {
-    out.push_back(picture ? list_of_one(list_of_one({value})) : ParquetValue{value});
-  }
-  return {std::move(out)};
-}
-
-ParquetField field_of(const LerobotFeature& feature) {
-  const auto text = [](const char* name) { return ParquetField::value(name, ParquetType::kText); };
-  if (feature.dtype == "language") {
-    std::vector<ParquetField> fields = {text("role"), text("content"), text("style")};
-    if (feature.name == "language_persistent") {
-      fields.push_back(ParquetField::value("timestamp", ParquetType::kFloat));
-    }
-    fields.push_back(text("camera"));
-    fields.push_back(ParquetField::list("tool_calls", ParquetType::kText));
-    return ParquetField::list(feature.name, ParquetField::group("element", std::move(fields)));
-  }
-  if (feature.dtype == "image") {
-    return ParquetField::group(feature.name,
-                               {ParquetField::value("bytes", ParquetType::kBytes), text("path")});
-  }
-  const ParquetType type = feature.dtype == "bool"      ? ParquetType::kBool
-                           : feature.dtype == "float32" ? ParquetType::kFloat
-                                                        : ParquetType::kInt64;
-  // LeRobot reads a vector of one as a plain number.
-  if (feature.shape[0] > 1) return ParquetField::list(feature.name, type);
-  return ParquetField::value(feature.name, type);
-}
-
-// What a first look at an episode's steps gave.
-struct Examined {
-  std::uint64_t rows = 0;
-  SegmentSpec spec;
-  std::vector<std::optional<std::vector<std::byte>>> first_picture;  // by camera of the segment
-  std::vector<PictureSize> size;                                     // likewise
-  std::vector<std::uint32_t> steps;  // number of each row's step, rising
-  double period = 0;                 // s, median; 0: unknown
-  std::string refused;               // why it cannot be exported; empty: it can
-};
 
 class Exporter {
  public:
@@ -258,21 +201,12 @@ class Exporter {
     return index;
   }
 
-  std::vector<std::string> video_features() const {
-    std::vector<std::string> names;
-    if (shape_->pictures != PictureStorage::kVideo) return names;
-    for (const LerobotCamera& camera : shape_->cameras) {
-      names.push_back(lerobot::kPicturePrefix + camera.name);
-    }
-    return names;
-  }
-
   // Gives the files of the newest committed group their names.
   Status finish_renames() {
     if (groups_ == 0) return {};
     const std::uint64_t group = groups_ - 1;
     NUDGE_TRY(give_name("data.parquet", data_path(shape_->version, group)));
-    const std::vector<std::string> videos = video_features();
+    const std::vector<std::string> videos = shape_->video_features();
     for (std::size_t i = 0; i < videos.size(); ++i) {
       NUDGE_TRY(give_name(pending_video(i), video_path(shape_->version, videos[i], group)));
     }
@@ -351,8 +285,8 @@ class Exporter {
 
   // ---- one episode ----
 
-  Result<Examined> examine(const EpisodeSummary& episode) {
-    Examined out;
+  Result<ExaminedEpisode> examine(const EpisodeSummary& episode) {
+    ExaminedEpisode out;
     Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::open(files_, episode.path);
     if (!reader.ok()) {
       if (reader.status().code() == Code::kNotFound) {
@@ -414,7 +348,7 @@ class Exporter {
     return out;
   }
 
-  Status make_shape(const Examined& first) {
+  Status make_shape(const ExaminedEpisode& first) {
     LerobotShape shape;
     shape.version = options_.version;
     shape.pictures = options_.pictures;
@@ -458,7 +392,7 @@ class Exporter {
       if (code == Code::kNotFound || code == Code::kDataLoss) continue;  // take() says so
       if (!reader.ok()) return reader.status();
       if ((*reader)->spec().cameras.empty()) continue;
-      const Result<Examined> examined = examine(episode);
+      const Result<ExaminedEpisode> examined = examine(episode);
       if (!examined.ok()) return examined.status();
       const bool seen = std::any_of(examined->first_picture.begin(), examined->first_picture.end(),
                                     [](const auto& picture) { return picture.has_value(); });
@@ -477,7 +411,7 @@ class Exporter {
   }
 
   // Why an episode does not fit the data set; empty: it does.
-  std::string misfit(const Examined& e) const {
+  std::string misfit(const ExaminedEpisode& e) const {
     const LerobotShape& s = *shape_;
     if (e.spec.proprioception_size != s.state.size() || e.spec.action_size != s.action.size()) {
       return "it is of another robot than the data set: " +
@@ -504,7 +438,7 @@ class Exporter {
   }
 
   Status take(const EpisodeSummary& episode) {
-    Result<Examined> examined = examine(episode);
+    Result<ExaminedEpisode> examined = examine(episode);
     if (!examined.ok()) return examined.status();
     if (examined->refused.empty()) {
       if (!shape_) NUDGE_TRY(make_shape(*examined));
@@ -522,8 +456,7 @@ class Exporter {
     return full ? commit_group() : Status();
   }
 
-  Status write_episode(const EpisodeSummary& episode, const Examined& examined) {
-    const LerobotShape& shape = *shape_;
+  Status write_episode(const EpisodeSummary& episode, const ExaminedEpisode& examined) {
     const EpisodeStory& story = stories_.at(episode.episode);
     Result<std::vector<SpanSummary>> spans = log_.spans(episode.episode);
     if (!spans.ok()) return spans.status();
@@ -542,181 +475,25 @@ class Exporter {
     record.outcome = outcome_name(episode.outcome);
     record.people = marks.people();
 
-    // Statistics of each column of numbers, in the order of the columns.
-    const std::vector<LerobotFeature> columns = shape.columns();
-    std::vector<std::optional<NumberStatistics>> numbers(columns.size());
-    std::vector<PictureStatistics> pictures(shape.cameras.size());
-    std::vector<std::size_t> parquet(columns.size(), 0);  // index in the file
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      if (columns[i].dtype != "video") parquet[i] = next++;
-      const std::string& dtype = columns[i].dtype;
-      if (dtype == "float32" || dtype == "int64" || dtype == "bool") {
-        numbers[i].emplace(columns[i].shape[0]);
-      }
-    }
-
-    std::vector<std::vector<std::byte>> picture(shape.cameras.size());  // shown now
-    std::vector<std::size_t> camera_of(examined.spec.cameras.size(), shape.cameras.size());
-    for (std::size_t c = 0; c < shape.cameras.size(); ++c) {
-      const auto found = std::find(examined.spec.cameras.begin(), examined.spec.cameras.end(),
-                                   shape.cameras[c].name);
-      const auto in_segment = static_cast<std::size_t>(found - examined.spec.cameras.begin());
-      camera_of[in_segment] = c;
-      picture[c] = *examined.first_picture[in_segment];  // until the camera has delivered one
-    }
-    const std::uint64_t sampled = std::max<std::uint64_t>(1, examined.rows / kSampledPictures);
-
-    std::vector<ParquetValue> instructions;
-    std::uint64_t row = 0;
-    std::size_t said = 0;
-    const std::vector<float> none(shape.action.size(), 0.0f);
-    std::vector<float> features(shape.features.size());
-    Status failed;
-
-    const auto write_row = [&](const StepView& view) -> Status {
-      ParquetWriter& out = *group_->data;
-      const StepMarks mark = marks.of(view.policy_step, view.source, view.span);
-      const std::string& task = marks.instruction(view.policy_step);
-      if (std::find(record.tasks.begin(), record.tasks.end(), task) == record.tasks.end()) {
-        record.tasks.push_back(task);
-      }
-      const bool last = row + 1 == examined.rows;
-      const bool success = episode.outcome == LabelValue::kSuccess;
-      record.interventions += mark.intervention ? 1 : 0;
-      record.weights = std::max(record.weights, static_cast<std::int64_t>(view.weights));
-      for (std::size_t i = 0; i < view.images; ++i) {
-        const ImageView image = view.image(i);
-        const std::size_t c = camera_of[image.camera];
-        if (c < picture.size()) picture[c].assign(image.jpeg.begin(), image.jpeg.end());
-      }
-      std::size_t column = 0;
-      const auto add_vector = [&](std::span<const float> values) {
-        if (columns[column].shape[0] == 1) {
-          out.add(parquet[column], static_cast<double>(values[0]));
-        } else {
-          out.add(parquet[column], values);
-        }
-      };
-      const auto vector = [&](std::span<const float> values) {
-        add_vector(values);
-        numbers[column++]->add(values);
-      };
-      const auto whole = [&](std::int64_t value) {
-        out.add(parquet[column], value);
-        const float number = static_cast<float>(value);
-        numbers[column++]->add({&number, 1});
-      };
-      const auto real = [&](float value) {
-        out.add(parquet[column], static_cast<double>(value));
-        numbers[column++]->add({&value, 1});
-      };
-      const auto yes = [&](bool value) {
-        out.add(parquet[column], value);
-        const float number = value ? 1.0f : 0.0f;
-        numbers[column++]->add({&number, 1});
-      };
-      if (!shape.state.empty()) vector(view.proprioception);
-      if (!shape.features.empty()) {
-        to_float(view.features, features);
-        vector(features);
-      }
-      if (shape.pictures != PictureStorage::kNone) {
-        for (std::size_t c = 0; c < picture.size(); ++c) {
-          if (shape.pictures == PictureStorage::kVideo) {
-            NUDGE_TRY(group_->videos[c]->add(picture[c]));
-          } else {
-            char name[32];
-            std::snprintf(name, sizeof name, "frame-%06llu.jpg",
-                          static_cast<unsigned long long>(row));
-            out.add(parquet[column], picture[c], name);
-          }
-          ++column;
-          if (row % sampled != 0) continue;
-          const Result<RgbPicture> decoded = decode_jpeg(picture[c]);
-          if (decoded.ok()) {
-            pictures[c].add(decoded->rgb, decoded->size.width, decoded->size.height);
-          }
-        }
-      }
-      vector(view.executed);
-      // No NaN for "nothing": LeRobot's tools go through pandas, which makes nulls of them.
-      const bool proposed = !view.proposed.empty();
-      if (proposed) {
-        vector(view.proposed);
-      } else {
-        add_vector(none);
-        ++column;
-      }
-      vector(view.requested.empty() ? view.executed : view.requested);
-      real(static_cast<float>(static_cast<double>(row) / shape.fps));
-      whole(static_cast<std::int64_t>(row));
-      whole(static_cast<std::int64_t>(record.index));
-      whole(static_cast<std::int64_t>(record.from + row));
-      whole(static_cast<std::int64_t>(task_index(task)));
-      real(last && success ? 1.0f : 0.0f);
-      yes(last);
-      yes(last && success);
-      yes(last && episode.ended->reason != EpisodeEnd::kTaskDone);
-      yes(mark.intervention);
-      yes(proposed);
-      whole(static_cast<std::int64_t>(view.source));
-      whole(static_cast<std::int64_t>(view.weights));
-      whole(mark.segment);
-      whole(static_cast<std::int64_t>(mark.label));
-      yes(mark.discarded);
-      whole(static_cast<std::int64_t>(view.policy_step));
-      // Words belong to the first row behind them, or to the last.
-      std::vector<ParquetValue> heard;
-      for (; said < story.words.size() && (last || story.words[said].step <= view.policy_step);
-           ++said) {
-        const Utterance& words = story.words[said];
-        heard.push_back({std::vector<ParquetValue>{
-            {std::string("user")}, {words.text}, {std::string("interjection")}, {}, {}}});
-        record.words.push_back(std::to_string(row) + " " + words.by + ": " + words.text);
-      }
-      if (shape.version == LerobotVersion::kV30) {
-        out.add(parquet[column++], {instructions});
-        out.add(parquet[column++], {std::move(heard)});
-      }
-      ++row;
-      return out.end_row();
-    };
-
-    // Instructions hold from the first row at or behind their step; LeRobot repeats them all in
-    // every row.
-    for (const auto& [step, instruction] : story.instructions) {
-      const auto found = std::lower_bound(examined.steps.begin(), examined.steps.end(), step);
-      const auto at = std::min<std::ptrdiff_t>(found - examined.steps.begin(),
-                                               static_cast<std::ptrdiff_t>(examined.rows) - 1);
-      const double time = static_cast<double>(at) / shape.fps;
-      instructions.push_back({std::vector<ParquetValue>{
-          {std::string("user")}, {instruction}, {std::string("subtask")}, {time}, {}, {}}});
-    }
-
+    LerobotSink sink{.data = group_->data.get(), .videos = {}};
+    for (const auto& video : group_->videos) sink.videos.push_back(video.get());
+    LerobotRows rows({*shape_, episode, examined, story, marks}, std::move(record), std::move(sink),
+                     [this](const std::string& task) { return task_index(task); });
     Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::open(files_, episode.path);
     if (!reader.ok()) return reader.status();
-    const Result<bool> whole = (*reader)->scan((*reader)->first(), episode.bytes,
-                                               [&](const StepView& view, const RecordPlace&) {
-                                                 failed = write_row(view);
-                                                 if (row % 64 == 0)
-                                                   progress_(std::min(done_ + row, total_), total_);
-                                                 return failed.ok();
-                                               });
+    Status failed;
+    const auto visit = [&](const StepView& view, const RecordPlace&) {
+      failed = rows.add(view);
+      if (rows.rows() % 64 == 0) progress_(std::min(done_ + rows.rows(), total_), total_);
+      return failed.ok();
+    };
+    const Result<bool> whole = (*reader)->scan((*reader)->first(), episode.bytes, visit);
     NUDGE_TRY(failed);
     if (!whole.ok()) return whole.status();
-    if (!*whole || row != examined.rows) {
+    if (!*whole || rows.rows() != examined.rows) {
       return data_loss(episode.path + " changed while it was exported");
     }
-    std::size_t camera = 0;
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      if (numbers[i]) {
-        record.statistics[columns[i].name] = numbers[i]->result();
-      } else if (columns[i].dtype == "image" || columns[i].dtype == "video") {
-        record.statistics[columns[i].name] = pictures[camera++].result();
-      }
-    }
-    group_->episodes.push_back(std::move(record));
+    group_->episodes.push_back(rows.finish());
     return group_->data->end_group();
   }
 
@@ -730,16 +507,12 @@ class Exporter {
 
   Status begin_group() {
     NUDGE_TRY(clear_pending());
-    std::vector<ParquetField> fields;
-    for (const LerobotFeature& feature : shape_->columns()) {
-      if (feature.dtype != "video") fields.push_back(field_of(feature));
-    }
     Group group;
     Result<std::unique_ptr<ParquetWriter>> data =
-        ParquetWriter::create(files_, pending("data.parquet"), std::move(fields));
+        ParquetWriter::create(files_, pending("data.parquet"), lerobot_fields(*shape_));
     if (!data.ok()) return data.status();
     group.data = *std::move(data);
-    for (std::size_t i = 0; i < video_features().size(); ++i) {
+    for (std::size_t i = 0; i < shape_->video_features().size(); ++i) {
       Result<std::unique_ptr<VideoEncoder>> video = VideoEncoder::start(
           options_.ffmpeg, pending(pending_video(i)), shape_->fps, shape_->codec);
       if (!video.ok()) return video.status();
@@ -833,132 +606,28 @@ class Exporter {
     } else {
       NUDGE_TRY(write_tasks());
       NUDGE_TRY(write_episodes());
-      NUDGE_TRY(replace("meta/stats.json", stats_json(overall_statistics())));
+      NUDGE_TRY(replace("meta/stats.json", stats_json(overall_statistics(episodes_))));
     }
     return replace("meta/info.json",
                    info_json(*shape_, episodes_.size(), rows_, task_names_.size(), groups_));
   }
 
-  std::map<std::string, FeatureStatistics> overall_statistics() const {
-    std::map<std::string, FeatureStatistics> all;
-    if (episodes_.empty()) return all;
-    for (const auto& [feature, unused] : episodes_.front().statistics) {
-      std::vector<FeatureStatistics> parts;
-      for (const LerobotEpisode& episode : episodes_) {
-        const auto found = episode.statistics.find(feature);
-        if (found != episode.statistics.end()) parts.push_back(found->second);
-      }
-      all[feature] = combine(parts);
-    }
-    return all;
-  }
-
   Status write_tasks() {
+    constexpr const char* kPath = "meta/tasks.parquet";
     Result<std::unique_ptr<ParquetWriter>> table =
-        draft_table("meta/tasks.parquet",
-                    {ParquetField::value("task_index", ParquetType::kInt64),
-                     ParquetField::value("task", ParquetType::kText)},
-                    {{"pandas", pandas_task_index()}});
+        draft_table(kPath, task_fields(), {{"pandas", pandas_task_index()}});
     if (!table.ok()) return table.status();
-    for (std::size_t i = 0; i < task_names_.size(); ++i) {
-      (*table)->add(0, static_cast<std::int64_t>(i));
-      (*table)->add(1, std::string_view(task_names_[i]));
-      NUDGE_TRY((*table)->end_row());
-    }
+    NUDGE_TRY(write_task_rows(task_names_, **table));
     NUDGE_TRY((*table)->finish());
-    return settle(pending("draft"), "meta/tasks.parquet");
+    return settle(pending("draft"), kPath);
   }
 
   Status write_episodes() {
     constexpr const char* kPath = "meta/episodes/chunk-000/file-000.parquet";
-    std::vector<ParquetField> fields;
-    const auto whole = [&](const std::string& name) {
-      fields.push_back(ParquetField::value(name, ParquetType::kInt64));
-    };
-    const auto text = [&](const std::string& name) {
-      fields.push_back(ParquetField::value(name, ParquetType::kText));
-    };
-    whole("episode_index");
-    fields.push_back(ParquetField::list("tasks", ParquetType::kText));
-    whole("length");
-    for (const char* name :
-         {"dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index",
-          "meta/episodes/chunk_index", "meta/episodes/file_index"}) {
-      whole(name);
-    }
-    const std::vector<std::string> videos = video_features();
-    for (const std::string& video : videos) {
-      whole("videos/" + video + "/chunk_index");
-      whole("videos/" + video + "/file_index");
-      for (const char* name : {"/from_timestamp", "/to_timestamp"}) {
-        fields.push_back(ParquetField::value("videos/" + video + name, ParquetType::kDouble));
-      }
-    }
-    text("outcome");
-    text("purpose");
-    whole("interventions");
-    whole("weight_version");
-    fields.push_back(ParquetField::list("people", ParquetType::kText));
-    fields.push_back(ParquetField::list("words", ParquetType::kText));
-    whole("log_episode");
-    std::vector<std::string> measured;
-    if (!episodes_.empty()) {
-      for (const auto& [feature, unused] : episodes_.front().statistics)
-        measured.push_back(feature);
-    }
-    const auto is_picture = [](const std::string& feature) {
-      return feature.rfind(lerobot::kPicturePrefix, 0) == 0;
-    };
-    for (const std::string& feature : measured) {
-      ParquetField number = ParquetField::value("element", ParquetType::kDouble);
-      if (is_picture(feature)) {
-        number = ParquetField::list("element", ParquetField::list("element", std::move(number)));
-      }
-      for (const char* name : {"min", "max", "mean", "std", "q01", "q10", "q50", "q90", "q99"}) {
-        fields.push_back(ParquetField::list("stats/" + feature + "/" + name, number));
-      }
-      fields.push_back(ParquetField::list("stats/" + feature + "/count", ParquetType::kInt64));
-    }
-    Result<std::unique_ptr<ParquetWriter>> table = draft_table(kPath, std::move(fields));
+    Result<std::unique_ptr<ParquetWriter>> table =
+        draft_table(kPath, episode_fields(*shape_, episodes_));
     if (!table.ok()) return table.status();
-    for (const LerobotEpisode& e : episodes_) {
-      std::size_t i = 0;
-      const auto add = [&](const ParquetValue& value) { (*table)->add(i++, value); };
-      const auto chunk = value_of(e.group / 1'000);
-      const auto file = value_of(e.group % 1'000);
-      add(value_of(e.index));
-      add(texts_of(e.tasks));
-      add(value_of(e.length));
-      add(value_of(e.from));
-      add(value_of(e.from + e.length));
-      add(chunk);
-      add(file);
-      add(value_of(std::int64_t{0}));
-      add(value_of(std::int64_t{0}));
-      for (std::size_t v = 0; v < videos.size(); ++v) {
-        add(chunk);
-        add(file);
-        add({static_cast<double>(e.group_row) / shape_->fps});
-        add({static_cast<double>(e.group_row + e.length) / shape_->fps});
-      }
-      add(value_of(e.outcome));
-      add(value_of(e.purpose));
-      add(value_of(e.interventions));
-      add(value_of(e.weights));
-      add(texts_of(e.people));
-      add(texts_of(e.words));
-      add(value_of(e.log_episode));
-      for (const std::string& feature : measured) {
-        const bool picture = is_picture(feature);
-        const FeatureStatistics& s = e.statistics.at(feature);
-        for (const auto* values : {&s.min, &s.max, &s.mean, &s.std}) {
-          add(numbers_of(*values, picture));
-        }
-        for (const std::vector<double>& q : s.quantile) add(numbers_of(q, picture));
-        add({std::vector<ParquetValue>{value_of(s.count)}});
-      }
-      NUDGE_TRY((*table)->end_row());
-    }
+    NUDGE_TRY(write_episode_rows(*shape_, episodes_, **table));
     NUDGE_TRY((*table)->finish());
     return settle(pending("draft"), kPath);
   }

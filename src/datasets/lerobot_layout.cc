@@ -92,6 +92,15 @@ std::string version_name(LerobotVersion version) {
   return version == LerobotVersion::kV30 ? "v3.0" : "v2.1";
 }
 
+std::vector<std::string> LerobotShape::video_features() const {
+  std::vector<std::string> names;
+  if (pictures != PictureStorage::kVideo) return names;
+  for (const LerobotCamera& camera : cameras) {
+    names.push_back(lerobot::kPicturePrefix + camera.name);
+  }
+  return names;
+}
+
 std::vector<LerobotFeature> LerobotShape::columns() const {
   std::vector<LerobotFeature> out;
   const auto number = [&](const char* name, const char* dtype) {

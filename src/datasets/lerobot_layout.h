@@ -65,7 +65,8 @@ struct LerobotShape {
 
   friend bool operator==(const LerobotShape&, const LerobotShape&) = default;
 
-  std::vector<LerobotFeature> columns() const;  // in the order of the file
+  std::vector<LerobotFeature> columns() const;      // in the order of the file
+  std::vector<std::string> video_features() const;  // those that are kept as videos
 };
 
 // One episode of a data set.

@@ -13,6 +13,9 @@ namespace nudge {
 namespace {
 
 constexpr int kQueuedMessages = 64;  // per direction; the feed is pulled, so a few suffice
+constexpr std::size_t kSmallFrame = 32 * 1024;  // bytes; below it a copy costs less than an owner
+// Of the Unix socket, each way: 0.9 MB of weights in a few pieces, not in ten turns of two threads.
+constexpr int kSocketBytes = 1 << 20;
 
 Status make_private_folder(const std::filesystem::path& folder) {
   std::error_code error;
@@ -36,6 +39,8 @@ void set_common_options(zmq::socket_t& socket) {
   socket.set(zmq::sockopt::linger, 0);
   socket.set(zmq::sockopt::sndhwm, kQueuedMessages);
   socket.set(zmq::sockopt::rcvhwm, kQueuedMessages);
+  socket.set(zmq::sockopt::sndbuf, kSocketBytes);
+  socket.set(zmq::sockopt::rcvbuf, kSocketBytes);
   socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxCandidateBytes));
 }
 
@@ -56,11 +61,28 @@ std::optional<Frames> receive_frames(zmq::socket_t& socket, Duration timeout) {
   return frames;
 }
 
-bool send_frames(zmq::socket_t& socket, const Frames& frames) {
-  std::vector<zmq::const_buffer> buffers;
-  buffers.reserve(frames.size());
-  for (const Frame& frame : frames) buffers.emplace_back(frame.data(), frame.size());
-  return zmq::send_multipart(socket, buffers, zmq::send_flags::dontwait).has_value();
+// The frame's own memory travels: a copy of weights costs more than its transport, since each large
+// block that is asked for anew has to be faulted in page by page.
+zmq::message_t without_copy(Frame&& frame) {
+  auto owned = std::make_unique<Frame>(std::move(frame));
+  zmq::message_t message(
+      owned->data(), owned->size(), [](void*, void* hint) { delete static_cast<Frame*>(hint); },
+      owned.get());
+  owned.release();
+  return message;
+}
+
+bool send_frames(zmq::socket_t& socket, Frames&& frames) {
+  std::vector<zmq::message_t> parts;
+  parts.reserve(frames.size());
+  for (Frame& frame : frames) {
+    if (frame.size() < kSmallFrame) {
+      parts.emplace_back(frame.data(), frame.size());
+    } else {
+      parts.push_back(without_copy(std::move(frame)));
+    }
+  }
+  return zmq::send_multipart(socket, parts, zmq::send_flags::dontwait).has_value();
 }
 
 }  // namespace
@@ -118,12 +140,14 @@ std::optional<LearnerMessage> LearnerPort::receive(Duration timeout) {
   }
 }
 
-Status LearnerPort::send(const DaemonMessage& message) {
+Status LearnerPort::send(DaemonMessage message) {
   if (!impl_->peer) return unavailable("no learner is connected");
   try {
-    Frames frames = encode(message);
+    Frames frames = encode(std::move(message));
     frames.insert(frames.begin(), *impl_->peer);
-    if (!send_frames(impl_->socket, frames)) return unavailable("the learner's queue is full");
+    if (!send_frames(impl_->socket, std::move(frames))) {
+      return unavailable("the learner's queue is full");
+    }
     return {};
   } catch (const zmq::error_t& error) {
     impl_->peer.reset();
@@ -166,10 +190,11 @@ std::optional<DaemonMessage> DaemonLink::receive(Duration timeout) {
   }
 }
 
-Status DaemonLink::send(const LearnerMessage& message) {
+Status DaemonLink::send(LearnerMessage message) {
   try {
-    if (!send_frames(impl_->socket, encode(message)))
+    if (!send_frames(impl_->socket, encode(std::move(message)))) {
       return unavailable("the daemon's queue is full");
+    }
     return {};
   } catch (const zmq::error_t& error) {
     return unavailable(std::string("the daemon is gone: ") + error.what());

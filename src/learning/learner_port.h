@@ -26,7 +26,7 @@ class LearnerPort {
   std::optional<LearnerMessage> receive(Duration timeout);
 
   // To the current peer. kUnavailable when there is none or its queue is full.
-  Status send(const DaemonMessage& message);
+  Status send(DaemonMessage message);
 
   bool connected() const;
   std::uint64_t refused_messages() const;
@@ -45,7 +45,7 @@ class DaemonLink {
   ~DaemonLink();
 
   std::optional<DaemonMessage> receive(Duration timeout);
-  Status send(const LearnerMessage& message);
+  Status send(LearnerMessage message);
 
  private:
   struct Impl;

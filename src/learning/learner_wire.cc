@@ -1,5 +1,6 @@
 #include "src/learning/learner_wire.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace nudge {
@@ -114,7 +115,7 @@ struct ToFrames {
     header["max_items"] = m.max_items;
     return {to_frame(header)};
   }
-  Frames operator()(const CandidateMessage& m) const {
+  Frames operator()(CandidateMessage&& m) const {
     Json header = header_of("candidate");
     header["base"] = m.base;
     header["kind"] = static_cast<unsigned>(m.kind);
@@ -125,7 +126,9 @@ struct ToFrames {
     header["correction_episodes"] = m.correction_episodes;
     header["correction_steps"] = m.correction_steps;
     header["demonstration_steps"] = m.demonstration_steps;
-    return {to_frame(header), m.weights};
+    Frames frames{to_frame(header)};
+    frames.push_back(std::move(m.weights));
+    return frames;
   }
   Frames operator()(const LearnerProgress& m) const {
     Json header = header_of("progress");
@@ -145,11 +148,12 @@ struct ToFrames {
     header["weights_folder"] = m.weights_folder;
     return {to_frame(header)};
   }
-  Frames operator()(const FeedItems& m) const {
+  Frames operator()(FeedItems&& m) const {
     Json header = header_of("items");
     header["durable"] = m.durable;
     Frames frames{to_frame(header)};
-    frames.insert(frames.end(), m.items.begin(), m.items.end());
+    frames.insert(frames.end(), std::make_move_iterator(m.items.begin()),
+                  std::make_move_iterator(m.items.end()));
     return frames;
   }
   Frames operator()(const LearnerStop&) const { return {to_frame(header_of("stop"))}; }
@@ -157,8 +161,8 @@ struct ToFrames {
 
 }  // namespace
 
-Frames encode(const LearnerMessage& message) { return std::visit(ToFrames{}, message); }
-Frames encode(const DaemonMessage& message) { return std::visit(ToFrames{}, message); }
+Frames encode(LearnerMessage message) { return std::visit(ToFrames{}, std::move(message)); }
+Frames encode(DaemonMessage message) { return std::visit(ToFrames{}, std::move(message)); }
 
 Result<LearnerMessage> decode_learner_message(Frames frames) {
   Result<Json> header = parse_header(frames);

@@ -77,8 +77,9 @@ struct FeedItems {
 struct LearnerStop {};  // finish: the daemon goes down
 using DaemonMessage = std::variant<LearnerWelcome, FeedItems, LearnerStop>;
 
-Frames encode(const LearnerMessage& message);
-Frames encode(const DaemonMessage& message);
+// What is large in a message is moved, never copied.
+Frames encode(LearnerMessage message);
+Frames encode(DaemonMessage message);
 
 // kInvalidArgument naming the first rule that is broken; kUnimplemented for another protocol
 // version. Never reads past a bound, never allocates more than the frames themselves.

@@ -21,14 +21,14 @@ using std::chrono::seconds;
 void be_the_learner(const std::string& endpoint) {
   auto link = nudge::DaemonLink::connect(endpoint);
   if (!link.ok() || !(*link)->send(nudge::LearnerHello{::getpid(), "bench", "bench"}).ok()) return;
-  nudge::CandidateMessage candidate;
-  candidate.weights.assign(900'000, std::byte{1});
+  std::uint32_t sent = 0;
   while (const auto message = (*link)->receive(seconds(30))) {
     if (std::holds_alternative<nudge::LearnerStop>(*message)) return;
-    candidate.weights[static_cast<std::size_t>(candidate.steps++) % candidate.weights.size()] ^=
-        std::byte{1};
+    nudge::CandidateMessage candidate;  // as a round makes it: moved to the link
+    candidate.steps = ++sent;
+    candidate.weights.assign(900'000, static_cast<std::byte>(sent));
     candidate.train_seconds = nudge::seconds(nudge::steady_now().time_since_epoch());
-    if (!(*link)->send(candidate).ok()) return;
+    if (!(*link)->send(std::move(candidate)).ok()) return;
   }
 }
 
