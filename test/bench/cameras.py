@@ -18,23 +18,18 @@ import json
 import multiprocessing
 import os
 import pathlib
-import select
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test" / "e2e"))
 sys.path.insert(0, str(ROOT / "python" / "src"))
-import websocket  # noqa: E402
+from crowd import Crowd  # noqa: E402
 from program import free_port  # noqa: E402
 from quantile import quantile  # noqa: E402
-
-HEADER = struct.Struct("<HHIQHHI")  # of a camera frame, docs/reference/supervisor-port.md
 
 
 def noise_jpegs(size, count):
@@ -51,9 +46,13 @@ def noise_jpegs(size, count):
     return [base64.b64decode(line) for line in done.stdout.split()]
 
 
+def names_of(cameras):
+    return [f"camera{i}" for i in range(cameras)]
+
+
 def be_robot(endpoint, cameras, size, hertz, jpegs):
     import nudge
-    names = [f"camera{i}" for i in range(cameras)]
+    names = names_of(cameras)
     spec = nudge.RobotSpec(
         id="cameras",
         action=[nudge.Channel("x", "m/s", -0.5, 0.5)],
@@ -75,38 +74,6 @@ def be_robot(endpoint, cameras, size, hertz, jpegs):
     robot = nudge.Robot(spec, observe=observe, apply=lambda action, deadline: None,
                         hold=lambda: None)
     robot.run(endpoint, patience_s=None)
-
-
-class Viewer(websocket.WebSocket):
-    """Takes every picture, as the page does."""
-
-    def __init__(self, port, token, cameras):
-        super().__init__(port, "/api/v1/live?name=viewer", ["nudge.v1", f"nudge.token.{token}"])
-        self.ages, self.counts, self.over = [], [0] * cameras, False
-        self.send(json.dumps({"type": "frames", "cameras": [f"camera{i}" for i in range(cameras)]}))
-        self.thread = threading.Thread(target=self.live)
-        self.thread.start()
-
-    def live(self):
-        while not self.over:
-            if not self.waiting and not select.select([self.socket], [], [], 0.1)[0]:
-                continue
-            pieces, self.waiting = self.waiting, []
-            pieces += self.splitter.feed(self.socket.recv(1 << 20))
-            for opcode, body, _ in pieces:
-                if opcode == websocket.PING:
-                    self.socket.sendall(websocket.frame(websocket.PONG, body))
-                elif opcode == websocket.BINARY:
-                    camera, _, sequence, captured, _, _, _ = HEADER.unpack_from(body)
-                    self.ages.append(1e-6 * (time.monotonic_ns() - captured))
-                    self.counts[camera] += 1
-                    self.send(json.dumps(
-                        {"type": "frame_seen", "camera": camera, "sequence": sequence}))
-
-    def leave(self):
-        self.over = True
-        self.thread.join()
-        self.socket.close()
 
 
 def main():
@@ -151,18 +118,15 @@ def main():
                 return answer
 
             def spend(viewers):
-                people = [Viewer(port, access, flags.cameras) for _ in range(viewers)]
+                people = Crowd(port, access, viewers, names_of(flags.cameras))
                 time.sleep(1)
-                for person in people:
-                    person.ages.clear()
-                    person.counts = [0] * flags.cameras
-                before, began = status(), time.monotonic()
+                people.report()
+                before = status()
                 time.sleep(flags.seconds)
-                after, took = status(), time.monotonic() - began
-                for person in people:
-                    person.leave()
-                ages = [age for person in people for age in person.ages]
-                rates = [count / took for person in people for count in person.counts]
+                after, seen = status(), people.report()
+                people.leave()
+                ages = seen["ages_ms"]
+                rates = [count / seen["seconds"] for count in seen["pictures"]]
                 return {"viewers": viewers, "ticks": after["tick"] - before["tick"],
                         "missed_ticks": after["missed_ticks"] - before["missed_ticks"],
                         "pictures_per_second": round(min(rates), 1) if rates else None,

@@ -71,6 +71,11 @@ F* blas(const char* name) {
   if (f == nullptr) throw std::runtime_error(std::string("no BLAS function ") + name);
   return f;
 }
+// The processor that its kernels were made for; empty: it is not OpenBLAS.
+std::string blas_core_type() {
+  auto* name = reinterpret_cast<char* (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
+  return name != nullptr ? name() : "";
+}
 using Sgemv = void(const char*, const int*, const int*, const float*, const float*, const int*,
                    const float*, const int*, const float*, float*, const int*);
 using Sgemm = void(const char*, const char*, const int*, const int*, const int*, const float*,
@@ -194,6 +199,19 @@ BENCHMARK(training_step)
     ->Args({64, 256})
     ->Unit(benchmark::kMicrosecond);
 
+// How a training step's cost grows with the head: range(0) is the width of its layers.
+void training_by_width(benchmark::State& state) {
+  HeadSpec spec = spec_of(64);
+  spec.hidden = static_cast<std::size_t>(state.range(0));
+  auto trainer = must(Trainer::create(fresh(spec), nullptr, TrainerOptions::full()));
+  const Batch b = data(spec, 256, 3);
+  for (auto _ : state) {
+    const Status status = trainer->step(b);
+    if (!status.ok()) state.SkipWithError(status.message().c_str());
+  }
+}
+BENCHMARK(training_by_width)->RangeMultiplier(2)->Range(128, 1024)->Unit(benchmark::kMillisecond);
+
 // Forward, gradient by weight and gradient by input of every layer: what a step cannot do without.
 void bare_products_of_a_step(benchmark::State& state) {
   const HeadSpec spec = spec_of(static_cast<std::size_t>(state.range(0)));
@@ -269,6 +287,7 @@ BENCHMARK(head_load_and_warm_up)->Unit(benchmark::kMillisecond);
 
 int main(int argc, char** argv) {
   nudge::use_one_torch_thread();
+  benchmark::AddCustomContext("blas_core_type", nudge::blas_core_type());
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

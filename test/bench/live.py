@@ -2,16 +2,20 @@
 """How the whole behaves in real time: the daemon, its learner, the simulated kitchen with both
 cameras, the scripted supervisor, and somebody who says something every half second.
 
-usage: live.py build/release/nudge [--minutes M] [--no-learning] [--cameras] [--abuse] [--json]
+usage: live.py build/release/nudge [--minutes M] [--no-learning] [--cameras] [--viewers N] [--abuse]
+               [--json]
 
 Trains first weights from 15 demonstrations in a folder of its own, runs for M minutes (10) and
 prints what the control ticks cost and how late they woke up, missed ticks, swaps, CPU time by
-thread, memory, and how long a message took to be acknowledged, which is when it is on disk.
---no-learning is the same run without a learner, and so without swaps, to compare with; --abuse adds
-clients that send garbage, promise a gigabyte, never read, and keep a thousand sockets half open.
+thread, memory, how long a message took to be acknowledged, which is when it is on disk, and how
+long it took from the end of a correction to the first action of weights that learned from it.
+--no-learning is the same run without a learner, and so without swaps, to compare with; --viewers
+are people who watch everything, both cameras with --cameras; --abuse adds clients that send
+garbage, promise a gigabyte, never read, and keep a thousand sockets half open.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -25,11 +29,15 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import abuse  # noqa: E402
+import corrections  # noqa: E402
+from crowd import Crowd  # noqa: E402
 from program import free_port  # noqa: E402
 from quantile import quantile  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAUSE = 0.5  # s between messages
+CAMERAS = ("front", "wrist")  # of the kitchen
+PERIOD = 0.02  # s, of the kitchen's control ticks
 
 
 def cpu_by_thread(pid):
@@ -86,7 +94,8 @@ def value(metrics, name):
 
 
 def histogram_us(metrics, name):
-    """Quantiles, each told as the upper bound of its bucket; microseconds."""
+    """Quantiles, each told as the upper bound of its bucket, in microseconds, and how many took
+    longer than a control period."""
     buckets = [(float(bound), int(float(count))) for bound, count in
                re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', metrics, re.M)]
     total = value(metrics, f"{name}_count")
@@ -94,8 +103,9 @@ def histogram_us(metrics, name):
 
     def at(q):
         return min(worst, next(b for b, n in buckets if n >= q * total)) * 1e6
+    kept = max(n for b, n in buckets if b <= 1.0001 * PERIOD)
     return {"mean": value(metrics, f"{name}_sum") / total * 1e6, "p50": at(0.5), "p99": at(0.99),
-            "p99_9": at(0.999), "worst": worst * 1e6}
+            "p99_9": at(0.999), "worst": worst * 1e6, "over_a_period": total - kept}
 
 
 def measure(options, folder):
@@ -109,20 +119,31 @@ def measure(options, folder):
         if options.no_learning:
             arguments.append("--no-learning")
         daemon = Daemon(options.program, state, log, *arguments)
-        helper = None
+        helper = crowd = None
         try:
             helper = subprocess.Popen(
                 [options.program, "supervise", "--state", state, "--port", str(port)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            if not options.abuse:
-                return watch(options, daemon)
-            with abuse.Abuse(daemon.port, daemon.token):
-                return watch(options, daemon)
+            crowd = Crowd(daemon.port, daemon.token, options.viewers,
+                          CAMERAS if options.cameras else ())
+            with abuse.Abuse(daemon.port, daemon.token) if options.abuse \
+                    else contextlib.nullcontext():
+                report = watch(options, daemon)
+            if options.viewers:
+                seen = crowd.report()
+                report["viewers"] = {
+                    "count": options.viewers,
+                    "statuses_per_s": min(seen["statuses"]) / seen["seconds"],
+                    "pictures_per_s": min(seen["pictures"], default=0) / seen["seconds"],
+                    "picture_age_ms": quantile(seen["ages_ms"], 0.5) if seen["ages_ms"] else None}
         finally:
+            if crowd is not None:
+                crowd.leave()
             for process in (helper, daemon.process):
                 if process is not None:
                     process.send_signal(signal.SIGTERM)
                     process.wait(60)
+    return {**report, "corrections": corrections.figures(state)}
 
 
 def watch(options, daemon):
@@ -174,13 +195,20 @@ def watch(options, daemon):
     }
 
 
+def told(number):
+    if isinstance(number, dict):
+        return "(" + ", ".join(f"{k} {told(v)}" for k, v in number.items()) + ")"
+    return "-" if number is None else f"{number:.2f}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--no-learning", action="store_true")
-    parser.add_argument("--cameras", action="store_true", help="render and stream them as well")
+    parser.add_argument("--cameras", action="store_true", help="render them as well")
+    parser.add_argument("--viewers", type=int, default=0)
     parser.add_argument("--abuse", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -192,7 +220,7 @@ def main():
         return
     for name, content in report.items():
         if isinstance(content, dict):
-            content = "  ".join(f"{k} {v:.1f}" for k, v in content.items())
+            content = "  ".join(f"{k} {told(v)}" for k, v in content.items())
         print(f"{name:14} {content}")
 
 

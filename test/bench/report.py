@@ -4,8 +4,8 @@ the median of their rounds, and writes the table, and plots of what grows with w
 
 usage: report.py RESULTS [--page docs/reference/benchmarks.md] [--plots docs/images] [--json]
 
-RESULTS is a folder of NAME-ROUND.json: Google Benchmark's for NAME_bench, and what takeover.py and
-live.py print with --json. A row without figures is left out and named on standard error.
+RESULTS is a folder of NAME-ROUND.json: Google Benchmark's for NAME_bench, and what takeover.py,
+live.py and growth.py give with --json. A row without figures is left out and named on standard error.
 """
 
 import argparse
@@ -32,19 +32,25 @@ class Figures:
 
     def __init__(self, folder):
         self.values = collections.defaultdict(list)
-        self.machine = ""
+        self.context = {}
         for file in sorted(pathlib.Path(folder).glob("*-*.json")):
             program = file.stem.rsplit("-", 1)[0]
             found = json.loads(file.read_text() or "{}")
             if "benchmarks" not in found:
                 self._add(program, "-", found)
                 continue
-            context = found["context"]
-            self.machine = f"{context['num_cpus']} CPUs of {context['mhz_per_cpu']} MHz"
+            self.context |= found["context"]
             for run in found["benchmarks"]:
                 if run.get("run_type", "iteration") != "iteration" or run.get("error_occurred"):
                     continue
                 self._add(program, run["name"], run)
+
+    @property
+    def machine(self):
+        cpus, mhz = self.context.get("num_cpus"), self.context.get("mhz_per_cpu")
+        blas = self.context.get("blas_core_type")
+        return (f"{cpus} CPUs of {mhz} MHz" if cpus else "") + \
+            (f", OpenBLAS as on {blas}" if blas else "")
 
     def _add(self, program, benchmark, content):
         for key, value in content.items():
@@ -100,6 +106,20 @@ ROWS = [
         "at most 50 µs more than without", "control control_at_1_khz/50 work_p99_us", "µs",
         lambda v, b: v - b <= 50, limit="control control_at_1_khz/0 work_p99_us",
         limit_is="the same without swaps"),
+    Row("... beside a process that trains and one that ingests 3,000 steps/s, two cameras recorded: p99",
+        "at most 50 µs more than without", "control control_under_load/50 work_p99_us", "µs",
+        lambda v, b: v - b <= 50, limit="control control_under_load/0 work_p99_us",
+        limit_is="the same without swaps"),
+    Row("... ticks that took more than their millisecond, CPU time", "0",
+        "control control_under_load/50 over_a_period", "", lambda v, b: v == 0),
+    Row("... the longest of them, CPU time", "1,000 µs", "control control_under_load/50 work_worst_us",
+        "µs", lambda v, b: v <= 1000, limit="control control_under_load/0 work_worst_us",
+        limit_is="the same without swaps"),
+    Row("the daemon at 50 Hz, which learns, records, and shows two cameras to two viewers: ticks that "
+        "took more than their 20 ms, CPU time", "0", "watched - work_us.over_a_period", "",
+        lambda v, b: v == 0),
+    Row("... the longest of them, CPU time, physics included", "20 ms", "watched - work_us.worst",
+        "ms", lambda v, b: v <= 20, scale=1e-3),
     Row("takeover: message to the first tick without the policy, p50", "the next tick (20 ms)",
         "takeover - cut_p50_ms", "ms", lambda v, b: v <= 20),
     Row("takeover: message to the first human motion, worst", "300 ms", "takeover - motion_worst_ms",
@@ -113,6 +133,10 @@ ROWS = [
     Row("a message to the working daemon acknowledged, p50", "2 ms", "live - ack_ms.p50", "ms",
         lambda v, b: v <= 2),
     Row("... p99", "10 ms", "live - ack_ms.p99", "ms", lambda v, b: v <= 10),
+    Row("correction ended to the first action of new weights: micro-round, p50", "0.5 s",
+        "live - corrections.micro.p50", "s", lambda v, b: v <= 0.5),
+    Row("... full round, which begins when the episode ends, p50", "10 s",
+        "live - corrections.full.p50", "s", lambda v, b: v <= 10),
     Row("a candidate of 0.9 MB from process to process, p50", "1 ms",
         "link candidate_on_the_wire p50_us", "ms", lambda v, b: v <= 1, scale=1e-3),
     Row("gate, full probe set, the reference cached", "50 ms", "head gate_check/1 real_time", "ms",
@@ -125,13 +149,15 @@ ROWS = [
     Row("training steps, batch 256, 0.9 MB", "220 a second", "head training_step/64/256 steps/s",
         "steps/s", lambda v, b: v >= 220, limit="head bare_products_of_a_step/64/256 real_time",
         limit_is="bare matrix products, each step"),
+    Row("... beside the control loop at 1 kHz and 50 swaps/s, by CPU time", "220 a second",
+        "control control_under_load/50 training_steps_per_cpu_s", "steps/s", lambda v, b: v >= 220),
     *(Row(f"a batch of 256 chunks at {size} steps, p50", "150 µs",
           f"dataset SampleBatchOf256/{number} p50_us", "µs", lambda v, b: v <= 150)
       for size, number in (("10⁴", 10_000), ("10⁵", 100_000), ("10⁶", 1_000_000),
                            ("10⁷", 10_000_000))),
     Row("memory of the learner's view, 10⁶ steps", "64 bytes a step",
         "dataset SampleBatchOf256/1000000 bytes_per_step", "bytes", lambda v, b: v <= 64),
-    Row("start to first sample, 10⁶ steps", "0.5 s", "dataset StartToFirstSample/1000000 real_time",
+    Row("the learner's view from nothing to a first sample, 10⁶ steps", "0.5 s", "dataset StartToFirstSample/1000000 real_time",
         "ms", lambda v, b: v <= 500),
     Row("... 5 × 10⁶ steps", "1.5 s", "dataset StartToFirstSample/5000000 real_time", "ms",
         lambda v, b: v <= 1500),
@@ -145,21 +171,84 @@ ROWS = [
         limit_is="write and fdatasync of such a batch"),
 ]
 
-# (file, title, label of x, label of y, [(name of the line, [(x, name of the value)], scale)])
+@dataclasses.dataclass(frozen=True)
+class Line:
+    what: str
+    points: list  # (x, name of the value); x is a number, or the name of a value too
+    scale: float = 1.0
+    x_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    file: str
+    title: str
+    x: str
+    y: str
+    lines: list
+    log: str = "x"  # axes
+
+
+STEPS = (10_000, 100_000, 1_000_000, 10_000_000)
+WIDTHS = ((128, 70_000), (256, 230_000), (512, 860_000), (1024, 3_300_000))  # and parameters
+
+
+def started(what, how="cold", sizes=(10_000, 100_000, 1_000_000, 5_000_000)):
+    return [(n, f"growth - log.{n}.{how}.{what}") for n in sizes]
+
+
+def watched(what):
+    return [(f"growth - viewers.{n}.messages_a_second", f"growth - viewers.{n}.{what}")
+            for n in (0, 1, 4, 8, 16, 32)]
+
+
+def filmed(what):
+    return [(f"growth - cameras.{point}.picture_bytes_a_second", f"growth - cameras.{point}.{what}")
+            for point in ("0x0", "2x64", "2x128", "1x320", "2x320", "4x320", "2x640")]
+
+
+def sized(what):
+    return [(f"growth - head.{n}.weights_bytes", f"growth - head.{n}.{what}")
+            for n in (128, 256, 512, 1024)]
+
+
 PLOTS = [
-    ("bench-growth-log", "A batch of 256 chunks, by the size of the log", "steps in the log", "µs",
-     [("p50", [(n, f"dataset SampleBatchOf256/{n} p50_us")
-               for n in (10_000, 100_000, 1_000_000, 10_000_000)], 1.0),
-      ("p99", [(n, f"dataset SampleBatchOf256/{n} p99_us")
-               for n in (10_000, 100_000, 1_000_000, 10_000_000)], 1.0)]),
-    ("bench-growth-head", "A chunk from the head, by what it has to multiply", "parameters", "µs",
-     [("head", [(n, f"head head_by_width/{h} cpu_time")
-                for h, n in ((128, 70_000), (256, 230_000), (512, 860_000), (1024, 3_300_000))], 1.0),
-      ("bare products", [(n, f"head bare_products_by_width/{h} cpu_time")
-                         for h, n in ((128, 70_000), (256, 230_000), (512, 860_000),
-                                      (1024, 3_300_000))], 1.0)]),
-    ("bench-growth-chunk", "A chunk from the head, by its length", "actions in a chunk", "µs",
-     [("head", [(h, f"head head_by_horizon/{h} cpu_time") for h in (4, 8, 16, 32, 64)], 1.0)]),
+    Plot("bench-growth-log", "A batch of 256 chunks, by the size of the log", "steps in the log", "µs",
+         [Line("p50", [(n, f"dataset SampleBatchOf256/{n} p50_us") for n in STEPS]),
+          Line("p99", [(n, f"dataset SampleBatchOf256/{n} p99_us") for n in STEPS])]),
+    Plot("bench-growth-head", "A chunk from the head, by what it has to multiply", "parameters", "µs",
+         [Line("head", [(n, f"head head_by_width/{h} cpu_time") for h, n in WIDTHS]),
+          Line("bare products", [(n, f"head bare_products_by_width/{h} cpu_time")
+                                 for h, n in WIDTHS])]),
+    Plot("bench-growth-training", "A training step of 256 chunks, by the size of the head",
+         "parameters", "ms",
+         [Line("step", [(n, f"head training_by_width/{h} cpu_time") for h, n in WIDTHS])]),
+    Plot("bench-growth-chunk", "A chunk from the head, by its length", "actions in a chunk", "µs",
+         [Line("head", [(h, f"head head_by_horizon/{h} cpu_time") for h in (4, 8, 16, 32, 64)])]),
+    Plot("bench-growth-start", "A start, by the size of the log", "million steps in the log",
+         "CPU seconds",
+         [Line("daemon to its first action, files not in memory", started("cpu_s"), x_scale=1e-6),
+          Line("daemon to its first action", started("cpu_s", "warm"), x_scale=1e-6),
+          Line("learner until it has folded the log", started("learner.cpu_s", "warm"),
+               x_scale=1e-6)], ""),
+    Plot("bench-growth-log-memory", "Memory of its own, by the size of the log",
+         "million steps in the log", "MiB",
+         [Line("daemon", started("own_mib", "warm"), x_scale=1e-6),
+          Line("learner", started("learner.own_mib", "warm"), x_scale=1e-6)], ""),
+    Plot("bench-growth-viewers", "What viewers cost: 0, 1, 4, 8, 16 and 32, each with two cameras",
+         "statuses and pictures a second that they got", "CPU seconds a minute",
+         [Line("the daemon", watched("cpu_s_a_minute.all")),
+          Line("its io thread", watched("cpu_s_a_minute.io")),
+          Line("its step thread", watched("cpu_s_a_minute.step"))], ""),
+    Plot("bench-growth-cameras", "What cameras cost, shown to one viewer and recorded",
+         "MB of pictures a second", "CPU seconds a minute",
+         [Line("the daemon", filmed("cpu_s_a_minute.all"), x_scale=1e-6),
+          Line("its io thread", filmed("cpu_s_a_minute.io"), x_scale=1e-6),
+          Line("its writer thread", filmed("cpu_s_a_minute.writer"), x_scale=1e-6),
+          Line("its step thread", filmed("cpu_s_a_minute.step"), x_scale=1e-6)], ""),
+    Plot("bench-growth-head-memory", "Memory of its own, by the size of the head", "MB of weights",
+         "MiB", [Line("daemon", sized("own_mib"), x_scale=1e-6),
+                 Line("learner", sized("learner.own_mib"), x_scale=1e-6)]),
 ]
 
 
@@ -215,21 +304,28 @@ def table(figures):
     return lines, missing, short
 
 
-def plot(figures, folder, name, title, x_label, y_label, lines):
+def plot(figures, folder, wanted):
+    def at(x):
+        if not isinstance(x, str):
+            return x
+        return statistics.median(figures.of(x)) if figures.of(x) else None
     drawn = []
-    for label, points, scale in lines:
-        found = [(x, scale * statistics.median(figures.of(value)))
-                 for x, value in points if figures.of(value)]
+    for line in wanted.lines:
+        found = sorted((line.x_scale * at(x), line.scale * statistics.median(figures.of(value)))
+                       for x, value in line.points if figures.of(value) and at(x) is not None)
         if len(found) > 1:
-            drawn.append((label, found))
+            drawn.append((line.what, found))
     if not drawn:
         return False
     script = ["set terminal pngcairo size 900,420 font 'DejaVu Sans,11'",
-              f"set output '{folder / (name + '.png')}'", f"set title \"{title}\"",
-              f"set xlabel \"{x_label}\"", f"set ylabel \"{y_label}\"", "set logscale x",
-              "set format x \"%.0s%c\"", "set yrange [0:*]", "set grid", "set key left top",
-              "plot " + ", ".join(f"'-' with linespoints lw 2 pt 7 title \"{label}\""
-                                  for label, _ in drawn)]
+              f"set output '{folder / (wanted.file + '.png')}'", f"set title \"{wanted.title}\"",
+              f"set xlabel \"{wanted.x}\"", f"set ylabel \"{wanted.y}\"", "set grid",
+              "set key left top"]
+    script += [f"set logscale {wanted.log}"] if wanted.log else []
+    script += ["set format x \"%.0s%c\""] if "x" in wanted.log else ["set xrange [0:*]"]
+    script += [] if "y" in wanted.log else ["set yrange [0:*]"]
+    script += ["plot " + ", ".join(f"'-' with linespoints lw 2 pt 7 title \"{label}\""
+                                   for label, _ in drawn)]
     for _, found in drawn:
         script += [f"{x} {y}" for x, y in found] + ["e"]
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
@@ -259,20 +355,20 @@ def main():
         sys.exit(f"report.py: no figures in {options.results}; run scripts/bench.sh")
     rounds = len(list(options.results.glob("replay-*.json"))) or 1
     lines, missing, short = table(figures)
-    for what in missing:
+    for what in missing if len(missing) < len(ROWS) else ():  # those of growth have no rows
         print(f"report.py: not measured: {what}", file=sys.stderr)
     if options.page:
         write_page(options.page, lines, rounds, figures.machine)
     if options.plots:
-        for name, *rest in PLOTS:
-            if not plot(figures, options.plots, name, *rest):
-                print(f"report.py: nothing to plot in {name}", file=sys.stderr)
+        for wanted in PLOTS:
+            if plot(figures, options.plots, wanted):
+                print(f"report.py: {options.plots / wanted.file}.png", file=sys.stderr)
     if options.json:
         print(json.dumps({"rounds": rounds, "machine": figures.machine, "short": short, "missing": missing,
                           "figures": {name: {"median": statistics.median(values), "low": min(values),
                                              "high": max(values), "rounds": len(values)}
                                       for name, values in sorted(figures.values.items())}}, indent=2))
-    elif not options.page:
+    elif not options.page and not options.plots:
         print("\n".join([*lines, "", *others(figures)]))
 
 

@@ -73,6 +73,23 @@ class BenchReport(unittest.TestCase):
         self.assertIn("90 ms", text)
         self.assertNotIn("old", text)
 
+    def test_what_grows_is_plotted_without_a_word_about_the_table(self):
+        self.figures("growth", {"viewers": {n: {"messages_a_second": 50 * n, "cpu_s_a_minute": {
+            "all": 1.0 + n, "io": n, "step": 1}} for n in (0, 1, 4)}})
+        done = self.report("--plots", self.folder)
+        self.assertTrue((self.folder / "bench-growth-viewers.png").exists(), done.stderr)
+        self.assertNotIn("not measured", done.stderr)
+        self.assertEqual(done.stdout, "")
+
+    def test_the_page_names_the_machine_and_the_kernels_of_its_matrix_products(self):
+        self.figures("head", {"context": {"num_cpus": 2, "mhz_per_cpu": 2600,
+                                          "blas_core_type": "Haswell"},
+                              "benchmarks": [{"name": "gate_check/1", "real_time": 9.0}]})
+        page = self.folder / "page.md"
+        page.write_text("<!-- figures: begin -->\n<!-- figures: end -->\n")
+        self.report("--page", page)
+        self.assertIn("2 CPUs of 2600 MHz, OpenBLAS as on Haswell", page.read_text())
+
     def test_a_folder_without_figures_is_refused(self):
         done = self.report()
         self.assertEqual(done.returncode, 1)
