@@ -16,7 +16,7 @@ using Accessor =
                  std::string& (*)(Config&), std::vector<double>& (*)(Config&),
                  PolicyHead& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&),
                  RobotDriver& (*)(Config&), TlsUse& (*)(Config&), PolicyReference& (*)(Config&),
-                 Unwanted& (*)(Config&)>;
+                 Unwanted& (*)(Config&), ShareOf& (*)(Config&), WrongCorrections& (*)(Config&)>;
 
 // Both ends included; of each element of a list. Not used by text, truth values and choices.
 struct Range {
@@ -51,5 +51,7 @@ const std::vector<std::string_view>& choices(RobotDriver*);
 const std::vector<std::string_view>& choices(TlsUse*);
 const std::vector<std::string_view>& choices(PolicyReference*);
 const std::vector<std::string_view>& choices(Unwanted*);
+const std::vector<std::string_view>& choices(ShareOf*);
+const std::vector<std::string_view>& choices(WrongCorrections*);
 
 }  // namespace nudge::config
