@@ -81,6 +81,7 @@ Mix sampling_mix(const Config& config) {
   mix.share[index_of(SampleClass::kNudged)] = config.learner.share_nudged;
   mix.share[index_of(SampleClass::kBeforeTakeover)] = config.learner.share_negatives;
   mix.share[index_of(SampleClass::kAutonomousFailure)] = config.learner.share_negatives;
+  mix.by_rows = config.learner.share_of == ShareOf::kStep;
   mix.supervisor_cap = config.learner.supervisor_cap;
   return mix;
 }

@@ -143,6 +143,13 @@ class CommandLine(Case):
             with self.subTest(arguments=arguments):
                 self.check(nudge(*arguments), USAGE, said, "--help")
 
+    def test_words_for_a_task_that_there_is_not_are_told(self):
+        for said in ("wash up", "wash up=do the dishes"):
+            with self.subTest(said):
+                self.check(nudge("eval", "--state", prepared.state, "--say", said), USAGE, "wash up")
+        self.check(nudge("demo", "--headless", "--out", self.folder / "demo", "--set",
+                         "demo.tasks=wash up"), CONFIG, "demo.tasks", "wash up", "lift the block")
+
     def test_a_version_that_does_not_exist_is_told(self):
         state = ["--state", prepared.state]
         for arguments in (["weights", *state, "show", 99], ["weights", *state, "promote", 99],

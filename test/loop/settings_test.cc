@@ -77,6 +77,11 @@ TEST_F(SettingsTest, BatchesAreMixedAsTheSamplerAdvises) {
   EXPECT_EQ(sampling_mix(config_), Mix{});
 }
 
+TEST_F(SettingsTest, SharesMayBeOfEachStep) {
+  config_.learner.share_of = ShareOf::kStep;
+  EXPECT_TRUE(sampling_mix(config_).by_rows);
+}
+
 TEST_F(SettingsTest, TheGateHasItsDefaults) {
   const GateOptions made = gate_options(config_);
   const GateOptions own;

@@ -44,15 +44,16 @@ class Scripts(unittest.TestCase):
         return f"{self.tools}:{os.environ['PATH']}"
 
     def test_every_script_explains_itself(self):
-        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "format.sh", "tidy.sh",
-                     "coverage.sh", "mutation.py", "check_cuda.sh"):
+        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "bench_learning.sh", "format.sh",
+                     "tidy.sh", "coverage.sh", "mutation.py", "check_cuda.sh"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--help")
                 self.assertEqual(result.returncode, 0)
                 self.assertIn(f"usage: scripts/{name}", result.stdout)
 
     def test_an_unknown_argument_is_a_usage_error(self):
-        for name in ("setup.sh", "test.sh", "bench.sh", "format.sh", "coverage.sh", "check_cuda.sh"):
+        for name in ("setup.sh", "test.sh", "bench.sh", "bench_learning.sh", "format.sh", "coverage.sh",
+                     "check_cuda.sh"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--nonsense")
                 self.assertEqual(result.returncode, 64)
