@@ -90,10 +90,9 @@ struct Config {
     std::string reference_weights = "reference.safetensors";  // of kBase, from state.dir on
     bool act_without_reference = false;                       // false: no chunk without one
     double guidance = 1.0;                                    // classifier-free; 1: none
-    std::int64_t instruction_size = 0;    // features for the instruction; 0: none
-    DeviceUse device = DeviceUse::kAuto;  // of a TorchScript backbone
-    std::int64_t instruction_size = 0;    // features for the instruction; 0: none
-    bool listens = true;                  // false: the backbone is told no instruction
+    DeviceUse device = DeviceUse::kAuto;                      // of a TorchScript backbone
+    std::int64_t instruction_size = 0;  // features for the instruction; 0: none
+    bool listens = true;                // false: the backbone is told no instruction
   } policy;
 
   struct Learner {
