@@ -22,9 +22,11 @@ if(TORCH_CUDA_LIBRARY)
   add_library(torch INTERFACE IMPORTED GLOBAL)
   target_include_directories(torch INTERFACE ${TORCH_INCLUDE_DIR}
                                              ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
-  # What has CUDA registers itself when it is loaded; nothing refers to it by name.
+  # What has CUDA registers itself when it is loaded; nothing refers to it by name. The C++ library
+  # comes first: downloads of LibTorch export parts of another one (std::filesystem), which end the
+  # program when they are found before the system's.
   target_link_libraries(torch INTERFACE
-    -Wl,--no-as-needed ${TORCH_LIBRARY_torch} ${TORCH_LIBRARY_torch_cpu} ${TORCH_CUDA_LIBRARY}
+    -Wl,--no-as-needed -lstdc++ ${TORCH_LIBRARY_torch} ${TORCH_LIBRARY_torch_cpu} ${TORCH_CUDA_LIBRARY}
     ${TORCH_LIBRARY_c10_cuda} -Wl,--as-needed ${TORCH_LIBRARY_c10})
   message(STATUS "LibTorch with CUDA: ${TORCH_INCLUDE_DIR}")
   set(Torch_FOUND TRUE)

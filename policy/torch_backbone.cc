@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <torch/script.h>
 #include <torch/version.h>
 
