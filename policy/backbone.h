@@ -24,7 +24,8 @@ class Backbone {
   // Hex SHA-256 of everything that decides what encode() returns. Keys the recorded features.
   virtual const std::string& hash() const = 0;
 
-  // kInvalidArgument when the observation does not fit the robot's specification.
+  // kInvalidArgument when the observation does not fit the robot's specification; kUnavailable
+  // while a camera has shown nothing yet.
   virtual Result<std::vector<float>> encode(const Observation& observation,
                                             const std::string& instruction) = 0;
 };

@@ -139,7 +139,9 @@ float probe_value(std::size_t i) { return 0.1F * static_cast<float>(i % 11) - 0.
 
 class ScriptBackbone final : public Backbone {
  public:
-  static Result<std::unique_ptr<ScriptBackbone>> load(const std::string& file) {
+  static Result<std::unique_ptr<ScriptBackbone>> load(const std::string& file, DeviceUse use) {
+    const Result<TorchDevice> device = choose_device(use, "policy.device");
+    if (!device.ok()) return device.status();
     std::ifstream stream(file, std::ios::binary);
     if (!stream) {
       return not_found("backbone " + file + " cannot be opened; policy.backbone names it");
@@ -158,22 +160,20 @@ class ScriptBackbone final : public Backbone {
     std::unique_ptr<ScriptBackbone> made(new ScriptBackbone());
     made->file_ = file;
     made->digest_ = to_hex(sha256(std::as_bytes(std::span(bytes.data(), bytes.size()))));
-    std::string about_text;
-    try {
-      std::istringstream archive(std::move(bytes));
-      torch::jit::ExtraFilesMap extra{{kAbout, ""}};
-      made->module_ = torch::jit::load(archive, c10::Device(c10::kCPU), extra);
-      made->module_.eval();
-      about_text = extra[kAbout];
-    } catch (const std::exception& error) {
-      return cannot_load(file, error);
+    std::istringstream archive(std::move(bytes));
+    if (*device == TorchDevice::kCpu) {
+      NUDGE_TRY(made->open(archive, TorchDevice::kCpu));
+      return made;
     }
-    NUDGE_TRY(check_signature(file, made->module_));
-    Result<About> about = read_about(file, about_text);
-    if (!about.ok()) return about.status();
-    made->info_ = about->info;
-    NUDGE_TRY(made->try_probe(about->probe));
-    return made;
+    const Status on_gpu = made->open(archive, TorchDevice::kCuda);
+    if (on_gpu.ok()) return made;
+    // Whatever is wrong with the file itself, the CPU says.
+    NUDGE_TRY(made->open(archive, TorchDevice::kCpu));
+    if (use == DeviceUse::kAuto) return made;
+    return failed_precondition(
+        on_gpu.message() +
+        "; so it is on the GPU, and on the CPU it works: set policy.device to "
+        "\"auto\" or \"cpu\"");
   }
 
   // Binds it to a robot.
@@ -242,6 +242,29 @@ class ScriptBackbone final : public Backbone {
  private:
   ScriptBackbone() = default;
 
+  // Loads and tries it there. Each device gets a module of its own: the executor specialises on
+  // what its first runs see.
+  Status open(std::istream& archive, TorchDevice where) {
+    archive.clear();
+    archive.seekg(0);
+    device_ = where == TorchDevice::kCuda ? at::kCUDA : at::kCPU;
+    std::string about_text;
+    try {
+      torch::jit::ExtraFilesMap extra{{kAbout, ""}};
+      module_ = torch::jit::load(archive, device_, extra);
+      module_.eval();
+      about_text = extra[kAbout];
+    } catch (const std::exception& error) {
+      return cannot_load(file_, error);
+    }
+    NUDGE_TRY(check_signature(file_, module_));
+    Result<About> about = read_about(file_, about_text);
+    if (!about.ok()) return about.status();
+    info_ = about->info;
+    info_.device = where;
+    return try_probe(about->probe);
+  }
+
   Result<std::vector<float>> run(std::vector<std::vector<std::uint8_t>>& pictures,
                                  const std::vector<float>& proprioception,
                                  const std::string& instruction) {
@@ -251,15 +274,16 @@ class ScriptBackbone final : public Backbone {
       for (std::size_t i = 0; i < pictures.size(); ++i) {
         const CameraSpec& camera = info_.cameras[i];
         seen.push_back(
-            at::from_blob(pictures[i].data(), {camera.height, camera.width, 3}, at::kByte));
+            at::from_blob(pictures[i].data(), {camera.height, camera.width, 3}, at::kByte)
+                .to(device_));
       }
       // A copy: an empty vector has no memory to look at.
       at::Tensor measured =
           at::empty({static_cast<std::int64_t>(proprioception.size())}, at::kFloat);
       std::copy(proprioception.begin(), proprioception.end(), measured.data_ptr<float>());
-      const c10::IValue made = module_.forward({seen, measured, instruction});
+      const c10::IValue made = module_.forward({seen, measured.to(device_), instruction});
       if (!made.isTensor()) return invalid_argument("backbone " + file_ + " gave no tensor");
-      const at::Tensor features = made.toTensor().to(at::kFloat).contiguous().flatten();
+      const at::Tensor features = made.toTensor().to(at::kCPU, at::kFloat).contiguous().flatten();
       if (features.numel() != static_cast<std::int64_t>(info_.features)) {
         return invalid_argument("backbone " + file_ + " made " + std::to_string(features.numel()) +
                                 " features, and says that it "
@@ -309,22 +333,23 @@ class ScriptBackbone final : public Backbone {
 
   std::string file_, digest_, hash_;
   ScriptBackboneInfo info_;
+  c10::Device device_{c10::kCPU};
   torch::jit::Module module_;
   DecodeJpeg decode_;
 };
 
 }  // namespace
 
-Result<ScriptBackboneInfo> inspect_script_backbone(const std::string& file) {
-  const Result<std::unique_ptr<ScriptBackbone>> loaded = ScriptBackbone::load(file);
+Result<ScriptBackboneInfo> inspect_script_backbone(const std::string& file, DeviceUse use) {
+  const Result<std::unique_ptr<ScriptBackbone>> loaded = ScriptBackbone::load(file, use);
   if (!loaded.ok()) return loaded.status();
   return (*loaded)->info();
 }
 
 Result<std::unique_ptr<Backbone>> make_script_backbone(const std::string& file,
                                                        const ObservationSpec& spec,
-                                                       DecodeJpeg decode) {
-  Result<std::unique_ptr<ScriptBackbone>> loaded = ScriptBackbone::load(file);
+                                                       DecodeJpeg decode, DeviceUse use) {
+  Result<std::unique_ptr<ScriptBackbone>> loaded = ScriptBackbone::load(file, use);
   if (!loaded.ok()) return loaded.status();
   NUDGE_TRY((*loaded)->use(spec, std::move(decode)));
   return std::unique_ptr<Backbone>(*std::move(loaded));

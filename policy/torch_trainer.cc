@@ -187,14 +187,26 @@ Result<std::vector<std::byte>> initial_weights(const HeadSpec& spec, const Batch
   return write_weights(spec, lineage, tensors);
 }
 
+// A batch as the network takes it.
+struct Columns {
+  at::Tensor input, target;
+  at::Tensor one_hot;      // of the advantage token
+  at::Tensor coefficient;  // each output's share of the loss
+};
+
 // All trained tensors lie in one flat vector, and so do their gradients, so that clipping, AdamW,
 // the bound and the average are a few passes over one array instead of dozens of small kernels. The
 // backward pass of this small network is written out for the same reason: it writes straight into
 // the flat gradient.
+//
+// On a GPU the batch is still made in the CPU's memory and then sent, the loss and the optimiser
+// are tensor operations, and one look at loss and gradient is all that a step waits for.
 struct Trainer::Impl {
-  Impl(std::shared_ptr<const Weights> s, const TrainerOptions& o)
+  Impl(std::shared_ptr<const Weights> s, const TrainerOptions& o, TorchDevice where)
       : start(std::move(s)),
         options(o),
+        device(where == TorchDevice::kCuda ? at::kCUDA : at::kCPU),
+        by_tensors(where == TorchDevice::kCuda || o.by_tensors),
         spec(start->head()),
         layout(spec),
         random(Random::derive(o.seed, 1)),
@@ -202,6 +214,8 @@ struct Trainer::Impl {
 
   std::shared_ptr<const Weights> start;
   TrainerOptions options;
+  at::Device device;
+  bool by_tensors;
   HeadSpec spec;
   InputLayout layout;
   Random random;            // dropouts
@@ -218,21 +232,28 @@ struct Trainer::Impl {
       action_mean, action_inverse;
 
   std::int64_t rows = 0;
-  at::Tensor input, target, noise, jitter, time, one_hot, coefficient, prediction;
+  at::Tensor noise, jitter, time;
+  Columns filled;  // in the CPU's memory
+  Columns used;    // on the device; by loops the same tensors
+  at::Tensor prediction;
   std::vector<at::Tensor> before, after;  // pre-activations and activations of hidden layers
   std::vector<at::Tensor> delta;          // their gradients
 
   std::uint32_t steps = 0;
   double loss = 0;
   double distance = 0;
+  at::Tensor distance_there;  // by tensors: on the device, read when somebody asks
 
   void prepare(const Weights* confirmed_weights);
   void reserve(std::int64_t n);
   Status fill(const Batch& batch);
+  void send();
   void forward();
   double loss_and_delta();
+  at::Tensor loss_and_delta_by_tensors();
   void backward();
   void update(double norm);
+  void update_by_tensors(double norm);
 
   at::Tensor view(const at::Tensor& from, const Slot& slot) const {
     return from.narrow(0, slot.offset, slot.size).view(slot.shape);
@@ -264,6 +285,11 @@ void Trainer::Impl::prepare(const Weights* confirmed_weights) {
   confirmed = at::zeros({total}, at::kFloat);
   load(confirmed_weights == nullptr ? *start : *confirmed_weights, confirmed);
   confirmed_norm = confirmed.norm().item<double>();
+  for (at::Tensor* tensor :
+       {&flat, &gradient, &first_moment, &second_moment, &scratch, &average, &confirmed}) {
+    *tensor = tensor->to(device);
+  }
+  distance_there = at::zeros({}, scratch.options());
 
   const auto find = [&](const std::string& name) -> const Slot& {
     return *std::find_if(slots.begin(), slots.end(), [&](const Slot& s) { return s.name == name; });
@@ -294,23 +320,32 @@ void Trainer::Impl::reserve(std::int64_t n) {
   if (n == rows) return;
   const auto width = static_cast<std::int64_t>(spec.hidden);
   const auto out = static_cast<std::int64_t>(layout.output);
-  input = at::zeros({n, static_cast<std::int64_t>(layout.width)}, at::kFloat);
-  target = at::empty({n, out}, at::kFloat);
+  // Memory that a GPU can fetch from by itself.
+  const at::TensorOptions here = at::TensorOptions(at::kFloat).pinned_memory(device.is_cuda());
+  const at::TensorOptions there = at::TensorOptions(at::kFloat).device(device);
+  filled.input = at::zeros({n, static_cast<std::int64_t>(layout.width)}, here);
+  filled.target = at::empty({n, out}, here);
   noise = at::empty({n, out}, at::kFloat);
   time = at::empty({n}, at::kFloat);
   const std::size_t columns =
       options.feature_noise > 0 ? spec.feature_size + spec.proprioception_size : 0;
   jitter = at::empty({n, static_cast<std::int64_t>(columns)}, at::kFloat);
-  one_hot = at::zeros({n, 3}, at::kFloat);
-  coefficient = at::empty({n, out}, at::kFloat);
-  prediction = at::empty({n, out}, at::kFloat);
+  filled.one_hot = at::zeros({n, 3}, here);
+  filled.coefficient = at::empty({n, out}, here);
+  used = filled;
+  if (by_tensors) {
+    for (at::Tensor* tensor : {&used.input, &used.target, &used.one_hot, &used.coefficient}) {
+      *tensor = at::empty(tensor->sizes(), there);
+    }
+  }
+  prediction = at::empty({n, out}, there);
   before.clear();
   after.clear();
   delta.clear();
   for (std::size_t i = 0; i < spec.layers; ++i) {
-    before.push_back(at::empty({n, width}, at::kFloat));
-    after.push_back(at::empty({n, width}, at::kFloat));
-    delta.push_back(at::empty({n, width}, at::kFloat));
+    before.push_back(at::empty({n, width}, there));
+    after.push_back(at::empty({n, width}, there));
+    delta.push_back(at::empty({n, width}, there));
   }
   rows = n;
 }
@@ -334,17 +369,17 @@ Status Trainer::Impl::fill(const Batch& batch) {
   if (options.feature_noise > 0) jitter.normal_(0, options.feature_noise, generator);
   if (flow) {
     noise.normal_(0, 1, generator);
-    target.normal_(0, 1, generator);
+    filled.target.normal_(0, 1, generator);
     time.uniform_(0, 1, generator);
   }
 
-  auto* x = input.data_ptr<float>();
-  auto* y = target.data_ptr<float>();
-  auto* share = coefficient.data_ptr<float>();
-  auto* hot = one_hot.data_ptr<float>();
+  auto* x = filled.input.data_ptr<float>();
+  auto* y = filled.target.data_ptr<float>();
+  auto* share = filled.coefficient.data_ptr<float>();
+  auto* hot = filled.one_hot.data_ptr<float>();
   const auto* z = noise.data_ptr<float>();
   const auto* t = time.data_ptr<float>();
-  const auto* embedding = advantage.data_ptr<float>();
+  const float* embedding = by_tensors ? nullptr : advantage.data_ptr<float>();  // see send()
   const double per_action = 1.0 / (total * static_cast<double>(actions));
   for (std::size_t r = 0; r < n; ++r) {
     float* row = x + r * width;
@@ -411,14 +446,29 @@ Status Trainer::Impl::fill(const Batch& batch) {
     if (random.uniform() < options.advantage_dropout) token = Advantage::kNone;
     const auto k = static_cast<std::size_t>(token);
     for (std::size_t i = 0; i < 3; ++i) hot[r * 3 + i] = i == k ? 1.0F : 0.0F;
-    std::memcpy(row + layout.advantage.offset, embedding + k * kAdvantageWidth,
-                kAdvantageWidth * sizeof(float));
+    if (embedding != nullptr) {
+      std::memcpy(row + layout.advantage.offset, embedding + k * kAdvantageWidth,
+                  kAdvantageWidth * sizeof(float));
+    }
   }
   return {};
 }
 
+// What was filled, to where it is used; the embedding of the token is only known there. What was
+// sent may be filled again after the next look at the device: step() has one.
+void Trainer::Impl::send() {
+  used.input.copy_(filled.input, /*non_blocking=*/true);
+  used.target.copy_(filled.target, /*non_blocking=*/true);
+  used.one_hot.copy_(filled.one_hot, /*non_blocking=*/true);
+  used.coefficient.copy_(filled.coefficient, /*non_blocking=*/true);
+  used.input
+      .narrow(1, static_cast<std::int64_t>(layout.advantage.offset),
+              static_cast<std::int64_t>(kAdvantageWidth))
+      .copy_(at::mm(used.one_hot, advantage));
+}
+
 void Trainer::Impl::forward() {
-  const at::Tensor* in = &input;
+  const at::Tensor* in = &used.input;
   for (std::size_t i = 0; i < spec.layers; ++i) {
     at::addmm_out(before[i], bias[i], *in, weight[i].t());
     at::silu_out(after[i], before[i]);
@@ -431,8 +481,8 @@ void Trainer::Impl::forward() {
 double Trainer::Impl::loss_and_delta() {
   const std::int64_t n = prediction.numel();
   auto* p = prediction.data_ptr<float>();
-  const auto* y = target.data_ptr<float>();
-  const auto* s = coefficient.data_ptr<float>();
+  const auto* y = used.target.data_ptr<float>();
+  const auto* s = used.coefficient.data_ptr<float>();
   double sum = 0;
   if (spec.kind == HeadKind::kFlow) {
     for (std::int64_t i = 0; i < n; ++i) {
@@ -452,10 +502,23 @@ double Trainer::Impl::loss_and_delta() {
   return sum;
 }
 
+// The same; the loss as one double on the device.
+at::Tensor Trainer::Impl::loss_and_delta_by_tensors() {
+  const at::Tensor error = (prediction - used.target).masked_fill_(used.coefficient.le(0), 0);
+  if (spec.kind == HeadKind::kFlow) {
+    at::mul_out(prediction, used.coefficient, error).mul_(2);
+    return (used.coefficient * error * error).sum(at::kDouble);
+  }
+  at::mul_out(prediction, used.coefficient, error.clamp(-options.huber_delta, options.huber_delta));
+  const at::Tensor each =
+      at::huber_loss(error, at::zeros_like(error), at::Reduction::None, options.huber_delta);
+  return (used.coefficient * each).sum(at::kDouble);
+}
+
 void Trainer::Impl::backward() {
   const at::Tensor* out = &prediction;  // derivative by this layer's output
   for (std::size_t i = spec.layers + 1; i-- > 0;) {
-    const at::Tensor& in = i == 0 ? input : after[i - 1];
+    const at::Tensor& in = i == 0 ? used.input : after[i - 1];
     at::mm_out(weight_gradient[i], out->t(), in);
     at::sum_out(bias_gradient[i], *out, {0});
     if (i == 0) break;
@@ -466,7 +529,7 @@ void Trainer::Impl::backward() {
   const auto offset = static_cast<std::int64_t>(layout.advantage.offset);
   const at::Tensor by_embedding =
       at::mm(*out, weight[0].narrow(1, offset, static_cast<std::int64_t>(kAdvantageWidth)));
-  at::mm_out(advantage_gradient, one_hot.t(), by_embedding);
+  at::mm_out(advantage_gradient, used.one_hot.t(), by_embedding);
 }
 
 // Plain loops rather than a dozen tensor operations: each would pass over all parameters again.
@@ -519,11 +582,36 @@ void Trainer::Impl::update(double norm) {
   average.lerp_(flat, 1 - options.ema_decay);
 }
 
+// update(), operation for operation.
+void Trainer::Impl::update_by_tensors(double norm) {
+  const double step = steps + 1.0;
+  if (norm > options.gradient_clip) gradient.mul_(options.gradient_clip / norm);
+  first_moment.mul_(options.beta1).add_(gradient, 1 - options.beta1);
+  second_moment.mul_(options.beta2).addcmul_(gradient, gradient, 1 - options.beta2);
+  const double unbias = 1 - std::pow(options.beta1, step);
+  const double unbias_root = std::sqrt(1 - std::pow(options.beta2, step));
+  at::sqrt_out(scratch, second_moment).mul_(1 / unbias_root).add_(options.epsilon);
+  flat.mul_(1 - options.learning_rate * options.weight_decay);
+  flat.lerp_(confirmed, std::min(1.0, options.learning_rate * options.proximal));
+  flat.addcdiv_(first_moment, scratch, -options.learning_rate / unbias);
+  at::sub_out(scratch, flat, confirmed);
+  distance_there = scratch.norm() / std::max(confirmed_norm, 1e-12);
+  if (options.max_relative_distance > 0) {
+    // Without looking: within the bound it goes none of the way back.
+    const at::Tensor inside = options.max_relative_distance / distance_there;
+    flat.lerp_(confirmed, (1 - inside).clamp_min_(0));
+    distance_there.clamp_max_(options.max_relative_distance);
+  }
+  average.lerp_(flat, 1 - options.ema_decay);
+}
+
 Trainer::Trainer() = default;
 Trainer::~Trainer() = default;
 std::uint32_t Trainer::steps() const { return impl_->steps; }
 double Trainer::last_loss() const { return impl_->loss; }
-double Trainer::relative_distance() const { return impl_->distance; }
+double Trainer::relative_distance() const {
+  return impl_->by_tensors ? impl_->distance_there.item<double>() : impl_->distance;
+}
 
 Result<std::unique_ptr<Trainer>> Trainer::create(std::shared_ptr<const Weights> start,
                                                  std::shared_ptr<const Weights> confirmed,
@@ -534,9 +622,11 @@ Result<std::unique_ptr<Trainer>> Trainer::create(std::shared_ptr<const Weights> 
     return invalid_argument(
         "trainer: the confirmed weights are of another architecture than the start");
   }
+  const Result<TorchDevice> device = choose_device(options.device, "learner.device");
+  if (!device.ok()) return device.status();
   try {
     const at::NoGradGuard no_autograd;
-    auto impl = std::make_unique<Impl>(std::move(start), options);
+    auto impl = std::make_unique<Impl>(std::move(start), options, *device);
     impl->prepare(confirmed.get());
     auto trainer = std::unique_ptr<Trainer>(new Trainer());
     trainer->impl_ = std::move(impl);
@@ -553,16 +643,30 @@ Status Trainer::step(const Batch& batch) {
     const at::NoGradGuard no_autograd;
     t.reserve(static_cast<std::int64_t>(batch.size));
     NUDGE_TRY(t.fill(batch));
+    if (t.by_tensors) t.send();
     t.forward();
-    const double loss = t.loss_and_delta();
-    t.backward();
-    const double norm = t.gradient.norm().item<double>();
+    double loss = 0, norm = 0;
+    if (t.by_tensors) {
+      const at::Tensor there = t.loss_and_delta_by_tensors();
+      t.backward();
+      const at::Tensor both = at::stack({there, t.gradient.norm().to(at::kDouble)}).cpu();
+      loss = both[0].item<double>();
+      norm = both[1].item<double>();
+    } else {
+      loss = t.loss_and_delta();
+      t.backward();
+      norm = t.gradient.norm().item<double>();
+    }
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
       return failed_precondition(
           "trainer: the loss or its gradient is not finite; the batch or the start weights hold a "
           "value that is not a number, or one far too large");
     }
-    t.update(norm);
+    if (t.by_tensors) {
+      t.update_by_tensors(norm);
+    } else {
+      t.update(norm);
+    }
     t.loss = loss;
     ++t.steps;
     return {};
@@ -574,7 +678,13 @@ Status Trainer::step(const Batch& batch) {
 Result<std::vector<std::byte>> Trainer::weights(Lineage lineage) const {
   const Impl& t = *impl_;
   std::map<std::string, std::vector<float>> tensors;
-  const auto* average = t.average.data_ptr<float>();
+  at::Tensor here;
+  try {
+    here = t.average.cpu();
+  } catch (const std::exception& error) {
+    return internal(std::string("trainer: LibTorch failed: ") + error.what());
+  }
+  const auto* average = here.data_ptr<float>();
   for (const auto& slot : t.slots) {
     tensors[slot.name].assign(average + slot.offset, average + slot.offset + slot.size);
   }

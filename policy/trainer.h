@@ -13,6 +13,7 @@
 
 #include "nudge/batch.h"
 #include "nudge/status.h"
+#include "policy/device.h"
 #include "policy/weights.h"
 
 namespace nudge {
@@ -46,6 +47,10 @@ struct TrainerOptions {
   // projected back onto it.
   double max_relative_distance = 1.0;
   double huber_delta = 1.0;  // regression only, in normalised action units
+  DeviceUse device = DeviceUse::kCpu;
+  // A step by tensor operations, as on a GPU, wherever it runs: what a test without a GPU can
+  // compare. On the CPU half as fast.
+  bool by_tensors = false;
 
   // Full round: the defaults, from the newest full version.
   static TrainerOptions full() { return {}; }
@@ -84,11 +89,14 @@ Result<std::vector<std::byte>> initial_weights(const HeadSpec& spec, const Batch
                                                std::uint64_t seed, Lineage lineage);
 
 // Not thread-safe: one thread at a time. Equal start, confirmed weights, options and batches give
-// equal bytes on the same build, BLAS core type and machine (call torch::set_num_threads(1) first).
+// equal bytes on the same build, BLAS core type and machine (call torch::set_num_threads(1) first);
+// on a GPU on the same one, with the same driver. Random numbers are the CPU's on every device, so
+// that a round on a GPU sees the same noise.
 class Trainer {
  public:
   // `confirmed` may be null: the start weights take its place for the proximal term and the bound.
-  // kInvalidArgument for bad options, or when the two heads differ in their HeadSpec.
+  // kInvalidArgument for bad options, or when the two heads differ in their HeadSpec; the error of
+  // choose_device().
   static Result<std::unique_ptr<Trainer>> create(std::shared_ptr<const Weights> start,
                                                  std::shared_ptr<const Weights> confirmed,
                                                  const TrainerOptions& options);

@@ -136,11 +136,17 @@ Status Sampler::prepare(const Mix& mix) {
       members[index(s.sample_class)].push_back(i);
     }
   }
+  std::array<double, kSampleClasses> shares = mix.share;
   double total = 0;
   bool anchored = false, human = false;
   for (std::size_t c = 0; c < kSampleClasses; ++c) {
     if (members[c].empty()) continue;
-    total += mix.share[c];
+    if (mix.by_rows) {
+      std::size_t rows = 0;
+      for (const std::size_t i : members[c]) rows += strata_[i].rows.size();
+      shares[c] *= static_cast<double>(rows);
+    }
+    total += shares[c];
     anchored |= is_anchor(static_cast<SampleClass>(c));
     human |= is_human(static_cast<SampleClass>(c));
   }
@@ -172,7 +178,7 @@ Status Sampler::prepare(const Mix& mix) {
     double filled = 0;
     for (const double part : parts[c]) filled += part;
     for (double& part : parts[c]) part /= filled;
-    mass[c] = mix.share[c] / total * std::min(filled, 1.0);
+    mass[c] = shares[c] / total * std::min(filled, 1.0);
     used += mass[c];
     if (is_anchor(sample_class)) takers += mass[c];
   }

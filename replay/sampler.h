@@ -27,6 +27,9 @@ struct Mix {
   // prototype; recoveries and nudged steps add a tenth each when there are any. Classes that the
   // dataset drops are empty, whatever stands here.
   std::array<double, kSampleClasses> share = {0.3, 0.5, 0.1, 0.1, 0.2, 0.1, 0.1};
+  // The shares are of each row instead: a class's share of a batch grows with its rows. What an
+  // unweighted aggregation of data does.
+  bool by_rows = false;
   // Largest part of a class of human feedback (corrections, recoveries, nudged steps) that comes
   // from one supervisor, once the class has two or more: bounds what one careless or hostile
   // person can teach. What nobody may fill goes to demonstrations and successes. 1: no cap.

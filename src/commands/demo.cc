@@ -17,6 +17,7 @@
 #include "src/commands/live_demo.h"
 #include "src/core/statistics.h"
 #include "src/daemon/real_time.h"
+#include "src/learning/gpu.h"
 #include "src/loop/campaign.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
@@ -159,6 +160,10 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result,
          {"weights", p.weights},
          {"successes", p.successes},
          {"starts", p.starts},
+         {"success", p.success},
+         {"robot_seconds", p.robot_seconds},
+         {"takeovers", p.takeovers},
+         {"wrong_takeovers", p.wrong_takeovers},
          {"interventions_per_100_steps", p.interventions_per_100_steps},
          {"human_seconds_per_episode", p.human_seconds_per_episode},
          {"micro_round_seconds_p50", p.micro_seconds < 0 ? Json() : Json(p.micro_seconds)},
@@ -170,6 +175,7 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result,
          {"rolled_back", p.rolled_back}});
   }
   return {{"seed", *flags.seed},
+          {"instructions", result.instructions},
           {"points", points},
           {"test", "exact one-sided McNemar test on paired starts, first point against last"},
           {"solved_only_before", result.solved_only_before},
@@ -254,6 +260,7 @@ LearningCurve curve_of(const DemoFlags& flags, const CampaignResult& result,
 int run_live(const Program& program, const DemoFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
+  if (const Status there = check_devices(loaded->config); !there.ok()) return fail_config(there);
   std::error_code error;
   const bool there = std::filesystem::exists(flags.out + "/state", error);
   const bool proceed = flags.proceed || (there && !flags.fresh);
@@ -268,6 +275,9 @@ int run_live(const Program& program, const DemoFlags& flags) {
 int run_headless(const Program& program, DemoFlags flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
+  if (const Status there = check_devices(loaded->config); !there.ok()) return fail_config(there);
+  Result<std::vector<std::size_t>> tasks = tasks_worked_on(loaded->config);
+  if (!tasks.ok()) return fail_config(tasks.status());
   use_one_torch_thread();
   if (Status status = prepare_folder(flags.out, flags.proceed); !status.ok()) return fail(status);
 
@@ -307,6 +317,7 @@ int run_headless(const Program& program, DemoFlags flags) {
   campaign.corrected_episodes = chosen(flags.corrected, demo.corrected);
   campaign.evaluation_starts = chosen(flags.starts, demo.starts);
   campaign.demonstrations = static_cast<std::uint32_t>(demo.demonstrations);
+  campaign.tasks = *std::move(tasks);
   campaign.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
 
   const Instant begin = steady_now();

@@ -5,6 +5,7 @@
 #include "src/cli/exit_code.h"
 #include "src/commands/command.h"
 #include "src/datasets/video.h"
+#include "src/learning/gpu.h"
 #include "src/learning/sandbox.h"
 #include "src/loop/perception.h"
 
@@ -22,6 +23,22 @@ CheckResult check_sandbox() {
                 "own"
               : "without seccomp code that breaks into the learner can open connections; a "
                 "firewall or a network namespace of the service keeps it in"};
+}
+
+CheckResult check_device(const Config& config) {
+  if (const Status there = check_devices(config); !there.ok()) {
+    return {CheckState::kFail, there.message(), ""};
+  }
+  const Result<TorchDevice> device = choose_device(config.learner.device, "learner.device");
+  if (!device.ok()) return {CheckState::kFail, device.status().message(), ""};
+  std::string found = "heads are trained on " + device_text(*device);
+  if (*device == TorchDevice::kCuda) {
+    if (sandbox_of_this_kernel().landlock > 0) return {CheckState::kOk, found, ""};
+    return {CheckState::kWarn, found + " by 'nudge train', and on the CPU by the learner",
+            "on a GPU the learner needs Landlock (Linux 5.13 and up, in the list of lsm=)"};
+  }
+  if (!torch_has_cuda()) found += "; this LibTorch has no CUDA";
+  return {CheckState::kOk, found, ""};
 }
 
 CheckResult check_backbone(const Config& config) {
@@ -46,6 +63,7 @@ void add_doctor_command(Program& program) {
                                              "run 'nudge config check' after mending it"};
                         }});
       checks.push_back({"sandbox", check_sandbox});
+      checks.push_back({"device", [&config] { return check_device(config); }});
       checks.push_back(
           {"data sets", [] {
              const Result<std::string> ffmpeg = find_ffmpeg();

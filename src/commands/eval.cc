@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,7 @@ struct EvalFlags {
   bool help_signal = false;
   std::uint32_t calibration = 100;
   bool on_log = false;
+  std::vector<std::string> said;  // "INSTRUCTION=WORDS"
 };
 
 // The ways of asking that are compared: both halves of the signal, each alone, and what needs no
@@ -50,6 +52,25 @@ Result<std::shared_ptr<const Weights>> load_weights(const Program& program, cons
     return not_found("there are no weights yet; 'nudge train' makes the first ones");
   }
   return stored_weights(program, flags.state, *version, *history);
+}
+
+// kInvalidArgument: not of that form, or no instruction of the level.
+Result<SaidInstead> phrases_of(const std::vector<std::string>& said, const KitchenLevel& level) {
+  SaidInstead phrases;
+  for (const std::string& one : said) {
+    const std::size_t at = one.find('=');
+    if (at == std::string::npos) {
+      return invalid_argument("--say '" + one + "' is not of the form INSTRUCTION=WORDS");
+    }
+    const std::string instruction = one.substr(0, at);
+    if (std::ranges::find(level.data().tasks, instruction, &KitchenTask::instruction) ==
+        level.data().tasks.end()) {
+      return invalid_argument("--say: level " + std::to_string(level.data().number) +
+                              " has no task \"" + instruction + "\"");
+    }
+    phrases[instruction] = one.substr(at + 1);
+  }
+  return phrases;
 }
 
 nlohmann::json number_or_null(double value) {
@@ -201,6 +222,8 @@ int run_eval(const Program& program, const EvalFlags& flags) {
   const Result<std::unique_ptr<KitchenRobot>> kitchen =
       KitchenRobot::create(kitchen_options(config));
   if (!kitchen.ok()) return fail(kitchen.status());
+  const Result<SaidInstead> phrases = phrases_of(flags.said, (*kitchen)->level());
+  if (!phrases.ok()) return fail(phrases.status());
   const Result<std::optional<RobotSpec>> recorded = recorded_robot(**log);
   if (!recorded.ok()) return fail(recorded.status());
   const RobotSpec robot = recorded->value_or((*kitchen)->spec());
@@ -214,18 +237,23 @@ int run_eval(const Program& program, const EvalFlags& flags) {
   }
   ProgressBar bar(stderr, progress_style(stderr, program.json || program.quiet), "evaluating",
                   flags.starts, steady_now());
-  const Result<EvaluationResult> result =
-      evaluate(config, *weights, evaluation_seeds(flags.seed, flags.starts),
-               std::clamp(std::thread::hardware_concurrency(), 1u, 4u),
-               [&](std::size_t done) { bar.update(done, "episodes", steady_now()); });
+  const std::vector<std::uint64_t> seeds = evaluation_seeds(flags.seed, flags.starts);
+  const Result<EvaluationResult> result = evaluate(
+      config, *weights, seeds, std::clamp(std::thread::hardware_concurrency(), 1u, 4u),
+      [&](std::size_t done) { bar.update(done, "episodes", steady_now()); }, nullptr, *phrases);
   if (!result.ok()) return fail(result.status());
   bar.finish("done", steady_now());
   const Interval interval = wilson_interval(result->successes(), flags.starts);
   if (program.json) {
+    std::vector<std::string> instructions;
+    for (const std::uint64_t seed : seeds) {
+      instructions.push_back((*kitchen)->instruction_for(seed));
+    }
     const nlohmann::json json = {
-        {"version", version},         {"successes", result->successes()},
-        {"starts", flags.starts},     {"interval_95", {interval.low, interval.high}},
-        {"success", result->success}, {"steps", result->steps}};
+        {"version", version},          {"successes", result->successes()},
+        {"starts", flags.starts},      {"interval_95", {interval.low, interval.high}},
+        {"success", result->success},  {"steps", result->steps},
+        {"instructions", instructions}};
     std::printf("%s\n", json.dump(2).c_str());
   } else {
     std::printf("weights v%llu: %llu of %u starts succeed (95 %% interval %.0f to %.0f %%)\n",
@@ -253,6 +281,11 @@ void add_eval_command(Program& program) {
       ->capture_default_str()
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", flags->seed, "Of the starts")->capture_default_str();
+  command
+      ->add_option("--say", flags->said,
+                   "INSTRUCTION=WORDS: tell the policy WORDS where a start's task has that "
+                   "instruction; the task stays; repeatable")
+      ->allow_extra_args(false);
   command->add_flag("--on-log", flags->on_log,
                     "Against the log's demonstrations and held-out corrections, of any robot");
   command->add_flag("--help-signal", flags->help_signal,

@@ -16,6 +16,7 @@
 #include "src/commands/stop_signal.h"
 #include "src/daemon/curve_door.h"
 #include "src/daemon/daemon.h"
+#include "src/learning/gpu.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/evaluation.h"
@@ -203,6 +204,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   const Result<std::string> state = state_folder(program, flags.state);
   if (!state.ok()) return fail(state.status());
   Config& config = loaded->config;
+  if (const Status there = check_devices(config); !there.ok()) return fail_config(there);
   const std::atomic<bool>& stop = stop_on_signal();
   use_one_torch_thread();
   Result<std::unique_ptr<Logger>> logger = Logger::start(config.logging, stderr);

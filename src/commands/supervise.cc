@@ -68,10 +68,7 @@ class ScriptedPerson {
 
  private:
   static SupervisorOptions options(const Config& config) {
-    SupervisorOptions options;
-    options.stall = from_seconds(config.demo.stall_s);
-    options.minimum_drive = from_seconds(config.demo.min_drive_s);
-    options.drive_progress = config.demo.min_progress;
+    SupervisorOptions options = supervisor_options(config);
     options.time_limit_steps = UINT32_MAX;  // the daemon ends episodes
     return options;
   }

@@ -9,6 +9,7 @@
 #include "src/commands/command.h"
 #include "src/commands/openpi.h"
 #include "src/commands/stop_signal.h"
+#include "src/learning/gpu.h"
 #include "src/loop/clock.h"
 #include "src/loop/deployment.h"
 #include "src/loop/first_training.h"
@@ -123,6 +124,7 @@ int run_nightly_training(const Program& program, const Config& config, const std
 int run_train(const Program& program, const TrainFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
+  if (const Status there = check_devices(loaded->config); !there.ok()) return fail_config(there);
   use_one_torch_thread();
   Result<Config> of_robot = with_openpi_chunks(loaded->config);
   if (!of_robot.ok()) return fail_config(of_robot.status());

@@ -34,10 +34,11 @@ using config::Range;
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
 template <typename T>
-inline constexpr bool kIsChoice =
-    std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> || std::is_same_v<T, LogFormat> ||
-    std::is_same_v<T, RobotDriver> || std::is_same_v<T, TlsUse> ||
-    std::is_same_v<T, PolicyReference> || std::is_same_v<T, Unwanted>;
+inline constexpr bool kIsChoice = std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> ||
+                                  std::is_same_v<T, LogFormat> || std::is_same_v<T, RobotDriver> ||
+                                  std::is_same_v<T, TlsUse> || std::is_same_v<T, PolicyReference> ||
+                                  std::is_same_v<T, Unwanted> || std::is_same_v<T, DeviceUse> ||
+                                  std::is_same_v<T, ShareOf> || std::is_same_v<T, WrongCorrections>;
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>
@@ -785,7 +786,8 @@ std::string configuration_page() {
 }
 
 std::string training_text(const Config& config) {
-  // How the process is run, and how chunks are played, does not change what is learned.
+  // How the process is run, and how chunks are played, does not change what is learned; where it
+  // computes changes the last digits, as the kernels of the BLAS library do.
   // What a backbone is, its hash says; where its file lies changes nothing.
   const std::set<std::string_view> left_out = {"policy.backbone",
                                                "policy.replan_after",
@@ -793,6 +795,8 @@ std::string training_text(const Config& config) {
                                                "policy.reference_weights",
                                                "policy.act_without_reference",
                                                "policy.guidance",
+                                               "policy.device",
+                                               "learner.device",
                                                "learner.seed",
                                                "learner.nice",
                                                "learner.restart_first_s",

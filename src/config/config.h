@@ -19,12 +19,15 @@
 
 #include "nudge/status.h"
 #include "nudge/time.h"
+#include "policy/device.h"
 
 namespace nudge {
 
 enum class PolicyHead { kFlow, kRegression };
 enum class PolicyReference { kNone, kBase, kPlanner, kUpstream };
 enum class Unwanted { kDrop, kNegative };  // what is made of steps that nobody should repeat
+enum class ShareOf { kBatch, kStep };      // what the learner's shares are of
+enum class WrongCorrections { kRandom, kAdversarial };  // SupervisorOptions::wrong
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
 enum class RobotDriver { kKitchen, kRemote, kOpenpi };
@@ -87,7 +90,10 @@ struct Config {
     std::string reference_weights = "reference.safetensors";  // of kBase, from state.dir on
     bool act_without_reference = false;                       // false: no chunk without one
     double guidance = 1.0;                                    // classifier-free; 1: none
-    std::int64_t instruction_size = 0;  // features for the instruction; 0: none
+    std::int64_t instruction_size = 0;    // features for the instruction; 0: none
+    DeviceUse device = DeviceUse::kAuto;  // of a TorchScript backbone
+    std::int64_t instruction_size = 0;    // features for the instruction; 0: none
+    bool listens = true;                  // false: the backbone is told no instruction
   } policy;
 
   struct Learner {
@@ -102,10 +108,11 @@ struct Config {
     std::int64_t refresh_steps = 200;  // of one without; at most full_steps
     double full_rate = 3e-4;           // AdamW
     double full_ema = 0.99;
-    double weight_decay = 1e-4;            // AdamW
-    double clip = 1.0;                     // L2 norm of the gradient
-    double proximal = 0.5;                 // of the way back to the confirmed, per step and rate
-    double max_distance = 1.0;             // to the confirmed version, share of its L2 norm
+    double weight_decay = 1e-4;  // AdamW
+    double clip = 1.0;           // L2 norm of the gradient
+    double proximal = 0.5;       // of the way back to the confirmed, per step and rate
+    double max_distance = 1.0;   // to the confirmed version, share of its L2 norm
+    ShareOf share_of = ShareOf::kBatch;
     double share_corrections = 0.5;        // of a batch
     double share_demonstrations = 0.3;     // of a batch
     double share_autonomous = 0.2;         // of a batch
@@ -127,6 +134,7 @@ struct Config {
     std::int64_t memory_mib = 4096;  // of its own that it may take; 0: no limit
     double restart_first_s = 1.0;    // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
+    DeviceUse device = DeviceUse::kAuto;  // of all training of the head
   } learner;
 
   struct Nightly {
@@ -246,6 +254,9 @@ struct Config {
     double stall_s = 1.0;              // without progress, then the supervisor takes over
     double min_drive_s = 1.2;          // it drives at least so long
     double min_progress = 0.03;        // m, and at least so far
+    std::string tasks = "all";         // that are worked on; or instructions, semicolons between
+    double wrong_share = 0.0;          // of its corrections
+    WrongCorrections wrong = WrongCorrections::kRandom;
   } demo;
 
   struct Logging {

@@ -258,6 +258,20 @@ std::vector<Key> make_keys() {
        "Features that tell the head the instruction; 0: none. Changing it needs first weights "
        "anew.",
        "the kitchen's first task has one instruction"},
+      {KEY(policy, device),
+       "",
+       {},
+       "Where a TorchScript backbone computes: auto (a GPU, where LibTorch has CUDA, there is one, "
+       "and the backbone makes the same features there; else the CPU), cpu, or cuda, which is "
+       "refused where there is none. Heads and eyes compute on the CPU.",
+       "works with and without a GPU"},
+
+      {KEY(policy, listens),
+       "",
+       {},
+       "The policy is told the instruction; false: it is told none, whatever is said, to see what "
+       "words are worth. Changing it needs first weights anew.",
+       "a policy that cannot hear does one task"},
 
       {KEY(learner, seed),
        "",
@@ -325,6 +339,14 @@ std::vector<Key> make_keys() {
        {0.001, 100},
        "Bound on the L2 distance to the last confirmed weights, as a share of their norm.",
        kKitchen},
+      {KEY(learner, share_of),
+       "",
+       {},
+       "What the shares are of: batch (a class has its share of each batch, however few its "
+       "steps), "
+       "or step (each step weighs what its class's share says, so that large classes fill the "
+       "batch).",
+       kPrototype},
       {KEY(learner, share_corrections),
        "1",
        {0, 0.9},
@@ -427,6 +449,12 @@ std::vector<Key> make_keys() {
        "Wait before a crashed learner is started again; doubles each time.",
        kOurs},
       {KEY(learner, restart_max_s), "s", {0.1, 3600}, "Longest such wait.", kOurs},
+      {KEY(learner, device),
+       "",
+       {},
+       "Where heads are trained: auto (a GPU, where LibTorch has CUDA and there is one; else the "
+       "CPU), cpu, or cuda, which is refused where there is none.",
+       "works with and without a GPU"},
 
       {KEY(nightly, steps),
        "steps",
@@ -836,6 +864,23 @@ std::vector<Key> make_keys() {
        {0, 1},
        "And until it has made this much progress.",
        kPrototype},
+      {KEY(demo, tasks),
+       "",
+       {},
+       "Tasks that the robot works on while it is corrected: all, or instructions of the level "
+       "with semicolons between. Demonstrations and evaluations are of all.",
+       kOurs},
+      {KEY(demo, wrong_share),
+       "1",
+       {0, 1},
+       "Share of its corrections in which the scripted supervisor drives wrongly, to see what that "
+       "costs.",
+       "people mean it well"},
+      {KEY(demo, wrong),
+       "",
+       {},
+       "How it drives then: random (anywhere), or adversarial (the opposite of what is right).",
+       kOurs},
 
       {KEY(logging, level), "", {}, "The least important lines that are written.", kOurs},
       {KEY(logging, format), "", {}, "Lines for people, or one JSON object each.", kOurs},
@@ -885,6 +930,21 @@ const std::vector<std::string_view>& choices(PolicyReference*) {
 
 const std::vector<std::string_view>& choices(Unwanted*) {
   static const std::vector<std::string_view> names = {"drop", "negative"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(DeviceUse*) {
+  static const std::vector<std::string_view> names = {"auto", "cpu", "cuda"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(ShareOf*) {
+  static const std::vector<std::string_view> names = {"batch", "step"};
+  return names;
+}
+
+const std::vector<std::string_view>& choices(WrongCorrections*) {
+  static const std::vector<std::string_view> names = {"random", "adversarial"};
   return names;
 }
 

@@ -16,7 +16,8 @@ using Accessor =
                  std::string& (*)(Config&), std::vector<double>& (*)(Config&),
                  PolicyHead& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&),
                  RobotDriver& (*)(Config&), TlsUse& (*)(Config&), PolicyReference& (*)(Config&),
-                 Unwanted& (*)(Config&)>;
+                 Unwanted& (*)(Config&), DeviceUse& (*)(Config&), ShareOf& (*)(Config&),
+                 WrongCorrections& (*)(Config&)>;
 
 // Both ends included; of each element of a list. Not used by text, truth values and choices.
 struct Range {
@@ -51,5 +52,8 @@ const std::vector<std::string_view>& choices(RobotDriver*);
 const std::vector<std::string_view>& choices(TlsUse*);
 const std::vector<std::string_view>& choices(PolicyReference*);
 const std::vector<std::string_view>& choices(Unwanted*);
+const std::vector<std::string_view>& choices(DeviceUse*);
+const std::vector<std::string_view>& choices(ShareOf*);
+const std::vector<std::string_view>& choices(WrongCorrections*);
 
 }  // namespace nudge::config

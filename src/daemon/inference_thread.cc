@@ -109,7 +109,7 @@ Status InferenceThread::edits_chunks_like(const ActionChunk& chunk) const {
 
 void InferenceThread::serve_upstream(InferenceRequest& request) {
   if (!request.upstream_chunk) {
-    trouble(features_of(request).status());
+    trouble_with_features(features_of(request).status());
     return;
   }
   ActionChunk& chunk = *request.upstream_chunk;
@@ -124,7 +124,7 @@ void InferenceThread::serve_upstream(InferenceRequest& request) {
   if (const Status fits = edits_chunks_like(chunk); !fits.ok()) return trouble(fits);
   const Instant begin = steady_now();
   const Result<std::vector<float>> features = features_of(request);
-  if (!features.ok()) return trouble(features.status());
+  if (!features.ok()) return trouble_with_features(features.status());
   Result<ActionChunk> edited = inference_->infer(*features, request.observation.proprioception,
                                                  chunk.observed, chunk.actions);
   trouble(edited.status());
@@ -183,7 +183,7 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
   const bool waits = !waiting_.empty() || (features.ok() && !waited_in_vain_ &&
                                            inference_->awaits_reference(request.observation));
   if (request.step && !newest_chunk && waits) {
-    trouble(features.status());
+    trouble_with_features(features.status());
     StepFeatures step{.episode = request.episode,
                       .step = *request.step,
                       .features = {},
@@ -203,7 +203,7 @@ void InferenceThread::serve(InferenceRequest& request, bool newest_chunk) {
     if (proposed.ok()) reference = *std::move(proposed);
     trouble_with_reference(proposed.status());
   } else {
-    trouble(features.status());
+    trouble_with_features(features.status());
   }
   if (newest_chunk && features.ok() && inference_->version() != 0) {
     const Instant begin = steady_now();
@@ -247,6 +247,12 @@ void InferenceThread::trouble_with_reference(const Status& status) {
   if (status.message() == told_of_reference_) return;
   told_of_reference_ = status.message();
   if (!status.ok() && tell_) tell_(told_of_reference_);
+}
+
+// A picture that has not come yet is waited for. That it is long in coming is the authority's to
+// say: it lets no policy drive without the cameras that matter.
+void InferenceThread::trouble_with_features(const Status& status) {
+  if (status.code() != Code::kUnavailable) trouble(status);
 }
 
 void InferenceThread::trouble(const Status& status) {

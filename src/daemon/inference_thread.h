@@ -56,6 +56,7 @@ class InferenceThread final : public ChunkEditor {
   void serve(InferenceRequest& request, bool newest_chunk);
   void doubt();
   void trouble(const Status& status);
+  void trouble_with_features(const Status& status);
   void trouble_with_reference(const Status& status);
 
   std::unique_ptr<Inference> inference_;

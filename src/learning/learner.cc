@@ -71,7 +71,7 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   return candidate;
 }
 
-Learner::Learner(const Config& config, DaemonLink& link, std::function<Status()> greeted)
+Learner::Learner(const Config& config, DaemonLink& link, Greeted greeted)
     : config_(config),
       link_(link),
       greeted_(std::move(greeted)),
@@ -79,7 +79,7 @@ Learner::Learner(const Config& config, DaemonLink& link, std::function<Status()>
 
 Status Learner::run(const std::function<bool()>& stop) {
   NUDGE_TRY(greet(stop));
-  if (greeted_) NUDGE_TRY(greeted_());
+  if (greeted_) NUDGE_TRY(greeted_(config_));
   while (!stopped_ && !stop()) {
     NUDGE_TRY(take_message(pending_.empty() ? kIdleWait : Duration::zero()));
     NUDGE_TRY(fold_pending());
@@ -93,6 +93,7 @@ Status Learner::greet(const std::function<bool()>& stop) {
   hello.pid = ::getpid();
   hello.config_hash = training_config_hash(config_);
   if (const char* core = std::getenv("OPENBLAS_CORETYPE")) hello.core_type = core;
+  if (config_.learner.device == DeviceUse::kCuda) hello.core_type = "cuda";
   NUDGE_TRY(link_.send(LearnerMessage(hello)));
   const auto start = std::chrono::steady_clock::now();
   while (!stop()) {

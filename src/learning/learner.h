@@ -31,9 +31,10 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
 // One thread. Blocks in run() until the daemon says stop or `stop` becomes true.
 class Learner {
  public:
-  // `greeted` is called when the daemon has answered, before anything of its log is read; an error
-  // ends run(). May be empty.
-  Learner(const Config& config, DaemonLink& link, std::function<Status()> greeted = {});
+  // `greeted` is called when the daemon has answered, before anything of its log is read, with the
+  // learner's own configuration; an error ends run(). May be empty.
+  using Greeted = std::function<Status(Config&)>;
+  Learner(const Config& config, DaemonLink& link, Greeted greeted = {});
 
   // Says hello, then works. kDeadlineExceeded when the daemon does not answer; kUnavailable when
   // the link breaks.
@@ -53,7 +54,7 @@ class Learner {
 
   Config config_;
   DaemonLink& link_;
-  std::function<Status()> greeted_;
+  Greeted greeted_;
   PolicyShape shape_;
   std::string weights_folder_;
   std::optional<Dataset> dataset_;

@@ -48,7 +48,8 @@ bool allow(int ruleset, const std::string& path, std::uint64_t rights) {
   if (parent < 0) return false;
   struct stat about {};
   if (::fstat(parent, &about) == 0 && !S_ISDIR(about.st_mode)) {
-    rights &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
+    rights &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE |
+              LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDevice;
   }
   landlock_path_beneath_attr rule{.allowed_access = rights, .parent_fd = parent};
   const bool allowed =
@@ -58,7 +59,7 @@ bool allow(int ruleset, const std::string& path, std::uint64_t rights) {
 }
 
 // The version in force; 0: none.
-int enter_landlock(const std::vector<std::string>& readable) {
+int enter_landlock(const SandboxOptions& options) {
   const int version = landlock_version();
   if (version == 0) return 0;
   Ruleset rules;
@@ -73,7 +74,10 @@ int enter_landlock(const std::vector<std::string>& readable) {
   if (ruleset < 0) return 0;
   constexpr std::uint64_t kRead = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
   bool all = true;
-  for (const std::string& path : readable) all = allow(ruleset, path, kRead) && all;
+  for (const std::string& path : options.readable) all = allow(ruleset, path, kRead) && all;
+  const std::uint64_t write =
+      (kRead | LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDevice) & rules.files;
+  for (const std::string& path : options.writable) (void)allow(ruleset, path, write);
   // Libraries that are loaded late, and what they ask of the machine.
   for (const char* path : {"/usr", "/lib", "/lib64", "/opt"}) {
     (void)allow(ruleset, path, kRead | LANDLOCK_ACCESS_FS_EXECUTE);
@@ -256,6 +260,15 @@ class Filter {
   void call_equal(int number, unsigned argument, std::uint32_t value) {
     conditional(number, argument, BPF_STMT(BPF_JMP | BPF_JEQ | BPF_K, value), true);
   }
+  // When it is `value` under `mask`.
+  void call_masked(int number, unsigned argument, std::uint32_t mask, std::uint32_t value) {
+    add(BPF_STMT(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number)), 0, 5);
+    load(offsetof(seccomp_data, args) + 8 * argument);
+    add(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask));
+    add(BPF_STMT(BPF_JMP | BPF_JEQ | BPF_K, value), 0, 1);
+    add_return(SECCOMP_RET_ALLOW);
+    load(offsetof(seccomp_data, nr));
+  }
 
   bool install() {
     add_return(kNo);
@@ -290,15 +303,24 @@ class Filter {
 
 }  // namespace
 
-bool forbid_system_calls() {
+bool forbid_system_calls(const SandboxReport& entered) {
   if (kArchitecture == 0) return false;
   const auto self = static_cast<std::uint32_t>(::getpid());
+  // A GPU's driver opens a device anew for each piece of memory. Landlock knows which files.
+  const bool devices = entered.devices && entered.landlock > 0;
+  const std::uint32_t writing = devices ? kWriting & ~static_cast<std::uint32_t>(O_RDWR) : kWriting;
   Filter filter;
   for (const int number : kAllowed) filter.call(number);
-  filter.call_without(SYS_openat, 2, kWriting);
+  filter.call_without(SYS_openat, 2, writing);
 #if defined(__x86_64__)
-  filter.call_without(SYS_open, 1, kWriting);
+  filter.call_without(SYS_open, 1, writing);
 #endif
+  if (devices) {
+    // NVIDIA's: requests of type 'F', and bare numbers for its unified memory.
+    filter.call_masked(SYS_ioctl, 1, 0xff00, 'F' << 8);
+    filter.call_masked(SYS_ioctl, 1, 0xffffff00, 0);
+    filter.call_masked(SYS_ioctl, 1, 0xfffffff0, 0x30000000);
+  }
   filter.call_with(SYS_clone, 0, CLONE_THREAD);            // threads, no processes
   filter.call_is(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);  // its flags cannot be seen: use clone
   // Each of ZeroMQ's threads sets its own policy to what it is, perhaps only after this, and aborts
@@ -357,6 +379,7 @@ std::string SandboxReport::text() const {
   std::string text = seccomp ? "seccomp" : "no seccomp";
   text += landlock > 0 ? ", landlock " + std::to_string(landlock) : ", no landlock";
   if (memory_bytes > 0) text += ", at most " + std::to_string(memory_bytes / kMebibyte) + " MiB";
+  if (devices) text += ", a GPU's devices open";
   return text;
 }
 
@@ -385,7 +408,8 @@ Result<SandboxReport> enter_sandbox(const SandboxOptions& options) {
 
   SandboxReport report;
   report.memory_bytes = options.memory_bytes;
-  report.landlock = enter_landlock(options.readable);
+  report.landlock = enter_landlock(options);
+  report.devices = report.landlock > 0 && !options.writable.empty();
   return report;
 }
 

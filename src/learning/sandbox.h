@@ -17,6 +17,10 @@
 //   forbid_system_calls();           // before anything else is read
 //
 // For good: there is no way back. Linux only; what the kernel lacks is told, not fatal.
+//
+// A GPU needs more: files of its driver that may be opened for writing at any time, and a driver's
+// own requests (ioctl). Both are left open only where SandboxOptions::writable names files and
+// Landlock is there to hold the process to them; all that was said above stays.
 #pragma once
 
 #include <cstdint>
@@ -29,24 +33,29 @@ namespace nudge {
 
 struct SandboxOptions {
   std::vector<std::string> readable;  // folders with all that is in them
-  std::uint64_t memory_bytes = 0;     // of private memory; 0: no limit
+  // Files and folders whose files may be opened for reading and writing, but not made or removed;
+  // devices among them may be spoken to. Empty, or without Landlock: nothing may.
+  std::vector<std::string> writable;
+  std::uint64_t memory_bytes = 0;  // of private memory; 0: no limit
 };
 
 struct SandboxReport {
   bool seccomp = false;
   int landlock = 0;                // its version; 0: not in this kernel
+  bool devices = false;            // what SandboxOptions::writable names is open
   std::uint64_t memory_bytes = 0;  // 0: no limit
 
   bool whole() const { return seccomp && landlock > 0; }
-  std::string text() const;  // "seccomp, landlock 7, at most 4096 MiB"
+  std::string text() const;  // "seccomp, landlock 7, at most 4096 MiB, a GPU's devices open"
 };
 
 // The first step. `seccomp` of its report is false. kUnavailable: not even the privileges could be
 // given up.
 Result<SandboxReport> enter_sandbox(const SandboxOptions& options);
-// The second, of all threads there are. What is connected, mapped and open stays. False: the kernel
-// has no seccomp, or the machine is none that the list is for.
-bool forbid_system_calls();
+// The second, of all threads there are; `entered` is what the first has told. What is connected,
+// mapped and open stays. False: the kernel has no seccomp, or the machine is none that the list is
+// for.
+bool forbid_system_calls(const SandboxReport& entered = {});
 
 // What both would find in this kernel; nothing is given up.
 SandboxReport sandbox_of_this_kernel();

@@ -81,6 +81,7 @@ Mix sampling_mix(const Config& config) {
   mix.share[index_of(SampleClass::kNudged)] = config.learner.share_nudged;
   mix.share[index_of(SampleClass::kBeforeTakeover)] = config.learner.share_negatives;
   mix.share[index_of(SampleClass::kAutonomousFailure)] = config.learner.share_negatives;
+  mix.by_rows = config.learner.share_of == ShareOf::kStep;
   mix.supervisor_cap = config.learner.supervisor_cap;
   return mix;
 }
@@ -104,6 +105,7 @@ TrainerOptions trainer_options(const Config& config, WeightsKind kind) {
   options.gradient_clip = config.learner.clip;
   options.proximal = config.learner.proximal;
   options.max_relative_distance = config.learner.max_distance;
+  options.device = config.learner.device;
   set_augmentation(options, config);
   return options;
 }
@@ -114,6 +116,7 @@ TrainerOptions base_trainer_options(const Config& config) {
   options.weight_decay = config.learner.weight_decay;
   options.gradient_clip = config.learner.clip;
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
+  options.device = config.learner.device;
   set_augmentation(options, config);
   return options;
 }

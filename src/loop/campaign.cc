@@ -1,6 +1,7 @@
 #include "src/loop/campaign.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "src/loop/base_policy.h"
 #include "src/loop/clock.h"
@@ -16,6 +17,22 @@ constexpr std::uint64_t kEvaluationUnits = 60;
 constexpr std::uint64_t kCorrectionUnits = 12;  // a corrected episode and what it takes to get one
 
 constexpr std::uint64_t kDeploymentStream = 3'000'017;
+
+// A seed's task is what the seed draws. Each seed that is passed over gives the next one, so that
+// the seeds of other episodes stay what they are.
+std::uint64_t seed_of_one_of(const std::vector<std::size_t>& tasks, const KitchenLevel& level,
+                             std::uint64_t seed) {
+  while (!tasks.empty() && std::ranges::find(tasks, level.task_of(seed)) == tasks.end()) {
+    seed = Random::derive(seed, kDeploymentStream);
+  }
+  return seed;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
 
 double median_of_new(const std::vector<double>& all, std::size_t since) {
   std::vector<double> fresh(all.begin() + static_cast<std::ptrdiff_t>(since), all.end());
@@ -36,6 +53,9 @@ class Campaign {
   }
 
   Result<CampaignResult> run() {
+    const Result<const KitchenLevel*> level =
+        kitchen_level(static_cast<int>(config_.kitchen.level));
+    if (!level.ok()) return level.status();
     // Weights that were confirmed before: an earlier run is continued.
     if (deployment_.history().confirmed() == 0) NUDGE_TRY(make_base());
     const std::uint64_t before = deployment_.dataset_counts().deployments;
@@ -44,13 +64,17 @@ class Campaign {
     std::uint32_t corrected = 0;
     for (std::uint32_t i = 0; i < options_.episodes && corrected < options_.corrected_episodes;
          ++i) {
-      const Result<EpisodeOutcome> outcome = deployment_.run_episode(
-          Random::derive(Random::derive(options_.seed, kDeploymentStream), before + i));
+      const std::uint64_t seed =
+          Random::derive(Random::derive(options_.seed, kDeploymentStream), before + i);
+      const Result<EpisodeOutcome> outcome =
+          deployment_.run_episode(seed_of_one_of(options_.tasks, **level, seed));
       if (!outcome.ok()) return outcome.status();
       ++episodes_;
       ++since_.episodes;
       since_.steps += outcome->policy_steps;
       since_.takeovers += outcome->takeovers;
+      since_.wrong_takeovers += outcome->wrong_takeovers;
+      since_.length += outcome->length;
       since_.human_steps += outcome->human_steps;
       if (outcome->corrected) ++corrected;
       corrected_ = corrected;
@@ -73,6 +97,9 @@ class Campaign {
       if (before && !after) ++result_.solved_only_before;
       if (after && !before) ++result_.solved_only_after;
     }
+    for (const std::uint64_t seed : evaluation_seeds(options_.seed, options_.evaluation_starts)) {
+      result_.instructions.push_back((*level)->data().tasks[(*level)->task_of(seed)].instruction);
+    }
     result_.delays = deployment_.delays();
     result_.counts = deployment_.counts();
     on_progress_(total_, total_, "done");
@@ -81,7 +108,8 @@ class Campaign {
 
  private:
   struct Since {  // the last evaluation
-    std::uint64_t episodes = 0, steps = 0, takeovers = 0, human_steps = 0;
+    std::uint64_t episodes = 0, steps = 0, takeovers = 0, wrong_takeovers = 0, human_steps = 0;
+    Duration length{};
     std::size_t micro = 0, full = 0;
     DeploymentCounts counts;
   };
@@ -128,6 +156,10 @@ class Campaign {
     point.weights = deployment_.history().newest_full();
     point.successes = evaluation->successes();
     point.starts = seeds.size();
+    point.success = evaluation->success;
+    point.robot_seconds = seconds(since_.length);
+    point.takeovers = since_.takeovers;
+    point.wrong_takeovers = since_.wrong_takeovers;
     if (since_.steps > 0) {
       point.interventions_per_100_steps =
           100.0 * static_cast<double>(since_.takeovers) / static_cast<double>(since_.steps);
@@ -164,6 +196,30 @@ class Campaign {
 };
 
 }  // namespace
+
+Result<std::vector<std::size_t>> tasks_worked_on(const Config& config) {
+  std::vector<std::size_t> named;
+  if (config.demo.tasks == "all") return named;
+  const Result<const KitchenLevel*> level = kitchen_level(static_cast<int>(config.kitchen.level));
+  if (!level.ok()) return level.status();
+  const std::vector<KitchenTask>& tasks = (*level)->data().tasks;
+  std::string_view rest = config.demo.tasks;
+  while (true) {
+    const std::size_t end = rest.find(';');
+    const std::string_view name = trimmed(rest.substr(0, end));
+    const auto task = std::ranges::find(tasks, name, &KitchenTask::instruction);
+    if (task == tasks.end()) {
+      std::string all;
+      for (const KitchenTask& one : tasks)
+        all += (all.empty() ? "\"" : ", \"") + one.instruction + "\"";
+      return invalid_argument("demo.tasks: level " + std::to_string((*level)->data().number) +
+                              " has no task \"" + std::string(name) + "\", but " + all);
+    }
+    named.push_back(static_cast<std::size_t>(task - tasks.begin()));
+    if (end == std::string_view::npos) return named;
+    rest.remove_prefix(end + 1);
+  }
+}
 
 Result<CampaignResult> run_campaign(Deployment& deployment, const Config& config,
                                     const CampaignOptions& options,

@@ -18,7 +18,8 @@ struct CampaignOptions {
   std::uint32_t evaluate_every = 5;       // corrected episodes
   std::uint32_t evaluation_starts = 100;
   std::uint32_t demonstrations = 15;
-  unsigned threads = 2;  // of an evaluation
+  unsigned threads = 2;                 // of an evaluation
+  std::vector<std::size_t> tasks = {};  // of the level, that are worked on; empty: all
 };
 
 // State of learning at one evaluation.
@@ -28,7 +29,10 @@ struct CampaignPoint {
   WeightsVersion weights = 0;
   std::uint64_t successes = 0;
   std::uint64_t starts = 0;
+  std::vector<bool> success;  // per start, in the order of CampaignResult::instructions
   // Since the point before:
+  double robot_seconds = 0;  // at work, simulated
+  std::uint64_t takeovers = 0, wrong_takeovers = 0;
   double interventions_per_100_steps = 0;
   double human_seconds_per_episode = 0;
   double micro_seconds = -1;  // median, from the last frame of a correction to the first action of
@@ -40,6 +44,7 @@ struct CampaignResult {
   std::vector<CampaignPoint> points;
   LearningDelays delays;
   DeploymentCounts counts;
+  std::vector<std::string> instructions;          // of each start
   std::vector<bool> base_success, final_success;  // per start, paired
   std::uint32_t solved_only_before = 0, solved_only_after = 0;
   std::uint64_t log_events = 0;
@@ -49,6 +54,10 @@ struct CampaignResult {
 // What is going on, for a progress bar: `done` of `total` units of work.
 using OnCampaignProgress =
     std::function<void(std::uint64_t done, std::uint64_t total, const std::string& message)>;
+
+// The tasks that demo.tasks names, by their number. kInvalidArgument: the level has none of that
+// instruction; the message names those that it has.
+Result<std::vector<std::size_t>> tasks_worked_on(const Config& config);
 
 // In an empty state folder, or in one where an earlier campaign ended or was killed: what it has
 // recorded and confirmed stays, and the figures are those since.

@@ -20,15 +20,6 @@ const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 // Who starts and ends episodes: the person who runs the command.
 const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
 
-SupervisorOptions supervisor_options(const Config& config) {
-  SupervisorOptions options;
-  options.stall = from_seconds(config.demo.stall_s);
-  options.minimum_drive = from_seconds(config.demo.min_drive_s);
-  options.drive_progress = config.demo.min_progress;
-  options.time_limit_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
-  return options;
-}
-
 LockstepOptions lockstep_options(const Config& config, const RobotSpec& robot, WallTime wall) {
   LockstepOptions options;
   options.time_limit = robot.policy_period * config.robot.episode_steps;
@@ -377,6 +368,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   outcome_.label = seat_.label();
   outcome_.policy_steps = result->policy_steps;
   outcome_.takeovers = supervisor_.takeovers();
+  outcome_.wrong_takeovers = supervisor_.wrong_takeovers();
   outcome_.length = result->length;
   outcome_.weights = history().live();
   tell(LogLevel::kInfo, "episode",

@@ -51,10 +51,10 @@ struct EpisodeOutcome {
   LabelValue label = LabelValue::kNone;
   std::uint32_t policy_steps = 0;
   std::uint32_t human_steps = 0;
-  std::uint32_t takeovers = 0;
-  bool corrected = false;      // at least one complete takeover span
-  Duration length{};           // simulated
-  WeightsVersion weights = 0;  // live at the end
+  std::uint32_t takeovers = 0, wrong_takeovers = 0;  // SupervisorOptions::wrong_share
+  bool corrected = false;                            // at least one complete takeover span
+  Duration length{};                                 // simulated
+  WeightsVersion weights = 0;                        // live at the end
 };
 
 // Seconds from the last frame of a correction to the first action of weights that learned from it.

@@ -7,7 +7,6 @@
 
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
-#include "src/loop/lockstep.h"
 #include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 
@@ -20,7 +19,8 @@ constexpr std::uint64_t kEvaluationStream = 1'000'003;  // see evaluation_seeds(
 Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>& weights,
                      const std::vector<std::uint64_t>& seeds, std::atomic<std::size_t>& next,
                      EvaluationResult& result, std::mutex& mutex, std::size_t& done,
-                     const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces) {
+                     const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces,
+                     const SaidInstead& said_instead) {
   KitchenOptions options = kitchen_options(config);
   options.cameras = looks_at_cameras(config);
   Result<std::unique_ptr<KitchenRobot>> robot = KitchenRobot::create(options);
@@ -49,6 +49,7 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   lockstep_options.time_limit = spec.policy_period * config.robot.episode_steps;
   lockstep_options.wall_start = wall_now();
   lockstep_options.unrecorded = !asked;
+  lockstep_options.said_instead = said_instead;
   if (traces != nullptr) {
     lockstep_options.doubt_samples = static_cast<std::size_t>(config.help.samples);
     lockstep_options.doubt_rows = static_cast<std::size_t>(config.policy.replan_after);
@@ -88,7 +89,8 @@ std::uint64_t EvaluationResult::successes() const {
 
 Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const Weights> weights,
                                   const std::vector<std::uint64_t>& seeds, unsigned threads,
-                                  const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces) {
+                                  const OnEvaluated& on_evaluated, std::vector<HelpTrace>* traces,
+                                  const SaidInstead& said_instead) {
   if (traces != nullptr) traces->assign(seeds.size(), {});
   EvaluationResult result;
   result.success.assign(seeds.size(), false);
@@ -100,7 +102,8 @@ Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const We
   std::vector<std::thread> workers;
   for (Status& status : statuses) {
     workers.emplace_back([&, out = &status] {
-      *out = evaluate_some(config, weights, seeds, next, result, mutex, done, on_evaluated, traces);
+      *out = evaluate_some(config, weights, seeds, next, result, mutex, done, on_evaluated, traces,
+                           said_instead);
     });
   }
   for (std::thread& worker : workers) worker.join();

@@ -9,6 +9,7 @@
 #include "policy/weights.h"
 #include "src/config/config.h"
 #include "src/loop/help_trace.h"
+#include "src/loop/lockstep.h"
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
@@ -26,11 +27,13 @@ using OnEvaluated = std::function<void(std::size_t done)>;
 // A seed fixes the start and the policy's noise, so that two evaluations are paired.
 // kInvalidArgument when the weights do not fit the kitchen; errors of the parts. `traces`, unless
 // null, becomes what the help signal would have seen of each episode, in the order of the seeds;
-// looking changes no episode.
+// looking changes no episode. `said_instead`: what the policy is told in place of an episode's
+// instruction, whose task stays.
 Result<EvaluationResult> evaluate(const Config& config, std::shared_ptr<const Weights> weights,
                                   const std::vector<std::uint64_t>& seeds, unsigned threads,
                                   const OnEvaluated& on_evaluated = {},
-                                  std::vector<HelpTrace>* traces = nullptr);
+                                  std::vector<HelpTrace>* traces = nullptr,
+                                  const SaidInstead& said_instead = {});
 
 // The starts that evaluations use: never those of demonstrations or deployment.
 std::vector<std::uint64_t> evaluation_seeds(std::uint64_t seed, std::size_t count);

@@ -15,6 +15,10 @@ Lockstep::Lockstep(KitchenRobot& robot, Controller& controller, Inference& infer
 Result<EpisodeResult> Lockstep::run(EpisodeId episode, std::uint64_t seed, Companion& companion) {
   NUDGE_TRY(robot_.reset(seed));
   instruction_ = robot_.instruction_for(seed);
+  if (const auto said = options_.said_instead.find(instruction_);
+      said != options_.said_instead.end()) {
+    instruction_ = said->second;
+  }
   inference_.begin_episode(Random::derive(seed, 1));
   controller_.begin_episode(episode, robot_.now());
   coming_.reset();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
+
+// What is said in place of an instruction.
+using SaidInstead = std::map<std::string, std::string>;
 
 struct LockstepOptions {
   Duration inference_latency = std::chrono::milliseconds(10);  // charged from observation to chunk
@@ -24,6 +28,7 @@ struct LockstepOptions {
   // Nobody keeps the steps: a backbone then looks only where a chunk is wanted. Changes no action,
   // unless there is a reference source, which may remember what it was asked.
   bool unrecorded = false;
+  SaidInstead said_instead{};  // the task stays that of the instruction
 };
 
 struct EpisodeResult {

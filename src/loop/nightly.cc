@@ -158,9 +158,10 @@ class Night {
     NUDGE_TRY(find_simulation());
     NUDGE_TRY(judge_steps());
     NUDGE_TRY(train());
-    NUDGE_TRY(simulate());
-    NUDGE_TRY(measure_on_log());
-    NUDGE_TRY(offer());
+    for (const std::size_t next : best_first_) {
+      NUDGE_TRY(offer(next));
+      if (result_.outcome == NightlyOutcome::kPromoted) break;
+    }
     NUDGE_TRY(report());
     return result_;
   }
@@ -406,29 +407,30 @@ class Night {
   Status train() {
     Result<std::vector<Course>> courses = plan_courses();
     if (!courses.ok()) return courses.status();
-    std::vector<std::shared_ptr<const Weights>> trained;
-    for (std::size_t i = 0; i < courses->size(); ++i) {
-      Result<std::shared_ptr<const Weights>> weights = follow((*courses)[i], i, courses->size());
+    courses_ = *std::move(courses);
+    for (std::size_t i = 0; i < courses_.size(); ++i) {
+      Result<std::shared_ptr<const Weights>> weights = follow(courses_[i], i, courses_.size());
       if (!weights.ok()) return weights.status();
-      trained.push_back(*std::move(weights));
+      trained_.push_back(*std::move(weights));
     }
-    Result<std::size_t> chosen = choose(*courses, trained);
-    if (!chosen.ok()) return chosen.status();
+    const Result<std::size_t> best = find_best();
+    if (!best.ok()) return best.status();
+    best_first_.push_back(*best);
+    for (std::size_t i = 0; i < courses_.size(); ++i) {
+      if (i != *best) best_first_.push_back(i);
+    }
+    return {};
+  }
+
+  Result<std::vector<std::byte>> candidate_bytes(std::size_t number) {
     // A leg knows only its own steps.
-    Lineage lineage = lineage_of((*courses)[*chosen]);
+    Lineage lineage = lineage_of(courses_[number]);
     lineage.steps = static_cast<std::uint32_t>(result_.steps);
     std::map<std::string, std::vector<float>> tensors;
-    for (const auto& [name, view] : trained[*chosen]->file().tensors()) {
-      tensors[name] = values_of(*trained[*chosen], name);
+    for (const auto& [name, view] : trained_[number]->file().tensors()) {
+      tensors[name] = values_of(*trained_[number], name);
     }
-    Result<std::vector<std::byte>> bytes =
-        write_weights(trained[*chosen]->head(), lineage, tensors);
-    if (!bytes.ok()) return bytes.status();
-    NUDGE_TRY(stages_.put("candidate.safetensors", *bytes));
-    Result<std::shared_ptr<const Weights>> candidate = Weights::parse(*std::move(bytes));
-    if (!candidate.ok()) return candidate.status();
-    candidate_ = *std::move(candidate);
-    return {};
+    return write_weights(trained_[number]->head(), lineage, tensors);
   }
 
   Result<std::vector<Course>> plan_courses() {
@@ -530,14 +532,13 @@ class Night {
 
   // The one that held-out corrections prefer. With too few of them the one from the confirmed
   // version, which is the smaller step.
-  Result<std::size_t> choose(const std::vector<Course>& courses,
-                             const std::vector<std::shared_ptr<const Weights>>& trained) {
+  Result<std::size_t> find_best() {
     const Batch held_out = dataset_.held_out_probe(kMostChunks);
     std::size_t best = 0;
-    for (std::size_t i = 0; i < courses.size(); ++i) {
+    for (std::size_t i = 0; i < courses_.size(); ++i) {
       NightlyCandidate candidate;
-      candidate.name = courses[i].name;
-      Result<std::vector<EpisodeError>> errors = errors_on(held_out, trained[i]);
+      candidate.name = courses_[i].name;
+      Result<std::vector<EpisodeError>> errors = errors_on(held_out, trained_[i]);
       if (!errors.ok()) return errors.status();
       candidate.held_out_episodes = errors->size();
       double sum = 0, values = 0;
@@ -552,7 +553,6 @@ class Night {
                           static_cast<std::size_t>(config_.gate.min_heldout_episodes);
       if (enough && *candidate.held_out_error < *other.held_out_error) best = i;
     }
-    result_.candidates[best].chosen = true;
     return best;
   }
 
@@ -655,7 +655,8 @@ class Night {
     return result->success;
   }
 
-  Status simulate() {
+  Status simulate(const std::string& name) {
+    result_.simulation.clear();
     if (seeds_.empty()) return {};
     const std::uint64_t total = seeds_.size() * (before_ != nullptr ? 2 : 1);
     std::vector<bool> before;
@@ -665,7 +666,7 @@ class Night {
       before = *std::move(found);
     }
     Result<std::vector<bool>> after =
-        successes_of(candidate_, "after.json", total - seeds_.size(), total);
+        successes_of(candidate_, "after-" + name + ".json", total - seeds_.size(), total);
     if (!after.ok()) return after.status();
     std::map<std::string, std::vector<std::size_t>> by_task;
     std::vector<std::size_t> all;
@@ -696,9 +697,25 @@ class Night {
 
   // ---- the gate ---------------------------------------------------------------------------------
 
-  Status offer() {
-    Result<std::optional<FlatObject>> stored = object_in(stages_, "verdict.json");
+  Status offer(std::size_t number) {
+    const std::string& name = courses_[number].name;
+    const std::string verdict_file = "verdict-" + name + ".json";
+    Result<std::optional<FlatObject>> stored = object_in(stages_, verdict_file);
     if (!stored.ok()) return stored.status();
+    Result<std::vector<std::byte>> bytes = candidate_bytes(number);
+    if (!bytes.ok()) return bytes.status();
+    // Once refused, it is not what an earlier run may have installed (made_so_far()).
+    if (!*stored) NUDGE_TRY(stages_.put("candidate.safetensors", *bytes));
+    Result<std::shared_ptr<const Weights>> candidate = Weights::parse(*std::move(bytes));
+    if (!candidate.ok()) return candidate.status();
+    candidate_ = *std::move(candidate);
+    for (NightlyCandidate& one : result_.candidates) one.chosen = false;
+    NightlyCandidate& about = result_.candidates[number];
+    about.chosen = true;
+    NUDGE_TRY(simulate(name));
+    NUDGE_TRY(measure_on_log());
+    result_.reason.clear();
+    result_.detail.clear();
     if (*stored) {
       result_.version = number_in(**stored, "version");
       result_.reason = text_in(**stored, "reason");
@@ -710,14 +727,17 @@ class Night {
       verdict.set("version", result_.version);
       verdict.set("reason", result_.reason);
       verdict.set("detail", result_.detail);
-      NUDGE_TRY(stages_.put("verdict.json", verdict));
+      NUDGE_TRY(stages_.put(verdict_file, verdict));
     }
+    about.refused = result_.detail;
     result_.outcome = result_.version != 0 ? NightlyOutcome::kPromoted : NightlyOutcome::kRefused;
     return {};
   }
 
   Status ask_gate() {
-    if (installed_ != 0) {  // killed before the verdict was written
+    const WeightsRecord* own = training_->history().find(installed_);
+    if (own != nullptr &&
+        own->hash == candidate_->hash()) {  // killed before the verdict was written
       result_.version = installed_;
       return {};
     }
@@ -731,11 +751,13 @@ class Night {
       }
     }
     // The gate tries candidates as it always does: on what people labelled, without our tokens.
-    for (StepAdvantage& token : tokens_) token.advantage = Advantage::kNone;
-    NUDGE_TRY(dataset_.set_advantages(tokens_));
+    std::vector<StepAdvantage> plain = tokens_;
+    for (StepAdvantage& token : plain) token.advantage = Advantage::kNone;
+    NUDGE_TRY(dataset_.set_advantages(plain));
     const std::span<const std::byte> bytes = candidate_->file().bytes();
     const Result<WeightsVersion> version =
         training_->install(std::vector<std::byte>(bytes.begin(), bytes.end()));
+    NUDGE_TRY(dataset_.set_advantages(tokens_));  // the next one is measured as this one was
     if (version.ok()) {
       result_.version = *version;
       return {};
@@ -770,8 +792,12 @@ class Night {
   std::string settings_;  // hash of all that the plan depends on
   NightlyResult result_;
   std::shared_ptr<const Weights> before_;  // null: there were none
-  std::shared_ptr<const Weights> candidate_;
-  WeightsVersion installed_ = 0;  // by an earlier run of this night
+  // As they are compared in result_.candidates.
+  std::vector<Course> courses_;
+  std::vector<std::shared_ptr<const Weights>> trained_;
+  std::vector<std::size_t> best_first_;
+  std::shared_ptr<const Weights> candidate_;  // is offered
+  WeightsVersion installed_ = 0;              // by an earlier run of this night
   std::vector<StepAdvantage> tokens_;
   std::vector<std::uint64_t> seeds_;  // empty: nothing is simulated
   std::vector<std::string> starts_;   // the instruction of each

@@ -8,9 +8,9 @@
 //   plan.json             what is trained on: log, configuration, robot, confirmed weights
 //   value-<k>.safetensors a value function that has not seen the episodes of part k of five
 //   <start>-<n>.safetensors  the weights after n optimiser steps, in legs of learner.full_steps
-//   candidate.safetensors what will be offered to the gate
-//   before.json, after.json  starts in the simulated kitchen
-//   verdict.json          what the gate said
+//   candidate.safetensors what is offered to the gate
+//   before.json, after-<start>.json  starts in the simulated kitchen
+//   verdict-<start>.json  what the gate said
 //   report.html, report.json
 // A run that was killed goes on behind the last of them and ends as one that was not: a leg is a
 // function of the plan and of the leg before it. Whatever belongs to another plan is removed. When
@@ -19,6 +19,9 @@
 // Value functions are cross-fitted: each judges a fifth of the episodes and has learned from the
 // others, so that no episode is judged by one that knows how it ended. Held-out episodes (see
 // replay/dataset.h) teach none of them.
+//
+// What held-out corrections prefer is offered first; where it is refused, by the gate or by the
+// simulation, the other training is offered.
 //
 // Each leg begins with a new optimiser, as each full round does. The training from scratch is left
 // out for heads that edit (policy.reference): what they edit is not trained here.

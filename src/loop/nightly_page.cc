@@ -374,7 +374,10 @@ std::string candidates(const NightlyResult& result) {
   for (const NightlyCandidate& one : result.candidates) {
     rows.push_back({one.name == "scratch" ? "from scratch" : "from the confirmed version",
                     one.held_out_error ? text("%.3f", *one.held_out_error) : "none",
-                    count(one.held_out_episodes), one.chosen ? "offered to the gate" : ""});
+                    count(one.held_out_episodes),
+                    !one.refused.empty() ? "refused: " + one.refused
+                    : one.chosen         ? "offered to the gate"
+                                         : ""});
   }
   return table({"training", "error on held-out corrections", "episodes", ""}, rows);
 }

@@ -61,7 +61,8 @@ std::string nightly_json(const NightlyResult& result) {
     candidates.push_back({{"from", one.name},
                           {"held_out_episodes", one.held_out_episodes},
                           {"held_out_error", known(one.held_out_error)},
-                          {"chosen", one.chosen}});
+                          {"chosen", one.chosen},
+                          {"refused", one.refused}});
   }
   const auto of = [&](const std::array<std::uint64_t, kSampleClasses>& counts, SampleClass c) {
     return counts[static_cast<std::size_t>(c)];

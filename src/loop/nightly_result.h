@@ -45,7 +45,8 @@ struct NightlyCandidate {
   std::string name;  // "confirmed", "scratch": what it started from
   std::size_t held_out_episodes = 0;
   std::optional<double> held_out_error;  // none: there are no held-out corrections
-  bool chosen = false;
+  bool chosen = false;                   // offered last: what the result's other figures are of
+  std::string refused;  // why it did not stay with that; empty: it was accepted, or not offered
 };
 
 struct NightlyResult {

@@ -10,6 +10,7 @@
 #include "policy/script_backbone.h"
 #include "policy/vision_backbone.h"
 #include "policy/vision_spec.h"
+#include "policy/weights.h"
 #include "src/datasets/jpeg.h"
 #include "src/learning/sentences.h"
 #include "src/loop/kitchen_eyes.h"
@@ -67,6 +68,40 @@ Result<std::vector<std::uint8_t>> decoded(std::span<const std::uint8_t> jpeg, in
   return std::move(picture->rgb);
 }
 
+// Without ears: whatever is said, it looks as if nothing had been.
+class DeafBackbone final : public Backbone {
+ public:
+  explicit DeafBackbone(std::unique_ptr<Backbone> eyes) : eyes_(std::move(eyes)) {
+    const std::string keyed = "deaf " + eyes_->hash();
+    hash_ = to_hex(sha256(std::as_bytes(std::span(keyed))));
+  }
+  std::size_t feature_size() const override { return eyes_->feature_size(); }
+  std::vector<std::string> cameras() const override { return eyes_->cameras(); }
+  const std::string& hash() const override { return hash_; }
+  Result<std::vector<float>> encode(const Observation& observation,
+                                    const std::string& /*instruction*/) override {
+    return eyes_->encode(observation, "");
+  }
+
+ private:
+  std::unique_ptr<Backbone> eyes_;
+  std::string hash_;
+};
+
+// What `config` says of all kinds, around what one kind has made.
+Result<std::unique_ptr<Backbone>> with_ears(std::unique_ptr<Backbone> eyes, const Config& config,
+                                            SentenceSource source) {
+  if (config.policy.instruction_size > 0) {
+    Result<std::unique_ptr<Backbone>> told =
+        with_instruction(std::move(eyes), std::move(source.encode), source.hash,
+                         static_cast<std::size_t>(config.policy.instruction_size));
+    if (!told.ok()) return told;
+    eyes = *std::move(told);
+  }
+  if (config.policy.listens) return eyes;
+  return std::unique_ptr<Backbone>(std::make_unique<DeafBackbone>(std::move(eyes)));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const ObservationSpec& spec,
@@ -84,7 +119,7 @@ Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const Obse
   if (kind == Kind::kState) {
     eyes = make_state_backbone(spec);
   } else if (kind == Kind::kScript) {
-    eyes = make_script_backbone(config.policy.backbone, spec, decoded);
+    eyes = make_script_backbone(config.policy.backbone, spec, decoded, config.policy.device);
   } else {
     Result<std::vector<std::byte>> bytes = vision_bytes(config);
     if (!bytes.ok()) return bytes.status();
@@ -93,9 +128,8 @@ Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const Obse
         {.decode = decoded, .encode = source.encode, .encoder_hash = source.hash});
     if (!eyes.ok()) return eyes.status().with_context(config.policy.backbone);
   }
-  if (!eyes.ok() || config.policy.instruction_size == 0) return eyes;
-  return with_instruction(*std::move(eyes), std::move(source.encode), source.hash,
-                          static_cast<std::size_t>(config.policy.instruction_size));
+  if (!eyes.ok()) return eyes;
+  return with_ears(*std::move(eyes), config, std::move(source));
 }
 
 bool looks_at_cameras(const Config& config) { return kind_of(config) != Kind::kState; }
@@ -104,15 +138,16 @@ Result<std::string> backbone_summary(const Config& config) {
   switch (kind_of(config)) {
     case Kind::kState: return std::string("the object state as the robot reports it");
     case Kind::kScript: {
-      const Result<ScriptBackboneInfo> info = inspect_script_backbone(config.policy.backbone);
+      const Result<ScriptBackboneInfo> info =
+          inspect_script_backbone(config.policy.backbone, config.policy.device);
       if (!info.ok()) return info.status();
       std::vector<std::string> cameras;
       for (const CameraSpec& camera : info->cameras) cameras.push_back(camera.name);
       std::array<char, 32> difference{};
       std::snprintf(difference.data(), difference.size(), "%.1e", info->probe_difference);
       return std::to_string(info->features) + " features of" + names_of(cameras) + " and " +
-             std::to_string(info->proprioception) +
-             " values; what was exported and what runs here differ by " + difference.data();
+             std::to_string(info->proprioception) + " values, on " + device_text(info->device) +
+             "; what was exported and what runs here differ by " + difference.data();
     }
     case Kind::kKitchen:
     case Kind::kVisionFile: break;

@@ -1,5 +1,7 @@
 #include "src/loop/supervisor_seat.h"
 
+#include "src/config/config.h"
+
 namespace nudge {
 namespace {
 
@@ -7,6 +9,18 @@ namespace {
 constexpr Duration kAskAgain = std::chrono::milliseconds(500);
 
 }  // namespace
+
+SupervisorOptions supervisor_options(const Config& config) {
+  SupervisorOptions options;
+  options.stall = from_seconds(config.demo.stall_s);
+  options.minimum_drive = from_seconds(config.demo.min_drive_s);
+  options.drive_progress = config.demo.min_progress;
+  options.time_limit_steps = static_cast<std::uint32_t>(config.robot.episode_steps);
+  options.wrong_share = config.demo.wrong_share;
+  options.wrong =
+      config.demo.wrong == WrongCorrections::kRandom ? WrongHand::kRandom : WrongHand::kAdversarial;
+  return options;
+}
 
 SupervisorSeat::SupervisorSeat(ScriptedSupervisor& supervisor, std::string robot, std::string name,
                                std::string session)

@@ -14,6 +14,11 @@
 
 namespace nudge {
 
+struct Config;
+
+// Of [demo]; the time limit is that of an episode.
+SupervisorOptions supervisor_options(const Config& config);
+
 // What can be seen of the robot's control from a seat, here or across a socket.
 struct SeatView {
   AuthorityState state = AuthorityState::kHold;

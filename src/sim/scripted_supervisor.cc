@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
-#include "nudge/random.h"
-
 namespace nudge {
+namespace {
+
+constexpr std::uint64_t kWrongStream = 77;
+constexpr Duration kWander = std::chrono::milliseconds(500);
+
+}  // namespace
 
 ScriptedSupervisor::ScriptedSupervisor(const SupervisorOptions& options, const KitchenLevel& level)
     : options_(options), level_(&level), hand_(options.hand, level) {
@@ -13,11 +17,29 @@ ScriptedSupervisor::ScriptedSupervisor(const SupervisorOptions& options, const K
 
 void ScriptedSupervisor::begin(std::uint64_t seed) {
   hand_.begin(Random::derive(options_.hand.seed, seed));
+  doubt_ = Random(Random::derive(Random::derive(options_.hand.seed, seed), kWrongStream));
+  wrong_ = false;
   seen_.clear();
   started_ = over_ = driving_ = asking_ = returning_ = false;
   noticed_.reset();
-  takeovers_ = 0;
+  takeovers_ = wrong_takeovers_ = 0;
   driven_ = {};
+}
+
+Action ScriptedSupervisor::drive(const Observation& observation) {
+  // Also when it is not heeded: the hand keeps in mind what it sees.
+  Action action = hand_.act(observation);
+  if (!wrong_) return action;
+  if (options_.wrong == WrongHand::kAdversarial) {
+    for (float& rate : action) rate = -rate;
+    return action;
+  }
+  if (wander_.empty() || observation.time - wandered_ >= kWander) {
+    wandered_ = observation.time;
+    wander_.resize(action.size());
+    for (float& rate : wander_) rate = static_cast<float>(doubt_.uniform(-1, 1));
+  }
+  return wander_;
 }
 
 void ScriptedSupervisor::watch_from(Instant now, double progress) {
@@ -68,12 +90,15 @@ Supervision ScriptedSupervisor::step(const Observation& observation, bool human_
       driving_ = true;
       asking_ = false;
       ++takeovers_;
+      wrong_ = options_.wrong_share > 0 && doubt_.uniform() < options_.wrong_share;
+      if (wrong_) ++wrong_takeovers_;
+      wander_.clear();
       drive_start_ = now;
       drive_start_progress_ = value;
       jog_.clear();
     }
     if (now - drive_start_ >= options_.minimum_drive &&
-        value - drive_start_progress_ >= options_.drive_progress) {
+        (wrong_ || value - drive_start_progress_ >= options_.drive_progress)) {
       returning_ = true;
     }
     if (returning_) {
@@ -81,7 +106,7 @@ Supervision ScriptedSupervisor::step(const Observation& observation, bool human_
       return says;
     }
     if (jog_.empty() || now - jog_time_ >= kKitchenPolicyPeriod) {
-      jog_ = hand_.act(observation);
+      jog_ = drive(observation);
       jog_time_ = now;
     }
     says.act = SupervisorAct::kJog;

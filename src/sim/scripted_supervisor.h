@@ -11,11 +11,18 @@
 #include <utility>
 
 #include "nudge/event.h"
+#include "nudge/random.h"
 #include "nudge/types.h"
 #include "src/sim/expert.h"
 #include "src/sim/task.h"
 
 namespace nudge {
+
+// How a hand drives that is wrong.
+enum class WrongHand : std::uint8_t {
+  kRandom = 0,       // every channel at a rate from -1 to 1, drawn anew every half second
+  kAdversarial = 1,  // every channel at minus the rate that would be right
+};
 
 struct SupervisorOptions {
   Duration stall = std::chrono::milliseconds(1000);     // no progress for this long: step in
@@ -27,7 +34,11 @@ struct SupervisorOptions {
   double drive_progress = 0.03;  // m gained before handing back
   std::uint32_t time_limit_steps = kKitchenEpisodeSteps;
   bool intervene = true;  // false: only labels
-  ExpertOptions hand;     // how it drives
+  // Share of its corrections that are wrong, each drawn by itself: throughout such a one the hand
+  // drives as `wrong` says, and hands back after minimum_drive, since progress will not come.
+  double wrong_share = 0;
+  WrongHand wrong = WrongHand::kRandom;
+  ExpertOptions hand;  // how it drives
 };
 
 enum class SupervisorAct : std::uint8_t {
@@ -60,11 +71,13 @@ class ScriptedSupervisor {
 
   // What this episode has cost so far.
   std::uint32_t takeovers() const { return takeovers_; }
+  std::uint32_t wrong_takeovers() const { return wrong_takeovers_; }  // of these
   Duration driven() const { return driven_; }
 
  private:
   bool stalled(Instant now) const;
   void watch_from(Instant now, double progress);
+  Action drive(const Observation& observation);
 
   SupervisorOptions options_;
   const KitchenLevel* level_;
@@ -85,7 +98,11 @@ class ScriptedSupervisor {
   double drive_start_progress_ = 0;
   Instant jog_time_{};
   Action jog_;
-  std::uint32_t takeovers_ = 0;
+  bool wrong_ = false;  // this time
+  Random doubt_{0};     // whether, and where to
+  Instant wandered_{};  // since when the random rates are in force
+  Action wander_;
+  std::uint32_t takeovers_ = 0, wrong_takeovers_ = 0;
   Duration driven_{};
 };
 

@@ -79,7 +79,8 @@ TEST(Config, EveryFieldOfEverySectionHasARow) {
     if (key.type == "one of")
       // Padded, or two in a row.
       bytes += key.name == "policy.head" || key.name == "policy.reference" ||
-                       key.name == "robot.driver" || key.name == "ports.tls"
+                       key.name == "robot.driver" || key.name == "ports.tls" ||
+                       key.name.ends_with(".device")
                    ? 8
                    : 4;
     if (key.type == "true or false") bytes += 8;  // padded
@@ -275,6 +276,18 @@ TEST(Config, AnUpstreamIsEditedOnlyWhereThereIsOne) {
   EXPECT_FALSE(load_config({.sets = {asks, "openpi.upstream=http://gpu.example:8000"}}).ok());
 }
 
+TEST(Config, ADeviceIsAutoCpuOrCuda) {
+  EXPECT_EQ(load_config({})->config.learner.device, DeviceUse::kAuto);
+  EXPECT_EQ(load_config({})->config.policy.device, DeviceUse::kAuto);
+  const auto named = load_config({.sets = {"learner.device=cuda", "policy.device=cpu"}});
+  ASSERT_TRUE(named.ok());
+  EXPECT_EQ(named->config.learner.device, DeviceUse::kCuda);
+  EXPECT_EQ(named->config.policy.device, DeviceUse::kCpu);
+  const auto wrong = load_config({.sets = {"learner.device=gpu"}});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_NE(wrong.status().message().find("auto, cpu, cuda"), std::string::npos);
+}
+
 TEST(Config, AConfigMadeInCodeIsHeldToTheSameRanges) {
   Config config;
   config.learner.batch = 0;
@@ -335,6 +348,7 @@ TEST(Config, TrainingTextChangesWithTheMathematicsAndNotWithThePlayback) {
   config.policy.blend_ms = 0;
   config.policy.backbone = "elsewhere.pt";
   config.learner.seed = 9;
+  config.learner.device = config.policy.device = DeviceUse::kCuda;
   config.state.dir = "elsewhere";
   EXPECT_EQ(training_text(config), before);
   config.learner.batch = 64;

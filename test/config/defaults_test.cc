@@ -138,6 +138,7 @@ TEST(Defaults, OfTheKitchenAreItsOwn) {
   EXPECT_EQ(from_seconds(kDefaults.demo.stall_s), person.stall);
   EXPECT_EQ(from_seconds(kDefaults.demo.min_drive_s), person.minimum_drive);
   EXPECT_EQ(kDefaults.demo.min_progress, person.drive_progress);
+  EXPECT_EQ(kDefaults.demo.wrong_share, person.wrong_share);
   EXPECT_EQ(static_cast<std::uint32_t>(kDefaults.robot.episode_steps), person.time_limit_steps);
 }
 

@@ -63,6 +63,51 @@ TEST(InferenceThread, TellsHowSureThePolicyIsAndItsChunksStayTheSameToTheByte) {
   }
 }
 
+TEST(InferenceThread, APictureThatHasNotComeYetIsWaitedForAndIsNoTrouble) {
+  use_one_torch_thread();
+  Config config;
+  config.policy.hidden = 32;
+  config.policy.backbone = "kitchen";
+  auto robot = KitchenRobot::create({.cameras = true});
+  ASSERT_TRUE(robot.ok() && (*robot)->reset(3).ok());
+  Observation seen = *(*robot)->observe();
+  seen.images.clear();
+  Links links;
+  links.heads.publish(untrained_head((*robot)->spec(), config, 1));
+  std::vector<std::string> told;
+  InferenceThread thread(
+      std::make_unique<Inference>(*make_backbone(config, (*robot)->spec().observation), 7), links,
+      [&told](const std::string& message) { told.push_back(message); });
+  thread.start();
+  while (links.loaded == 0) std::this_thread::yield();
+  const auto ask = [&](std::uint32_t step) {
+    InferenceRequest request;
+    request.observation = seen;
+    request.episode = 1;
+    request.step = step;
+    request.chunk = true;
+    EXPECT_TRUE(links.requests.try_push(std::move(request)));
+  };
+  const auto recorded = [&] {
+    std::vector<WriterItem> items;
+    EXPECT_TRUE(links.writer.take_all(items, kPatience));
+    return std::get<StepFeatures>(items.at(0));
+  };
+  ask(0);
+  EXPECT_TRUE(recorded().features.empty());
+  EXPECT_FALSE(links.chunks.try_take().has_value());
+  seen.images = *(*robot)->pictures();
+  ask(1);
+  EXPECT_FALSE(recorded().features.empty());
+  EXPECT_TRUE(links.chunks.take(kPatience).has_value());
+  seen.images.front().jpeg = {1, 2, 3};  // a picture that is none is trouble
+  ask(2);
+  EXPECT_TRUE(recorded().features.empty());
+  thread.stop();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("camera"), std::string::npos) << told[0];
+}
+
 TEST(InferenceThread, LooksAtNoSamplesWhileThePolicyMayNotAsk) {
   Config config;
   EXPECT_EQ(doubt_options(config).samples, 8u);

@@ -13,14 +13,18 @@ namespace {
 class RealTimeTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    use_one_torch_thread();
     config_.limits.clamps_to_hold = 1023;  // untrained heads overshoot
     config_.limits.clamp_window_ticks = 1024;
     config_.policy.hidden = 32;
-    auto robot = LiveKitchen::create(KitchenOptions{}, steady_now);
-    ASSERT_TRUE(robot.ok()) << robot.status().message();
-    robot_ = *std::move(robot);
+    make_robot({});
     options_.length = std::chrono::seconds(2);
     options_.folder = folder_ / "state";
+  }
+  void make_robot(const KitchenOptions& options) {
+    auto robot = LiveKitchen::create(options, steady_now);
+    ASSERT_TRUE(robot.ok()) << robot.status().message();
+    robot_ = *std::move(robot);
   }
   LoadedHead head(WeightsVersion version) {
     return untrained_head(robot_->spec(), config_, version);
@@ -51,6 +55,15 @@ TEST_F(RealTimeTest, PlaysOneVersionWhenNothingIsSwapped) {
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_EQ(report->swaps, 0u);
   EXPECT_EQ(report->versions_played, 1u);
+}
+
+TEST_F(RealTimeTest, APolicyThatLooksWaitsForTheFirstPictures) {
+  config_.policy.backbone = "kitchen";
+  make_robot({.cameras = true});
+  robot_->start();  // the first ticks come before the first frames
+  const auto report = run_in_real_time(*robot_, config_, {head(1), head(2)}, options_);
+  robot_->stop();
+  EXPECT_TRUE(report.ok()) << report.status().message();
 }
 
 TEST_F(RealTimeTest, NeedsWeights) {

@@ -111,6 +111,17 @@ class Configuration(Case):
             with self.subTest(text=text):
                 self.check(nudge("config", "check", "--set", text), CONFIG, "--set", *said)
 
+    def test_a_gpu_that_is_not_there_is_told_before_anything_starts(self):
+        if "heads are trained on a GPU" in nudge("doctor", cwd=self.folder).out:
+            self.skipTest("there is a GPU")
+        before = sorted(self.folder.rglob("*"))
+        for key in ("learner.device", "policy.device"):
+            for command in (["run"], ["train"], ["demo", "--headless"], ["demo"]):
+                with self.subTest(key=key, command=command):
+                    self.check(nudge("--set", f"{key}=cuda", *command, cwd=self.folder), CONFIG,
+                               f'{key} = "cuda"', "no GPU", "auto")
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+
     def test_the_doctor_reports_a_wrong_configuration_and_goes_on(self):
         file = self.config("[learner]\nbatch = 0\n")
         outcome = nudge("doctor", "--config", file)
@@ -131,6 +142,13 @@ class CommandLine(Case):
                                 (["learn"], "--endpoint"), (["eval", "--starts"], "--starts")):
             with self.subTest(arguments=arguments):
                 self.check(nudge(*arguments), USAGE, said, "--help")
+
+    def test_words_for_a_task_that_there_is_not_are_told(self):
+        for said in ("wash up", "wash up=do the dishes"):
+            with self.subTest(said):
+                self.check(nudge("eval", "--state", prepared.state, "--say", said), USAGE, "wash up")
+        self.check(nudge("demo", "--headless", "--out", self.folder / "demo", "--set",
+                         "demo.tasks=wash up"), CONFIG, "demo.tasks", "wash up", "lift the block")
 
     def test_a_version_that_does_not_exist_is_told(self):
         state = ["--state", prepared.state]

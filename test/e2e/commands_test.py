@@ -104,6 +104,11 @@ class Json(Case):
         result = self.parsed("eval", "--state", prepared.state, "--starts", 4)
         self.assertEqual(result["starts"], 4)
         self.assertEqual(sum(result["success"]), result["successes"])
+        self.assertEqual(result["instructions"], ["lift the block"] * 4)
+        # A policy that sees the object state hears nothing, whatever is said.
+        other = self.parsed("eval", "--state", prepared.state, "--starts", 4, "--say",
+                            "lift the block=grab that cube")
+        self.assertEqual(other["steps"], result["steps"])
 
     def test_of_training(self):
         result = self.parsed("train", "--state", self.folder / "new", "--record", 2,

@@ -62,11 +62,11 @@ class Nightly(Case):
         for stage in ("plan.json", "value-0.safetensors", "value-3.safetensors",
                       "confirmed-60.safetensors", "confirmed-180.safetensors",
                       "scratch-120.safetensors", "candidate.safetensors", "before.json",
-                      "after.json", "verdict.json"):
+                      "after-*.json", "verdict-*.json"):
             process = start("train", "--state", pieces, "--nightly", *SHORT)
             try:
                 # It may be past the stage before we look; then it ends, or a later one is there.
-                wait_until(lambda: (folder / stage).exists() or process.poll() is not None
+                wait_until(lambda: any(folder.glob(stage)) or process.poll() is not None
                            or (folder / "report.html").exists(), stage, 300)
             finally:
                 end(process)

@@ -7,6 +7,7 @@
 
 #include "policy/trainer.h"
 #include "src/learning/settings.h"
+#include "src/loop/perception.h"
 #include "src/sim/demonstrator.h"
 
 namespace nudge {
@@ -25,7 +26,7 @@ std::shared_ptr<const Weights> some_policy(const Config& config) {
   use_one_torch_thread();
   auto robot = KitchenRobot::create(kitchen_options(config));
   EXPECT_TRUE(robot.ok()) << robot.status().message();
-  auto backbone = make_state_backbone((*robot)->spec().observation);
+  auto backbone = make_backbone(config, (*robot)->spec().observation);
   EXPECT_TRUE(backbone.ok());
   const HeadSpec spec = head_spec(config, policy_shape(config, (*robot)->spec(), **backbone));
   Batch all;
@@ -39,8 +40,9 @@ std::shared_ptr<const Weights> some_policy(const Config& config) {
     actions.clear();
     const auto done =
         demonstrate(**robot, seed, {}, [&](const Observation& observation, const Action& action) {
-          all.features.insert(all.features.end(), observation.object_state.begin(),
-                              observation.object_state.end());
+          const auto features = (*backbone)->encode(observation, kKitchenInstruction);
+          if (!features.ok()) return features.status();
+          all.features.insert(all.features.end(), features->begin(), features->end());
           all.proprioception.insert(all.proprioception.end(), observation.proprioception.begin(),
                                     observation.proprioception.end());
           actions.push_back(action);
@@ -154,6 +156,23 @@ TEST_F(EvaluationTest, KeepingTracesChangesNoEpisode) {
     EXPECT_GT(count(HelpTrace::What::kDisagreement), 2);
     EXPECT_GE(count(HelpTrace::What::kStep) + 3, plain.steps[i]);
   }
+}
+
+TEST_F(EvaluationTest, WhatIsSaidInsteadReachesThePolicyAndTheTaskStays) {
+  Config config = quick_config();
+  config.policy.instruction_size = 4;
+  config.words.encoder = "none";
+  const std::shared_ptr<const Weights> policy = some_policy(config);
+  const auto seeds = evaluation_seeds(4, 3);
+  const auto steps = [&](const SaidInstead& said) {
+    const auto result = evaluate(config, policy, seeds, 1, {}, nullptr, said);
+    EXPECT_TRUE(result.ok()) << result.status().message();
+    return result.ok() ? result->steps : std::vector<std::uint32_t>{};
+  };
+  EXPECT_EQ(steps({{kKitchenInstruction, kKitchenInstruction}}), steps({}));
+  EXPECT_EQ(steps({{"wash up", "lift it"}}), steps({}));
+  // Other numbers behind the eyes: another policy as far as anybody can see.
+  EXPECT_NE(steps({{kKitchenInstruction, "grab that thing over there please"}}), steps({}));
 }
 
 TEST_F(EvaluationTest, RefusesWeightsOfAnotherBackbone) {

@@ -284,6 +284,50 @@ TEST_F(NightlyTest, WhatTheGateRefusesIsReportedAndChangesNothing) {
   EXPECT_EQ(done(state()).outcome, NightlyOutcome::kNothingNew);
 }
 
+TEST_F(NightlyTest, WhenTheGateRefusesTheBetterTrainingTheOtherIsOffered) {
+  prepare();
+  config_.gate.min_heldout_episodes = 5;  // the one from the confirmed version is preferred,
+  config_.gate.max_change = 0.001;        // and refused; without a parent there is no such bound
+  const NightlyResult result = done(state());
+  ASSERT_EQ(result.candidates.size(), 2u);
+  EXPECT_NE(result.candidates[0].refused.find("too_far"), std::string::npos)
+      << result.candidates[0].refused;
+  EXPECT_FALSE(result.candidates[0].chosen);
+  EXPECT_TRUE(result.candidates[1].chosen);
+  EXPECT_EQ(result.candidates[1].refused, "");
+  EXPECT_EQ(result.outcome, NightlyOutcome::kPromoted) << result.detail;
+  EXPECT_EQ(result.detail, "");
+  auto after = FirstTraining::open({.config = config_, .state_folder = state(), .notice = {}});
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ((*after)->history().confirmed(), result.version);
+  EXPECT_EQ((*(*after)->weights(result.version))->lineage().parent_hash, "");
+  EXPECT_EQ(report_in(state()).at("candidates").at(0).at("chosen"), false);
+}
+
+TEST_F(NightlyTest, ARunThatWasKilledAfterTheFirstRefusalOffersTheOtherOnce) {
+  prepare();
+  config_.gate.min_heldout_episodes = 5;
+  config_.gate.max_change = 0.001;
+  const std::string whole = copy("whole"), counted = copy("counted");
+  const NightlyResult expected = done(whole);
+  int calls = 0;
+  ASSERT_TRUE(run(counted, [&] {
+                ++calls;
+                return false;
+              }).ok());
+  int left = calls - 1;  // the last one is asked before the second verdict
+  ASSERT_EQ(run(state(), [&] { return --left < 0; }).status().code(), Code::kAborted);
+  ASSERT_TRUE(files_in(state() + "/nightly").contains("verdict-confirmed.json"));
+  fs::copy(state() + "/nightly", folder_ / "kept", fs::copy_options::recursive);
+  ASSERT_EQ(done(state()).version, expected.version);
+  EXPECT_EQ(report_in(state()), report_in(whole));
+  fs::remove_all(state() + "/nightly");  // as if the second verdict had been lost
+  fs::copy(folder_ / "kept", state() + "/nightly", fs::copy_options::recursive);
+  EXPECT_EQ(done(state()).version, expected.version);
+  EXPECT_FALSE(
+      fs::exists(state() + "/weights/" + std::to_string(expected.version + 1) + ".safetensors"));
+}
+
 TEST_F(NightlyTest, ConfirmedWeightsOfAnotherArchitectureAreRefusedBeforeAnythingIsTrained) {
   prepare();
   config_.policy.hidden = 32;

@@ -91,6 +91,20 @@ TEST_F(FilePerceptionTest, APictureOfAnotherSizeOrADamagedOneIsRefused) {
   EXPECT_EQ(features_of(damaged).status().code(), Code::kInvalidArgument);
 }
 
+TEST_F(FilePerceptionTest, APolicyThatDoesNotListenHearsNothingWhateverIsSaid) {
+  config_.policy.instruction_size = 4;
+  config_.words.encoder = "none";
+  const auto hash = [&] { return (*make_backbone(config_, robot_))->hash(); };
+  const auto told = features_of(jpeg(4, 3, 200, 100, 50));
+  const std::string listens = hash();
+  config_.policy.listens = false;
+  const auto untold = features_of(jpeg(4, 3, 200, 100, 50));
+  ASSERT_TRUE(told.ok() && untold.ok());
+  EXPECT_EQ(untold->size(), told->size());
+  EXPECT_NE(*untold, *told);
+  EXPECT_NE(hash(), listens);
+}
+
 TEST_F(FilePerceptionTest, TheInstructionStandsBehindWhatTheEyesSee) {
   config_.words.encoder = "none";
   config_.policy.instruction_size = 5;

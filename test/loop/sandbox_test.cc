@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -39,14 +41,18 @@ class Sandbox : public testing::Test {
   }
 
   // What the child's work answers, inside the sandbox.
-  int inside(const std::function<int()>& work, std::uint64_t memory = 0) {
+  int inside(const std::function<int()>& work, std::uint64_t memory = 0,
+             const std::vector<std::string>& writable = {}) {
     const pid_t child = ::fork();
     if (child == 0) {
       SandboxOptions options;
       options.readable = {folder_ / "weights", folder_ / "segments"};
+      options.writable = writable;
       options.memory_bytes = memory;
       const auto report = enter_sandbox(options);
-      if (!report.ok() || report->landlock == 0 || !forbid_system_calls()) ::_exit(kNoSandbox);
+      if (!report.ok() || report->landlock == 0 || !forbid_system_calls(*report)) {
+        ::_exit(kNoSandbox);
+      }
       ::_exit(work());
     }
     int status = 0;
@@ -102,6 +108,74 @@ TEST_F(Sandbox, WritesNothing) {
             }),
             0);
   EXPECT_EQ(inside([&] { return ::mkdir((folder_ / "weights/new").c_str(), 0700) == 0; }), 0);
+}
+
+// Stands for a GPU's device here.
+constexpr const char* kDevice = "/dev/full";
+
+TEST_F(Sandbox, WithAGpuItOpensTheDeviceAndNothingElseForWriting) {
+  const auto tries = [&](const std::string& path, int flags) {
+    return inside([&] { return opens(path, flags); }, 0, {kDevice, "/proc/self/task"});
+  };
+  EXPECT_EQ(tries(kDevice, O_RDWR), 1);
+  EXPECT_EQ(tries("/dev/zero", O_RDWR), 0);
+  EXPECT_EQ(tries(folder_ / "weights/file", O_RDWR), 0);
+  EXPECT_EQ(tries(folder_ / "weights/file", O_RDONLY), 1);
+  EXPECT_EQ(tries(folder_ / "keys/file", O_RDWR), 0);
+  EXPECT_EQ(tries(folder_ / "keys/file", O_RDONLY), 0);
+  EXPECT_EQ(tries(folder_ / "weights/new", O_RDWR | O_CREAT), 0);
+  EXPECT_EQ(tries("/dev/shm/nudge-sandbox", O_RDWR | O_CREAT), 0);
+  EXPECT_EQ(inside([&] { return opens(kDevice, O_RDWR); }), 0);  // not without one
+}
+
+TEST_F(Sandbox, WithAGpuItSendsTheDriversRequestsAndNoOthers) {
+  const auto allowed = [&](unsigned long request, const std::vector<std::string>& writable) {
+    return inside(
+        [&] {
+          // What opens no device but where it may, and knows none of them: what is let through
+          // comes back as that.
+          int ends[2];
+          const int end = writable.empty() ? (::pipe(ends) == 0 ? ends[0] : -1)
+                                           : ::open(kDevice, O_RDWR | O_CLOEXEC);
+          errno = 0;
+          (void)::ioctl(end, request, nullptr);
+          return errno == ENOTTY ? 1 : 0;
+        },
+        0, writable);
+  };
+  constexpr unsigned long kOfItsKind = 0xc020462a, kUnifiedMemory = 37, kBegin = 0x30000001;
+  constexpr unsigned long kTypeIntoATerminal = 0x5412;
+  for (const unsigned long request : {kOfItsKind, kUnifiedMemory, kBegin}) {
+    EXPECT_EQ(allowed(request, {kDevice}), 1) << request;
+    EXPECT_EQ(allowed(request, {}), 0) << request;
+  }
+  EXPECT_EQ(allowed(kTypeIntoATerminal, {kDevice}), 0);
+}
+
+TEST_F(Sandbox, WithAGpuItNamesItsThreads) {
+  EXPECT_EQ(inside(
+                [&] {
+                  const std::string file =
+                      "/proc/self/task/" + std::to_string(::gettid()) + "/comm";
+                  const int name = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+                  return name >= 0 && ::write(name, "one", 3) == 3 ? 0 : 1;
+                },
+                0, {kDevice, "/proc/self/task"}),
+            0);
+}
+
+TEST(SandboxReport, OpensNoDeviceWhereLandlockDoesNotHoldIt) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    SandboxReport without;
+    without.devices = true;  // as no report says it
+    if (!forbid_system_calls(without)) ::_exit(kNoSandbox);
+    ::_exit(::open(kDevice, O_RDWR | O_CLOEXEC) >= 0 ? 1 : 0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WEXITSTATUS(status) == kNoSandbox) GTEST_SKIP() << "the kernel lacks seccomp";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(Sandbox, HasNoNetworkAndNoNewConnection) {

@@ -63,8 +63,23 @@ TEST_F(SettingsTest, RoundsTrainWithTheTrainersDefaults) {
   EXPECT_EQ(config_.learner.base_steps, static_cast<std::int64_t>(kBaseSteps));
 }
 
+TEST_F(SettingsTest, EveryTrainingOfAHeadIsOnTheLearnersDevice) {
+  EXPECT_EQ(TrainerOptions{}.device, DeviceUse::kCpu);
+  for (const DeviceUse use : {DeviceUse::kAuto, DeviceUse::kCpu, DeviceUse::kCuda}) {
+    config_.learner.device = use;
+    EXPECT_EQ(trainer_options(config_, WeightsKind::kFull).device, use);
+    EXPECT_EQ(trainer_options(config_, WeightsKind::kProvisional).device, use);
+    EXPECT_EQ(base_trainer_options(config_).device, use);
+  }
+}
+
 TEST_F(SettingsTest, BatchesAreMixedAsTheSamplerAdvises) {
   EXPECT_EQ(sampling_mix(config_), Mix{});
+}
+
+TEST_F(SettingsTest, SharesMayBeOfEachStep) {
+  config_.learner.share_of = ShareOf::kStep;
+  EXPECT_TRUE(sampling_mix(config_).by_rows);
 }
 
 TEST_F(SettingsTest, TheGateHasItsDefaults) {

@@ -54,8 +54,9 @@ class TorchBackboneTest : public testing::Test {
     std::ofstream(path, std::ios::binary) << bytes;
     return path;
   }
-  Result<std::unique_ptr<Backbone>> load(const std::string& bytes, DecodeJpeg decode = {}) {
-    return make_script_backbone(file(bytes), spec_, std::move(decode));
+  Result<std::unique_ptr<Backbone>> load(const std::string& bytes, DecodeJpeg decode = {},
+                                         DeviceUse use = DeviceUse::kCpu) {
+    return make_script_backbone(file(bytes), spec_, std::move(decode), use);
   }
   static Observation observation() {
     Observation seen;
@@ -214,6 +215,49 @@ TEST_F(TorchBackboneTest, AnOperatorOfANewerLibTorchIsNamedAndSoIsTheWayOut) {
         << loaded.status().message();
   }
 #endif
+}
+
+// ---- where it computes ------------------------------------------------------------------------
+
+// The same as kForward, with all its tensors where what it is given is.
+std::string forward_anywhere() {
+  std::string forward = kForward;
+  const std::string own = "torch.tensor([float(len(instruction))])";
+  forward.replace(forward.find(own), own.size(),
+                  "torch.full([1], float(len(instruction)), device=proprioception.device)");
+  return forward;
+}
+
+TEST_F(TorchBackboneTest, WithoutAGpuAutoIsTheCpuAndCudaIsRefused) {
+  if (gpu_is_there()) GTEST_SKIP() << "there is a GPU";
+  const std::string bytes = archive(forward_anywhere(), kAbout);
+  EXPECT_TRUE(load(bytes, {}, DeviceUse::kAuto).ok());
+  EXPECT_EQ(inspect_script_backbone(file(bytes), DeviceUse::kAuto)->device, TorchDevice::kCpu);
+  const auto refused = load(bytes, {}, DeviceUse::kCuda);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), Code::kFailedPrecondition);
+  EXPECT_NE(refused.status().message().find("policy.device"), std::string::npos);
+}
+
+TEST_F(TorchBackboneTest, OnAGpuItMakesTheSameFeaturesUnderTheSameHash) {
+  if (!gpu_is_there()) GTEST_SKIP() << "there is no GPU";
+  const std::string bytes = archive(forward_anywhere(), kAbout);
+  EXPECT_EQ(inspect_script_backbone(file(bytes), DeviceUse::kAuto)->device, TorchDevice::kCuda);
+  auto there = load(bytes, {}, DeviceUse::kCuda);
+  ASSERT_TRUE(there.ok()) << there.status().message();
+  auto here = load(bytes);
+  EXPECT_EQ((*there)->hash(), (*here)->hash());
+  const auto features = (*there)->encode(observation(), "lift it");
+  ASSERT_TRUE(features.ok()) << features.status().message();
+  const auto expected = *(*here)->encode(observation(), "lift it");
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR((*features)[i], expected[i], 1e-4);
+}
+
+TEST_F(TorchBackboneTest, OneThatMakesItsTensorsOnTheCpuStaysThere) {
+  if (!gpu_is_there()) GTEST_SKIP() << "there is no GPU";
+  const std::string bytes = archive(kForward, kAbout);
+  EXPECT_EQ(inspect_script_backbone(file(bytes), DeviceUse::kAuto)->device, TorchDevice::kCpu);
+  EXPECT_EQ(load(bytes, {}, DeviceUse::kCuda).status().code(), Code::kFailedPrecondition);
 }
 
 }  // namespace

@@ -70,6 +70,23 @@ TEST(Sampler, RefusesCorrectionsThatStandAlone) {
   EXPECT_TRUE(sampler.prepare(mix).ok());
 }
 
+TEST(Sampler, SharesOfEachRowLetALargeClassFillTheBatch) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 30);
+  add(sampler, kCorrection, 1, 10);
+  Mix mix;
+  mix.by_rows = true;
+  mix.share.fill(0);
+  mix.share[static_cast<std::size_t>(kDemo)] = 0.5;
+  mix.share[static_cast<std::size_t>(kCorrection)] = 0.5;
+  ASSERT_TRUE(sampler.prepare(mix).ok());
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.75, 1e-12);
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.25, 1e-12);
+  mix.share[static_cast<std::size_t>(kDemo)] = 0.25;
+  ASSERT_TRUE(sampler.prepare(mix).ok());
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.6, 1e-12);
+}
+
 TEST(Sampler, CountsAnAnchorWithoutShareAsNone) {
   Sampler sampler;
   add(sampler, kCorrection, 1, 10);

@@ -44,15 +44,16 @@ class Scripts(unittest.TestCase):
         return f"{self.tools}:{os.environ['PATH']}"
 
     def test_every_script_explains_itself(self):
-        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "format.sh", "tidy.sh",
-                     "coverage.sh", "mutation.py"):
+        for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "bench_learning.sh", "format.sh",
+                     "tidy.sh", "coverage.sh", "mutation.py", "check_cuda.sh"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--help")
                 self.assertEqual(result.returncode, 0)
                 self.assertIn(f"usage: scripts/{name}", result.stdout)
 
     def test_an_unknown_argument_is_a_usage_error(self):
-        for name in ("setup.sh", "test.sh", "bench.sh", "format.sh", "coverage.sh"):
+        for name in ("setup.sh", "test.sh", "bench.sh", "bench_learning.sh", "format.sh", "coverage.sh",
+                     "check_cuda.sh"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--nonsense")
                 self.assertEqual(result.returncode, 64)
@@ -60,6 +61,16 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.run_script("scripts/test.sh", "--preset", "nonsense").returncode, 64)
         self.assertEqual(self.run_script("scripts/test.sh", "--preset").returncode, 64)
         self.assertEqual(self.run_script("scripts/setup.sh", "--for", "nonsense").returncode, 64)
+
+    @unittest.skipIf(os.path.exists("/dev/nvidiactl"), "there is a GPU")
+    def test_the_check_of_a_gpu_says_that_there_is_none_before_it_builds_anything(self):
+        result = self.run_script("scripts/check_cuda.sh", "--json")
+        self.assertEqual((result.returncode, result.stdout), (69, ""))
+        self.assertIn("no NVIDIA GPU", result.stderr)
+        self.assertFalse((self.folder / "build").exists())
+        result = self.run_script("scripts/check_cuda.sh", "--torch", self.folder)
+        self.assertEqual(result.returncode, 66)
+        self.assertIn("no LibTorch", result.stderr)
 
     def test_setup_does_nothing_when_all_is_there(self):
         self.tool("dpkg-query", 'shift 3; for p in "$@"; do echo "$p installed"; done\n')

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "src/sim/demonstrator.h"
@@ -111,6 +112,63 @@ TEST(ScriptedSupervisor, HandsBackOnceThereIsProgressUntilThePolicyDrives) {
   EXPECT_EQ(supervisor.step(above(t + milliseconds(100), 0.2), true).act, SupervisorAct::kHandBack);
   EXPECT_EQ(supervisor.step(above(t + milliseconds(200), 0.2), false).act, SupervisorAct::kNothing);
   EXPECT_EQ(supervisor.driven(), milliseconds(1400));
+}
+
+// What a supervisor with these options does in a takeover of 2 s in which nothing moves.
+std::vector<Supervision> takeover(ScriptedSupervisor& supervisor) {
+  std::vector<Supervision> says;
+  Duration t = until_takeover(supervisor, {}, 0.2);
+  for (int step = 0; step < 20; ++step) {
+    says.push_back(supervisor.step(above(t += milliseconds(100), 0.2), true));
+  }
+  return says;
+}
+
+TEST(ScriptedSupervisor, IsAdversarialWithTheOppositeOfWhatIsRightAndHandsBackWithoutProgress) {
+  SupervisorOptions options;
+  options.wrong_share = 1;
+  options.wrong = WrongHand::kAdversarial;
+  ScriptedSupervisor wrong(options), right;
+  const std::vector<Supervision> a = takeover(wrong), b = takeover(right);
+  ASSERT_EQ(b.front().jog.size(), std::size_t{kKitchenActionSize});
+  for (int step = 0; step < 12; ++step) {
+    ASSERT_EQ(a[step].act, SupervisorAct::kJog) << step;
+    for (std::size_t i = 0; i < kKitchenActionSize; ++i) {
+      EXPECT_EQ(a[step].jog[i], -b[step].jog[i]) << step;
+    }
+  }
+  EXPECT_EQ(a[12].act, SupervisorAct::kHandBack);
+  EXPECT_EQ(b.back().act, SupervisorAct::kJog) << "there is no progress yet";
+  EXPECT_EQ(wrong.wrong_takeovers(), 1u);
+  EXPECT_EQ(right.wrong_takeovers(), 0u);
+}
+
+TEST(ScriptedSupervisor, AtRandomItDrivesSomewhereElseEveryHalfSecond) {
+  SupervisorOptions options;
+  options.wrong_share = 1;
+  ScriptedSupervisor wrong(options);
+  const std::vector<Supervision> says = takeover(wrong);
+  EXPECT_EQ(says[0].jog, says[4].jog);
+  EXPECT_NE(says[4].jog, says[5].jog);
+  EXPECT_EQ(says[5].jog, says[9].jog);
+  for (const float rate : says[0].jog) EXPECT_LE(std::abs(rate), 1.0f);
+  ScriptedSupervisor again(options);
+  EXPECT_EQ(takeover(again)[0].jog, says[0].jog) << "the seed fixes it";
+  again.begin(2);
+  EXPECT_NE(takeover(again)[0].jog, says[0].jog);
+}
+
+TEST(ScriptedSupervisor, IsWrongAsOftenAsItIsToldToBe) {
+  SupervisorOptions options;
+  options.wrong_share = 0.2;
+  ScriptedSupervisor supervisor(options);
+  int wrong = 0;
+  for (std::uint64_t episode = 0; episode < 500; ++episode) {
+    supervisor.begin(episode);
+    (void)takeover(supervisor);
+    wrong += static_cast<int>(supervisor.wrong_takeovers());
+  }
+  EXPECT_NEAR(wrong, 100, 30);  // more than three standard deviations
 }
 
 TEST(ScriptedSupervisor, HandsBackTheControlThatANewEpisodeBeginsWith) {

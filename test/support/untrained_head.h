@@ -10,12 +10,13 @@
 #include "src/config/config.h"
 #include "src/learning/settings.h"
 #include "src/loop/inference.h"
+#include "src/loop/perception.h"
 
 namespace nudge {
 
 inline LoadedHead untrained_head(const RobotSpec& spec, const Config& config,
                                  WeightsVersion version) {
-  auto backbone = make_state_backbone(spec.observation);
+  auto backbone = make_backbone(config, spec.observation);
   const PolicyShape shape = policy_shape(config, spec, **backbone);
   Batch data;
   data.size = 4;
