@@ -250,7 +250,7 @@ PLOTS = [
           Line("its step thread", filmed("cpu_s_a_minute.step"), x_scale=1e-6)], ""),
     Plot("bench-growth-head-memory", "Memory of its own, by the size of the head", "MB of weights",
          "MiB", [Line("daemon", sized("own_mib"), x_scale=1e-6),
-                 Line("learner", sized("learner.own_mib"), x_scale=1e-6)]),
+                 Line("learner", sized("learner.own_mib"), x_scale=1e-6)], ""),
 ]
 
 
