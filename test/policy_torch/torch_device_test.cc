@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <ostream>
 
 #include "policy/device.h"
 #include "test/policy_torch/small_head.h"
@@ -58,6 +59,8 @@ struct Case {
   const char* name;
   HeadSpec spec;
 };
+// Else its bytes stand in the test's name, addresses among them.
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
 
 std::vector<float> trained_values(const Weights& weights) {
   std::vector<float> all;
