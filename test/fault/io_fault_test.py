@@ -25,7 +25,9 @@ from program import LONG, PATIENCE, environment, events, nudge, wait_until
 
 ERRORS = ("EIO", "ENOSPC", "EROFS") if LONG else ("EIO", "ENOSPC")
 CALLS = 24 if LONG else 2  # Nth calls of publishing weights
-TEACHING = ["--set", "learner.full_steps=40", *UNLIMITED]
+# Quick rounds are none of the best, and how good they are is not what is tested here: probation may
+# roll them back as often as it likes.
+TEACHING = ["--set", "learner.full_steps=40", "--set", "probation.rollbacks_to_pause=100", *UNLIMITED]
 
 prepared = live_test.prepared
 
