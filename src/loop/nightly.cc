@@ -154,7 +154,10 @@ class Night {
     NUDGE_TRY(find_before());
     const Result<bool> is_new = plan();
     if (!is_new.ok()) return is_new.status();
-    if (!*is_new) return result_;
+    if (!*is_new) {
+      NUDGE_TRY(remove_stages());  // an earlier run may have been killed before it did
+      return result_;
+    }
     NUDGE_TRY(find_simulation());
     NUDGE_TRY(judge_steps());
     NUDGE_TRY(train());
@@ -773,6 +776,10 @@ class Night {
     NUDGE_TRY(stages_.put("report.json", bytes_of(nightly_json(result_))));
     NUDGE_TRY(stages_.put("report.html", bytes_of(nightly_page(result_, written))));
     NUDGE_TRY(write_plan(to_hex(candidate_->hash()), true));
+    return remove_stages();
+  }
+
+  Status remove_stages() {
     Result<std::vector<std::string>> names = stages_.list();
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {

@@ -333,6 +333,14 @@ TEST_F(NightlyTest, ARunThatWasKilledAfterTheFirstRefusalOffersTheOtherOnce) {
       fs::exists(state() + "/weights/" + std::to_string(resumed.version + 1) + ".safetensors"));
 }
 
+TEST_F(NightlyTest, WhatARunThatWasKilledAtItsVeryEndHasLeftIsRemovedByTheNext) {
+  prepare();
+  const NightlyResult first = done(state());
+  std::ofstream(state() + "/nightly/value-0.safetensors") << "left behind";
+  EXPECT_EQ(done(state()).version, first.version);
+  EXPECT_EQ(files_in(state() + "/nightly").size(), 3u) << "plan and report";
+}
+
 TEST_F(NightlyTest, ConfirmedWeightsOfAnotherArchitectureAreRefusedBeforeAnythingIsTrained) {
   prepare();
   config_.policy.hidden = 32;
