@@ -19,7 +19,8 @@ import statistics
 import subprocess
 import sys
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+from marked_page import write_figures
+
 DRAWS = 2000
 POINTS = (0, 5, 10, 15, 20, 25)
 # (case, corrected episodes, least share of successes)
@@ -361,15 +362,6 @@ def plot(folder, name, title, x_label, y_label, lines):
     return name
 
 
-def write_page(page, lines):
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"learning_report.py: {page} has no lines '{BEGIN}' and '{END}' to write between")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    page.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -389,7 +381,7 @@ def main():
         pictures = report.plots(options.plots)
         lines += ["", *(f"![{name}](../images/{name}.png)" for name in pictures)]
     if options.page:
-        write_page(options.page, lines)
+        write_figures(options.page, lines)
     if options.json:
         print(json.dumps(report.json(), indent=2))
     elif not options.page:

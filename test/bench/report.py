@@ -18,8 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-
+from marked_page import write_figures
 
 # Signed and on disk, loaded and verified, made and warm: one after the other.
 PUBLISHED = ("swap weights_path/parse1_publish2_load3:2 p50_us"
@@ -334,16 +333,6 @@ def plot(figures, folder, wanted):
     return True
 
 
-def write_page(page, lines, rounds, machine):
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"report.py: {page} has no lines '{BEGIN}' and '{END}' to write between")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    note = f"Medians of {rounds} rounds, all programs one after the other in each; {machine}."
-    page.write_text(f"{before}{BEGIN}\n{note}\n\n" + "\n".join(lines) + f"\n{END}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -360,7 +349,9 @@ def main():
     for what in missing if len(missing) < len(ROWS) else ():  # those of growth have no rows
         print(f"report.py: not measured: {what}", file=sys.stderr)
     if options.page:
-        write_page(options.page, lines, rounds, figures.machine)
+        note = (f"Medians of {rounds} rounds, all programs one after the other in each; "
+                f"{figures.machine}.")
+        write_figures(options.page, [note, "", *lines])
     if options.plots:
         for wanted in PLOTS:
             if plot(figures, options.plots, wanted):
