@@ -33,12 +33,11 @@ using config::Range;
 
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
+// An enumeration whose names keys.h knows.
 template <typename T>
-inline constexpr bool kIsChoice = std::is_same_v<T, PolicyHead> || std::is_same_v<T, LogLevel> ||
-                                  std::is_same_v<T, LogFormat> || std::is_same_v<T, RobotDriver> ||
-                                  std::is_same_v<T, TlsUse> || std::is_same_v<T, PolicyReference> ||
-                                  std::is_same_v<T, Unwanted> || std::is_same_v<T, DeviceUse> ||
-                                  std::is_same_v<T, ShareOf> || std::is_same_v<T, WrongCorrections>;
+inline constexpr bool kIsChoice = requires(T* value) {
+  config::choices(value);
+};
 
 // Calls `visitor` with a reference to the key's field.
 template <typename Visitor>
