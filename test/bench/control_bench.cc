@@ -26,6 +26,7 @@
 #include "replay/log.h"
 #include "src/daemon/real_time.h"
 #include "src/loop/clock.h"
+#include "test/support/random_batch.h"
 #include "test/support/temp_folder.h"
 #include "test/support/untrained_head.h"
 
@@ -142,23 +143,7 @@ void train(Beside::Done& done) {
   spec.proprioception_size = 7;
   spec.action_size = 4;
   nudge::Random random(1);
-  nudge::Batch batch;
-  batch.size = 256;
-  batch.feature_size = spec.feature_size;
-  batch.proprioception_size = spec.proprioception_size;
-  batch.action_size = spec.action_size;
-  batch.horizon = spec.horizon;
-  const auto fill = [&](std::vector<float>& column, std::size_t width) {
-    column.resize(batch.size * width);
-    for (float& value : column) value = static_cast<float>(random.normal());
-  };
-  fill(batch.features, spec.feature_size);
-  fill(batch.proprioception, spec.proprioception_size);
-  fill(batch.actions, spec.horizon * spec.action_size);
-  batch.mask.assign(batch.size * spec.horizon, 1);
-  batch.weight.assign(batch.size, 1);
-  batch.advantage.assign(batch.size, nudge::Advantage::kPositive);
-  batch.cluster.assign(batch.size, 1);
+  const nudge::Batch batch = nudge::random_batch(spec, 256, random);
   const auto bytes = nudge::initial_weights(spec, batch, 1, {});
   if (!bytes.ok()) return;
   const auto weights = nudge::Weights::parse(*bytes);

@@ -16,6 +16,7 @@
 #include "policy/head.h"
 #include "policy/input_layout.h"
 #include "policy/trainer.h"
+#include "test/support/random_batch.h"
 
 namespace nudge {
 namespace {
@@ -31,22 +32,8 @@ HeadSpec spec_of(std::size_t features) {
 
 Batch data(const HeadSpec& spec, std::size_t size, std::uint64_t seed) {
   Random random(seed);
-  Batch b;
-  b.size = size;
-  b.feature_size = spec.feature_size;
-  b.proprioception_size = spec.proprioception_size;
-  b.action_size = spec.action_size;
-  b.horizon = spec.horizon;
-  const auto fill = [&](std::vector<float>& column, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) column.push_back(static_cast<float>(random.normal()));
-  };
-  fill(b.features, size * spec.feature_size);
-  fill(b.proprioception, size * spec.proprioception_size);
-  fill(b.actions, size * spec.horizon * spec.action_size);
-  b.mask.assign(size * spec.horizon, 1);
-  b.weight.assign(size, 1);
-  b.advantage.assign(size, Advantage::kPositive);
-  for (std::size_t i = 0; i < size; ++i) b.cluster.push_back(i / 16);
+  Batch b = random_batch(spec, size, random);
+  for (std::size_t i = 0; i < size; ++i) b.cluster[i] = i / 16;
   return b;
 }
 

@@ -24,6 +24,7 @@
 #include "policy/head.h"
 #include "policy/script_backbone.h"
 #include "policy/trainer.h"
+#include "test/support/random_batch.h"
 
 namespace nudge {
 namespace {
@@ -82,22 +83,7 @@ HeadSpec head_of(std::size_t hidden) {
 
 Batch rows(const HeadSpec& spec, std::size_t size) {
   Random random(1);
-  Batch b;
-  b.size = size;
-  b.feature_size = spec.feature_size;
-  b.proprioception_size = spec.proprioception_size;
-  b.action_size = spec.action_size;
-  b.horizon = spec.horizon;
-  const auto fill = [&](std::vector<float>& column, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) column.push_back(static_cast<float>(random.normal()));
-  };
-  fill(b.features, size * spec.feature_size);
-  fill(b.proprioception, size * spec.proprioception_size);
-  fill(b.actions, size * spec.horizon * spec.action_size);
-  b.mask.assign(size * spec.horizon, 1);
-  b.weight.assign(size, 1);
-  b.advantage.assign(size, Advantage::kPositive);
-  return b;
+  return random_batch(spec, size, random);
 }
 
 std::shared_ptr<const Weights> fresh(const HeadSpec& spec) {
