@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "nudge/utf8.h"
+
 namespace nudge {
 namespace {
 
@@ -24,42 +26,6 @@ bool valid_id(std::string_view id) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '.' || c == ':' || c == '-';
   });
-}
-
-// RFC 3629: shortest form only, no surrogates, nothing above U+10FFFF.
-bool valid_utf8(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t length = 0;
-    std::uint32_t point = 0;
-    if (lead < 0x80) {
-      length = 1;
-      point = lead;
-    } else if ((lead & 0xe0) == 0xc0) {
-      length = 2;
-      point = lead & 0x1fu;
-    } else if ((lead & 0xf0) == 0xe0) {
-      length = 3;
-      point = lead & 0x0fu;
-    } else if ((lead & 0xf8) == 0xf0) {
-      length = 4;
-      point = lead & 0x07u;
-    } else {
-      return false;
-    }
-    if (length > text.size() - i) return false;
-    for (std::size_t k = 1; k < length; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if ((next & 0xc0) != 0x80) return false;
-      point = (point << 6) | (next & 0x3fu);
-    }
-    constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < kSmallest[length] || point > 0x10ffff) return false;
-    if (point >= 0xd800 && point <= 0xdfff) return false;
-    i += length;
-  }
-  return true;
 }
 
 // Spoken sentences have no control characters; a newline from a text field is fine.
@@ -405,7 +371,7 @@ Status Broker::judge_words(const FeedbackMessage& message, const WordsMessage& w
     return invalid_argument("words may be at most 1,000 bytes; these are " +
                             std::to_string(words.text.size()));
   }
-  if (!valid_utf8(words.text) || !printable(words.text)) {
+  if (!is_utf8(words.text) || !printable(words.text)) {
     return invalid_argument("words must be UTF-8 text without control characters");
   }
   if (only_spaces(words.text)) return invalid_argument("there are no words in this message");

@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "nudge/utf8.h"
 #include "replay/json_fields.h"
+#include "replay/packed_fields.h"
 
 namespace nudge {
 namespace {
 
-using json_fields::Reader;
-using json_fields::Writer;
-
-inline constexpr std::size_t kMaxWords = 1000;
-inline constexpr std::size_t kHashText = 64;  // hex SHA-256
+constexpr std::size_t kMaxWords = 1000;
+constexpr std::size_t kHashText = 64;  // hex SHA-256
+constexpr std::size_t kMaxId = 64;
+constexpr std::size_t kMaxBoot = 36;
+constexpr std::size_t kMaxActor = 64;
+constexpr std::size_t kMaxKind = 64;
 
 // One specialisation per kind: its stable name and its list of fields, which reading and writing
 // share; `first_fields` are those of payload versions below `kSince`, where they were others. `P`
@@ -304,7 +307,7 @@ struct Kind<EpisodeEvicted> {
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
-bool read_kind(std::string_view kind, std::uint32_t version, Reader& reader, Payload& out) {
+bool read_kind(std::string_view kind, std::uint32_t version, auto& reader, Payload& out) {
   if constexpr (I == std::variant_size_v<Payload>) {
     return false;
   } else {
@@ -322,6 +325,42 @@ bool read_kind(std::string_view kind, std::uint32_t version, Reader& reader, Pay
   }
 }
 
+void write_kind(const Payload& payload, auto& writer) {
+  std::visit([&]<typename T>(const T& p) { Kind<T>::fields(writer, p); }, payload);
+}
+
+// What surrounds a payload: the members of Event, except that times are nanoseconds, and what says
+// which payload it is.
+struct Envelope {
+  std::int64_t time = 0;
+  std::int64_t wall_time = 0;
+  std::string kind;
+  std::uint32_t version = 0;
+};
+
+void envelope_fields(auto& a, auto& event, auto&& envelope) {
+  a.field("id", event.id, kMaxId);
+  a.field("sequence", event.sequence);
+  a.field("episode", event.episode);
+  a.field("policy_step", event.policy_step);
+  a.field("control_tick", event.control_tick);
+  a.field("time_ns", envelope.time);
+  a.field("wall_time_ns", envelope.wall_time);
+  a.field("boot", event.boot, kMaxBoot);
+  a.field("actor", event.actor.name, kMaxActor);
+  a.field("role", event.actor.role, Role::kEngineer);
+  a.field("weights", event.weights);
+  a.field("kind", envelope.kind, kMaxKind);
+  a.field("payload_version", envelope.version);
+}
+
+Envelope envelope_of(const Event& event) {
+  return {.time = event.time.time_since_epoch().count(),
+          .wall_time = event.wall_time.time_since_epoch().count(),
+          .kind = std::string(kind_of(event.payload)),
+          .version = kPayloadVersion};
+}
+
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '.' || c == ':' || c == '-';
@@ -333,6 +372,11 @@ struct Overloaded : Ts... {
 };
 template <typename... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
+
+Status unknown(std::string_view kind) {
+  return unimplemented("event of the unknown kind '" + std::string(kind.substr(0, kMaxKind)) +
+                       "': written by a newer version of Nudge; use that one");
+}
 
 }  // namespace
 
@@ -360,8 +404,8 @@ std::uint64_t subject_of(const Payload& payload) {
 }
 
 Result<std::string> encode_payload(const Payload& payload) {
-  Writer writer;
-  std::visit([&]<typename T>(const T& p) { Kind<T>::fields(writer, p); }, payload);
+  json_fields::Writer writer;
+  write_kind(payload, writer);
   auto text = writer.text();
   if (!text.ok()) return text.status().with_context(kind_of(payload));
   if (text->size() > kMaxPayloadBytes) {
@@ -384,28 +428,60 @@ Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
   }
   const nlohmann::json object = json_fields::parse(json);
   Payload payload;
-  Reader reader(object);
-  if (!read_kind(kind, version, reader, payload)) {
-    return unimplemented("event of the unknown kind '" + std::string(kind.substr(0, 64)) +
-                         "': written by a newer version of Nudge; use that one");
-  }
+  json_fields::Reader reader(object);
+  if (!read_kind(kind, version, reader, payload)) return unknown(kind);
   if (const Status status = reader.finish(); !status.ok()) return status.with_context(kind);
   return payload;
 }
 
+Result<std::string> event_line(const Event& event) {
+  NUDGE_TRY(validate_envelope(event));
+  const auto payload = encode_payload(event.payload);
+  if (!payload.ok()) return payload.status();
+  json_fields::Writer writer;
+  envelope_fields(writer, event, envelope_of(event));
+  writer.field("payload", *payload, kMaxPayloadBytes);
+  return writer.text();
+}
+
+Status pack(const Event& event, packed_fields::Writer& writer) {
+  NUDGE_TRY(validate_envelope(event));
+  envelope_fields(writer, event, envelope_of(event));
+  write_kind(event.payload, writer);
+  return writer.status();
+}
+
+Result<Event> unpack_event(packed_fields::Reader& reader) {
+  Event event;
+  Envelope envelope;
+  envelope_fields(reader, event, envelope);
+  NUDGE_TRY(reader.status());
+  NUDGE_TRY(validate_envelope(event));
+  event.time = Instant(Duration(envelope.time));
+  event.wall_time = WallTime(Duration(envelope.wall_time));
+  if (envelope.version != kPayloadVersion) {
+    return unimplemented("event payload of version " + std::to_string(envelope.version) +
+                         ", where this build writes " + std::to_string(kPayloadVersion));
+  }
+  if (!read_kind(envelope.kind, envelope.version, reader, event.payload)) {
+    return unknown(envelope.kind);
+  }
+  if (!reader.status().ok()) return reader.status().with_context(envelope.kind);
+  return event;
+}
+
 Status validate_envelope(const Event& event) {
-  if (event.id.empty() || event.id.size() > 64 ||
+  if (event.id.empty() || event.id.size() > kMaxId ||
       !std::all_of(event.id.begin(), event.id.end(), is_id_character)) {
     return invalid_argument("event: id must be 1 to 64 of A-Z a-z 0-9 _ . : -");
   }
-  if (event.boot.size() > 36) return invalid_argument("event: boot is longer than 36 bytes");
-  if (event.actor.name.size() > 64) {
+  if (event.boot.size() > kMaxBoot) return invalid_argument("event: boot is longer than 36 bytes");
+  if (event.actor.name.size() > kMaxActor) {
     return invalid_argument("event: the actor's name is longer than 64 bytes");
   }
-  Writer text;  // refuses what is not UTF-8, which no reader could be given
-  text.field("boot", event.boot);
-  text.field("actor", event.actor.name);
-  if (const auto valid = text.text(); !valid.ok()) return valid.status().with_context("event");
+  if (!is_utf8(event.boot) || !is_utf8(event.actor.name)) {
+    return invalid_argument("event: boot or the actor's name is not valid UTF-8");
+  }
   if (event.actor.role > Role::kEngineer) return invalid_argument("event: no such role");
   return {};
 }

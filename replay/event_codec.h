@@ -1,4 +1,5 @@
-// Payloads of events as JSON text, as they are stored in the log and sent in the feed.
+// Events as bytes: payloads as the JSON text that the log stores, and whole ones as a line of JSON
+// for people or packed for the feed. All of them share one list of fields.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 
 #include "nudge/event.h"
 #include "nudge/status.h"
+#include "replay/packed_fields.h"
 
 namespace nudge {
 
@@ -35,7 +37,16 @@ Result<std::string> encode_payload(const Payload& payload);
 Result<Payload> decode_payload(std::string_view kind, std::uint32_t version,
                                std::span<const std::byte> json);
 
-// Bounds of an event's envelope: id, boot, actor. kInvalidArgument naming the field.
+// A whole event as one line of JSON, its payload as a text in it. kInvalidArgument, as above.
+Result<std::string> event_line(const Event& event);
+
+// The fields of an event one behind the other, and the reverse, strict, which leaves what follows.
+// kInvalidArgument; kUnimplemented for a kind or a version of payloads that this build does not
+// write.
+Status pack(const Event& event, packed_fields::Writer& writer);
+Result<Event> unpack_event(packed_fields::Reader& reader);
+
+// Bounds of an event's envelope: id, boot, actor, role. kInvalidArgument naming the field.
 Status validate_envelope(const Event& event);
 
 }  // namespace nudge

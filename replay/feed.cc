@@ -1,15 +1,19 @@
 #include "replay/feed.h"
 
+#include <utility>
+
 #include "replay/event_codec.h"
-#include "replay/json_fields.h"
+#include "replay/packed_fields.h"
 
 namespace nudge {
 namespace {
 
-using json_fields::Reader;
-using json_fields::Writer;
+using packed_fields::Reader;
+using packed_fields::Writer;
 
-// Both directions walk the same lists. Times travel as nanoseconds.
+enum class ItemKind : std::uint8_t { kSteps = 0, kEvent = 1 };
+
+// Both directions walk the same list.
 void fields(auto& a, auto& ref) {
   a.field("episode", ref.episode);
   a.field("path", ref.path, kMaxFeedPath);
@@ -19,89 +23,74 @@ void fields(auto& a, auto& ref) {
   a.field("end_offset", ref.end_offset);
 }
 
-struct Times {
-  std::int64_t time = 0;
-  std::int64_t wall_time = 0;
-};
-
-struct Coded {
-  std::string kind;
-  std::uint32_t version = 0;
-  std::string payload;
-};
-
-void fields(auto& a, auto& event, auto& times, auto& coded) {
-  a.field("id", event.id, 64);
-  a.field("sequence", event.sequence);
-  a.field("episode", event.episode);
-  a.field("policy_step", event.policy_step);
-  a.field("control_tick", event.control_tick);
-  a.field("time_ns", times.time);
-  a.field("wall_time_ns", times.wall_time);
-  a.field("boot", event.boot, 36);
-  a.field("actor", event.actor.name, 64);
-  a.field("role", event.actor.role, Role::kEngineer);
-  a.field("weights", event.weights);
-  a.field("kind", coded.kind, 64);
-  a.field("payload_version", coded.version);
-  a.field("payload", coded.payload, kMaxPayloadBytes);
-}
-
 Status check(const StepsRef& ref) {
   if (ref.first == 0 || ref.last < ref.first || ref.end_offset <= ref.first_offset ||
       ref.first_offset % 8 != 0 || ref.end_offset % 8 != 0 || ref.path.empty()) {
-    return invalid_argument("feed: the run of steps makes no sense");
+    return invalid_argument("the run of steps makes no sense");
   }
   return {};
 }
 
-}  // namespace
-
-Result<std::string> encode(const FeedItem& item) {
-  Writer writer;
-  if (const auto* ref = std::get_if<StepsRef>(&item)) {
-    NUDGE_TRY(check(*ref));
-    fields(writer, *ref);
-  } else {
-    const Event& event = std::get<Event>(item);
-    NUDGE_TRY(validate_envelope(event));
-    auto payload = encode_payload(event.payload);
-    if (!payload.ok()) return payload.status();
-    const Times times{event.time.time_since_epoch().count(),
-                      event.wall_time.time_since_epoch().count()};
-    const Coded coded{std::string(kind_of(event.payload)), kPayloadVersion, *std::move(payload)};
-    fields(writer, event, times, coded);
-  }
-  return writer.text();
+Status write(const FeedItem& item, Writer& writer) {
+  const auto* ref = std::get_if<StepsRef>(&item);
+  const ItemKind kind = ref != nullptr ? ItemKind::kSteps : ItemKind::kEvent;
+  writer.field("item", kind, ItemKind::kEvent);
+  if (ref == nullptr) return pack(std::get<Event>(item), writer);
+  NUDGE_TRY(check(*ref));
+  fields(writer, *ref);
+  return writer.status();
 }
 
-Result<FeedItem> decode_feed_item(std::span<const std::byte> bytes) {
-  if (bytes.size() > kMaxFeedItemBytes) {
-    return invalid_argument("feed: an item of more than " + std::to_string(kMaxFeedItemBytes) +
-                            " bytes");
-  }
-  const nlohmann::json object = json_fields::parse(bytes);
-  Reader reader(object);
-  if (object.is_object() && object.contains("path")) {
+Result<FeedItem> read(Reader& reader) {
+  ItemKind kind{};
+  reader.field("item", kind, ItemKind::kEvent);
+  NUDGE_TRY(reader.status());
+  if (kind == ItemKind::kSteps) {
     StepsRef ref;
     fields(reader, ref);
-    if (const Status status = reader.finish(); !status.ok()) return status.with_context("feed");
+    NUDGE_TRY(reader.status());
     NUDGE_TRY(check(ref));
     return FeedItem(std::move(ref));
   }
-  Event event;
-  Times times;
-  Coded coded;
-  fields(reader, event, times, coded);
-  if (const Status status = reader.finish(); !status.ok()) return status.with_context("feed");
-  NUDGE_TRY(validate_envelope(event));
-  if (event.sequence == 0) return invalid_argument("feed: an event without a sequence");
-  event.time = Instant(Duration(times.time));
-  event.wall_time = WallTime(Duration(times.wall_time));
-  auto payload = decode_payload(coded.kind, coded.version, std::as_bytes(std::span(coded.payload)));
-  if (!payload.ok()) return payload.status().with_context("feed");
-  event.payload = *std::move(payload);
-  return FeedItem(std::move(event));
+  Result<Event> event = unpack_event(reader);
+  if (!event.ok()) return event.status();
+  if (event->sequence == 0) return invalid_argument("an event without a sequence");
+  return FeedItem(*std::move(event));
+}
+
+}  // namespace
+
+Status append(const FeedItem& item, std::vector<std::byte>& page) {
+  const std::size_t before = page.size();
+  Writer writer(page);
+  Status written = write(item, writer);
+  if (written.ok() && page.size() - before > kMaxFeedItemBytes) {
+    written =
+        invalid_argument("an item of more than " + std::to_string(kMaxFeedItemBytes) + " bytes");
+  }
+  if (written.ok() && page.size() > kMaxFeedPage) {
+    written = resource_exhausted("no room on this page");
+  }
+  if (written.ok()) return written;
+  page.resize(before);
+  return written.with_context("feed");
+}
+
+Result<std::vector<FeedItem>> decode_feed(std::span<const std::byte> page, std::size_t max_items) {
+  if (page.size() > kMaxFeedPage) {
+    return invalid_argument("feed: a page of more than " + std::to_string(kMaxFeedPage) + " bytes");
+  }
+  std::vector<FeedItem> items;
+  Reader reader(page);
+  while (!reader.at_end()) {
+    if (items.size() == max_items) {
+      return invalid_argument("feed: a page of more than " + std::to_string(max_items) + " items");
+    }
+    Result<FeedItem> item = read(reader);
+    if (!item.ok()) return item.status().with_context("feed");
+    items.push_back(*std::move(item));
+  }
+  return items;
 }
 
 }  // namespace nudge

@@ -1,5 +1,6 @@
 // The feed: the durable log as the learner and other readers get it, in sequence order. Events
-// travel whole; steps stay in their segment file and are referred to.
+// travel whole; steps stay in their segment file and are referred to. Between processes it travels
+// in pages: items one behind the other (docs/reference/learner-protocol.md).
 #pragma once
 
 #include <cstddef>
@@ -7,6 +8,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "nudge/event.h"
 #include "nudge/status.h"
@@ -38,13 +40,15 @@ inline Sequence last_sequence(const FeedItem& item) {
 }
 
 inline constexpr std::size_t kMaxFeedPath = 4096;           // bytes
-inline constexpr std::size_t kMaxFeedItemBytes = 1u << 20;  // encoded
+inline constexpr std::size_t kMaxFeedItemBytes = 1u << 20;  // packed
+inline constexpr std::size_t kMaxFeedPage = 4u << 20;       // bytes
 
-// One item as JSON text for the socket to another process. kInvalidArgument when a string is not
-// UTF-8 or a bound is passed. Pure.
-Result<std::string> encode(const FeedItem& item);
-// The reverse, strict: every field present, none unknown, every value in range. kInvalidArgument;
-// kUnimplemented for a kind of event that a newer version wrote.
-Result<FeedItem> decode_feed_item(std::span<const std::byte> bytes);
+// Appends one item to a page. Upon an error the page is as it was: kInvalidArgument when a text is
+// not UTF-8 or a bound is passed; kResourceExhausted when the page has no room for it. Pure.
+Status append(const FeedItem& item, std::vector<std::byte>& page);
+// The items of a whole page, strict: at most `max_items`, nothing cut off, nothing behind them,
+// every value in range. kInvalidArgument; kUnimplemented for a kind of event that a newer version
+// wrote. Pure.
+Result<std::vector<FeedItem>> decode_feed(std::span<const std::byte> page, std::size_t max_items);
 
 }  // namespace nudge

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "replay/event_codec.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
 #include "src/cli/terminal.h"
@@ -77,12 +78,12 @@ int list(const Program& program, const std::string& state, std::size_t limit) {
   return kExitOk;
 }
 
-// Events as the feed encodes them: one JSON object a line, stable names.
+// One JSON object a line, stable names.
 int print_events(Log& log, Sequence from, std::size_t limit) {
   const Result<std::vector<Event>> events = log.events({}, from, limit);
   if (!events.ok()) return fail(events.status());
   for (const Event& event : *events) {
-    const Result<std::string> text = encode(FeedItem(event));
+    const Result<std::string> text = event_line(event);
     if (!text.ok()) return fail(text.status());
     std::printf("%s\n", text->c_str());
   }

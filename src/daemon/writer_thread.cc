@@ -9,6 +9,8 @@ namespace nudge {
 namespace {
 
 constexpr Duration kPatience = std::chrono::milliseconds(5);
+// A learner that reads the log from its start asks for the next page as soon as it has one.
+constexpr Duration kPatienceWhileBehind = std::chrono::microseconds(200);
 // Features are ready a millisecond after their step began; a step takes many. Later than this,
 // inference hangs, and the step is lost rather than the log held up.
 constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
@@ -61,7 +63,7 @@ void WriterThread::stop() {
 }
 
 void WriterThread::run() {
-  while (!stop_) turn(kPatience);
+  while (!stop_) turn(host_ && host_->behind(log_) ? kPatienceWhileBehind : kPatience);
   turn(Duration::zero());
   settle(/*all=*/true);
   write_latch();

@@ -133,15 +133,15 @@ Status Learner::take_message(Duration timeout) {
   }
   const auto* items = std::get_if<FeedItems>(&*message);
   if (items == nullptr) return {};
-  for (const Frame& frame : items->items) {
-    Result<FeedItem> item = decode_feed_item(frame);
-    if (!item.ok()) return item.status().with_context("feed");
-    if (first_sequence(*item) != requested_from_) {
+  Result<std::vector<FeedItem>> page = decode_feed(items->page, kMaxFeedItems);
+  if (!page.ok()) return page.status();
+  for (FeedItem& item : *page) {
+    if (first_sequence(item) != requested_from_) {
       return data_loss("the feed jumps from " + std::to_string(requested_from_) + " to " +
-                       std::to_string(first_sequence(*item)));
+                       std::to_string(first_sequence(item)));
     }
-    requested_from_ = last_sequence(*item) + 1;
-    pending_.push_back(*std::move(item));
+    requested_from_ = last_sequence(item) + 1;
+    pending_.push_back(std::move(item));
   }
   durable_ = std::max(durable_, items->durable);
   if (live_from_ == 0) live_from_ = durable_;

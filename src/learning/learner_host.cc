@@ -5,7 +5,10 @@
 namespace nudge {
 namespace {
 
-constexpr std::size_t kMessagesPerTurn = 64;  // so that a chatty peer cannot hold the caller
+// So that neither a chatty peer nor a long log holds the caller for more than some milliseconds.
+constexpr std::size_t kMessagesPerTurn = 64;
+constexpr std::size_t kItemsPerTurn = 512;
+constexpr std::size_t kPageBytes = kMaxFeedPage / 2;
 
 }  // namespace
 
@@ -50,6 +53,7 @@ Status LearnerHost::handle(LearnerMessage message) {
     core_type_ = hello->core_type;
     progress_ = {};
     wanted_.reset();
+    sent_through_ = 0;
     return port_->send(DaemonMessage(options_.welcome));
   }
   if (auto* request = std::get_if<FeedRequest>(&message)) {
@@ -67,20 +71,25 @@ Status LearnerHost::handle(LearnerMessage message) {
 
 Status LearnerHost::feed(Log& log) {
   if (!wanted_ || wanted_->from > log.durable()) return {};
-  const std::size_t count = std::min<std::size_t>(wanted_->max_items, 512);
+  const std::size_t count = std::min<std::size_t>(wanted_->max_items, kItemsPerTurn);
   Result<std::vector<FeedItem>> items = log.feed(wanted_->from, count);
   if (!items.ok()) return items.status();
   FeedItems message;
   message.durable = log.durable();
+  Sequence through = wanted_->from - 1;
   for (const FeedItem& item : *items) {
-    const Result<std::string> text = encode(item);
-    if (!text.ok()) return text.status();
-    const auto* begin = reinterpret_cast<const std::byte*>(text->data());
-    message.items.emplace_back(begin, begin + text->size());
+    if (message.page.size() > kPageBytes) break;
+    NUDGE_TRY(append(item, message.page));
+    through = last_sequence(item);
   }
   const Status sent = port_->send(DaemonMessage(std::move(message)));
   if (sent.ok() || !port_->connected()) wanted_.reset();  // a full queue is tried again
+  if (sent.ok()) sent_through_ = through;
   return sent;
+}
+
+bool LearnerHost::behind(const Log& log) const {
+  return port_->connected() && (!process_ || process_->running()) && sent_through_ < log.durable();
 }
 
 Status LearnerHost::catch_up(Log& log, Duration patience) {

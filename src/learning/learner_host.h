@@ -47,6 +47,8 @@ class LearnerHost {
   const std::string& core_type() const { return core_type_; }
   bool connected() const { return port_->connected(); }
   std::uint32_t deaths() const { return process_ ? process_->deaths() : 0; }
+  // A learner is there that has not been sent everything durable: it asks for more any moment.
+  bool behind(const Log& log) const;
   int pid() const { return process_ ? process_->pid() : 0; }
   std::uint64_t refused_messages() const { return port_->refused_messages(); }
 
@@ -62,6 +64,7 @@ class LearnerHost {
   std::unique_ptr<LearnerPort> port_;
   std::unique_ptr<LearnerProcess> process_;
   std::optional<FeedRequest> wanted_;
+  Sequence sent_through_ = 0;
   LearnerProgress progress_;
   std::string core_type_;
   std::vector<CandidateMessage> candidates_;

@@ -1,6 +1,5 @@
 #include "src/learning/learner_wire.h"
 
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace nudge {
@@ -152,8 +151,7 @@ struct ToFrames {
     Json header = header_of("items");
     header["durable"] = m.durable;
     Frames frames{to_frame(header)};
-    frames.insert(frames.end(), std::make_move_iterator(m.items.begin()),
-                  std::make_move_iterator(m.items.end()));
+    frames.push_back(std::move(m.page));
     return frames;
   }
   Frames operator()(const LearnerStop&) const { return {to_frame(header_of("stop"))}; }
@@ -237,13 +235,10 @@ Result<DaemonMessage> decode_daemon_message(Frames frames) {
     m.weights_folder = fields.text("weights_folder", 4096);
     message = std::move(m);
   } else if (type == "items") {
-    if (frames.size() > 1 + kMaxFeedItems) {
-      return invalid_argument("daemon message has too many items");
-    }
+    NUDGE_TRY(expect_frames(frames, 2));
     FeedItems m;
     m.durable = fields.number("durable", kAny);
-    m.items.assign(std::make_move_iterator(frames.begin() + 1),
-                   std::make_move_iterator(frames.end()));
+    m.page = std::move(frames[1]);
     message = std::move(m);
   } else {
     return invalid_argument("daemon message of unknown type '" + type.substr(0, 32) + "'");

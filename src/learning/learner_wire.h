@@ -14,7 +14,7 @@
 
 namespace nudge {
 
-inline constexpr int kLearnerProtocol = 2;
+inline constexpr int kLearnerProtocol = 3;
 inline constexpr std::size_t kMaxLearnerHeader = 64 * 1024;           // bytes
 inline constexpr std::size_t kMaxCandidateBytes = 256 * 1024 * 1024;  // bytes
 inline constexpr std::size_t kMaxFeedItems = 4096;                    // per message
@@ -72,7 +72,7 @@ struct LearnerWelcome {
 
 struct FeedItems {
   Sequence durable = 0;  // newest sequence number on disk when this was sent
-  Frames items;          // encoded feed items (replay/feed.h), in sequence order
+  Frame page;            // of the feed (replay/feed.h), in sequence order
 };
 struct LearnerStop {};  // finish: the daemon goes down
 using DaemonMessage = std::variant<LearnerWelcome, FeedItems, LearnerStop>;

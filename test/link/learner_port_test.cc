@@ -34,7 +34,7 @@ TEST_F(LearnerPortTest, CarriesMessagesBothWays) {
   const auto message = (*port)->receive(kPatience);
   ASSERT_TRUE(message.has_value());
   EXPECT_EQ(std::get<LearnerHello>(*message).pid, 1);
-  ASSERT_TRUE((*port)->send(DaemonMessage(FeedItems{.durable = 9, .items = {}})).ok());
+  ASSERT_TRUE((*port)->send(DaemonMessage(FeedItems{.durable = 9, .page = {}})).ok());
   const auto answer = (*link)->receive(kPatience);
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(std::get<FeedItems>(*answer).durable, 9u);

@@ -60,25 +60,25 @@ TEST(LearnerWire, BringsEveryDaemonMessageBack) {
   ASSERT_TRUE(welcome.ok()) << welcome.status().message();
   EXPECT_EQ(std::get<LearnerWelcome>(*welcome).policy_period_ns, 100'000'000u);
 
-  const auto items = decode_daemon_message(
-      encode(DaemonMessage(FeedItems{.durable = 4, .items = {frame_of("a"), frame_of("b")}})));
+  const auto items =
+      decode_daemon_message(encode(DaemonMessage(FeedItems{.durable = 4, .page = frame_of("ab")})));
   ASSERT_TRUE(items.ok());
-  EXPECT_EQ(std::get<FeedItems>(*items).items.size(), 2u);
+  EXPECT_EQ(std::get<FeedItems>(*items).page, frame_of("ab"));
 
   EXPECT_TRUE(decode_daemon_message(encode(DaemonMessage(LearnerStop{}))).ok());
 }
 
 TEST(LearnerWire, RefusesAnotherProtocolVersionByName) {
-  const auto result = decode_learner_message({frame_of(R"({"protocol":3,"type":"hello"})")});
+  const auto result = decode_learner_message({frame_of(R"({"protocol":9,"type":"hello"})")});
   EXPECT_EQ(result.status().code(), Code::kUnimplemented);
 }
 
 TEST(LearnerWire, RefusesWhatLacksAFieldOrHasOneOutOfRange) {
-  for (const char* text : {R"({"protocol":2,"type":"feed"})",
-                           R"({"protocol":2,"type":"feed","from":-1,"max_items":1})",
-                           R"({"protocol":2,"type":"feed","from":1,"max_items":99999})",
-                           R"({"protocol":2,"type":"feed","from":"1","max_items":1})",
-                           R"({"protocol":2,"type":"nothing"})", R"({"protocol":2})",
+  for (const char* text : {R"({"protocol":3,"type":"feed"})",
+                           R"({"protocol":3,"type":"feed","from":-1,"max_items":1})",
+                           R"({"protocol":3,"type":"feed","from":1,"max_items":99999})",
+                           R"({"protocol":3,"type":"feed","from":"1","max_items":1})",
+                           R"({"protocol":3,"type":"nothing"})", R"({"protocol":3})",
                            R"({"type":"feed"})", "[]", "", "{"}) {
     EXPECT_EQ(decode_learner_message({frame_of(text)}).status().code(), Code::kInvalidArgument)
         << text;
@@ -93,6 +93,11 @@ TEST(LearnerWire, RefusesAWrongNumberOfFrames) {
   hello.push_back({});
   EXPECT_FALSE(decode_learner_message(hello).ok());
   EXPECT_FALSE(decode_learner_message({}).ok());
+  Frames items = encode(DaemonMessage(FeedItems{.durable = 4, .page = {}}));
+  items.pop_back();
+  EXPECT_FALSE(decode_daemon_message(items).ok());
+  items.resize(3);
+  EXPECT_FALSE(decode_daemon_message(items).ok());
 }
 
 TEST(LearnerWire, RefusesADeeplyNestedHeaderBeforeParsingIt) {

@@ -88,11 +88,11 @@ class ScriptedLearner {
   }
   void take(const FeedItems& items) {
     if (past_ == 0) past_ = items.durable;
-    for (const Frame& frame : items.items) {
-      const auto item = decode_feed_item(frame);
-      EXPECT_TRUE(item.ok()) << item.status().message();
-      next_ = last_sequence(*item) + 1;
-      const auto* event = std::get_if<Event>(&*item);
+    const auto page = decode_feed(items.page, kMaxFeedItems);
+    ASSERT_TRUE(page.ok()) << page.status().message();
+    for (const FeedItem& item : *page) {
+      next_ = last_sequence(item) + 1;
+      const auto* event = std::get_if<Event>(&item);
       if (event == nullptr) continue;
       planner_.apply(*event);
       const auto order = planner_.due();
