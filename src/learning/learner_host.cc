@@ -1,13 +1,12 @@
 #include "src/learning/learner_host.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace nudge {
 namespace {
 
-// So that neither a chatty peer nor a long log holds the caller for more than some milliseconds.
+// So that a chatty peer cannot hold the caller; kMaxFeedItems does the same for a long log.
 constexpr std::size_t kMessagesPerTurn = 64;
-constexpr std::size_t kItemsPerTurn = 512;
 constexpr std::size_t kPageBytes = kMaxFeedPage / 2;
 
 }  // namespace
@@ -53,6 +52,7 @@ Status LearnerHost::handle(LearnerMessage message) {
     core_type_ = hello->core_type;
     progress_ = {};
     wanted_.reset();
+    ready_.reset();
     sent_through_ = 0;
     return port_->send(DaemonMessage(options_.welcome));
   }
@@ -69,22 +69,32 @@ Status LearnerHost::handle(LearnerMessage message) {
   return {};
 }
 
-Status LearnerHost::feed(Log& log) {
-  if (!wanted_ || wanted_->from > log.durable()) return {};
-  const std::size_t count = std::min<std::size_t>(wanted_->max_items, kItemsPerTurn);
-  Result<std::vector<FeedItem>> items = log.feed(wanted_->from, count);
+Result<LearnerHost::Page> LearnerHost::page_from(Sequence from, Log& log) {
+  Result<std::vector<FeedItem>> items = log.feed(from, kMaxFeedItems);
   if (!items.ok()) return items.status();
-  FeedItems message;
-  message.durable = log.durable();
-  Sequence through = wanted_->from - 1;
+  Page page{.from = from, .through = from - 1, .bytes = {}};
   for (const FeedItem& item : *items) {
-    if (message.page.size() > kPageBytes) break;
-    NUDGE_TRY(append(item, message.page));
-    through = last_sequence(item);
+    if (page.bytes.size() > kPageBytes) break;
+    NUDGE_TRY(append(item, page.bytes));
+    page.through = last_sequence(item);
   }
-  const Status sent = port_->send(DaemonMessage(std::move(message)));
+  return page;
+}
+
+Status LearnerHost::feed(Log& log) {
+  const bool asked = wanted_ && wanted_->from <= log.durable();
+  const Sequence from = asked ? wanted_->from : sent_through_ + 1;
+  if (!asked && (ready_ || !behind(log))) return {};
+  if (!ready_ || ready_->from != from) {
+    Result<Page> page = page_from(from, log);
+    if (!page.ok()) return page.status();
+    ready_ = *std::move(page);
+  }
+  if (!asked) return {};
+  Page page = *std::exchange(ready_, std::nullopt);
+  const Status sent = port_->send(DaemonMessage(FeedItems{log.durable(), std::move(page.bytes)}));
   if (sent.ok() || !port_->connected()) wanted_.reset();  // a full queue is tried again
-  if (sent.ok()) sent_through_ = through;
+  if (sent.ok()) sent_through_ = page.through;
   return sent;
 }
 

@@ -56,6 +56,14 @@ class LearnerHost {
 
  private:
   LearnerHost(const LearnerHostOptions& options, ClockFunction clock);
+  // Of the feed: what stands from `from` through `through`, packed.
+  struct Page {
+    Sequence from = 0;
+    Sequence through = 0;
+    std::vector<std::byte> bytes;
+  };
+  static Result<Page> page_from(Sequence from, Log& log);
+
   Status handle(LearnerMessage message);
   Status feed(Log& log);
 
@@ -65,6 +73,8 @@ class LearnerHost {
   std::unique_ptr<LearnerProcess> process_;
   std::optional<FeedRequest> wanted_;
   Sequence sent_through_ = 0;
+  // The next page, made while a learner that is behind still folds the last one.
+  std::optional<Page> ready_;
   LearnerProgress progress_;
   std::string core_type_;
   std::vector<CandidateMessage> candidates_;

@@ -111,7 +111,6 @@ struct ToFrames {
   Frames operator()(const FeedRequest& m) const {
     Json header = header_of("feed");
     header["from"] = m.from;
-    header["max_items"] = m.max_items;
     return {to_frame(header)};
   }
   Frames operator()(CandidateMessage&& m) const {
@@ -179,7 +178,6 @@ Result<LearnerMessage> decode_learner_message(Frames frames) {
     NUDGE_TRY(expect_frames(frames, 1));
     FeedRequest m;
     m.from = fields.number("from", kAny);
-    m.max_items = static_cast<std::uint32_t>(fields.number("max_items", kMaxFeedItems));
     message = m;
   } else if (type == "candidate") {
     NUDGE_TRY(expect_frames(frames, 2));

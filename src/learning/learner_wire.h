@@ -17,7 +17,7 @@ namespace nudge {
 inline constexpr int kLearnerProtocol = 3;
 inline constexpr std::size_t kMaxLearnerHeader = 64 * 1024;           // bytes
 inline constexpr std::size_t kMaxCandidateBytes = 256 * 1024 * 1024;  // bytes
-inline constexpr std::size_t kMaxFeedItems = 4096;                    // per message
+inline constexpr std::size_t kMaxFeedItems = 512;                     // per message
 
 using Frame = std::vector<std::byte>;
 using Frames = std::vector<Frame>;
@@ -32,7 +32,6 @@ struct LearnerHello {
 // "Send me what comes at or after `from`, as soon as there is any."
 struct FeedRequest {
   Sequence from = 1;
-  std::uint32_t max_items = kMaxFeedItems;
 };
 // One finished round.
 struct CandidateMessage {
