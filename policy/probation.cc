@@ -40,6 +40,9 @@ Status ProbationOptions::validate() const {
   if (!(confidence > 0.5 && confidence < 1)) {
     return invalid_argument("probation: confidence must lie between 0.5 and 1");
   }
+  if (!(doubt >= 0 && doubt < 1)) {
+    return invalid_argument("probation: doubt must be at least 0 and less than 1");
+  }
   return {};
 }
 
@@ -212,8 +215,8 @@ Verdict Probation::verdict() const {
                                       std::to_string(parent_.takeovers) + " in " +
                                       std::to_string(parent_.episodes));
   }
-  if (own_whole_episode_ || own_.steps >= options_.own_steps)
-    verdict.kind = Verdict::Kind::kConfirm;
+  const bool drove_itself = own_whole_episode_ || own_.steps >= options_.own_steps;
+  if (drove_itself && takeover_p_ > options_.doubt) verdict.kind = Verdict::Kind::kConfirm;
   return verdict;
 }
 

@@ -164,6 +164,7 @@ struct Config {
     double clamp_ratio = 2.0;     // clamp rate over the parent's
     double latency_ms = 50.0;     // 99th percentile of an inference
     double confidence = 0.95;     // one-sided, of the comparison of takeover rates
+    double doubt = 0.35;          // p-value of that comparison, up to which nothing is confirmed
     std::int64_t rollbacks_to_pause = 2;  // in a row
   } probation;
 

@@ -148,6 +148,7 @@ ProbationOptions probation_options(const Config& config) {
   options.clamp_ratio = config.probation.clamp_ratio;
   options.latency_budget = from_milliseconds(config.probation.latency_ms);
   options.confidence = config.probation.confidence;
+  options.doubt = config.probation.doubt;
   return options;
 }
 

@@ -134,8 +134,21 @@ TEST(Probation, TeachingAtTheParentsRateIsNoFault) {
   EXPECT_EQ(probation.verdict().kind, Kind::kConfirm);
 }
 
-TEST(Probation, ASlightlyHigherRateIsNoEvidence) {
+TEST(Probation, ASlightlyHigherRateIsNoEvidenceButKeepsItOnProbation) {
   Probation probation = after_parent(10, 1);
+  probation.on_live(2, WeightsKind::kFull);
+  for (int i = 0; i < 5; ++i) episode(probation, 60, i < 2 ? 2 : 1);
+  EXPECT_EQ(probation.verdict().kind, Kind::kKeep) << "7 takeovers in 5 episodes: p = 0.33";
+  episode(probation, 60, 0);
+  EXPECT_EQ(probation.verdict().kind, Kind::kConfirm) << "7 in 6";
+}
+
+TEST(Probation, WithoutAllowanceForDoubtFiveEpisodesAreEnough) {
+  ProbationOptions options;
+  options.doubt = 0;
+  Probation probation{options};
+  probation.on_boot(1, {});
+  for (int i = 0; i < 10; ++i) episode(probation, 60, 1);
   probation.on_live(2, WeightsKind::kFull);
   for (int i = 0; i < 5; ++i) episode(probation, 60, i < 2 ? 2 : 1);
   EXPECT_EQ(probation.verdict().kind, Kind::kConfirm);
@@ -357,6 +370,7 @@ TEST(Probation, OptionsOutOfRangeAreNamed) {
   EXPECT_NE(message([](auto& o) { o.late_window = 65; }).find("late_window"), std::string::npos);
   EXPECT_NE(message([](auto& o) { o.late_limit = 21; }).find("late_limit"), std::string::npos);
   EXPECT_NE(message([](auto& o) { o.confidence = 1; }).find("confidence"), std::string::npos);
+  EXPECT_NE(message([](auto& o) { o.doubt = 1; }).find("doubt"), std::string::npos);
 }
 
 }  // namespace
