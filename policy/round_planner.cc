@@ -1,6 +1,7 @@
 #include "policy/round_planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "nudge/hold_out.h"
 #include "nudge/random.h"
@@ -25,6 +26,26 @@ void RoundPlanner::drop_rounds() {
   micro_.reset();
   full_.reset();
   if (running_) abort_ = true;
+}
+
+WeightsVersion RoundPlanner::micro_base() const {
+  const WeightsVersion full = weights_.newest_full();
+  const WeightsRecord* live = weights_.find(weights_.live());
+  const bool of_this_episode = live != nullptr && live->kind == WeightsKind::kProvisional &&
+                               live->accepted_at > episode_began_;
+  return of_this_episode && weights_.full_ancestor(live->version) == full ? live->version : full;
+}
+
+bool RoundPlanner::abort_running() const {
+  if (!running_) return false;
+  if (abort_) return true;
+  return running_->kind == RoundKind::kFull ? full_gives_way() : running_->base != micro_base();
+}
+
+void RoundPlanner::learned(Sequence prefix) {
+  if (prefix <= learned_) return;
+  learned_before_ = std::exchange(learned_, prefix);
+  if (full_ && full_->prefix <= learned_) full_.reset();
 }
 
 void RoundPlanner::on_span_closed(const Event& event, const SpanClosed& closed) {
@@ -54,6 +75,7 @@ void RoundPlanner::apply(const Event& event) {
   weights_.apply(event);
 
   if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
+    episode_began_ = event.sequence;
     if (started->purpose == EpisodePurpose::kDeployment) deployment_.insert(event.episode);
   } else if (std::holds_alternative<EpisodeEnded>(event.payload)) {
     micro_.reset();
@@ -70,7 +92,11 @@ void RoundPlanner::apply(const Event& event) {
     open_[opened->span] = {event.episode, opened->kind, opened->first_step};
     if (opened->kind != SpanKind::kTakeover) return;
     takeovers_[opened->span] = event.episode;
-    drop_rounds();
+    // A correction follows; what is not yet begun would miss it. A full round that runs goes on:
+    // the learner has nothing better to do while a person drives.
+    micro_.reset();
+    full_.reset();
+    if (running_ && running_->kind == RoundKind::kMicro) abort_ = true;
   } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
     on_span_closed(event, *closed);
   } else if (const auto* label = std::get_if<Label>(&event.payload)) {
@@ -94,14 +120,14 @@ void RoundPlanner::apply(const Event& event) {
     }
   } else if (const auto* candidate = std::get_if<CandidateReceived>(&event.payload)) {
     if (candidate->kind == WeightsKind::kFull) {
-      learned_ = std::max(learned_, candidate->prefix);
-      if (full_ && full_->prefix <= learned_) full_.reset();
+      learned(candidate->prefix);
+      learned_by_ = candidate->hash;
+      full_insists_ = false;
     }
-  } else if (std::holds_alternative<WeightsLive>(event.payload)) {
-    if (running_ && running_->kind == RoundKind::kMicro && running_->base != weights_.live() &&
-        !abort_) {
-      abort_ = true;
-      micro_ = *running_;
+  } else if (const auto* rejected = std::get_if<WeightsRejected>(&event.payload)) {
+    if (rejected->reason == kSuperseded && rejected->hash == learned_by_) {
+      learned_ = learned_before_;
+      full_insists_ = true;
     }
   } else if (std::holds_alternative<WeightsConfirmed>(event.payload) ||
              std::holds_alternative<WeightsPromoted>(event.payload)) {
@@ -144,7 +170,7 @@ std::optional<RoundOrder> RoundPlanner::due() const {
   std::optional<RoundOrder> order = micro_ ? micro_ : full_;
   if (!order) return std::nullopt;
   order->new_correction = newest_correction_ > learned_;
-  order->base = order->kind == RoundKind::kMicro ? weights_.live() : weights_.newest_full();
+  order->base = order->kind == RoundKind::kMicro ? micro_base() : weights_.newest_full();
   if (order->base == 0) return std::nullopt;
   order->seed = Random::derive(Random::derive(options_.seed, order->prefix),
                                static_cast<std::uint64_t>(order->kind));
@@ -159,10 +185,18 @@ void RoundPlanner::started(const RoundOrder& order) {
 
 void RoundPlanner::finished(bool completed) {
   if (completed && running_ && running_->kind == RoundKind::kFull) {
-    learned_ = std::max(learned_, running_->prefix);
+    learned(running_->prefix);
+    full_insists_ = false;
   }
   running_.reset();
   abort_ = false;
+}
+
+void RoundPlanner::gave_up() {
+  if (running_ && running_->kind == RoundKind::kFull) full_insists_ = true;
+  // What made it pointless may not be folded yet; it drops the order again, if it is to be dropped.
+  if (running_ && running_->kind == RoundKind::kMicro && !abort_ && !micro_) micro_ = running_;
+  finished(false);
 }
 
 }  // namespace nudge

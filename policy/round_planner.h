@@ -7,20 +7,24 @@
 //   died
 //
 // Micro-round: a person's correction of at least `micro_min_steps` steps has ended. Starts from the
-// live version, whatever it is, and is worth nothing once its episode is over.
-// Full round: a deployment episode has ended and there is something new to learn since the last
-// full round: a correction, or a label that a training step depends on. Starts from the newest full
-// version that was not rolled back. A new takeover aborts it; it is due again at the end of that
-// episode.
-// Held-out episodes (nudge/hold_out.h) are never trained on, so nothing in them is new.
-// After a rollback the same data would give the same weights: nothing is due until a person (or a
-// script in a person's place) has corrected or labelled something. Two rollbacks in a row, without
-// a confirmation between them, ask for LearningPaused.
+// newest full version that was not rolled back, or from what this episode's micro-rounds have made
+// of that one and runs now: provisional versions of other episodes are never built on, or they
+// would pile up where full rounds are late. Worth nothing once its episode is over. Full round: a
+// deployment episode has ended and there is something new to learn since the last full round: a
+// correction, or a label that a training step depends on. Starts from the newest full version that
+// was not rolled back. It goes on while a person takes over and drives. When their correction ends,
+// it gives way to the micro-round, and is due again at the end of that episode; but the next full
+// round then goes through, and the micro-round waits: where full rounds take longer than people let
+// robots work, every second one arrives. Held-out episodes (nudge/hold_out.h) are never trained on,
+// so nothing in them is new. After a rollback the same data would give the same weights: nothing is
+// due until a person (or a script in a person's place) has corrected or labelled something. Two
+// rollbacks in a row, without a confirmation between them, ask for LearningPaused.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string_view>
 
 #include "nudge/event.h"
 #include "nudge/number_set.h"
@@ -33,6 +37,10 @@ struct RoundPlannerOptions {
   std::uint32_t rollbacks_to_pause = 2;  // in a row; >= 1
   std::uint64_t seed = 0;                // of all rounds; each order derives its own
 };
+
+// WeightsRejected::reason of a candidate that was not judged: a correction or a rollback came
+// first.
+inline constexpr std::string_view kSuperseded = "superseded";
 
 enum class RoundKind : std::uint8_t { kMicro = 0, kFull = 1 };
 
@@ -66,11 +74,17 @@ class RoundPlanner {
   // The running round is over, however it ended. `completed`: a candidate came of it; otherwise a
   // full round stays wanted, and is due again at the end of the next deployment episode.
   void finished(bool completed);
+  // The running round was aborted as abort_running() asked. A micro-round that has to start from
+  // other weights is due again at once.
+  void gave_up();
 
-  // The round that runs, and whether something newer has made it pointless: a takeover, a rollback,
-  // a pause, the end of a micro-round's episode, other weights going live under a micro-round.
+  // The round that runs, and whether something newer has made it pointless. A full round: a
+  // rollback, a pause, or a micro-round that it gives way to. A micro-round: these two, a takeover,
+  // the end of its episode, or weights that it should have started from.
   const std::optional<RoundOrder>& running() const { return running_; }
-  bool abort_running() const { return running_ && abort_; }
+  bool abort_running() const;
+  // A micro-round is wanted, and a full round that runs is to be given up for it.
+  bool full_gives_way() const { return micro_ && !full_insists_; }
 
   bool paused() const { return paused_; }
   bool waits_for_feedback() const { return waits_for_feedback_; }
@@ -93,6 +107,8 @@ class RoundPlanner {
   void on_span_closed(const Event& event, const SpanClosed& closed);
   void on_new(Sequence sequence);
   void drop_rounds();
+  void learned(Sequence prefix);
+  WeightsVersion micro_base() const;
   bool taken_over() const;
   bool held_out_for_label(EpisodeId episode) const;
 
@@ -105,9 +121,13 @@ class RoundPlanner {
   Sequence newest_ = 0;                    // newest event with something to learn from
   Sequence newest_correction_ = 0;  // newest closed takeover span with something to learn from
   Sequence learned_ = 0;            // prefix of the last full round that was completed
+  Sequence learned_before_ = 0;     // and of the one before it
+  Sha256 learned_by_{};             // the candidate that came of it, once the log has it
+  Sequence episode_began_ = 0;      // the newest one
   std::optional<RoundOrder> micro_, full_;  // wanted; base and seed are filled in by due()
   std::optional<RoundOrder> running_;
   bool abort_ = false;
+  bool full_insists_ = false;  // the last full round came to nothing
   bool paused_ = false;
   bool waits_for_feedback_ = false;
   bool wants_pause_ = false;

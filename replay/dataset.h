@@ -13,7 +13,9 @@
 //   recovery            the same, before the split
 //   nudged              kNudge drove in a nudge span
 //   before takeover     kPolicy drove, less than `before_takeover` ahead of a takeover
-//   autonomous success  kPolicy drove in a kDeployment episode labelled success
+//   autonomous success  kPolicy drove in a kDeployment episode labelled success. Up to the last
+//                       takeover it may have been the person who made it one: such steps teach
+//                       nothing, unless they have a token of their own
 //   autonomous failure  the same, labelled failure
 // Quarantine: corrections and recoveries of a suspect takeover (DatasetOptions::quarantine_*) teach
 // nothing until somebody labels the span a success, and again when that label is taken back.

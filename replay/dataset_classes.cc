@@ -29,6 +29,10 @@ bool Dataset::State::leads_to_takeover(const StepRow& row, const EpisodeState& e
   return next != episode.takeovers.end() && *next - row.policy_step <= lead;
 }
 
+bool Dataset::State::is_taken_over_later(const StepRow& row, const EpisodeState& episode) {
+  return !episode.takeovers.empty() && episode.takeovers.back() > row.policy_step;
+}
+
 std::optional<bool> Dataset::State::went_well(const EpisodeState& episode) const {
   if (!episode.purpose || episode.evicted || of_other_shape(episode)) return {};
   const LabelValue outcome = episode.outcome.value();
@@ -83,8 +87,10 @@ bool Dataset::State::is_taken_out(const StepRow& row, const EpisodeState& episod
   return outcome == LabelValue::kDiscard || outcome == LabelValue::kFailure;
 }
 
-bool Dataset::State::is_dropped(SampleClass c) const {
-  return (c == SampleClass::kBeforeTakeover &&
+bool Dataset::State::is_dropped(SampleClass c, const StepRow& row,
+                                const EpisodeState& episode) const {
+  return (c == SampleClass::kAutonomousSuccess && is_taken_over_later(row, episode)) ||
+         (c == SampleClass::kBeforeTakeover &&
           options.before_takeover_advantage == Advantage::kNone) ||
          (c == SampleClass::kAutonomousFailure &&
           options.autonomous_failure_advantage == Advantage::kNone);
@@ -115,7 +121,7 @@ void Dataset::State::place(Row number) {
   taken_out += row.step_class == kTakenOut ? 1 : 0;
   quarantined += row.step_class == kQuarantined ? 1 : 0;
   Sampler::StratumId to = Sampler::kNowhere;
-  if (c && (row.token != 0 || !is_dropped(*c))) {
+  if (c && (row.token != 0 || !is_dropped(*c, row, episode))) {
     const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
                        *c == SampleClass::kNudged;
     to = sampler.stratum(*c, human ? spans[row.span].supervisor : 0, episode.kept_back);

@@ -158,7 +158,7 @@ void Dataset::State::fold(const Event& event, const SpanOpened& opened) {
     auto& takeovers = episodes[number].takeovers;
     takeovers.insert(std::upper_bound(takeovers.begin(), takeovers.end(), opened.first_step),
                      opened.first_step);
-    from -= std::min(from, lead);
+    from = 0;  // what led to it is no success, whatever the episode is labelled
   }
   place_from(number, from);
 }

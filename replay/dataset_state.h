@@ -221,12 +221,14 @@ struct Dataset::State {
   bool in_quarantine(const SpanState& span) const;
   bool of_other_shape(const EpisodeState& episode) const;
   bool leads_to_takeover(const StepRow& row, const EpisodeState& episode) const;
+  static bool is_taken_over_later(const StepRow& row, const EpisodeState& episode);
   // Whether the episode went well; none: nobody said so, or it is not to be learned from.
   std::optional<bool> went_well(const EpisodeState& episode) const;
   std::optional<SampleClass> classify(const StepRow& row, const EpisodeState& episode) const;
   // Whether a step that is of no class would be of one but for a label.
   bool is_taken_out(const StepRow& row, const EpisodeState& episode) const;
-  bool is_dropped(SampleClass c) const;
+  // Teaches nothing, unless the step has a token of its own.
+  bool is_dropped(SampleClass c, const StepRow& row, const EpisodeState& episode) const;
   Advantage advantage_of(const StepRow& row) const;
 
   void place(Row number);

@@ -164,34 +164,28 @@ Status Learner::fold_pending() {
     planner_.apply(*event);
     const std::optional<RoundOrder> order = planner_.due();
     if (!order || order->prefix <= live_from_) continue;
-    // What is known to be overtaken already is not begun: rounds that take longer than episodes
-    // would fall further and further behind.
-    if (order->kind == RoundKind::kFull && full_round_is_overtaken()) continue;
     NUDGE_TRY(run_due_round());
   }
   return {};
 }
 
-bool Learner::full_round_is_overtaken() const {
-  return std::any_of(pending_.begin(), pending_.end(), [](const FeedItem& item) {
-    const auto* event = std::get_if<Event>(&item);
-    if (event == nullptr) return false;
-    const auto* opened = std::get_if<SpanOpened>(&event->payload);
-    return std::holds_alternative<EpisodeEnded>(event->payload) ||
-           (opened != nullptr && opened->kind == SpanKind::kTakeover);
-  });
+bool Learner::is_overtaken(const RoundOrder& order) const {
+  // One full round takes in all episodes that have ended: rounds that take longer than episodes
+  // would fall further and further behind.
+  return order.kind == RoundKind::kFull &&
+         std::any_of(pending_.begin(), pending_.end(), [](const FeedItem& item) {
+           const auto* event = std::get_if<Event>(&item);
+           return event != nullptr && std::holds_alternative<EpisodeEnded>(event->payload);
+         });
 }
 
 bool Learner::something_newer() {
   // Look at what has arrived without folding it: the round must not see more than its prefix.
   if (!take_message(Duration::zero()).ok() || stopped_) return true;
-  if (pending_.empty()) return false;
-  RoundPlanner ahead = planner_;
-  for (const FeedItem& item : pending_) {
-    if (const auto* event = std::get_if<Event>(&item)) ahead.apply(*event);
-    if (ahead.abort_running()) return true;
+  for (; looked_ahead_ < pending_.size(); ++looked_ahead_) {
+    if (const auto* event = std::get_if<Event>(&pending_[looked_ahead_])) ahead_->apply(*event);
   }
-  return false;
+  return ahead_->abort_running();
 }
 
 Result<std::shared_ptr<const Weights>> Learner::load(WeightsVersion version) {
@@ -236,7 +230,14 @@ Result<Trainer*> Learner::trainer_for(const RoundOrder& order,
 
 Status Learner::run_due_round() {
   const RoundOrder order = *planner_.due();
+  if (is_overtaken(order)) return {};
   planner_.started(order);
+  ahead_ = planner_;
+  looked_ahead_ = 0;
+  if (something_newer()) {  // known already: not begun
+    planner_.gave_up();
+    return {};
+  }
   trouble_.clear();
   const auto attempt = [&]() -> Result<CandidateMessage> {
     Result<std::shared_ptr<const Weights>> base = load(order.base);
@@ -254,7 +255,11 @@ Status Learner::run_due_round() {
   };
   Result<CandidateMessage> candidate = attempt();
   full_.reset();
-  planner_.finished(candidate.ok());
+  if (candidate.status().code() == Code::kAborted) {
+    planner_.gave_up();
+  } else {
+    planner_.finished(candidate.ok());
+  }
   if (!candidate.ok()) {
     if (order.kind == RoundKind::kMicro) micro_.reset();
     if (candidate.status().code() == Code::kAborted) {

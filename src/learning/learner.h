@@ -45,9 +45,9 @@ class Learner {
   Status take_message(Duration timeout);
   Status fold_pending();
   Status run_due_round();
-  // The feed already holds the end of a later episode, or a takeover.
-  bool full_round_is_overtaken() const;
-  bool something_newer();
+  // The feed already holds the end of a later episode.
+  bool is_overtaken(const RoundOrder& order) const;
+  bool something_newer();  // that makes the running round pointless
   Result<std::shared_ptr<const Weights>> load(WeightsVersion version);
   Result<Trainer*> trainer_for(const RoundOrder& order, const std::shared_ptr<const Weights>& base);
   Status report_progress();
@@ -60,6 +60,9 @@ class Learner {
   std::optional<Dataset> dataset_;
   RoundPlanner planner_;
   std::deque<FeedItem> pending_;
+  // The planner while a round runs, as if so many of the pending items were folded already.
+  std::optional<RoundPlanner> ahead_;
+  std::size_t looked_ahead_ = 0;
   bool stopped_ = false;
   Sequence requested_from_ = 1;
   Sequence durable_ = 0;    // as the daemon said last

@@ -138,7 +138,7 @@ Status Succession::supersede(const CandidateMessage& candidate) {
   NUDGE_TRY(record(received(candidate)));
   return record(WeightsRejected{.hash = sha256(candidate.weights),
                                 .parent = candidate.base,
-                                .reason = "superseded",
+                                .reason = std::string(kSuperseded),
                                 .detail = "a correction or a rollback came meanwhile"});
 }
 

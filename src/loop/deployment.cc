@@ -360,9 +360,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   NUDGE_TRY(stands);
   NUDGE_TRY(heed_probation(robot_->now()));
   NUDGE_TRY(succession_.refresh_probes());
-  // The learner does one round after the other. While one is under way in simulated time, this
-  // episode waits for the next one's end, as it would in real time.
-  if (arrivals_.empty()) NUDGE_TRY(learn(robot_->now()));
+  NUDGE_TRY(learn_from_episode(robot_->now()));
 
   outcome_.success = result->success;
   outcome_.label = seat_.label();
@@ -450,7 +448,6 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
       if (change->from == AuthorityState::kAuto && change->to == AuthorityState::kTakeover) {
         succession_.on_takeover();
-        correction_began_ = now;
       }
     }
     commit_wanted_ = true;
@@ -470,7 +467,7 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     outcome_.corrected = true;
     correction_ended_ = now;
     micro_measured_ = full_measured_ = false;
-    return learn(now);
+    return learn_from_correction(now);
   }
   // While the disk is full, each policy step tries again.
   if (!recording_ && outcome.finished) commit_wanted_ = true;
@@ -514,17 +511,47 @@ Status Deployment::end_control() {
 
 // ---- learning -----------------------------------------------------------------------------------
 
+// The learner does one round after the other. In lockstep a round's candidate is there at once, and
+// is under way for as long as it took; so what the learner would do meanwhile is done here.
+
+Status Deployment::learn_from_correction(Instant now) {
+  NUDGE_TRY(commit_and_fold());
+  const auto full = std::ranges::find(
+      arrivals_, WeightsKind::kFull, [](const Arrival& arrival) { return arrival.candidate.kind; });
+  if (full == arrivals_.end()) return learn(now);
+  if (!succession_.planner().full_gives_way()) {
+    learn_later_ = true;
+    return {};
+  }
+  const CandidateMessage candidate = std::move(full->candidate);
+  arrivals_.erase(full);
+  ++counts_.superseded;
+  NUDGE_TRY(succession_.supersede(candidate));
+  return learn(now);
+}
+
+Status Deployment::learn_from_episode(Instant now) {
+  // A micro-round of this episode is given up at its end.
+  std::erase_if(arrivals_, [](const Arrival& arrival) {
+    return arrival.candidate.kind == WeightsKind::kProvisional;
+  });
+  if (arrivals_.empty()) return learn(now);
+  learn_later_ = true;
+  return {};
+}
+
 Status Deployment::learn(Instant now) {
-  const Instant begin = steady_now();
+  learn_later_ = false;
+  const Instant begin = options_.clock();
   NUDGE_TRY(commit_and_fold());
   if (!host_) return {};
   if (Status caught_up = host_->catch_up(*log_, kLearnerPatience); !caught_up.ok()) {
     tell(LogLevel::kError, "learner", caught_up.message());  // the robot works on
   }
-  const Duration took = steady_now() - begin;
+  const Duration took = options_.clock() - begin;
   for (CandidateMessage& candidate : host_->take_candidates()) {
     ++counts_.rounds;
-    arrivals_.push_back({.at = now + took, .ordered = now, .candidate = std::move(candidate)});
+    arrivals_.push_back({.at = now + took, .candidate = std::move(candidate)});
   }
   return {};
 }
@@ -533,17 +560,12 @@ Status Deployment::take_arrivals(Instant now) {
   while (!arrivals_.empty() && arrivals_.front().at <= now) {
     const Arrival arrival = std::move(arrivals_.front());
     arrivals_.pop_front();
-    const CandidateMessage& candidate = arrival.candidate;
-    const Instant begin = steady_now();
-    if (candidate.kind == WeightsKind::kFull && correction_began_ > arrival.ordered) {
-      // In real time the new correction would have aborted the round.
-      ++counts_.superseded;
-      NUDGE_TRY(succession_.supersede(candidate));
-    } else {
-      NUDGE_TRY(succession_.consider(candidate, log_->next_weights_version(), lockstep_.wall(now)));
-      staged_until_ = now + (steady_now() - begin);
-    }
+    const Instant begin = options_.clock();
+    NUDGE_TRY(
+        succession_.consider(arrival.candidate, log_->next_weights_version(), lockstep_.wall(now)));
+    staged_until_ = now + (options_.clock() - begin);
     NUDGE_TRY(commit_and_fold());
+    if (arrivals_.empty() && learn_later_) NUDGE_TRY(learn(arrival.at));
   }
   return {};
 }
@@ -583,6 +605,7 @@ Status Deployment::heed_probation(Instant now) {
   if (!back.ok()) return back.status();
   if (*back) {
     arrivals_.clear();
+    learn_later_ = false;  // until there is new feedback
     swap_in(**std::move(back));
     controller_->player().flush(now);
   }

@@ -24,6 +24,7 @@
 #include "src/learning/rollout.h"
 #include "src/learning/settings.h"
 #include "src/learning/succession.h"
+#include "src/loop/clock.h"
 #include "src/loop/first_training.h"
 #include "src/loop/lockstep.h"
 #include "src/loop/recorder.h"
@@ -38,7 +39,8 @@ struct DeploymentOptions {
   bool learn = true;         // false: no learner process, weights stay as they are
   std::string program;       // path of the program, to start the learner with; empty: somebody else
                              // starts it and connects it to run/learner
-  FileSystem* files = &posix_files();  // of the log; outlives the deployment
+  FileSystem* files = &posix_files();           // of the log; outlives the deployment
+  std::function<Instant()> clock = steady_now;  // what rounds and the gate are charged by
   // Told what happens, as it happens: episodes and new weights (kInfo), what a person should know
   // (kWarn), trouble (kError). `component` is the part that speaks: "gate", "log".
   std::function<void(LogLevel level, std::string_view component, const std::string& message)>
@@ -127,6 +129,8 @@ class Deployment final : private Companion {
   Status fold();  // what has become durable, into history and dataset
   Status commit_and_fold();
   Status make_room();
+  Status learn_from_correction(Instant now);
+  Status learn_from_episode(Instant now);
   Status learn(Instant now);
   Status take_arrivals(Instant now);
   Status adopt_staged(Instant now);
@@ -171,12 +175,11 @@ class Deployment final : private Companion {
   // Learning under way.
   struct Arrival {
     Instant at;
-    Instant ordered;  // when the round was ordered
     CandidateMessage candidate;
   };
   std::deque<Arrival> arrivals_;
-  Instant staged_until_{};  // the gate's own time has passed then
-  Instant correction_began_{};
+  bool learn_later_ = false;  // as soon as none is under way
+  Instant staged_until_{};    // the gate's own time has passed then
   Instant correction_ended_{};
   bool micro_measured_ = true;  // nothing to measure yet
   bool full_measured_ = true;

@@ -364,6 +364,44 @@ std::vector<std::byte> harmless(const RoundOrder& order, const Weights& base) {
   });
 }
 
+TEST_F(DeploymentTest, FullRoundsThatTakeLongerThanEpisodesStillArrive) {
+  std::atomic<std::int64_t> slow{0};  // s
+  options_.clock = [&] { return steady_now() + std::chrono::seconds(slow); };
+  open_with([&](const RoundOrder& order, const Weights& base) {
+    if (order.kind == RoundKind::kFull) slow += 15;
+    return harmless(order, base);
+  });
+  const std::uint64_t start = start_with_block(0.1, 0.15);
+  std::uint64_t full = 0;
+  const auto count_full = [&] {
+    full = 0;
+    for (const auto& [version, record] : deployment_->history().records()) {
+      if (version != 1 && record.kind == WeightsKind::kFull) ++full;
+    }
+  };
+  for (int i = 0; i < 12 && full < 2; ++i) {
+    run(start);
+    count_full();
+  }
+  EXPECT_GE(full, 2u) << all_notices();
+  EXPECT_GE(deployment_->counts().superseded, 1u) << "the first gives way to a micro-round";
+  EXPECT_LE(deployment_->counts().superseded, full + 1);
+
+  const Story story = close_and_read();
+  std::map<WeightsVersion, std::pair<WeightsKind, EpisodeId>> accepted;
+  EpisodeId episode = 0;
+  for (const Event& event : story.events) {
+    if (std::holds_alternative<EpisodeStarted>(event.payload)) episode = event.episode;
+    const auto* version = std::get_if<WeightsAccepted>(&event.payload);
+    if (version == nullptr) continue;
+    accepted[version->version] = {version->kind, episode};
+    if (version->kind != WeightsKind::kProvisional) continue;
+    const auto& [parent_kind, parent_episode] = accepted.at(version->parent);
+    EXPECT_TRUE(parent_kind == WeightsKind::kFull || parent_episode == episode)
+        << "v" << version->version << " builds on what an earlier episode's micro-round made";
+  }
+}
+
 TEST_F(DeploymentTest, NeverBootsWhatWasNotConfirmed) {
   open_with(harmless);
   for (std::uint64_t seed = 1; seed <= 8 && deployment_->history().live() <= 1; ++seed) run(seed);

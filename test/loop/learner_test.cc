@@ -288,7 +288,7 @@ TEST(Learner, MakesAProvisionalVersionOfACorrectionAndAFullOneOfItsEpisode) {
   EXPECT_EQ(lineage.config_hash, training_config_hash(world.config()));
 }
 
-TEST(Learner, GivesAFullRoundUpWhenANewTakeoverBegins) {
+TEST(Learner, GivesAFullRoundUpForTheMicroRoundOfANewCorrection) {
   Config config = test::small_config();
   config.learner.full_steps = 1'000'000;  // only an abort ends it
   World world(config);
@@ -298,11 +298,24 @@ TEST(Learner, GivesAFullRoundUpWhenANewTakeoverBegins) {
   world.feed();
   world.feed();
   world.log().begin();
-  world.log().open_span();
+  world.log().steps(10, ControlSource::kPolicy);
+  const Sequence closed = world.log().correction(12);
   const auto candidates = world.catch_up();
   EXPECT_EQ(of_kind(candidates, WeightsKind::kFull), nullptr);
-  EXPECT_GE(world.host().progress().aborted_rounds, 1u);
+  EXPECT_NE(of_kind(candidates, WeightsKind::kProvisional, closed), nullptr);
   EXPECT_EQ(world.host().progress().trouble, "");
+}
+
+TEST(Learner, FinishesAFullRoundWhileAPersonDrives) {
+  World world(test::small_config());
+  world.start();
+  world.catch_up();
+  const Sequence ended = world.log().corrected_episode();
+  world.feed();
+  world.log().begin();
+  world.log().open_span();
+  EXPECT_NE(of_kind(world.catch_up(), WeightsKind::kFull, ended), nullptr);
+  EXPECT_EQ(world.host().progress().aborted_rounds, 0u);
 }
 
 // Too short for a micro-round, so that every round that is aborted is a full one.
@@ -332,16 +345,26 @@ TEST(Learner, DoesNotBeginAFullRoundThatALaterEpisodeHasOvertaken) {
   EXPECT_EQ(world.host().progress().aborted_rounds, 0u);
 }
 
-TEST(Learner, DoesNotBeginAFullRoundThatALaterTakeoverHasOvertaken) {
+TEST(Learner, DoesNotBeginAFullRoundThatALaterCorrectionHasOvertakenTwiceInARow) {
   World world(test::small_config());
   world.start();
   world.catch_up();
+  const auto full = [](const CandidateMessage& c) { return c.kind == WeightsKind::kFull; };
+  // Each time all of it is in the feed before the learner looks at any: it has fallen behind.
   briefly_corrected_episode(world.log());
   world.log().begin();
   world.log().steps(5, ControlSource::kPolicy);
-  world.log().open_span();
-  const auto candidates = world.catch_up();
-  EXPECT_EQ(of_kind(candidates, WeightsKind::kFull), nullptr);
+  const Sequence first = world.log().correction(12);
+  auto candidates = world.catch_up();
+  EXPECT_EQ(std::count_if(candidates.begin(), candidates.end(), full), 0);
+  EXPECT_NE(of_kind(candidates, WeightsKind::kProvisional, first), nullptr);
+  const Sequence ended = world.log().end(LabelValue::kSuccess);
+  world.log().begin();
+  world.log().steps(5, ControlSource::kPolicy);
+  const Sequence second = world.log().correction(12);
+  candidates = world.catch_up();
+  EXPECT_NE(of_kind(candidates, WeightsKind::kFull, ended), nullptr);
+  EXPECT_NE(of_kind(candidates, WeightsKind::kProvisional, second), nullptr) << "after it";
   EXPECT_EQ(world.host().progress().aborted_rounds, 0u);
   EXPECT_EQ(world.host().progress().trouble, "");
 }

@@ -152,7 +152,7 @@ TEST(RoundPlanner, NudgesAndEmptySpansAreNoCorrections) {
   EXPECT_EQ(log.planner.corrected_episodes(), 0u);
 }
 
-TEST(RoundPlanner, AMicroRoundStartsFromTheLiveVersionEvenIfProvisional) {
+TEST(RoundPlanner, AMicroRoundGoesOnFromWhatItsEpisodesMicroRoundsMade) {
   Log log;
   log.start();
   log.correct();
@@ -160,6 +160,35 @@ TEST(RoundPlanner, AMicroRoundStartsFromTheLiveVersionEvenIfProvisional) {
   log.live(2, 1, WeightsKind::kProvisional);
   log.correct();
   EXPECT_EQ(log.planner.due()->base, 2u);
+}
+
+TEST(RoundPlanner, AMicroRoundNeverBuildsOnAProvisionalVersionOfAnotherEpisode) {
+  Log log;
+  WeightsVersion version = 1;
+  for (int i = 0; i < 4; ++i) {  // the fifth would be held out
+    log.start();
+    log.correct();
+    ASSERT_TRUE(log.planner.due());
+    EXPECT_EQ(log.planner.due()->base, 1u) << "though v" << version << " is live";
+    log.run();
+    log.live(++version, 1, WeightsKind::kProvisional);
+    log.end();  // and its full round never comes
+  }
+}
+
+TEST(RoundPlanner, AMicroRoundStartsFromANewerFullVersionEvenBeforeThatIsLive) {
+  Log log;
+  log.start();
+  log.correct();
+  log.run();
+  log.live(2, 1, WeightsKind::kProvisional);
+  log.accept(3, 1, WeightsKind::kFull);
+  log.correct();
+  EXPECT_EQ(log.planner.due()->base, 3u);
+  log.run();
+  log.live(4, 3, WeightsKind::kProvisional);
+  log.correct();
+  EXPECT_EQ(log.planner.due()->base, 4u);
 }
 
 TEST(RoundPlanner, AFullRoundFollowsTheEpisodeAndStartsFromTheNewestFullVersion) {
@@ -218,19 +247,18 @@ TEST(RoundPlanner, OneRoundAtATime) {
   EXPECT_TRUE(log.planner.running());
 }
 
-TEST(RoundPlanner, OpeningATakeoverAbortsTheFullRoundWhichIsDueAgainAtTheEpisodesEnd) {
+TEST(RoundPlanner, AFullRoundGoesOnWhileAPersonDrivesAndGivesWayWhenTheirCorrectionEnds) {
   Log log;
   log.start();
   log.correct();
   log.end();
   log.planner.started(*log.planner.due());
   log.start();
-  EXPECT_FALSE(log.planner.abort_running());
   log.open();
-  EXPECT_TRUE(log.planner.abort_running());
-  log.planner.finished(false);
-  EXPECT_FALSE(log.planner.due()) << "not while a person drives";
+  EXPECT_FALSE(log.planner.abort_running());
   log.close(20);
+  EXPECT_TRUE(log.planner.abort_running());
+  log.planner.gave_up();
   EXPECT_EQ(kind_due(log), RoundKind::kMicro);
   log.run();
   EXPECT_FALSE(log.planner.due());
@@ -239,15 +267,127 @@ TEST(RoundPlanner, OpeningATakeoverAbortsTheFullRoundWhichIsDueAgainAtTheEpisode
   EXPECT_EQ(log.planner.due()->prefix, at);
 }
 
-TEST(RoundPlanner, AnAbortedFullRoundIsDueAgainEvenIfTheCorrectionCameToNothing) {
+TEST(RoundPlanner, AFullRoundThatGaveWayIsNotGivenUpAgain) {
   Log log;
   log.start();
   log.correct();
   log.end();
   log.planner.started(*log.planner.due());
   log.start();
+  log.correct();
+  log.planner.gave_up();
+  log.run();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.correct();
+  EXPECT_FALSE(log.planner.abort_running());
+  log.planner.finished(true);
+  EXPECT_EQ(kind_due(log), RoundKind::kMicro) << "which has waited";
+  log.run();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.correct();
+  EXPECT_TRUE(log.planner.abort_running()) << "one came through in between";
+}
+
+TEST(RoundPlanner, AFullRoundGivesWayToNothingThatIsNoMicroRound) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.correct(7);  // too short for one
+  EXPECT_FALSE(log.planner.abort_running());
   log.open();
-  log.planner.finished(false);
+  log.close(50, SpanEnd::kLinkLost);
+  EXPECT_FALSE(log.planner.abort_running());
+}
+
+TEST(RoundPlanner, ATakeoverAbortsAMicroRoundWhichIsNotWantedAnyMore) {
+  Log log;
+  log.start();
+  log.correct();
+  log.planner.started(*log.planner.due());
+  log.open();
+  EXPECT_TRUE(log.planner.abort_running());
+  log.planner.gave_up();
+  log.close(3);
+  EXPECT_FALSE(log.planner.due());
+}
+
+TEST(RoundPlanner, ASupersededCandidateHasTaughtNothing) {
+  Log log;
+  log.start();
+  log.correct();
+  const Sequence at = log.end();
+  log.run();
+  Sha256 hash{};
+  hash[0] = 7;
+  log.add(CandidateReceived{hash, 1, WeightsKind::kFull, at, 3.0});
+  EXPECT_FALSE(log.planner.anything_new());
+  log.add(WeightsRejected{hash, 1, std::string(kSuperseded), ""});
+  EXPECT_TRUE(log.planner.anything_new());
+  log.start();
+  log.end();
+  ASSERT_EQ(kind_due(log), RoundKind::kFull);
+  EXPECT_TRUE(log.planner.due()->new_correction);
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.correct();
+  EXPECT_FALSE(log.planner.abort_running()) << "the next one goes through";
+}
+
+TEST(RoundPlanner, ACandidateThatTheGateRefusedIsNotTriedAgain) {
+  Log log;
+  log.start();
+  log.correct();
+  const Sequence at = log.end();
+  log.run();
+  log.add(CandidateReceived{{}, 1, WeightsKind::kFull, at, 3.0});
+  log.add(WeightsRejected{{}, 1, "forgets", ""});
+  EXPECT_FALSE(log.planner.anything_new());
+}
+
+TEST(RoundPlanner, EverySecondFullRoundArrivesHoweverOftenPeopleCorrect) {
+  Log log;
+  int arrived = 0, in_vain = 0;
+  bool full_runs = false;
+  for (int episode = 0; episode < 60; ++episode) {
+    log.start();
+    log.correct();
+    if (full_runs && log.planner.abort_running()) {
+      log.planner.gave_up();
+      ++in_vain;
+      full_runs = false;
+    }
+    if (const auto order = log.planner.due(); order && !full_runs) log.run();
+    log.end();
+    if (full_runs) {  // it takes longer than an episode, but not than two
+      log.planner.finished(true);
+      ++arrived;
+      full_runs = false;
+    } else if (const auto order = log.planner.due()) {
+      ASSERT_EQ(order->kind, RoundKind::kFull);
+      log.planner.started(*order);
+      full_runs = true;
+    }
+  }
+  EXPECT_GT(arrived, 10);
+  EXPECT_LE(in_vain, arrived + 1);
+}
+
+TEST(RoundPlanner, AFullRoundThatGaveWayIsDueAgainEvenIfTheEpisodeAddsNothing) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.start();
+  log.planner.gave_up();
+  log.open();
   log.close(3, SpanEnd::kLinkLost);
   log.end();
   EXPECT_EQ(kind_due(log), RoundKind::kFull);
@@ -496,16 +636,36 @@ TEST(RoundPlanner, TheFirstVersionNeedsAnEngineer) {
   EXPECT_EQ(log.planner.due()->base, 1u);
 }
 
-TEST(RoundPlanner, OtherWeightsGoingLiveUnderAMicroRoundMakeItStartOver) {
+TEST(RoundPlanner, AMicroRoundStartsOverWhenItShouldHaveStartedFromOtherWeights) {
   Log log;
   log.start();
   log.correct();
-  log.accept(2, 1, WeightsKind::kProvisional);
   log.planner.started(*log.planner.due());
-  log.add(WeightsLive{2});
+  log.accept(2, 1, WeightsKind::kFull);
   EXPECT_TRUE(log.planner.abort_running());
-  log.planner.finished(false);
+  log.planner.gave_up();
+  ASSERT_EQ(kind_due(log), RoundKind::kMicro);
   EXPECT_EQ(log.planner.due()->base, 2u);
+}
+
+TEST(RoundPlanner, AMicroRoundThatWasGivenUpForWhatIsNotFoldedYetIsDroppedOrStartedOver) {
+  // The learner looks ahead with a copy, and folds afterwards.
+  for (const bool ends : {true, false}) {
+    Log log;
+    log.start();
+    log.correct();
+    log.planner.started(*log.planner.due());
+    log.planner.gave_up();
+    EXPECT_EQ(kind_due(log), RoundKind::kMicro);
+    if (ends) {
+      log.end();
+      EXPECT_EQ(kind_due(log), RoundKind::kFull);
+    } else {
+      log.open();
+      log.close(3);
+      EXPECT_FALSE(log.planner.due());
+    }
+  }
 }
 
 TEST(RoundPlanner, EqualLogsGiveEqualOrders) {

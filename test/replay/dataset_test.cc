@@ -927,8 +927,23 @@ TEST(Dataset, DropsTheThreeQuartersOfASecondBeforeATakeover) {
   log.label(1, LabelValue::kSuccess);
   const Dataset dataset = fold(log);
   EXPECT_EQ(trainable(dataset, SampleClass::kBeforeTakeover), 0u);
-  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousSuccess), 22u);  // 8 steps of 100 ms
+  // 8 steps of 100 ms
   EXPECT_EQ(dataset.counts(1)[static_cast<std::size_t>(SampleClass::kBeforeTakeover)], 8u);
+}
+
+TEST(Dataset, TakesForSuccessOnlyWhatThePolicyDidAfterTheLastTakeover) {
+  // What led to a takeover went wrong, however far back: the label is of the person's making.
+  Recorder log;
+  log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 30);
+  log.takeover(5);
+  log.steps(ControlSource::kPolicy, 20);
+  log.label(1, LabelValue::kSuccess);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kAutonomousSuccess), 20u);
+  // Also where the label came first.
+  log.takeover(5);
+  log.steps(ControlSource::kPolicy, 10);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kAutonomousSuccess), 10u);
 }
 
 TEST(Dataset, MarksTheMomentBeforeATakeoverNegativeWhenAsked) {
