@@ -51,9 +51,9 @@ struct ProbationOptions {
                                    // every thread for 4-10 ms now and then
   double confidence = 0.95;        // one-sided, of the test on takeovers; in (0.5, 1)
   // Not confirmed while the test's p-value is at most this; in [0, 1). Five episodes alone let most
-  // of what is worse through. With 0.35, of lineages with twice the takeovers of a parent that drove
-  // 20 episodes two thirds fewer are confirmed, and equally good ones wait a few episodes longer
-  // (docs/reference/gate-calibration.md).
+  // of what is worse through. With 0.35, of lineages with twice the takeovers of a parent that
+  // drove 20 episodes two thirds fewer are confirmed, and equally good ones wait a few episodes
+  // longer (docs/reference/gate-calibration.md).
   double doubt = 0.35;
 
   Status validate() const;  // kInvalidArgument naming the first field out of its range

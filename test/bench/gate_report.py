@@ -59,18 +59,16 @@ def accepted(candidates):
 def rates(candidates):
     harmful = [one for one in candidates if points_fewer(one) >= HARM]
     harmless = [one for one in candidates if points_fewer(one) <= SAME]
+    rounds = [one for one in harmless if one["family"] == "round"]
     return {"false_accepts": accepted(harmful), "harmful": len(harmful),
-            "false_rejects": len(harmless) - accepted(harmless), "harmless": len(harmless)}
-
-
-def evidence(one):
-    return one["gate"]["enough_evidence"]
+            "false_rejects": len(harmless) - accepted(harmless), "harmless": len(harmless),
+            "rounds_refused": len(rounds) - accepted(rounds), "harmless_rounds": len(rounds)}
 
 
 def tables(logs):
     everything = [one for log in logs.values() for one in log]
-    lines = ["| log | held-out episodes | the weights solve | candidates | harmful, accepted | harmless, refused |",
-             "|---|---|---|---|---|---|"]
+    lines = ["| log | held-out episodes | the weights solve | candidates | harmful, accepted "
+             "| harmless, refused | of these the learner's own rounds |", "|---|---|---|---|---|---|---|"]
     parts = list(logs.items()) + [("all", everything)] * (len(logs) > 1)
     for name, log in parts:
         found, first = rates(log), log[0]
@@ -78,16 +76,17 @@ def tables(logs):
         solves = "" if name == "all" else f"{first['before']} of {first['starts']}"
         lines.append(f"| {name} | {held_out} | {solves} | {len(log)} "
                      f"| {rate(found['false_accepts'], found['harmful'])} "
-                     f"| {rate(found['false_rejects'], found['harmless'])} |")
-    lines += ["", "| points fewer than before | accepted, all | held-out episodes enough | too few |",
-              "|---|---|---|---|"]
+                     f"| {rate(found['false_rejects'], found['harmless'])} "
+                     f"| {rate(found['rounds_refused'], found['harmless_rounds'])} |")
+    lines += ["", "| points fewer than before | accepted | refused as worse on held-out corrections "
+              "| refused as something else |", "|---|---|---|---|"]
     for low, high in BINS:
         inside = [one for one in everything
                   if (low is None or points_fewer(one) > low) and (high is None or points_fewer(one) <= high)]
         title = f"at most {high}" if low is None else f"more than {low}" if high is None else f"{low} to {high}"
-        cells = [rate(accepted(some), len(some)) for some in (
-            inside, [one for one in inside if evidence(one)],
-            [one for one in inside if not evidence(one)])]
+        worse = sum(one["gate"]["reason"] == "worse_on_held_out" for one in inside)
+        cells = [rate(hits, len(inside)) for hits in (
+            accepted(inside), worse, len(inside) - accepted(inside) - worse)]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "| kind | strength: points fewer, and what the gate said |", "|---|---|"]
     for family, what in FAMILIES.items():
@@ -161,7 +160,7 @@ def main():
         sys.exit(f"gate_report.py: no figures in {options.results}; run scripts/calibrate_gate.sh")
     if options.plots:
         plot([one for log in logs.values() for one in log
-              if evidence(one) and one["gate"]["held_out_error"] >= 0], options.plots)
+              if one["gate"]["enough_evidence"]], options.plots)
     lines = tables(logs)
     lived = options.results / "probation.json"
     if lived.exists():
