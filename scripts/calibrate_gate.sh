@@ -10,7 +10,7 @@ usage: scripts/calibrate_gate.sh [--quick] [--json] [--page]
 
 Installs what is missing, builds the presets 'bench' and 'release', lets the kitchen's robots learn from a scripted
 supervisor, and makes some seventy candidates of each one's weights, good ones and bad ones. Each is offered to the
-gate, and tried on 200 starts. Some 15 minutes a log on one core; logs that are done are not done again. Figures stay
+gate, and tried on 100 starts. Some 10 to 25 minutes a log on one core; logs that are done are not done again. Figures stay
 in build/gate-results.
 
   --quick   one log, few candidates, few starts: a minute, to see that it works; in build/gate-results-quick
@@ -23,9 +23,9 @@ TEXT
 }
 
 results="$root/build/gate-results"
-cases=(level-1-seed-2 level-2-seed-1 level-3-seed-1 level-3-seed-2)
+cases=(level-1-seed-2 level-2-seed-1 level-3-seed-1)
 corrected=25 # five of them held out: what the gate calls enough
-starts=200
+starts=100
 filter=""
 report=()
 while (($# > 0)); do
@@ -60,9 +60,10 @@ for name in "${cases[@]}"; do
   [[ "$name" =~ ^level-([0-9])-seed-([0-9]+)$ ]]
   say "$name: learning from $corrected corrected episodes"
   rm -rf -- "$results/$name"
+  code=0 # 1: it did not get better than chance can explain, which is no matter here
   "$root/build/release/nudge" demo --headless --real-time 0 --out "$results/$name" --level "${BASH_REMATCH[1]}" \
-    --seed "${BASH_REMATCH[2]}" --corrected "$corrected" --starts "$starts" --json >/dev/null ||
-    fail 1 "$name could not be learned"
+    --seed "${BASH_REMATCH[2]}" --corrected "$corrected" --starts "$starts" --json >/dev/null || code=$?
+  if ((code > 1)); then fail 1 "$name could not be learned"; fi
   say "$name: judging"
   "$root/build/bench/test/bench/gate_calibration" "$results/$name/state" "$starts" "$filter" >"$results/$name.part" ||
     fail 1 "$name could not be judged"

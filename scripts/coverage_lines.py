@@ -18,16 +18,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def counts(build, module):
     """For each source: line to how often it ran, over all objects that hold it."""
     found = collections.defaultdict(lambda: collections.defaultdict(int))
-    objects = [data.resolve() for data in (build / module).rglob("*.gcda")]
+    # Of inline functions the linker keeps the copy of one object, at times that of a test.
+    objects = [data.resolve() for folder in (module, f"test/CMakeFiles/{module}_test.dir")
+               for data in (build / folder).rglob("*.gcda")]
     with tempfile.TemporaryDirectory() as folder:
         for data in objects:
             subprocess.run(["gcov", "--json-format", "--object-directory", data.parent, data],
                            cwd=folder, check=True, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
             for report in pathlib.Path(folder).glob("*.gcov.json.gz"):
-                for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
-                    path = pathlib.Path(file["file"])
-                    if path.is_absolute() and path.is_relative_to(ROOT / module):
+                content = json.loads(gzip.decompress(report.read_bytes()))
+                for file in content["files"]:
+                    # Relative where a compiler cache has made them so.
+                    path = pathlib.Path(content["current_working_directory"], file["file"]).resolve()
+                    if path.is_relative_to(ROOT / module):
                         for line in file["lines"]:
                             found[path.relative_to(ROOT)][line["line_number"]] += line["count"]
                 report.unlink()

@@ -363,6 +363,22 @@ TEST_F(SalvageTest, KeepsTheNumbersOfWhatWasEvicted) {
   EXPECT_EQ(saved->stats().evicted, 1u);
 }
 
+TEST_F(SalvageTest, KeepsTheNumbersThatAnEarlierSalvageHadKept) {
+  make(1);
+  std::filesystem::remove(folder_ / "log/log.db");
+  SalvageKnown known;
+  known.weights = 40;
+  salvage(known);
+  const auto next = [this] { return open(at("saved"))->next_weights_version(); };
+  const WeightsVersion first = next();
+  EXPECT_GT(first, 40u);
+  std::filesystem::remove_all(folder_ / "log");
+  std::filesystem::rename(folder_ / "saved", folder_ / "log");
+  // Of version 40 nobody knows any more but the note that the first salvage left.
+  salvage();
+  EXPECT_GE(next(), first);
+}
+
 TEST_F(SalvageTest, ClosesWhatACrashHadLeftOpenAndGoesOn) {
   {
     auto log = open(at("log"));

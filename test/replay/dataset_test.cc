@@ -701,6 +701,28 @@ TEST(Dataset, SwapsInstructionsOnlyForOthersOfTheLogAndMarksThemNegative) {
   EXPECT_NEAR(swapped, 600, 100);
 }
 
+TEST(Dataset, AnInstructionThatChangesWithinAnEpisodeHoldsForTheStepsThatFollow) {
+  Recorder log;
+  log.sentence = {7, 7};
+  log.start(EpisodePurpose::kDemonstration, kScriptActor, "lift it");
+  log.steps(ControlSource::kScript, 10);
+  log.event(InstructionChanged{"close drawer"}, kAnna);
+  log.sentence = {12, 7};
+  log.steps(ControlSource::kScript, 10);
+  log.end();
+  DatasetOptions o = hearing();
+  o.swap = 1;
+  Dataset dataset = fold(log, o);
+  Batch batch;
+  Random random(1);
+  ASSERT_TRUE(dataset.sample(batch, 500, alone(SampleClass::kDemonstration), random).ok());
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const bool before = batch.proprioception[i * kP] < 10;
+    EXPECT_EQ(batch.features[i * kF + kF - 2], before ? 12 : 7) << "the other one of the two";
+    EXPECT_EQ(batch.advantage[i], Advantage::kNegative);
+  }
+}
+
 TEST(Dataset, LeavesInstructionsAloneWhereSentencesWereEncodedOtherwise) {
   Recorder log;
   log.sentence = {3, 7};  // another encoder's
