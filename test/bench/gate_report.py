@@ -52,6 +52,17 @@ def rate(hits, n):
     return f"{hits} of {n} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
+def within(candidates, low, high):
+    return [one for one in candidates if (low is None or points_fewer(one) > low)
+            and (high is None or points_fewer(one) <= high)]
+
+
+def bin_title(low, high):
+    if low is None:
+        return f"at most {high}"
+    return f"more than {low}" if high is None else f"{low} to {high}"
+
+
 def accepted(candidates):
     return sum(one["gate"]["accepted"] for one in candidates)
 
@@ -81,13 +92,11 @@ def tables(logs):
     lines += ["", "| points fewer than before | accepted | refused as worse on held-out corrections "
               "| refused as something else |", "|---|---|---|---|"]
     for low, high in BINS:
-        inside = [one for one in everything
-                  if (low is None or points_fewer(one) > low) and (high is None or points_fewer(one) <= high)]
-        title = f"at most {high}" if low is None else f"more than {low}" if high is None else f"{low} to {high}"
+        inside = within(everything, low, high)
         worse = sum(one["gate"]["reason"] == "worse_on_held_out" for one in inside)
         cells = [rate(hits, len(inside)) for hits in (
             accepted(inside), worse, len(inside) - accepted(inside) - worse)]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        lines.append(f"| {bin_title(low, high)} | " + " | ".join(cells) + " |")
     lines += ["", "| kind | strength: points fewer, and what the gate said |", "|---|---|"]
     for family, what in FAMILIES.items():
         by_strength = collections.defaultdict(list)
@@ -125,23 +134,23 @@ def probation(lives):
 
 
 def plot(candidates, folder):
-    """Points lost against the bound that the gate decides by, by verdict."""
-    script = ["set terminal pngcairo size 900,480 font 'DejaVu Sans,11'",
-              f"set output '{folder / 'gate-calibration.png'}'", "set grid", "set key outside right",
-              'set title "What the gate says of candidates, and what they do"',
-              'set xlabel "held-out corrections: upper bound of the change of the error (%)"',
-              'set ylabel "points fewer than before"', "set xrange [-40:200]", "set yrange [-10:105]",
-              "set arrow from 10, graph 0 to 10, graph 1 nohead dt 2"]
-    groups = (("accepted", lambda one: one["gate"]["accepted"], 7),
-              ("refused", lambda one: not one["gate"]["accepted"], 9))
-    data, drawn = [], []
-    for title, belongs, kind in groups:
-        rows = [f"{100 * one['gate']['held_out_change_bound']:.2f} {points_fewer(one):.1f}"
-                for one in candidates if belongs(one)]
-        if rows:
-            drawn.append(f"'-' with points pt {kind} ps 1.3 title '{title}'")
-            data += rows + ["e"]
-    script += ["plot " + ", ".join(drawn)] + data
+    """How many of each loss the gate accepted, and why it refused the others."""
+    titles = ("accepted", "refused: worse on held-out corrections", "refused: something else")
+    rows = []
+    for low, high in BINS:
+        inside = within(candidates, low, high)
+        worse = sum(one["gate"]["reason"] == "worse_on_held_out" for one in inside)
+        rows.append(f'"{bin_title(low, high)}" {accepted(inside)} {worse} '
+                    f"{len(inside) - accepted(inside) - worse}")
+    script = ["set terminal pngcairo size 900,420 font 'DejaVu Sans,11'",
+              f"set output '{folder / 'gate-calibration.png'}'",
+              'set title "What the gate says of candidates, by what they lose"',
+              'set xlabel "points fewer than before"', 'set ylabel "candidates"',
+              "set style data histograms", "set style histogram rowstacked",
+              "set style fill solid 0.8 border -1", "set boxwidth 0.7", "set key top right",
+              "set grid y", "set yrange [0:*]", "$rows << END", *rows, "END",
+              "plot " + ", ".join(f"$rows using {column}:xtic(1) title '{title}'"
+                                  for column, title in enumerate(titles, 2))]
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
 
 
@@ -159,8 +168,7 @@ def main():
     if not logs:
         sys.exit(f"gate_report.py: no figures in {options.results}; run scripts/calibrate_gate.sh")
     if options.plots:
-        plot([one for log in logs.values() for one in log
-              if one["gate"]["enough_evidence"]], options.plots)
+        plot([one for log in logs.values() for one in log], options.plots)
     lines = tables(logs)
     lived = options.results / "probation.json"
     if lived.exists():
