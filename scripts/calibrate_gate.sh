@@ -65,7 +65,8 @@ for name in "${cases[@]}"; do
     --seed "${BASH_REMATCH[2]}" --corrected "$corrected" --starts "$starts" --json >/dev/null || code=$?
   if ((code > 1)); then fail 1 "$name could not be learned"; fi
   say "$name: judging"
-  "$root/build/bench/test/bench/gate_calibration" "$results/$name/state" "$starts" "$filter" >"$results/$name.part" ||
+  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$root/build/bench/test/bench/gate_calibration" \
+    "$results/$name/state" "$starts" "$filter" >"$results/$name.part" ||
     fail 1 "$name could not be judged"
   mv -- "$results/$name.part" "$results/$name.jsonl"
 done
