@@ -7,6 +7,12 @@
 #include "nudge/random.h"
 
 namespace nudge {
+namespace {
+
+// A slow round's candidate may come after the ends of several short episodes.
+constexpr std::uint32_t kEpisodesToVerdict = 5;
+
+}  // namespace
 
 RoundPlanner::RoundPlanner(RoundPlannerOptions options) : options_(options) {}
 
@@ -79,6 +85,7 @@ void RoundPlanner::apply(const Event& event) {
     if (started->purpose == EpisodePurpose::kDeployment) deployment_.insert(event.episode);
   } else if (std::holds_alternative<EpisodeEnded>(event.payload)) {
     micro_.reset();
+    if (awaits_verdict_ > 0) --awaits_verdict_;
     if (running_ && running_->kind == RoundKind::kMicro) abort_ = true;
     const bool running_full = running_ && running_->kind == RoundKind::kFull && !abort_;
     // What is new now may have been new to the running round as well; if not, the next episode's
@@ -123,9 +130,14 @@ void RoundPlanner::apply(const Event& event) {
       learned(candidate->prefix);
       learned_by_ = candidate->hash;
       full_insists_ = false;
+      awaits_verdict_ = std::min(awaits_verdict_, 1u);
     }
+  } else if (const auto* accepted = std::get_if<WeightsAccepted>(&event.payload)) {
+    if (accepted->kind == WeightsKind::kFull) awaits_verdict_ = 0;
   } else if (const auto* rejected = std::get_if<WeightsRejected>(&event.payload)) {
-    if (rejected->reason == kSuperseded && rejected->hash == learned_by_) {
+    if (rejected->hash != learned_by_) return;
+    awaits_verdict_ = 0;
+    if (rejected->reason == kSuperseded) {
       learned_ = learned_before_;
       full_insists_ = true;
     }
@@ -135,6 +147,7 @@ void RoundPlanner::apply(const Event& event) {
     wants_pause_ = false;
   } else if (std::holds_alternative<WeightsRolledBack>(event.payload)) {
     drop_rounds();
+    awaits_verdict_ = 0;
     waits_for_feedback_ = true;
     if (++rollbacks_ >= options_.rollbacks_to_pause && !paused_) wants_pause_ = true;
   } else if (std::holds_alternative<LearningPaused>(event.payload)) {
@@ -149,6 +162,7 @@ void RoundPlanner::apply(const Event& event) {
     // A crash ends what was open without saying so.
     open_.clear();
     micro_.reset();
+    awaits_verdict_ = 0;
   }
 }
 
@@ -163,8 +177,8 @@ bool RoundPlanner::held_out_for_label(EpisodeId episode) const {
 }
 
 std::optional<RoundOrder> RoundPlanner::due() const {
-  if (running_ || paused_ || wants_pause_ || waits_for_feedback_ || taken_over() ||
-      weights_.confirmed() == 0) {
+  if (running_ || awaits_verdict_ > 0 || paused_ || wants_pause_ || waits_for_feedback_ ||
+      taken_over() || weights_.confirmed() == 0) {
     return std::nullopt;
   }
   std::optional<RoundOrder> order = micro_ ? micro_ : full_;
@@ -187,6 +201,7 @@ void RoundPlanner::finished(bool completed) {
   if (completed && running_ && running_->kind == RoundKind::kFull) {
     learned(running_->prefix);
     full_insists_ = false;
+    awaits_verdict_ = kEpisodesToVerdict;
   }
   running_.reset();
   abort_ = false;

@@ -46,7 +46,9 @@ enum class RoundKind : std::uint8_t { kMicro = 0, kFull = 1 };
 
 struct RoundOrder {
   RoundKind kind = RoundKind::kFull;
-  Sequence prefix = 0;  // of the event that made it due: train on the log up to and including it
+  // Train on the log up to and including it: the event that made the round due, or a later one that
+  // is folded already when it starts.
+  Sequence prefix = 0;
   WeightsVersion base = 0;  // to start from, and the candidate's parent; never 0
   EpisodeId episode = 0;    // in which it became due
   std::uint64_t seed = 0;   // from the planner's seed, the kind and the prefix: equal logs give
@@ -65,9 +67,11 @@ class RoundPlanner {
 
   void apply(const Event& event);
 
-  // The round to start now; nothing while one runs, while a takeover span is open, while learning
-  // is paused or waits for feedback, or before there is a confirmed version (the first needs an
-  // engineer's promote). A micro-round goes before a full one.
+  // The round to start now; nothing while one runs, while a takeover span is open, while the log
+  // does not say yet what became of the last full round's candidate (who does not wait builds on
+  // weights that are about to be replaced), while learning is paused or waits for feedback, or
+  // before there is a confirmed version (the first needs an engineer's promote). A micro-round goes
+  // before a full one.
   std::optional<RoundOrder> due() const;
 
   void started(const RoundOrder& order);
@@ -128,6 +132,8 @@ class RoundPlanner {
   std::optional<RoundOrder> running_;
   bool abort_ = false;
   bool full_insists_ = false;  // the last full round came to nothing
+  // Ends of episodes until a full candidate that is not heard of is taken for lost; 0: none is.
+  std::uint32_t awaits_verdict_ = 0;
   bool paused_ = false;
   bool waits_for_feedback_ = false;
   bool wants_pause_ = false;

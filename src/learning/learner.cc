@@ -229,8 +229,9 @@ Result<Trainer*> Learner::trainer_for(const RoundOrder& order,
 }
 
 Status Learner::run_due_round() {
-  const RoundOrder order = *planner_.due();
+  RoundOrder order = *planner_.due();
   if (is_overtaken(order)) return {};
+  order.prefix = dataset_->prefix();  // a round that had to wait sees more than what made it due
   planner_.started(order);
   ahead_ = planner_;
   looked_ahead_ = 0;

@@ -51,12 +51,20 @@ class Log {
     accept(version, parent, kind);
     add(WeightsLive{version});
   }
+  // The candidate of a full round has arrived, and the gate refused it.
+  void refuse(const RoundOrder& order) {
+    Sha256 hash{};
+    hash[0] = 1;
+    add(CandidateReceived{hash, order.base, WeightsKind::kFull, order.prefix, 3.0});
+    add(WeightsRejected{hash, order.base, "forgets", ""});
+  }
   // Runs what is due to its end.
   void run() {
     const auto order = planner.due();
     ASSERT_TRUE(order.has_value());
     planner.started(*order);
     planner.finished(true);
+    if (order->kind == RoundKind::kFull) refuse(*order);
   }
   // Episodes whose corrections have been learned from.
   void corrected_episodes(int count) {
@@ -282,7 +290,9 @@ TEST(RoundPlanner, AFullRoundThatGaveWayIsNotGivenUpAgain) {
   log.start();
   log.correct();
   EXPECT_FALSE(log.planner.abort_running());
+  const RoundOrder through = *log.planner.running();
   log.planner.finished(true);
+  log.refuse(through);
   EXPECT_EQ(kind_due(log), RoundKind::kMicro) << "which has waited";
   log.run();
   log.end();
@@ -323,7 +333,8 @@ TEST(RoundPlanner, ASupersededCandidateHasTaughtNothing) {
   log.start();
   log.correct();
   const Sequence at = log.end();
-  log.run();
+  log.planner.started(*log.planner.due());
+  log.planner.finished(true);
   Sha256 hash{};
   hash[0] = 7;
   log.add(CandidateReceived{hash, 1, WeightsKind::kFull, at, 3.0});
@@ -340,15 +351,56 @@ TEST(RoundPlanner, ASupersededCandidateHasTaughtNothing) {
   EXPECT_FALSE(log.planner.abort_running()) << "the next one goes through";
 }
 
+TEST(RoundPlanner, NothingIsBegunUntilItIsKnownWhatBecameOfTheLastFullCandidate) {
+  for (const bool accepted : {true, false}) {
+    Log log;
+    log.start();
+    log.correct();
+    log.end();
+    const RoundOrder order = *log.planner.due();
+    log.planner.started(order);
+    log.planner.finished(true);
+    log.start();
+    log.correct();
+    EXPECT_FALSE(log.planner.due()) << "it would start from what is about to be replaced";
+    log.end();
+    EXPECT_FALSE(log.planner.due());
+    if (accepted) {
+      log.add(CandidateReceived{{}, 1, WeightsKind::kFull, order.prefix, 3.0});
+      EXPECT_FALSE(log.planner.due());
+      log.accept(2, 1, WeightsKind::kFull);
+    } else {
+      log.refuse(order);
+    }
+    ASSERT_EQ(kind_due(log), RoundKind::kFull);
+    EXPECT_EQ(log.planner.due()->base, accepted ? 2u : 1u);
+  }
+}
+
+TEST(RoundPlanner, ACandidateThatIsNotHeardOfForFiveEpisodesIsTakenForLost) {
+  Log log;
+  log.start();
+  log.correct();
+  log.end();
+  log.planner.started(*log.planner.due());
+  log.planner.finished(true);
+  log.add(Label{1, 0, LabelValue::kSuccess});
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(log.planner.due());
+    log.start();
+    log.end();
+  }
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
 TEST(RoundPlanner, ACandidateThatTheGateRefusedIsNotTriedAgain) {
   Log log;
   log.start();
   log.correct();
-  const Sequence at = log.end();
+  log.end();
   log.run();
-  log.add(CandidateReceived{{}, 1, WeightsKind::kFull, at, 3.0});
-  log.add(WeightsRejected{{}, 1, "forgets", ""});
   EXPECT_FALSE(log.planner.anything_new());
+  EXPECT_FALSE(log.planner.due());
 }
 
 TEST(RoundPlanner, EverySecondFullRoundArrivesHoweverOftenPeopleCorrect) {
@@ -366,7 +418,9 @@ TEST(RoundPlanner, EverySecondFullRoundArrivesHoweverOftenPeopleCorrect) {
     if (const auto order = log.planner.due(); order && !full_runs) log.run();
     log.end();
     if (full_runs) {  // it takes longer than an episode, but not than two
+      const RoundOrder through = *log.planner.running();
       log.planner.finished(true);
+      log.refuse(through);
       ++arrived;
       full_runs = false;
     } else if (const auto order = log.planner.due()) {

@@ -570,6 +570,7 @@ TEST(Dataset, TokensOutliveWhatIsFoldedLater) {
   ASSERT_TRUE(dataset.apply(log.items.back()).ok());
   EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousSuccess), 6u);
   Mix mix;
+  mix.share[static_cast<std::size_t>(SampleClass::kAutonomousSuccess)] = 0.2;
   EXPECT_EQ(tokens_in(dataset, mix).at(12), Advantage::kNegative);
 }
 
@@ -1631,13 +1632,14 @@ struct Truth {
       return at != split.end() && f.policy_step < at->second ? 2 : 1;
     }
     if (f.source != ControlSource::kPolicy) return -1;
+    bool taken_over_later = false;
     for (const auto& [span, opened] : span_opened) {
-      if (span_episode.at(span) == f.episode && opened.kind == SpanKind::kTakeover &&
-          opened.first_step > f.policy_step && opened.first_step <= f.policy_step + 8) {
-        return 5;
-      }
+      if (span_episode.at(span) != f.episode || opened.kind != SpanKind::kTakeover) continue;
+      if (opened.first_step <= f.policy_step) continue;
+      if (opened.first_step <= f.policy_step + 8) return 5;
+      taken_over_later = true;
     }
-    if (label == LabelValue::kSuccess) return 4;
+    if (label == LabelValue::kSuccess) return taken_over_later ? -1 : 4;
     if (label == LabelValue::kFailure) return 6;
     return -1;
   }
