@@ -1644,15 +1644,6 @@ struct Truth {
     return -1;
   }
 
-  // A success up to which a person had to step in once more.
-  bool helped_later(std::size_t id) const {
-    const Fact& f = log.facts[id];
-    return std::any_of(span_opened.begin(), span_opened.end(), [&](const auto& one) {
-      return span_episode.at(one.first) == f.episode && one.second.kind == SpanKind::kTakeover &&
-             one.second.first_step > f.policy_step;
-    });
-  }
-
   bool in_quarantine(SpanId span) const {
     if (look(span_outcome, span).value() == LabelValue::kSuccess) return false;
     if (span_closed.at(span).reason == SpanEnd::kLinkLost) return true;
@@ -1703,7 +1694,6 @@ TEST_P(AnyLog, PutsEveryStepWhereTheRulesSay) {
     for (std::size_t id = 0; id < log.facts.size(); ++id) {
       const int c = truth.class_of(id);
       if (c < 0 || (!negatives && (c == 5 || c == 6))) continue;
-      if (c == 4 && truth.helped_later(id)) continue;
       ++(truth.held_out.count(log.facts[id].episode) ? kept : train)[static_cast<std::size_t>(c)];
     }
     EXPECT_EQ(dataset.counts().trainable, train);
@@ -1735,7 +1725,6 @@ TEST_P(AnyLog, NeverDrawsAnExcludedStepAndNeverCrossesAnEnd) {
     ASSERT_GE(c, 0);
     ASSERT_LE(c, 4);
     ASSERT_FALSE(truth.held_out.count(f.episode));
-    ASSERT_FALSE(c == 4 && truth.helped_later(id));
     ++seen[static_cast<std::size_t>(c)];
     if (c == 1) ++by_person[truth.span_actor.at(f.span)];
     // How far a window may go, by the plain rules.
@@ -1765,7 +1754,6 @@ TEST_P(AnyLog, NeverDrawsAnExcludedStepAndNeverCrossesAnEnd) {
     const Fact& f = log.facts[id];
     if (classes[id] < 0 || classes[id] > 4 || truth.held_out.count(f.episode)) continue;
     const auto c = static_cast<std::size_t>(classes[id]);
-    if (c == 4 && truth.helped_later(id)) continue;
     people[c].insert(c >= 1 && c <= 3 ? truth.span_actor.at(f.span) : "");
   }
   for (std::size_t c = 0; c < 5; ++c) total += people[c].empty() ? 0 : Mix{}.share[c];
