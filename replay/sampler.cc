@@ -129,14 +129,21 @@ Status Sampler::prepare(const Mix& mix) {
   table_.clear();
   dirty_ = true;
 
+  std::array<double, kSampleClasses> shares = mix.share;
+  const auto usable = [](const Stratum& s) { return !s.held_out && !s.rows.empty(); };
+  if (std::none_of(strata_.begin(), strata_.end(), [&](const Stratum& s) {
+        return usable(s) && s.sample_class == SampleClass::kDemonstration;
+      })) {
+    shares[index(SampleClass::kAutonomousSuccess)] +=
+        std::exchange(shares[index(SampleClass::kDemonstration)], 0);
+  }
   std::array<std::vector<std::size_t>, kSampleClasses> members;  // strata that may be drawn
   for (std::size_t i = 0; i < strata_.size(); ++i) {
     const Stratum& s = strata_[i];
-    if (!s.held_out && !s.rows.empty() && mix.share[index(s.sample_class)] > 0) {
+    if (usable(s) && shares[index(s.sample_class)] > 0) {
       members[index(s.sample_class)].push_back(i);
     }
   }
-  std::array<double, kSampleClasses> shares = mix.share;
   double total = 0;
   bool anchored = false, human = false;
   for (std::size_t c = 0; c < kSampleClasses; ++c) {

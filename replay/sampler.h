@@ -22,11 +22,13 @@ namespace nudge {
 
 // Shares of a batch.
 struct Mix {
-  // By SampleClass, relative: empty classes give theirs to the others in proportion. Half
-  // corrections, three tenths demonstrations and a fifth autonomous successes won in the project's
-  // prototype; recoveries and nudged steps add a tenth each when there are any. Classes that the
-  // dataset drops are empty, whatever stands here.
-  std::array<double, kSampleClasses> share = {0.3, 0.5, 0.1, 0.1, 0.2, 0.1, 0.1};
+  // By SampleClass, relative: empty classes give theirs to the others in proportion, but that of
+  // demonstrations goes to autonomous successes. Three fifths corrections and two fifths
+  // demonstrations: what the policy did by itself teaches it its own inaccuracy, and is only there
+  // for want of demonstrations (docs/reference/learning.md has the figures). Recoveries and nudged
+  // steps add a tenth each when there are any. Classes that the dataset drops are empty, whatever
+  // stands here.
+  std::array<double, kSampleClasses> share = {0.4, 0.6, 0.1, 0.1, 0, 0.1, 0.1};
   // The shares are of each row instead: a class's share of a batch grows with its rows. What an
   // unweighted aggregation of data does.
   bool by_rows = false;

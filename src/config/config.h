@@ -112,9 +112,9 @@ struct Config {
     double proximal = 0.5;       // of the way back to the confirmed, per step and rate
     double max_distance = 1.0;   // to the confirmed version, share of its L2 norm
     ShareOf share_of = ShareOf::kBatch;
-    double share_corrections = 0.5;        // of a batch
-    double share_demonstrations = 0.3;     // of a batch
-    double share_autonomous = 0.2;         // of a batch
+    double share_corrections = 0.6;        // of a batch
+    double share_demonstrations = 0.4;     // of a batch
+    double share_autonomous = 0;           // of a batch
     double share_recovery = 0.1;           // beside those three, which sum to 1
     double share_nudged = 0.1;             // likewise
     double share_negatives = 0.1;          // likewise, of each kind

@@ -251,9 +251,9 @@ TEST(Config, AMissingFileIsNotFound) {
 
 TEST(Config, TheSharesOfABatchSumToOne) {
   EXPECT_TRUE(
-      load_config({.sets = {"learner.share_corrections=0.4", "learner.share_demonstrations=0.4"}})
+      load_config({.sets = {"learner.share_corrections=0.5", "learner.share_demonstrations=0.5"}})
           .ok());
-  const auto loaded = load_config({.sets = {"learner.share_corrections=0.6"}});
+  const auto loaded = load_config({.sets = {"learner.share_corrections=0.7"}});
   ASSERT_FALSE(loaded.ok());
   EXPECT_NE(loaded.status().message().find("must be 1"), std::string::npos);
 }

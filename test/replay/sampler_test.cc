@@ -41,24 +41,42 @@ std::vector<Sampler::Row> draw(const Sampler& sampler, std::size_t n, std::uint6
   return rows;
 }
 
-TEST(Sampler, GivesHalfToCorrectionsThreeTenthsToDemonstrationsAFifthToSuccesses) {
+constexpr Mix mix_of(double demonstrations, double corrections, double successes) {
+  Mix mix;
+  mix.share[static_cast<std::size_t>(kDemo)] = demonstrations;
+  mix.share[static_cast<std::size_t>(kCorrection)] = corrections;
+  mix.share[static_cast<std::size_t>(kSuccess)] = successes;
+  return mix;
+}
+
+TEST(Sampler, GivesThreeFifthsToCorrectionsAndTwoToDemonstrations) {
   Sampler sampler;
   add(sampler, kDemo, 0, 1000);
   add(sampler, kCorrection, 1, 3);
   add(sampler, kSuccess, 0, 50);
   ASSERT_TRUE(sampler.prepare({}).ok());
-  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5, 1e-12);
-  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.3, 1e-12);
-  EXPECT_NEAR(probability(sampler, kSuccess, 0), 0.2, 1e-12);
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.6, 1e-12);
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 0.4, 1e-12);
+  EXPECT_EQ(probability(sampler, kSuccess, 0), 0);
 }
 
 TEST(Sampler, GivesTheShareOfEmptyClassesToTheOthersInProportion) {
   Sampler sampler;
   add(sampler, kDemo, 0, 10);
   add(sampler, kCorrection, 1, 3);
-  ASSERT_TRUE(sampler.prepare({}).ok());
+  ASSERT_TRUE(sampler.prepare(mix_of(0.3, 0.5, 0.2)).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5 / 0.8, 1e-12);
   EXPECT_NEAR(probability(sampler, kDemo, 0), 0.3 / 0.8, 1e-12);
+}
+
+TEST(Sampler, GivesTheShareOfDemonstrationsToSuccessesWhereThereAreNone) {
+  Sampler sampler;
+  add(sampler, kCorrection, 1, 3);
+  add(sampler, kSuccess, 0, 50);
+  add(sampler, kDemo, 0, 10, /*held_out=*/true);
+  ASSERT_TRUE(sampler.prepare({}).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.6, 1e-12);
+  EXPECT_NEAR(probability(sampler, kSuccess, 0), 0.4, 1e-12);
 }
 
 TEST(Sampler, RefusesCorrectionsThatStandAlone) {
@@ -108,7 +126,7 @@ TEST(Sampler, DoesNotCapTheOnlySupervisor) {
   add(sampler, kDemo, 0, 10);
   add(sampler, kCorrection, 7, 100);
   ASSERT_TRUE(sampler.prepare({}).ok());
-  EXPECT_NEAR(probability(sampler, kCorrection, 7), 0.5 / 0.8, 1e-12);
+  EXPECT_NEAR(probability(sampler, kCorrection, 7), 0.6, 1e-12);
 }
 
 TEST(Sampler, CapsASupervisorAtAQuarterAndFillsUpTheOthersInProportion) {
@@ -117,7 +135,7 @@ TEST(Sampler, CapsASupervisorAtAQuarterAndFillsUpTheOthersInProportion) {
   add(sampler, kSuccess, 0, 10);
   add(sampler, kCorrection, 1, 9000);
   for (std::uint32_t s = 2; s <= 7; ++s) add(sampler, kCorrection, s, 100 * (s - 1));
-  ASSERT_TRUE(sampler.prepare({}).ok());
+  ASSERT_TRUE(sampler.prepare(mix_of(0.3, 0.5, 0.2)).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.5 * 0.25, 1e-12);
   double sum = 0;
   for (std::uint32_t s = 1; s <= 7; ++s) {
@@ -135,7 +153,7 @@ TEST(Sampler, GivesToAnchorsWhatTwoCappedSupervisorsMayNotFill) {
   add(sampler, kSuccess, 0, 10);
   add(sampler, kCorrection, 1, 1000);
   add(sampler, kCorrection, 2, 10);
-  ASSERT_TRUE(sampler.prepare({}).ok());
+  ASSERT_TRUE(sampler.prepare(mix_of(0.3, 0.5, 0.2)).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.125, 1e-12);
   EXPECT_NEAR(probability(sampler, kCorrection, 2), 0.125, 1e-12);
   EXPECT_NEAR(probability(sampler, kDemo, 0), 0.75 * 0.6, 1e-12);
@@ -164,7 +182,7 @@ TEST(Sampler, DrawsRowsExactlyAsOftenAsTheirSharesSay) {
   add(sampler, kCorrection, 5, 1);
   add(sampler, kSuccess, 0, 30);
   add(sampler, SampleClass::kNudged, 1, 6);
-  ASSERT_TRUE(sampler.prepare({}).ok());
+  ASSERT_TRUE(sampler.prepare(mix_of(0.3, 0.5, 0.2)).ok());
   std::vector<double> expected(sampler.rows());
   for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
     const auto& rows = sampler.strata()[i].rows;
@@ -262,7 +280,7 @@ TEST(Sampler, NeverGivesOneOfSeveralSupervisorsMoreThanTheCapWhateverTheNumbers)
       rows[s] = 1 + random.below(s == 1 ? 2000 : 60);
       add(sampler, kCorrection, s, rows[s]);
     }
-    Mix mix;
+    Mix mix = mix_of(0.3, 0.5, 0.2);
     mix.supervisor_cap = random.below(2) == 0 ? 0.25 : random.uniform(0.05, 1);
     ASSERT_TRUE(sampler.prepare(mix).ok());
     const bool successes = sampler.strata()[1].sample_class == kSuccess;
