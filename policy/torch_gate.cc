@@ -245,9 +245,10 @@ Gate::~Gate() = default;
 Result<std::unique_ptr<Gate>> Gate::create(const GateOptions& o) {
   const bool valid = o.max_relative_change > 0 && o.change_floor > 0 &&
                      o.demonstration_ratio >= 1 && o.demonstration_slack >= 0 &&
-                     o.action_soft_limit > 0 && o.action_soft_share >= 0 &&
-                     o.action_hard_limit >= o.action_soft_limit && o.held_out_worse >= 0 &&
-                     o.held_out_slack >= 0 && o.held_out_episodes >= 2 && std::isfinite(o.guidance);
+                     o.loose_allowance >= 1 && o.action_soft_limit > 0 &&
+                     o.action_soft_share >= 0 && o.action_hard_limit >= o.action_soft_limit &&
+                     o.held_out_worse >= 0 && o.held_out_slack >= 0 && o.held_out_episodes >= 2 &&
+                     std::isfinite(o.guidance);
   if (!valid) {
     return invalid_argument(
         "gate: an option is out of its range: limits and ratios must be positive, "
@@ -385,8 +386,11 @@ Result<GateReport> Gate::check(const std::shared_ptr<const Weights>& candidate,
     report.demonstration_error = outcome->demonstrations.mean();
     if (comparable) {
       report.demonstration_error_reference = g.reference.demonstrations.mean();
-      const double limit =
-          o.demonstration_ratio * report.demonstration_error_reference + o.demonstration_slack;
+      const double before = report.demonstration_error_reference;
+      const double allowance = (o.demonstration_ratio - 1) * before + o.demonstration_slack;
+      const Lineage& lineage = candidate->lineage();
+      const bool loose = lineage.kind == WeightsKind::kProvisional || lineage.parent_hash.empty();
+      const double limit = before + (loose ? o.loose_allowance : 1) * allowance;
       if (report.demonstration_error > limit) {
         return refuse("forgets", text("error on demonstrations is %.4f, allowed is %.4f",
                                       report.demonstration_error, limit));

@@ -148,10 +148,10 @@ struct Config {
   } nightly;
 
   struct Gate {
-    double max_change = 1.0;           // L2 change of a tensor, share of the parent's norm
-    double demonstration_ratio = 1.5;  // error on demonstrations, candidate over confirmed
-    double demonstration_slack = 0.1;  // added to that bound; deviations of demonstrated actions
-    double heldout_worse = 0.10;       // largest relative rise, at 90 % confidence
+    double max_change = 1.0;            // L2 change of a tensor, share of the parent's norm
+    double demonstration_ratio = 1.25;  // bound of the error on demonstrations over the reference
+    double demonstration_slack = 0.03;  // added to that, standard deviations of their actions
+    double heldout_worse = 0.10;        // largest relative rise, at 90 % confidence
     std::int64_t min_heldout_episodes = 5;
     std::int64_t probe_heldout = 256;         // chunks
     std::int64_t probe_demonstrations = 256;  // chunks

@@ -126,6 +126,31 @@ TEST_F(GateTest, LetsOnlyTheFirstRoundOfAHeadThatEditsGoTwiceAsFar) {
   EXPECT_EQ(check(moved(*taught, 1.5F)).reason, "too_far");
 }
 
+TEST_F(GateTest, LetsProvisionalAndParentlessWeightsForgetThreeTimesAsMuchAsFullOnes) {
+  // Ever further off, until a full version is refused for it.
+  const auto off_by = [](const Lineage& lineage, float offset) {
+    return altered(*live_, lineage, [&](auto& t) {
+      for (float& v : t["net." + std::to_string(live_->head().layers) + ".bias"]) v += offset;
+    });
+  };
+  GateOptions options;
+  options.max_relative_change = 100;
+  options.held_out_worse = 100;
+  gate_ = *Gate::create(options);
+  ASSERT_TRUE(gate_->set_probes(probes(0)).ok());
+  float offset = 0;
+  while (check(off_by(child_of(*live_), offset)).accepted && offset < 1) offset += 0.02F;
+  ASSERT_EQ(check(off_by(child_of(*live_), offset)).reason, "forgets");
+  Lineage provisional = child_of(*live_);
+  provisional.kind = WeightsKind::kProvisional;
+  EXPECT_TRUE(check(off_by(provisional, offset)).accepted);
+  EXPECT_EQ(check(off_by(provisional, 4 * offset)).reason, "forgets");
+  context_.parents = {};
+  Lineage none = child_of(*live_);
+  none.parent_hash.clear();
+  EXPECT_TRUE(check(off_by(none, offset)).accepted);
+}
+
 TEST_F(GateTest, RefusesToForgetTheDemonstrations) {
   // Another rule, learned well within the allowed change.
   const auto report = check(trained(live_, 300, 1.5, TrainerOptions::micro()));
