@@ -242,7 +242,15 @@ TEST(KilledLog, KeepsEveryAcknowledgedEntryExactlyOnceOver200KillsAtRandomMoment
       child(folder.path(), next_event, ends[1]);
     }
     ::close(ends[1]);
-    ::usleep(static_cast<useconds_t>(5'000 + random.below(55'000)));
+    // Half of them die at any moment, their start included; the others once they have acknowledged
+    // something, however slow the machine.
+    if (life % 2 == 0) {
+      ::usleep(static_cast<useconds_t>(5'000 + random.below(55'000)));
+    } else {
+      pollfd first{.fd = ends[0], .events = POLLIN, .revents = 0};
+      ASSERT_EQ(::poll(&first, 1, 30'000), 1) << "the child acknowledges nothing";
+      ::usleep(static_cast<useconds_t>(random.below(40'000)));
+    }
     ::kill(process, SIGKILL);
     int how = 0;
     ::waitpid(process, &how, 0);
@@ -264,7 +272,7 @@ TEST(KilledLog, KeepsEveryAcknowledgedEntryExactlyOnceOver200KillsAtRandomMoment
   auto log = Log::open(posix_files(), options_in(folder.path()));
   ASSERT_TRUE(log.ok()) << log.status().message();
   EXPECT_GE((*log)->durable(), durable);
-  EXPECT_GT(acknowledged.size(), 100u);
+  EXPECT_GT(acknowledged.size(), 50u);
   const auto report = (*log)->verify();  // no gaps, no doubles, every checksum
   ASSERT_TRUE(report.ok());
   for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
