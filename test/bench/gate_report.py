@@ -107,7 +107,7 @@ def tables(logs):
         for strength, some in sorted(by_strength.items()):
             words = collections.Counter(one["gate"]["reason"] for one in some)
             mean = sum(map(points_fewer, some)) / len(some)
-            cells.append(f"{strength:g}: {mean:.0f}, " + ", ".join(
+            cells.append(f"{strength:g}: {round(mean)}, " + ", ".join(
                 f"{count} `{word}`" for word, count in words.most_common()))
         if cells:
             lines.append(f"| {what} | " + "; ".join(cells) + " |")
