@@ -24,8 +24,8 @@ struct GateOptions {
   double change_floor = 0.02;
   // Error on demonstration probes: at most ratio * reference + slack. Errors are mean absolute
   // differences in normalised action units (1: one standard deviation of the demonstrated actions).
-  // Of 762 full rounds in thirteen logs of the kitchen none came near (1.24 times at most), and what
-  // loses tens of points but has too few held-out episodes against it is mostly caught here
+  // Of 762 full rounds in thirteen logs of the kitchen none came near (1.24 times at most), and
+  // what loses tens of points but has too few held-out episodes against it is mostly caught here
   // (docs/reference/gate-calibration.md).
   double demonstration_ratio = 1.25;
   double demonstration_slack = 0.03;

@@ -10,6 +10,9 @@
 namespace nudge {
 namespace {
 
+static_assert(packed_fields::kMaxText == json_fields::kMaxText,
+              "what the log stores, the feed carries");
+
 constexpr std::size_t kMaxWords = 1000;
 constexpr std::size_t kHashText = 64;  // hex SHA-256
 constexpr std::size_t kMaxId = 64;

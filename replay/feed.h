@@ -43,8 +43,9 @@ inline constexpr std::size_t kMaxFeedPath = 4096;           // bytes
 inline constexpr std::size_t kMaxFeedItemBytes = 1u << 20;  // packed
 inline constexpr std::size_t kMaxFeedPage = 4u << 20;       // bytes
 
-// Appends one item to a page. Upon an error the page is as it was: kInvalidArgument when a text is
-// not UTF-8 or a bound is passed; kResourceExhausted when the page has no room for it. Pure.
+// Appends one item to a page. Upon an error the page is as it was: kInvalidArgument when the
+// event's envelope is not valid or a bound is passed; kResourceExhausted when the page has no room
+// for it. Pure.
 Status append(const FeedItem& item, std::vector<std::byte>& page);
 // The items of a whole page, strict: at most `max_items`, nothing cut off, nothing behind them,
 // every value in range. kInvalidArgument; kUnimplemented for a kind of event that a newer version

@@ -11,12 +11,12 @@ between is counted in neither rate. Intervals are Wilson's, 95 %.
 import argparse
 import collections
 import json
-import math
 import pathlib
 import subprocess
 import sys
 
 from marked_page import write_figures
+from wilson import wilson
 
 HARM, SAME = 10, 3  # points
 BINS = ((None, SAME), (SAME, 5), (5, 10), (10, 20), (20, 40), (40, None))  # points fewer
@@ -34,15 +34,6 @@ FAMILIES = {
 
 def points_fewer(one):
     return 100 * (one["before"] - one["after"]) / one["starts"]
-
-
-def wilson(hits, n, z=1.959964):
-    if n == 0:
-        return 0.0, 1.0
-    share, square = hits / n, z * z
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def rate(hits, n):

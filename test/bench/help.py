@@ -10,20 +10,12 @@ goes on where it was), a table on standard output, and OUT/help.png with gnuplot
 
 import argparse
 import json
-import math
 import pathlib
 import statistics
 import subprocess
 import sys
 
-
-def wilson(successes, total, z=1.959964):
-    if total == 0:
-        return 0.0, 1.0
-    p = successes / total
-    middle = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return max(0.0, middle - half), min(1.0, middle + half)
+from wilson import wilson
 
 
 def share(successes, total):

@@ -44,6 +44,11 @@ class Log {
     open();
     return close(steps);
   }
+  void corrected_episode() {
+    start();
+    correct();
+    end();
+  }
   void accept(WeightsVersion version, WeightsVersion parent, WeightsKind kind) {
     add(WeightsAccepted{version, {}, parent, kind, ""});
   }
@@ -247,9 +252,7 @@ TEST(RoundPlanner, NothingNewNoFullRound) {
 
 TEST(RoundPlanner, OneRoundAtATime) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   EXPECT_FALSE(log.planner.due());
   EXPECT_TRUE(log.planner.running());
@@ -257,9 +260,7 @@ TEST(RoundPlanner, OneRoundAtATime) {
 
 TEST(RoundPlanner, AFullRoundGoesOnWhileAPersonDrivesAndGivesWayWhenTheirCorrectionEnds) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.start();
   log.open();
@@ -277,9 +278,7 @@ TEST(RoundPlanner, AFullRoundGoesOnWhileAPersonDrivesAndGivesWayWhenTheirCorrect
 
 TEST(RoundPlanner, AFullRoundThatGaveWayIsNotGivenUpAgain) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.start();
   log.correct();
@@ -304,9 +303,7 @@ TEST(RoundPlanner, AFullRoundThatGaveWayIsNotGivenUpAgain) {
 
 TEST(RoundPlanner, AFullRoundGivesWayToNothingThatIsNoMicroRound) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.start();
   log.correct(7);  // too short for one
@@ -379,9 +376,7 @@ TEST(RoundPlanner, NothingIsBegunUntilItIsKnownWhatBecameOfTheLastFullCandidate)
 
 TEST(RoundPlanner, ACandidateThatIsNotHeardOfForFiveEpisodesIsTakenForLost) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.planner.finished(true);
   log.add(Label{1, 0, LabelValue::kSuccess});
@@ -395,9 +390,7 @@ TEST(RoundPlanner, ACandidateThatIsNotHeardOfForFiveEpisodesIsTakenForLost) {
 
 TEST(RoundPlanner, ACandidateThatTheGateRefusedIsNotTriedAgain) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.run();
   EXPECT_FALSE(log.planner.anything_new());
   EXPECT_FALSE(log.planner.due());
@@ -435,9 +428,7 @@ TEST(RoundPlanner, EverySecondFullRoundArrivesHoweverOftenPeopleCorrect) {
 
 TEST(RoundPlanner, AFullRoundThatGaveWayIsDueAgainEvenIfTheEpisodeAddsNothing) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.start();
   log.planner.gave_up();
@@ -449,9 +440,7 @@ TEST(RoundPlanner, AFullRoundThatGaveWayIsDueAgainEvenIfTheEpisodeAddsNothing) {
 
 TEST(RoundPlanner, ANudgeDoesNotDisturbARound) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.start();
   log.open(SpanKind::kNudge);
@@ -460,9 +449,7 @@ TEST(RoundPlanner, ANudgeDoesNotDisturbARound) {
 
 TEST(RoundPlanner, AFullRoundThatFailedIsDueAgainAtTheNextEpisodesEnd) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.planner.finished(false);
   EXPECT_FALSE(log.planner.due());
@@ -582,9 +569,7 @@ TEST(RoundPlanner, AnIncompleteSpanGivesNoNumberAndCountsAsIfItHadTheNext) {
 
 TEST(RoundPlanner, AfterARollbackNothingIsDueUntilThereIsNewFeedback) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.run();
   log.live(2, 1, WeightsKind::kFull);
   log.start();
@@ -615,9 +600,7 @@ TEST(RoundPlanner, ALabelIsFeedbackToo) {
 
 TEST(RoundPlanner, ARollbackAbortsWhatRunsAndForgetsWhatWasDue) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.add(WeightsRolledBack{1, 1, "by a person"});
   EXPECT_TRUE(log.planner.abort_running());
@@ -670,9 +653,7 @@ TEST(RoundPlanner, WhileLearningIsPausedNothingIsDue) {
 
 TEST(RoundPlanner, APauseAbortsWhatRuns) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.add(LearningPaused{"by a person"});
   EXPECT_TRUE(log.planner.abort_running());
@@ -680,9 +661,7 @@ TEST(RoundPlanner, APauseAbortsWhatRuns) {
 
 TEST(RoundPlanner, TheFirstVersionNeedsAnEngineer) {
   Log log({}, false);
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   EXPECT_FALSE(log.planner.due());
   log.live(1, 0, WeightsKind::kFull);
   EXPECT_FALSE(log.planner.due());
@@ -750,9 +729,7 @@ TEST(RoundPlanner, OrdersHaveSeedsOfTheirOwn) {
 
 TEST(RoundPlanner, AfterARestartAnUnfinishedFullRoundIsDueAgain) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   log.planner.started(*log.planner.due());
   log.add(Booted{"nudge 0.1", "kitchen-1"});
   RoundPlanner restarted;
@@ -763,9 +740,7 @@ TEST(RoundPlanner, AfterARestartAnUnfinishedFullRoundIsDueAgain) {
 
 TEST(RoundPlanner, AfterARestartALearnedRoundIsNotDueAgain) {
   Log log;
-  log.start();
-  log.correct();
-  log.end();
+  log.corrected_episode();
   const auto order = log.planner.due();
   log.add(CandidateReceived{{}, 1, WeightsKind::kFull, order->prefix, 3.0});
   RoundPlanner restarted;
