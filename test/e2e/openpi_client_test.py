@@ -2,10 +2,12 @@
 """openpi's own Python package at the daemon's port, unmodified, in an environment that is made for
 it. NUDGE_OPENPI_PYTHON names a Python that has the package already."""
 
+import atexit
 import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,7 @@ def openpis_python():
     if named:
         return named, ""
     place = tempfile.mkdtemp(prefix="nudge-openpi-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     python = str(pathlib.Path(place) / "bin/python")
     for command in ([sys.executable, "-m", "venv", place],
                     [python, "-m", "pip", "install", "--quiet", "--timeout", "10", "--retries", "1",

@@ -104,9 +104,9 @@ TEST(Probation, KeepsAtExactlyTwiceTheParentsClampRate) {
 TEST(Probation, AFewClampsAfterAParentWithoutAnyAreNoFault) {
   Probation probation = after_parent(20, 0, 0);
   probation.on_live(2, WeightsKind::kFull);
-  for (int i = 0; i < 100; ++i) probation.on_auto_step(i < 2);
-  EXPECT_EQ(probation.verdict().kind, Kind::kKeep);
   for (int i = 0; i < 100; ++i) probation.on_auto_step(i < 10);
+  EXPECT_EQ(probation.verdict().kind, Kind::kKeep);
+  for (int i = 0; i < 100; ++i) probation.on_auto_step(i < 11);
   EXPECT_EQ(probation.verdict().reason, "clamp_rate");
 }
 

@@ -4,6 +4,7 @@
 Each test runs a copy of the scripts in a folder whose name has spaces, from another folder.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -45,7 +46,7 @@ class Scripts(unittest.TestCase):
 
     def test_every_script_explains_itself(self):
         for name in ("setup.sh", "demo.sh", "test.sh", "bench.sh", "bench_learning.sh", "format.sh",
-                     "tidy.sh", "coverage.sh", "mutation.py", "check_cuda.sh"):
+                     "tidy.sh", "coverage.sh", "mutation.py", "fuzz.py", "check_cuda.sh"):
             with self.subTest(name):
                 result = self.run_script(f"scripts/{name}", "--help")
                 self.assertEqual(result.returncode, 0)
@@ -149,6 +150,46 @@ class Scripts(unittest.TestCase):
         self.assertEqual(result.returncode, 65, result.stderr)
         self.assertIn("Everything else works without it", result.stderr)
         self.assertEqual(list((self.folder / "cache/nudge/encoders").iterdir()), [])
+
+    def target(self, name, text):
+        """What was built for scripts/fuzz.py, and one committed input."""
+        program = self.folder / f"build/fuzz/test/fuzz/{name}_fuzz"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n" + text)
+        program.chmod(0o755)
+        (self.folder / f"test/fuzz/corpus/{name}").mkdir(parents=True)
+        (self.folder / f"test/fuzz/corpus/{name}/one").write_text("one")
+
+    def test_a_search_for_harmful_inputs_names_the_targets_that_broke(self):
+        self.target("fine", "echo '#12 DONE   cov: 5 ft: 6 corp: 1/1b'\n")
+        self.target("broken", 'for a; do case "$a" in -artifact_prefix=*) '
+                    'touch "${a#*=}crash-1";; esac; done; exit 77\n')
+        report = self.folder / "report.json"
+        result = self.run_script("scripts/fuzz.py", "--json", report)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("BROKEN: broken", result.stdout)
+        rows = {row["target"]: row for row in json.loads(report.read_text())}
+        self.assertEqual((rows["fine"]["ok"], rows["fine"]["inputs"], rows["fine"]["places"]),
+                         (True, 12, 5))
+        self.assertFalse(rows["broken"]["ok"])
+        self.assertTrue(rows["broken"]["broken"][0].endswith("/broken/crash-1"))
+        self.assertEqual(self.run_script("scripts/fuzz.py", "fine").returncode, 0)
+        unknown = self.run_script("scripts/fuzz.py", "nonsense")
+        self.assertEqual(unknown.returncode, 2)
+        self.assertIn("there are: broken, fine", unknown.stderr)
+
+    def test_a_search_ends_a_target_when_its_time_is_used_up(self):
+        self.target("endless", "trap 'exit 72' INT; while :; do :; done\n")
+        result = self.run_script("scripts/fuzz.py", "--minutes", "0.002")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_a_search_keeps_what_reaches_further(self):
+        self.target("fine", 'for a; do last="$a"; done\n'
+                    'case "$*" in *-set_cover_merge=1*) echo new > "${last%/found}/merged/two";; esac\n')
+        result = self.run_script("scripts/fuzz.py", "--keep")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(file.name for file in
+                                (self.folder / "test/fuzz/corpus/fine").iterdir()), ["one", "two"])
 
     def test_the_gate_of_changes_passes_on_the_exit_code_of_the_tests(self):
         (self.folder / "scripts" / "test.sh").write_text("#!/bin/sh\nexit 3\n")
