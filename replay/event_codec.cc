@@ -307,6 +307,48 @@ struct Kind<EpisodeEvicted> {
     a.field("bytes", p.bytes);
   }
 };
+template <>
+struct Kind<PairingCodeMade> {
+  static constexpr std::string_view kName = "pairing_code_made";
+  static void fields(auto& a, auto& p) { a.field("role", p.role, Role::kEngineer); }
+};
+template <>
+struct Kind<DevicePaired> {
+  static constexpr std::string_view kName = "device_paired";
+  static void fields(auto& a, auto& p) {
+    a.field("device", p.device);
+    a.field("name", p.name);
+    a.field("role", p.role, Role::kEngineer);
+    a.field("from", p.from);
+  }
+};
+template <>
+struct Kind<DeviceRevoked> {
+  static constexpr std::string_view kName = "device_revoked";
+  static void fields(auto& a, auto& p) {
+    a.field("device", p.device);
+    a.field("name", p.name);
+    a.field("reason", p.reason, DeviceEnd::kUnused);
+  }
+};
+template <>
+struct Kind<KeyAdded> {
+  static constexpr std::string_view kName = "key_added";
+  static void fields(auto& a, auto& p) {
+    a.field("name", p.name);
+    a.field("use", p.use, KeyUse::kTeleop);
+    a.field("role", p.role, Role::kEngineer);
+    a.field("key", p.key);
+  }
+};
+template <>
+struct Kind<KeyRemoved> {
+  static constexpr std::string_view kName = "key_removed";
+  static void fields(auto& a, auto& p) {
+    a.field("name", p.name);
+    a.field("key", p.key);
+  }
+};
 
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>

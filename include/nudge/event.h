@@ -246,6 +246,39 @@ struct EpisodeEvicted {
   std::uint64_t bytes = 0;  // of the file
 };
 
+// Who may come in. Only what is public stands in these: never a code, a token or a private key.
+struct PairingCodeMade {
+  Role role = Role::kViewer;  // that a device gets for it
+};
+struct DevicePaired {
+  std::string device;  // its id, for as long as it may come
+  std::string name;    // as its person typed it
+  Role role = Role::kViewer;
+  std::string from;  // address that the code came from
+};
+enum class DeviceEnd : std::uint8_t {
+  kByHand = 0,  // an engineer sent it away
+  kCopied = 1,  // its refresh was used twice: somebody has a copy
+  kUnused = 2,  // it had not come for long
+};
+struct DeviceRevoked {
+  std::string device;
+  std::string name;
+  DeviceEnd reason = DeviceEnd::kByHand;
+};
+// The list of keys became another one; the daemon tells when it sees that, also at its start.
+enum class KeyUse : std::uint8_t { kRobot = 0, kTeleop = 1 };  // which port it opens
+struct KeyAdded {
+  std::string name;
+  KeyUse use = KeyUse::kTeleop;
+  Role role = Role::kSupervisor;
+  std::string key;  // the public one, as 40 characters of Z85
+};
+struct KeyRemoved {
+  std::string name;
+  std::string key;
+};
+
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
 using Payload =
     std::variant<Booted, EpisodeStarted, EpisodeEnded, SpanOpened, SpanClosed, SpanSplit, StepsLost,
@@ -254,7 +287,8 @@ using Payload =
                  WeightsConfirmed, WeightsRolledBack, WeightsPromoted, LearningPaused,
                  LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
                  WordsUndone, HelpAsked, HelpEnded, HelpScored, CorrectionsWithdrawn,
-                 CorrectionsRestored, EpisodeEvicted>;
+                 CorrectionsRestored, EpisodeEvicted, PairingCodeMade, DevicePaired, DeviceRevoked,
+                 KeyAdded, KeyRemoved>;
 
 // One discrete event.
 struct Event {

@@ -36,6 +36,8 @@ class CurveDoor {
   const std::shared_ptr<const CurveIdentity>& identity() const { return identity_; }
   // For RouterOptions::admits. The door must outlive it.
   std::function<std::optional<Actor>(const CurveKey&)> admits(Keyring::Use use) const;
+  // The list in force: empty while its file is none.
+  const Keyring& keyring() const { return keyring_; }
   // Called whenever the list has become another, at most half a second after its file.
   void on_change(std::function<void()> call) { changed_.push_back(std::move(call)); }
 

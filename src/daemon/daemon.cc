@@ -13,6 +13,7 @@
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/inference_thread.h"
 #include "src/daemon/keeper.h"
+#include "src/daemon/key_audit.h"
 #include "src/daemon/step_thread.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
@@ -48,10 +49,11 @@ ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
           .authority_der = entrance.certificate.authority_der};
 }
 
-Status fold_log(Log& log, Succession& succession, Past& past) {
+Status fold_log(Log& log, Succession& succession, Past& past, KeyAudit& keys) {
   return follow(log, succession.folded(), [&](const FeedItem& item) -> Status {
     NUDGE_TRY(succession.fold(item));
     std::visit([&past](const auto& entry) { (void)past.apply(entry); }, item);
+    if (const auto* event = std::get_if<Event>(&item)) keys.apply(*event);
     return {};
   });
 }
@@ -83,6 +85,7 @@ struct Daemon::Parts {
   std::unique_ptr<Keeper> keeper;
   std::unique_ptr<DeviceDesk> devices;
   std::optional<PairingOffer> first_offer;
+  KeyAudit keys;  // of the loop's thread, once it runs
   std::unique_ptr<Log> log;
   std::unique_ptr<GateThread> gate;
   std::unique_ptr<WriterThread> writer;
@@ -250,7 +253,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   Past past;
   past.help =
       HelpCalibration(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
-  NUDGE_TRY(p.of_log(fold_log(*p.log, *succession, past)));
+  NUDGE_TRY(p.of_log(fold_log(*p.log, *succession, past, p.keys)));
   if (const std::uint64_t lost = succession->damaged_runs(); alarm.empty() && lost > 0) {
     alarm = "recorded steps of " + std::to_string(lost) +
             " places in the log are damaged and are not learned from; 'nudge log verify' names "
@@ -350,6 +353,11 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   device_desk.save = [keeper = p.keeper.get()](std::string text, std::function<void(Status)> done) {
     keeper->save(kDevicesFile, std::move(text), std::move(done));
   };
+  device_desk.record = [desk = p.desk.get()](Payload what, const std::optional<Actor>& who,
+                                             std::function<void(Status)> done) {
+    desk->record(std::move(what), who.value_or(kDaemon), std::move(done));
+  };
+  device_desk.recording = [desk = p.desk.get()] { return desk->recording(); };
   device_desk.notice = [tell](const std::string& message, bool trouble) {
     tell(trouble ? LogLevel::kWarn : LogLevel::kInfo, "devices", message);
   };
@@ -376,7 +384,10 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   p.supervisors = *std::move(server);
   const std::uint16_t port = p.supervisors->port();
   p.devices->serve_at(served_at(p.entrance, port));
-  if (p.entrance.tls) p.first_offer = p.devices->offer(Role::kSupervisor);
+  if (p.entrance.tls) {
+    p.first_offer = p.devices->offer(Role::kSupervisor);
+    p.desk->record(PairingCodeMade{p.first_offer->role}, kDaemon, {});
+  }
   NUDGE_TRY(write_local_door(*p.run_folder, p.entrance, port));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
@@ -391,8 +402,15 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
   if (options.door != nullptr) {
-    options.door->on_change([parts = &p] {
+    const auto audit = [parts = &p, door = options.door] {
+      for (Payload& change : parts->keys.changes_to(door->keyring())) {
+        parts->desk->record(std::move(change), kDaemon, {});
+      }
+    };
+    audit();
+    options.door->on_change([parts = &p, audit] {
       if (parts->teleop) parts->teleop->recheck_keys();
+      audit();
     });
   }
   p.desk->add(p.supervisors->listener());

@@ -155,6 +155,7 @@ void FrontDesk::take_notices() {
     }
     for (const std::string& id : notice.durable) {
       if (const std::optional<Ack> ack = broker_->on_durable(id)) answer(*ack);
+      if (auto mine = records_.extract(id)) mine.mapped()({});
       if (const auto mine = operators_.find(id); mine != operators_.end()) {
         const Reply reply = std::move(mine->second);
         operators_.erase(mine);
@@ -163,6 +164,7 @@ void FrontDesk::take_notices() {
     }
     for (const auto& [id, why] : notice.not_stored) {
       if (const std::optional<Ack> ack = broker_->on_not_stored(id, why)) answer(*ack);
+      if (auto mine = records_.extract(id)) mine.mapped()(why);
       if (const auto mine = operators_.find(id); mine != operators_.end()) {
         const Reply reply = std::move(mine->second);
         operators_.erase(mine);
@@ -357,6 +359,18 @@ void FrontDesk::snapshot_log(Read reply) {
     return reply(resource_exhausted("the log does not keep up; try again"));
   }
   snapshots_.push_back(std::move(reply));
+}
+
+void FrontDesk::record(Payload what, const Actor& who, std::function<void(Status)> done) {
+  const Status full = resource_exhausted("the log does not keep up; try again");
+  if (done && records_.size() >= kMaxWaiting) return done(full);
+  std::string id = "access:" + info_.boot + ":" + std::to_string(++newest_record_);
+  RecordWanted wanted{.payload = std::move(what), .actor = who, .id = id};
+  if (!links_.writer.push_reserved(WriterItem(std::move(wanted)))) {
+    if (done) done(full);
+    return;
+  }
+  if (done) records_.emplace(std::move(id), std::move(done));
 }
 
 void FrontDesk::take_readings() {

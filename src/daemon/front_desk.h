@@ -2,6 +2,7 @@
 // tell is collected here, and the ports are told.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -69,6 +70,9 @@ class FrontDesk final : public Desk {
   void read_frame(EpisodeId episode, std::string camera, std::uint32_t step, Read reply) override;
   EpisodeId episode_of(SpanId span) const override;
   void snapshot_log(Read reply) override;
+  // Has the log keep what somebody did that is no message. `done`, which may be empty, is called
+  // once, when it is durable or when the log does not take it.
+  void record(Payload what, const Actor& who, std::function<void(Status)> done);
 
  private:
   FrontDesk(Robot& robot, Links& links, EventLoop& loop, DeskInfo info, Past past,
@@ -101,6 +105,8 @@ class FrontDesk final : public Desk {
   // Who waits for the answer to an id; a message sent twice has two.
   std::unordered_multimap<std::string, Reply> waiting_;
   std::unordered_map<std::string, Reply> operators_;
+  std::unordered_map<std::string, std::function<void(Status)>> records_;  // who waits, by id
+  std::uint64_t newest_record_ = 0;
   std::unordered_map<std::uint64_t, Read> readings_;  // asked of the archive, by number
   std::uint64_t newest_reading_ = 0;
   std::vector<Read> snapshots_;  // who waits for a copy of the database

@@ -266,7 +266,7 @@ void WriterThread::take(RecordWanted& record) {
   const std::string id = record.id;
   const Status taken = recorder_.append(std::move(record.payload), moment,
                                         record.actor.value_or(options_.self), std::move(record.id));
-  check(taken, "a decision about weights");
+  check(taken, "what was decided");
   if (!id.empty()) {
     if (taken.ok()) {
       waiting_ids_.push_back(id);

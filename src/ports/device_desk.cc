@@ -70,6 +70,24 @@ Json grant_json(const Grant& grant) {
           {"expires_ms", milliseconds(grant.expires)}};
 }
 
+HttpResponse not_recording() {
+  return problem(503, to_string(Code::kUnavailable),
+                 "the log is not recording, and nobody is let in unseen; the page says why, and "
+                 "once that is mended, try again");
+}
+
+HttpResponse not_kept(std::string_view what, const Status& why) {
+  return problem(507, to_string(why.code()),
+                 std::string(what) + " the log does not take it: " + why.message());
+}
+
+// Empty: there is none.
+std::string name_in(const std::vector<Device>& devices, std::string_view id) {
+  const auto found = std::find_if(devices.begin(), devices.end(),
+                                  [&](const Device& device) { return device.id == id; });
+  return found == devices.end() ? std::string() : found->name;
+}
+
 std::string described(const Device& device) { return "'" + device.name + "' (" + device.id + ")"; }
 
 }  // namespace
@@ -104,7 +122,7 @@ void DeviceDesk::handle(const HttpRequest& request, HttpHandler::Respond respond
   std::string_view id = request.path;
   id.remove_prefix(kDevicesPath.size());
   id.remove_suffix(kRevoke.size());
-  revoke(std::string(id), std::move(respond));
+  revoke(std::string(id), actor_of(request), std::move(respond));
 }
 
 void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) {
@@ -115,6 +133,7 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
   // What is refused before the code is looked at does not use it up.
   // A # sets off what the daemon puts behind names.
   if (name.find('#') != std::string::npos) return respond(bad("a device's name may have no #"));
+  if (!is_recording()) return respond(not_recording());
   if (const Status room = devices_.has_room(); !room.ok()) {
     return respond(problem(507, to_string(room.code()), room.message()));
   }
@@ -140,9 +159,18 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
       return respond(problem(507, to_string(saved.code()),
                              "the device cannot be remembered: " + saved.message()));
     }
-    (*self)->tell(described(grant.device) + " was paired from " + peer + " as " +
-                  std::string(to_string(grant.device.role)));
-    respond(answer_with(grant_json(grant)));
+    const Device& device = grant.device;
+    (*self)->tell(described(device) + " was paired from " + peer + " as " +
+                  std::string(to_string(device.role)));
+    (*self)->record(
+        DevicePaired{.device = device.id, .name = device.name, .role = device.role, .from = peer},
+        Actor{device.name, device.role}, [self, grant, respond](const Status& kept) {
+          if (*self == nullptr) return;
+          if (kept.ok()) return respond(answer_with(grant_json(grant)));
+          (*self)->devices_.revoke(grant.device.id);
+          (*self)->options_.save((*self)->devices_.encode(), [](const Status&) {});
+          respond(not_kept("the device is not let in:", kept));
+        });
   });
 }
 
@@ -150,8 +178,13 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
   const Body body(request.body);
   const std::optional<std::string> secret = body.is_object() ? body.text("refresh") : std::nullopt;
   if (!secret) return respond(bad(R"(send {"refresh": "..."})"));
+  const std::vector<Device> before = devices_.list();
   Devices::Refreshed refreshed = devices_.refresh(*secret, options_.wall());
   if (refreshed.revoked) {
+    record(DeviceRevoked{.device = *refreshed.revoked,
+                         .name = name_in(before, *refreshed.revoked),
+                         .reason = DeviceEnd::kCopied},
+           std::nullopt);
     tell(
         "device " + *refreshed.revoked + " is revoked: from " + request.peer +
             " came a refresh that had been used before, so that somebody has a copy; pair it again",
@@ -173,17 +206,33 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
   });
 }
 
-void DeviceDesk::revoke(const std::string& id, HttpHandler::Respond respond) {
+void DeviceDesk::revoke(const std::string& id, const Actor& who, HttpHandler::Respond respond) {
+  DeviceRevoked what{
+      .device = id, .name = name_in(devices_.list(), id), .reason = DeviceEnd::kByHand};
   if (!devices_.revoke(id)) {
     return respond(problem(404, to_string(Code::kNotFound), "there is no device " + id));
   }
   tell("device " + id + " was revoked");
   gone(id, "revoked");
-  options_.save(devices_.encode(), [id, respond = std::move(respond)](const Status& saved) {
-    if (saved.ok()) return respond(answer_with({{"id", id}, {"revoked", true}}));
-    respond(
-        problem(507, to_string(saved.code()),
-                "the device is revoked, but after a restart it may be back: " + saved.message()));
+  // Whatever the disk does, it is revoked; who asked for it is told how much of that will last.
+  options_.save(devices_.encode(), [self = self_, what = std::move(what), who,
+                                    respond = std::move(respond)](const Status& saved) {
+    if (*self == nullptr) return;
+    if (!(*self)->is_recording()) {
+      (*self)->record(what, who);
+      return respond(problem(503, to_string(Code::kUnavailable),
+                             "the device is revoked; the log, which is not recording now, has yet "
+                             "to take that"));
+    }
+    (*self)->record(what, who, [id = what.device, saved, respond](const Status& kept) {
+      if (!saved.ok()) {
+        return respond(problem(
+            507, to_string(saved.code()),
+            "the device is revoked, but after a restart it may be back: " + saved.message()));
+      }
+      if (!kept.ok()) return respond(not_kept("the device is revoked, but", kept));
+      respond(answer_with({{"id", id}, {"revoked", true}}));
+    });
   });
 }
 
@@ -196,10 +245,16 @@ void DeviceDesk::make_code(const HttpRequest& request, HttpHandler::Respond resp
     if (!wanted) return respond(bad("role must be viewer, supervisor or engineer"));
     role = *wanted;
   }
-  HttpResponse made;
-  made.status = 201;
-  made.body = encode_offer(offer(role));
-  respond(std::move(made));
+  if (!is_recording()) return respond(not_recording());
+  record(PairingCodeMade{role}, actor_of(request),
+         [self = self_, role, respond = std::move(respond)](const Status& kept) {
+           if (*self == nullptr) return;
+           if (!kept.ok()) return respond(not_kept("no code was made:", kept));
+           HttpResponse made;
+           made.status = 201;
+           made.body = encode_offer((*self)->offer(role));
+           respond(std::move(made));
+         });
 }
 
 PairingOffer DeviceDesk::offer(Role role) {
@@ -249,9 +304,14 @@ bool DeviceDesk::knows(const std::string& device) const {
 }
 
 void DeviceDesk::expire() {
+  const std::vector<Device> before = devices_.list();
   const std::vector<std::string> old = devices_.expire(options_.wall());
   if (old.empty()) return;
   for (const std::string& device : old) {
+    record(
+        DeviceRevoked{
+            .device = device, .name = name_in(before, device), .reason = DeviceEnd::kUnused},
+        std::nullopt);
     tell("device " + device + " was not used for long and is forgotten");
     gone(device, "expired");
   }
@@ -260,6 +320,11 @@ void DeviceDesk::expire() {
 
 void DeviceDesk::gone(const std::string& device, std::string_view reason) {
   if (on_gone) on_gone(device, reason);
+}
+
+void DeviceDesk::record(Payload what, std::optional<Actor> who, std::function<void(Status)> done) {
+  if (options_.record) return options_.record(std::move(what), std::move(who), std::move(done));
+  if (done) done({});
 }
 
 void DeviceDesk::tell(const std::string& message, bool trouble) const {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nudge/event.h"
 #include "src/ports/devices.h"
 #include "src/ports/http_server.h"
 #include "src/ports/pairing_codes.h"
@@ -39,6 +40,12 @@ struct DeviceDeskOptions {
   std::function<WallTime()> wall;  // needed
   // Brings the text to disk, and says on the loop's thread how that went.
   std::function<void(std::string text, std::function<void(Status)> done)> save;
+  // Has the log keep who came in, who was sent away and who let them; no actor: the daemon. `done`,
+  // which may be empty, says on the loop's thread whether it is on disk. Empty: nothing is kept.
+  std::function<void(Payload what, std::optional<Actor> who, std::function<void(Status)> done)>
+      record{};
+  // Whether the log takes anything now; nobody comes in unseen. Empty: it does.
+  std::function<bool()> recording{};
   // Told what people should know; no secret is in it. `trouble`: somebody should look. May be
   // empty.
   std::function<void(const std::string& message, bool trouble)> notice;
@@ -72,11 +79,13 @@ class DeviceDesk {
  private:
   void pair(const HttpRequest& request, HttpHandler::Respond respond);
   void refresh(const HttpRequest& request, HttpHandler::Respond respond);
-  void revoke(const std::string& id, HttpHandler::Respond respond);
+  void revoke(const std::string& id, const Actor& who, HttpHandler::Respond respond);
   void make_code(const HttpRequest& request, HttpHandler::Respond respond);
   HttpResponse list() const;
   HttpResponse authority() const;
   void gone(const std::string& device, std::string_view reason);
+  bool is_recording() const { return !options_.recording || options_.recording(); }
+  void record(Payload what, std::optional<Actor> who, std::function<void(Status)> done = {});
   void tell(const std::string& message, bool trouble = false) const;
 
   DeviceDeskOptions options_;

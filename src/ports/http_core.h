@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/ports/answer_room.h"
 #include "src/ports/http_server.h"
 #include "src/ports/token_bucket.h"
 
@@ -50,6 +51,7 @@ struct HttpCore {
   HttpHandler& handler;
   std::vector<std::string> hosts{};  // served_hosts()
   TokenBucket handshakes{0, {}};
+  AnswerRoom answers{0, 0};
 
   HttpCounters counters{};           // but live and open
   ConnectionId last_connection = 0;  // number of the newest live connection

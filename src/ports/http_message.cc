@@ -5,6 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "src/ports/http_rules.h"
+
 namespace nudge {
 namespace {
 
@@ -19,6 +21,12 @@ void add_field(std::string& head, std::string_view name, std::string_view value)
 }
 
 }  // namespace
+
+Actor actor_of(const HttpRequest& request) {
+  Actor actor = *request.actor;
+  if (!request.device.empty()) actor.name = marked_name(actor.name, "#" + request.device);
+  return actor;
+}
 
 std::string etag_of(std::string_view content) {
   std::array<unsigned char, 16> digest{};
@@ -97,7 +105,9 @@ std::string response_head(const HttpResponse& response, bool keep_alive) {
   if (response.status == 401) add_field(head, "WWW-Authenticate", "Bearer");
   if (response.status != 204 && response.status != 304) {
     add_field(head, "Content-Type", response.content_type);
-    add_field(head, "Content-Length", std::to_string(response.body.size()));
+    const std::size_t bytes =
+        response.lasting.empty() ? response.body.size() : response.lasting.size();
+    add_field(head, "Content-Length", std::to_string(bytes));
   }
   if (response.status == 426) {
     add_field(head, "Upgrade", "websocket");

@@ -27,20 +27,30 @@ struct HttpRequest {
   std::optional<Actor> actor;  // of the token; none: a path that needs none
   std::string device;          // of the token, as Caller's
   std::string peer;            // address it came from
+  // More than its caller may send: it is taken for the sake of what ends the robot's motion only.
+  bool beyond_rate = false;
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  // In the place of `body`: what outlives the server, and is sent without a copy.
+  std::string_view lasting{};
   std::string etag;  // quoted; empty: none. The server answers a matching If-None-Match with 304.
   std::string cache_control = "no-store";
   std::string allow;      // of 405: "GET, HEAD"
   std::string location;   // of a redirection; empty: none
-  int retry_after_s = 0;  // of 429; 0: not said
+  int retry_after_s = 0;  // of 429 and 503; 0: not said
+  bool close = false;     // the connection ends behind it
 };
 
 inline constexpr const char* kProblemType = "application/problem+json";
+
+// Under whose name a request acts. The lease is bound to a name, and a device's is what its person
+// typed. Without a live connection its id stands behind it: no live name ends like that ("#2"), nor
+// one of the teleop port ("#t2"). Only of a request with an actor.
+Actor actor_of(const HttpRequest& request);
 
 // A strong entity tag, quoted: equal contents have equal ones, others differ.
 std::string etag_of(std::string_view content);

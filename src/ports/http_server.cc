@@ -60,7 +60,8 @@ struct HttpServer::Impl {
              .who_is = std::move(who_is),
              .exempt = std::move(exempt),
              .handler = handler,
-             .handshakes = TokenBucket(options.handshakes_per_second, steady_now())} {}
+             .handshakes = TokenBucket(options.handshakes_per_second, steady_now()),
+             .answers = AnswerRoom(options.max_answer_bytes, options.max_caller_answer_bytes)} {}
 
   // In clear, before anything else is said: on a port with TLS nobody would understand.
   void refuse(const Descriptor& peer) {

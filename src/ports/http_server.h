@@ -29,6 +29,13 @@ class HttpHandler {
   virtual ~HttpHandler() = default;
   // Whether the path may be had without a token: health, the page's own files.
   virtual bool is_public(std::string_view path) const = 0;
+  // Of a request whose head has been read and whose caller is known, before its body is: none, or
+  // the answer that turns it away, behind which the connection ends. `body_bytes`: as the head
+  // says; none: it does not. May note `beyond_rate`.
+  virtual std::optional<HttpResponse> turn_away(HttpRequest& /*head*/,
+                                                std::optional<std::uint64_t> /*body_bytes*/) {
+    return std::nullopt;
+  }
   // `respond` may be called at once or later, from the loop's thread; a second call, or one after
   // the peer or the server has gone, does nothing. Not called within `answer_timeout`: the peer
   // gets 503. HEAD comes as GET, and its answer is sent without the body.
@@ -60,9 +67,14 @@ struct HttpServerOptions {
   std::size_t max_body_bytes = 64u << 10;
   std::size_t max_message_bytes = 64u << 10;
   std::size_t max_waiting_bytes = 1u << 20;  // of what send() queued for one live connection
-  std::size_t max_connections = 256;         // of both kinds; beyond, see HttpServer
-  std::size_t max_live = 32;                 // beyond, see HttpServer
-  double messages_per_second = 200;  // of one live connection, pings too; a bucket of one second
+  // Answers to requests that wait for their peers, of one caller and of all; beyond, 503. Those of
+  // at most `small_answer_bytes` are not counted: there is one a connection.
+  std::size_t max_caller_answer_bytes = 24u << 20;
+  std::size_t max_answer_bytes = 64u << 20;
+  std::size_t small_answer_bytes = 64u << 10;
+  std::size_t max_connections = 256;  // of both kinds; beyond, see HttpServer
+  std::size_t max_live = 32;          // beyond, see HttpServer
+  double messages_per_second = 200;   // of one live connection, pings too; a bucket of one second
   Duration request_timeout = std::chrono::seconds(10);   // from connecting to a whole request
   Duration answer_timeout = std::chrono::seconds(10);    // from a whole request to its answer
   Duration idle_timeout = std::chrono::seconds(30);      // of keep-alive, and of a peer that takes
@@ -79,6 +91,7 @@ struct HttpCounters {
   std::uint64_t failed_handshakes = 0;      // of TLS: broken off, too slow, or too many
   std::uint64_t accept_errors = 0;          // descriptors or memory ran out; tried again in 100 ms
   std::uint64_t requests = 0, rejected_requests = 0;  // handed to the handler; broke a rule
+  std::uint64_t unsent_answers = 0;                   // for want of room: 503 in their place
   std::uint64_t live = 0, open = 0;                   // connections now: live ones, all
   std::uint64_t messages = 0;                         // handed to the handler
   std::uint64_t closed_slow = 0;                      // did not read (1013)

@@ -237,6 +237,13 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       known_ = true;
     }
     request_.peer = peer_;
+    // Whose answer it will be that takes room.
+    asker_ = peer_;
+    if (request_.actor) {
+      const int role = static_cast<int>(request_.actor->role);
+      asker_ = request_.device.empty() ? "role " + std::to_string(role) : request_.device;
+    }
+    if (std::optional<HttpResponse> away = turned_away()) return break_off(*std::move(away));
     if (live) return upgrade();
     if (parser_->is_done()) return dispatch();
     read_body();
@@ -291,11 +298,14 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   // Answers a request that broke a rule, and closes: what follows it may be its rest.
   void reject(int status, std::string_view code, std::string_view detail) {
     ++core_->counters.rejected_requests;
+    break_off(problem(status, code, detail));
+  }
+  void break_off(HttpResponse response) {
     error_code ignored;
     stream_.socket().cancel(
         ignored);  // a read may be under way; its completion finds another phase
     keep_alive_ = false;
-    answer(problem(status, code, detail));
+    answer(std::move(response));
   }
 
   // Somebody typed the address without its scheme. What came in clear is not acted on.
@@ -327,6 +337,17 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       return core_->handler.is_public(path);
     } catch (...) {
       return false;
+    }
+  }
+
+  std::optional<HttpResponse> turned_away() noexcept {
+    try {
+      std::optional<std::uint64_t> bytes;
+      if (const auto length = parser_->content_length()) bytes = *length;
+      if (parser_->is_done()) bytes = 0;
+      return core_->handler.turn_away(request_, bytes);
+    } catch (...) {
+      return std::nullopt;  // what it would have said, handle() says
     }
   }
 
@@ -408,26 +429,52 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     if (response.status == 200 && etag_matches(if_none_match_, response.etag)) {
       response.status = 304;
       response.body.clear();
+      response.lasting = {};
     }
+    keep_alive_ = keep_alive_ && !response.close;
     answer(std::move(response));
   }
 
   void answer(HttpResponse response) {
     enter(Phase::kWriting);
     set_deadline(core_->options.idle_timeout);
-    head_ = response_head(response, keep_alive_);
+    if (head_only_ || response.status == 204) {
+      head_ = response_head(response, keep_alive_);
+      response.body.clear();
+      response.lasting = {};
+    } else {
+      find_room(response);
+      head_ = response_head(response, keep_alive_);
+    }
     body_ = std::move(response.body);
-    if (head_only_ || response.status == 204) body_.clear();
-    const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head_), asio::buffer(body_)};
+    const std::string_view content =
+        response.lasting.empty() ? std::string_view(body_) : response.lasting;
+    const std::array<asio::const_buffer, 2> buffers = {
+        asio::buffer(head_), asio::buffer(content.data(), content.size())};
     asio::async_write(stream_, buffers,
                       [self = shared_from_this()](const error_code& error, std::size_t) {
                         if (self->phase_ == Phase::kWriting) self->on_written(error);
                       });
   }
 
+  // A peer decides how long an answer stays in memory.
+  void find_room(HttpResponse& response) {
+    if (response.body.size() <= core_->options.small_answer_bytes) return;
+    if (auto place = core_->answers.take(asker_, response.body.size())) {
+      place_ = *std::move(place);
+      return;
+    }
+    ++core_->counters.unsent_answers;
+    response = problem(503, "resource_exhausted",
+                       "too much that was asked for waits to be read; read it, or try again in a "
+                       "second");
+    response.retry_after_s = 1;
+  }
+
   void on_written(const error_code& error) {
     if (error) return end();
     std::string().swap(body_);
+    place_ = {};
     if (!keep_alive_) return linger();
     first_ = false;
     set_deadline(core_->options.idle_timeout);
@@ -493,7 +540,9 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   HttpRequest request_;
   std::string if_none_match_;
   std::uint64_t request_number_ = 0;
+  std::string asker_;        // the request's device or role, or else its address
   std::string head_, body_;  // of the answer that is being written
+  AnswerRoom::Place place_;  // of `body_`
   std::array<char, 1024> discarded_{};
   std::size_t unread_ = 0;
 };

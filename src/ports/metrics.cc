@@ -275,6 +275,12 @@ std::string encode_metrics(const MetricsView& view) {
       .add(number(view.http.requests));
   out.counter("nudge_http_rejected_total", "Requests that broke a rule, since boot.")
       .add(number(view.http.rejected_requests));
+  out.counter("nudge_limited_total",
+              "Requests and messages beyond what one caller may send in a second, since boot.")
+      .add(number(view.limited));
+  out.counter("nudge_http_unsent_answers_total",
+              "Answers replaced by 503, because too much waited to be read, since boot.")
+      .add(number(view.http.unsent_answers));
   out.counter("nudge_failed_handshakes_total",
               "TLS handshakes broken off, too slow, or more than are begun a second, since boot.")
       .add(number(view.http.failed_handshakes));

@@ -43,6 +43,7 @@ struct MetricsView {
   Duration robot_state_age{};    // since the robot's newest state was read
   Duration snapshot_age{};       // since the newest control tick began
   std::uint64_t wrong_jogs = 0;  // commands that were no commands
+  std::uint64_t limited = 0;     // requests and messages beyond a caller's rate
   HttpCounters http;
   PortMetrics ports;
   LogMetrics log;

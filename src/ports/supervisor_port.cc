@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "src/ports/addresses.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/openapi.h"
 #include "src/ports/supervisor_wire.h"
@@ -43,6 +44,12 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/log/snapshot"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
+constexpr std::string_view kFeedback = "/api/v1/feedback";
+// Callers that rates are kept of: all roles and devices, and more addresses than come together.
+constexpr std::size_t kMostCallers = 128, kMostAddresses = 1024;
+constexpr const char* kTooManyActs =
+    "more is sent in a second than is taken of one token or device; wait a second, then send it "
+    "again";
 constexpr const char* kTooMuchPast =
     "too much of the past is asked for at once; try again in a second";
 constexpr const char* kNoMatch =
@@ -78,6 +85,13 @@ HttpResponse tagged(std::string body) {
   return response;
 }
 
+// In the place of an answer; the frames of a page come over one connection, which goes on.
+HttpResponse too_much_past() {
+  HttpResponse answer = problem(429, to_string(Code::kResourceExhausted), kTooMuchPast);
+  answer.retry_after_s = 1;
+  return answer;
+}
+
 HttpResponse plain(std::string body) {
   HttpResponse response;
   response.content_type = "text/plain; charset=utf-8";
@@ -107,6 +121,47 @@ bool is(const ClientMessage& message) {
 
 bool is_jog(const ClientMessage& message) { return is<JogCommand>(message); }
 
+// Ends the robot's motion, or takes it from whoever moves it: no rate may stand between a person
+// and this.
+bool is_brake(const ClientMessage& message) {
+  if (is<Stop>(message) || is<Hold>(message) || is<TakeoverRequest>(message) ||
+      is<Release>(message)) {
+    return true;
+  }
+  const auto* feedback = std::get_if<FeedbackMessage>(&message);
+  if (feedback == nullptr) return false;
+  const auto* words = std::get_if<WordsMessage>(&feedback->body);
+  return words != nullptr && understand_only_stop(*words).use == WordsUse::kHold;
+}
+
+// By its bytes; what only looks like it is found out when it is parsed.
+bool may_be_brake(std::string_view text) {
+  constexpr std::string_view kTypes[] = {"\"stop\"", "\"hold\"", "\"takeover\"", "\"release\"",
+                                         "\"words\""};
+  return text.size() <= kMaxStopText &&
+         std::any_of(std::begin(kTypes), std::end(kTypes), [&](std::string_view type) {
+           return text.find(type) != std::string_view::npos;
+         });
+}
+
+// Whether it ends motion that there may be in this state.
+bool ends_motion(const ClientMessage& message, AuthorityState state) {
+  if (is<Stop>(message)) return state != AuthorityState::kEstop;
+  return is<Hold>(message) && state != AuthorityState::kHold &&
+         state != AuthorityState::kFaultHold && state != AuthorityState::kEstop;
+}
+
+// What is put into the log, or decided: all that has an id but asking, which only tells.
+bool is_act(const ClientMessage& message) {
+  return std::holds_alternative<OperatorMessage>(message) ||
+         (std::holds_alternative<FeedbackMessage>(message) && !is_jog(message));
+}
+
+// Whose rates a request or a connection has. All who show one token of the machine are one.
+std::string rated_as(const Actor& actor, const std::string& device) {
+  return device.empty() ? "as " + std::string(to_string(actor.role)) : device;
+}
+
 std::string id_of(const ClientMessage& message) {
   if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) return feedback->id;
   if (const auto* act = std::get_if<OperatorMessage>(&message)) return act->id;
@@ -118,14 +173,6 @@ std::string id_of(const ClientMessage& message) {
 bool is_device(std::string_view name) {
   const std::size_t number = name.rfind('#');
   return number != std::string_view::npos && name.substr(number + 1).starts_with('t');
-}
-
-// The lease is bound to a name, and a device's is what its person typed. Without a live connection
-// its id stands behind it: no live name ends like that ("#2"), nor one of the teleop port ("#t2").
-Actor actor_of(const HttpRequest& request) {
-  Actor actor = *request.actor;
-  if (!request.device.empty()) actor.name = marked_name(actor.name, "#" + request.device);
-  return actor;
 }
 
 void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
@@ -197,6 +244,11 @@ SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
       sequences_(desk.info().robot.observation.cameras.size()),
       frames_(options_.frames_per_second, options_.now()),
       past_episodes_(options_.past_episodes_per_second, options_.now()),
+      reads_(options_.reads_per_second, kMostCallers),
+      acts_(options_.acts_per_second, kMostCallers),
+      brakes_(options_.brakes_per_second, kMostCallers),
+      public_reads_(options_.public_reads_per_second, kMostAddresses),
+      public_acts_(options_.public_acts_per_second, kMostAddresses),
       self_(std::make_shared<SupervisorPort*>(this)) {
   if (options_.devices == nullptr) return;
   options_.devices->on_gone = [this](const std::string& device, std::string_view reason) {
@@ -239,6 +291,31 @@ const Route* SupervisorPort::route(std::string_view path) const {
   return found != nullptr || options_.devices == nullptr ? found : find(DeviceDesk::routes());
 }
 
+HttpResponse SupervisorPort::too_many() {
+  ++limited_;
+  HttpResponse answer = problem(429, to_string(Code::kResourceExhausted), kTooManyActs);
+  answer.retry_after_s = 1;
+  answer.close = true;
+  return answer;
+}
+
+std::optional<HttpResponse> SupervisorPort::turn_away(HttpRequest& head,
+                                                      std::optional<std::uint64_t> body_bytes) {
+  const Instant now = options_.now();
+  const bool act = head.method == "POST";
+  if (!head.actor) {
+    const std::string from = network_of(head.peer);
+    if ((act ? public_acts_ : public_reads_).take(from, now)) return std::nullopt;
+    return too_many();
+  }
+  const std::string caller = rated_as(*head.actor, head.device);
+  if ((act ? acts_ : reads_).take(caller, now)) return std::nullopt;
+  // Whether it ends the robot's motion stands in its body, which is read if it can be that.
+  head.beyond_rate = act && head.path == kFeedback && body_bytes.value_or(SIZE_MAX) <= kMaxStopText;
+  if (head.beyond_rate) return std::nullopt;
+  return too_many();
+}
+
 void SupervisorPort::handle(HttpRequest request, Respond respond) {
   const Route* const found = route(request.path);
   if (file(request.path) == nullptr && found == nullptr) {
@@ -264,6 +341,7 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
 
 void SupervisorPort::act(const HttpRequest& request, Respond respond) {
   const bool of_devices = is_of_devices(request.path);
+  if (request.beyond_rate && !may_be_brake(request.body)) return respond(too_many());
   // Nothing comes between a person and a robot that is to stand still.
   if (!request.idempotency_key.empty() && !may_be_stop(request.body) &&
       request.body.find("\"hold\"") == std::string::npos) {
@@ -300,7 +378,7 @@ HttpResponse SupervisorPort::answer(const HttpRequest& request) {
   if (const WebFile* page = file(request.path)) {
     HttpResponse response;
     response.content_type = page->content_type;
-    response.body.assign(reinterpret_cast<const char*>(page->bytes.data()), page->bytes.size());
+    response.lasting = {reinterpret_cast<const char*>(page->bytes.data()), page->bytes.size()};
     response.etag = page->etag;
     response.cache_control = "no-cache";  // asked for again, answered with 304
     return response;
@@ -362,6 +440,7 @@ HttpResponse SupervisorPort::metrics() const {
       .robot_state_age = time - now.observation.time,
       .snapshot_age = time - now.now,
       .wrong_jogs = wrong_jogs_,
+      .limited = limited_,
       .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
       .ports = options_.port_metrics ? options_.port_metrics() : PortMetrics{},
       .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
@@ -396,7 +475,7 @@ void SupervisorPort::read_past(const HttpRequest& request, Respond respond) {
         problem(404, to_string(Code::kNotFound), "episodes and steps are numbers, from 0 up"));
   }
   if (!(frame ? frames_ : past_episodes_).take(options_.now())) {
-    return respond(problem(429, to_string(Code::kResourceExhausted), kTooMuchPast));
+    return respond(too_much_past());
   }
   const auto reply = [frame, respond = std::move(respond)](Result<std::string> content) {
     if (!content.ok()) {
@@ -436,6 +515,9 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
   const auto key = idempotency_key(request.idempotency_key);
   auto message =
       parse_client_message(request.body, actor, nullptr, key.value_or(std::string_view()));
+  if (request.beyond_rate && !(message.ok() && is_spared(*message, actor, request.device))) {
+    return respond(too_many());
+  }
   if (!message.ok()) {
     return respond(problem(400, to_string(message.status().code()), message.status().message()));
   }
@@ -456,6 +538,13 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
   }
   submit(*std::move(message), actor,
          [respond = std::move(respond)](const Ack& ack) { respond(answer_of(ack)); });
+}
+
+bool SupervisorPort::is_spared(const ClientMessage& message, const Actor& actor,
+                               const std::string& device) {
+  if (!is_brake(message)) return false;
+  return brakes_.take(rated_as(actor, device), options_.now()) ||
+         ends_motion(message, desk_.snapshot().state);
 }
 
 void SupervisorPort::submit(ClientMessage message, const Actor& actor, Desk::Reply reply) {
@@ -501,7 +590,7 @@ void SupervisorPort::submit_if_unchanged(const std::string& if_match, ClientMess
   };
   if (episode == 0) return decide(encode_weights(desk_.history(), desk_.ledger()));
   if (!past_episodes_.take(options_.now())) {
-    return respond(problem(429, to_string(Code::kResourceExhausted), kTooMuchPast));
+    return respond(too_much_past());
   }
   desk_.read_episode(episode, decide);
 }
@@ -550,6 +639,7 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   Viewer viewer;
   viewer.actor = caller.actor;
   viewer.device = caller.device;
+  viewer.caller = rated_as(caller.actor, caller.device);
   viewer.cameras.resize(sequences_.size());
   viewer.stops = options_.stops_per_second;
   viewer.stops_at = options_.now();
@@ -594,6 +684,11 @@ void SupervisorPort::on_text(ConnectionId connection, const std::string& text) {
   if (!message.ok()) return refuse(connection, refused, message.status());
   if (const Status allowed = may_send(viewer.actor.role, *message); !allowed.ok()) {
     return refuse(connection, {.id = id_of(*message), .jog = is_jog(*message)}, allowed);
+  }
+  if (is_act(*message) && !is_brake(*message) && !acts_.take(viewer.caller, options_.now())) {
+    ++limited_;
+    return refuse(connection, {.id = id_of(*message), .jog = false},
+                  resource_exhausted(kTooManyActs));
   }
   take(connection, viewer, std::move(*message));
 }

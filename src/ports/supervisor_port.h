@@ -19,6 +19,7 @@
 #include "src/ports/http_server.h"
 #include "src/ports/idempotency.h"
 #include "src/ports/metrics.h"
+#include "src/ports/rate_table.h"
 #include "src/ports/route.h"
 #include "src/ports/token_bucket.h"
 #include "src/ports/web_files.h"
@@ -51,6 +52,13 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
+  // Of one caller, a device or a token: requests that only look, and what is kept or decided, over
+  // REST and all of the caller's live connections together.
+  double reads_per_second = 400, acts_per_second = 50;
+  // What ends the robot's motion is exempt from the latter, and is then bounded by this.
+  double brakes_per_second = 20;
+  // Of one address, without a token.
+  double public_reads_per_second = 200, public_acts_per_second = 20;
   // Of one connection, between two requests to drive that reach the holder.
   Duration between_asks = std::chrono::seconds(1);
   Duration learning_period = std::chrono::seconds(1);  // between two looks at what is learned
@@ -78,6 +86,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
 
   // HttpHandler.
   bool is_public(std::string_view path) const override;
+  std::optional<HttpResponse> turn_away(HttpRequest& head,
+                                        std::optional<std::uint64_t> body_bytes) override;
   void handle(HttpRequest request, Respond respond) override;
   void on_open(ConnectionId connection, const Caller& caller) override;
   void on_text(ConnectionId connection, const std::string& text) override;
@@ -98,6 +108,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   struct Viewer {
     Actor actor;
     std::string device;            // that was paired; empty: none
+    std::string caller;            // whose rates are its
     std::vector<View> cameras;     // as in RobotSpec
     double stops = 0;              // allowance left
     Instant stops_at;              // when that was so
@@ -125,6 +136,9 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::string learning() const;
 
   bool stop_allowed(Viewer& viewer);
+  HttpResponse too_many();
+  // Whether a message beyond the caller's rate is taken all the same.
+  bool is_spared(const ClientMessage& message, const Actor& actor, const std::string& device);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
   void take(ConnectionId connection, Viewer& viewer, ClientMessage message);
   Ack ask_to_drive(Viewer& viewer, const AskToDrive& ask);
@@ -144,6 +158,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::uint64_t wrong_jogs_ = 0;
   Instant devices_seen_{};  // when those that are too old were looked for
   TokenBucket frames_, past_episodes_;
+  RateTable reads_, acts_, brakes_, public_reads_, public_acts_;
+  std::uint64_t limited_ = 0;  // requests and messages that were more than allowed
   // Those of feedback, and those of devices, which hold tokens and are kept as short as can be.
   IdempotentAnswers answers_{std::chrono::hours(24)}, secrets_{std::chrono::minutes(1)};
   // What an act with `If-Match` is changing at the moment: a second one has seen the state before.

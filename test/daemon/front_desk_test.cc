@@ -197,6 +197,41 @@ TEST_F(FrontDeskTest, WhatTheLogCouldNotTakeIsRefusedAndMayBeSentAgain) {
   EXPECT_TRUE(acks_[1].status.ok());
 }
 
+TEST_F(FrontDeskTest, WhatIsDoneAboutAccessIsKeptUnderItsDoersNameAndAnsweredWhenItIsOnDisk) {
+  std::vector<Status> done;
+  const auto note = [&](const Status& status) { done.push_back(status); };
+  desk_->record(PairingCodeMade{Role::kViewer}, kEva, note);
+  desk_->record(PairingCodeMade{Role::kEngineer}, kEva, note);
+  desk_->record(PairingCodeMade{Role::kViewer}, kEva, {});
+  std::vector<WriterItem> items;
+  links_.writer.try_take_all(items);
+  ASSERT_EQ(items.size(), 3u);
+  const auto& first = std::get<RecordWanted>(items[0]);
+  const auto& second = std::get<RecordWanted>(items[1]);
+  EXPECT_EQ(first.actor->name, "eva#3");
+  EXPECT_EQ(std::get<PairingCodeMade>(first.payload).role, Role::kViewer);
+  EXPECT_NE(first.id, second.id);
+  EXPECT_TRUE(done.empty());
+  notice({.answers = {}, .durable = {second.id}, .not_stored = {}, .events = {}});
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_TRUE(done[0].ok());
+  notice({.answers = {},
+          .durable = {},
+          .not_stored = {{first.id, resource_exhausted("the disk is full")}},
+          .events = {}});
+  ASSERT_EQ(done.size(), 2u);
+  EXPECT_EQ(done[1].code(), Code::kResourceExhausted);
+}
+
+TEST_F(FrontDeskTest, WhatIsDoneAboutAccessIsRefusedWhereTheLogDoesNotKeepUp) {
+  while (links_.writer.push_reserved(WriterItem(SnapshotWanted{}))) {
+  }
+  Status done;
+  desk_->record(PairingCodeMade{}, kEva, [&](const Status& status) { done = status; });
+  EXPECT_EQ(done.code(), Code::kResourceExhausted);
+  desk_->record(PairingCodeMade{}, kEva, {});
+}
+
 TEST_F(FrontDeskTest, StopSaidIsAnsweredWhenItHoldsAndIsOnDisk) {
   submit(kVic, "w1", WordsMessage{.text = "Stop!"});
   const auto asked = acts();

@@ -98,6 +98,23 @@ class Teleop(LiveCase):
         with self.assertRaises(package.NudgeError):
             self.connect(patience_s=2.0)
 
+    def test_the_log_tells_of_keys_that_came_and_went_while_a_daemon_ran_or_not(self):
+        daemon = self.start()
+        self.check(nudge(*self.auth, "add", "anna", self.public), 0)
+        self.connect()  # so that the daemon has seen the list
+        daemon.stop()
+        self.check(nudge(*self.auth, "revoke", "anna"), 0)
+        self.check(nudge(*self.auth, "add", "eva", self.public, "--role", "engineer"), 0)
+        again = self.daemon(daemon.state, "--set", f"ports.teleop={self.port}", "--set",
+                            "ports.zmq_curve=true")
+        again.stop()
+        told = [(row["kind"], row["actor"], row["payload"]) for row in program.events(daemon.state)
+                if row["kind"] in ("key_added", "key_removed")]
+        self.assertEqual(told, [
+            ("key_added", "nudge", {"name": "anna", "use": 1, "role": 2, "key": self.public}),
+            ("key_removed", "nudge", {"name": "anna", "key": self.public}),
+            ("key_added", "nudge", {"name": "eva", "use": 1, "role": 3, "key": self.public})])
+
     def test_without_a_key_or_with_another_daemons_nobody_answers(self):
         self.start()
         with self.assertRaises(package.NudgeError):

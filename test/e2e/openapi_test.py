@@ -7,6 +7,8 @@ programs use them.
 import http.client
 import json
 import re
+import socket
+import threading
 import time
 
 import live_test
@@ -183,6 +185,55 @@ class Described(RestCase):
         for _ in range(2):  # the second time it is gone
             self.check("POST", f"/api/v1/devices/{paired['device']}/revoke",
                        "/api/v1/devices/{id}/revoke")
+
+
+class Rates(RestCase):
+    def setUp(self):
+        super().setUp()
+        self.place = self.daemon(None, "--no-learning")
+
+    def test_a_flood_without_a_token_is_told_when_to_go_on_and_holds_up_nobody(self):
+        body = json.dumps({"refresh": "a" * 67})
+        one = (f"POST /api/v1/token HTTP/1.1\r\nHost: 127.0.0.1:{self.place.port}\r\n"
+               f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+        with socket.create_connection(("127.0.0.1", self.place.port), timeout=30) as flood:
+            flood.sendall(one * 100)
+            said = b""
+            while part := flood.recv(65536):
+                said += part
+        codes = [int(code) for code in re.findall(rb"HTTP/1.1 (\d+) ", said)]
+        self.assertEqual(codes[-1], 429, codes)
+        self.assertEqual(set(codes[:-1]), {401}, codes)
+        self.assertLess(len(codes), 100)
+        self.assertRegex(said.rpartition(b"HTTP/1.1 ")[2], rb"(?s)Retry-After: 1\r\n.*problem")
+        self.assertEqual(self.ask(self.place, "GET", "/healthz")[0], 200)
+        metrics = self.ask(self.place, "GET", "/metrics")[2].decode()
+        self.assertRegex(metrics, r"(?m)^nudge_limited_total [1-9]")
+
+    def test_a_flood_with_a_token_is_bounded_and_stop_comes_through_it(self):
+        def flood(count):
+            bodies = (json.dumps({"type": "words", "id": f"f-{count}-{i}", "text": "x" * 400,
+                                  "meant": "comment"}) for i in range(100))
+            for body in bodies:
+                # Nobody waits for the answers, and a connection that ends is made again.
+                with socket.create_connection(("127.0.0.1", self.place.port), timeout=30) as one:
+                    one.sendall((f"POST /api/v1/feedback HTTP/1.1\r\n"
+                                 f"Host: 127.0.0.1:{self.place.port}\r\n"
+                                 f"Authorization: Bearer {self.place.token}\r\n"
+                                 f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+                    codes.append(int(one.recv(12).split()[1]))
+        codes = []
+        floods = [threading.Thread(target=flood, args=(count,)) for count in range(4)]
+        for each in floods:
+            each.start()
+        wait_until(lambda: 429 in codes or not any(each.is_alive() for each in floods),
+                   "the rate to be reached")
+        stop = self.ask(self.place, "POST", "/api/v1/feedback", {"type": "stop", "id": "s-1"})
+        for each in floods:
+            each.join()
+        self.assertEqual(stop[0], 200, stop[2])
+        self.assertEqual(set(codes) - {200, 429}, set(), codes)
+        self.assertEqual(self.place.status()["state"], "ESTOP")
 
 
 class Keys(RestCase):

@@ -14,7 +14,7 @@ import time
 import warnings
 
 import program
-from program import Case, end, environment, nudge
+from program import Case, end, environment, events, nudge
 from websocket import WebSocket
 
 QUICK = ["--no-learning", "--set", "ports.http=0", "--set", "ports.teleop=0",
@@ -445,6 +445,33 @@ class Paired(PairingCase):
         self.check(nudge("auth", "pair", "--role", "script", "--state", daemon.state), 64)
         status, rows, _ = daemon.request("GET", "/api/v1/devices", token=engineer["token"])
         self.assertEqual((status, len(rows["devices"])), (200, 2))
+
+    def test_the_log_tells_who_let_whom_in_and_no_secret(self):
+        daemon = self.daemon()
+        eva = daemon.pair("Eva", "engineer")
+        status, made, _ = daemon.request("POST", "/api/v1/pairing-codes", {"role": "engineer"},
+                                         eva["token"])
+        self.assertEqual(status, 201, made)
+        status, other, _ = daemon.request("POST", "/api/v1/pair",
+                                          {"code": made["code"], "name": "Mallory"})
+        self.assertEqual(status, 200, other)
+        path = f"/api/v1/devices/{other['device']}/revoke"
+        self.assertEqual(daemon.request("POST", path, {}, eva["token"])[0], 200)
+        self.assertEqual(daemon.stop(), 0)
+        rows = [row for row in events(daemon.state)
+                if row["kind"] in ("pairing_code_made", "device_paired", "device_revoked")]
+        eva_acts = f"Eva#{eva['device']}"
+        self.assertEqual(
+            [(row["kind"], row["actor"], row["payload"].get("name")) for row in rows],
+            [("pairing_code_made", "nudge", None), ("pairing_code_made", "engineer", None),
+             ("device_paired", "Eva", "Eva"), ("pairing_code_made", eva_acts, None),
+             ("device_paired", "Mallory", "Mallory"), ("device_revoked", eva_acts, "Mallory")])
+        self.assertEqual(rows[4]["payload"], {"device": other["device"], "name": "Mallory",
+                                              "role": 3, "from": "127.0.0.1"})
+        told = json.dumps(rows)
+        for secret in (eva["token"], eva["refresh"], other["token"], made["code"]):
+            self.assertNotIn(secret, told)
+        self.check(nudge("log", "--state", daemon.state, "verify"), 0)
 
     def test_a_damaged_file_is_no_way_in(self):
         state = self.folder / "state"

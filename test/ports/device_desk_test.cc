@@ -30,6 +30,13 @@ class DeviceDeskTest : public testing::Test {
                   if (disk_.ok()) file_ = std::move(text);
                   done(disk_);
                 },
+            .record =
+                [this](Payload what, const std::optional<Actor>& who,
+                       const std::function<void(Status)>& done) {
+                  kept_.push_back({.what = std::move(what), .who = who});
+                  if (done) done(log_);
+                },
+            .recording = [this] { return recording_; },
             .notice = [this](const std::string& message, bool) { told_ += message + "\n"; }};
   }
   HttpResponse request(const std::string& method, const std::string& path, const std::string& body,
@@ -54,7 +61,13 @@ class DeviceDeskTest : public testing::Test {
 
   Instant now_{std::chrono::hours(1)};
   WallTime wall_{std::chrono::hours(480'000)};
-  Status disk_;
+  struct Kept {
+    Payload what;
+    std::optional<Actor> who;  // none: the daemon
+  };
+  std::vector<Kept> kept_;  // by the log, oldest first
+  Status disk_, log_;
+  bool recording_ = true;
   std::string file_, told_;
   std::set<std::string> gone_;
   DeviceDesk desk_;
@@ -131,6 +144,84 @@ TEST_F(DeviceDeskTest, PairsNobodyWhomTheDiskCannotKeep) {
   disk_ = {};
   const HttpResponse list = request("GET", "/api/v1/devices", "", Role::kEngineer);
   EXPECT_TRUE(json::parse(list.body)["devices"].empty());
+}
+
+// ---- the log sees who comes in ------------------------------------------------------------------
+
+TEST_F(DeviceDeskTest, TheLogSeesWhoMadeACodeAndWhoCameInWithIt) {
+  HttpRequest asked;
+  asked.method = "POST";
+  asked.path = "/api/v1/pairing-codes";
+  asked.body = R"({"role":"engineer"})";
+  asked.actor = Actor{"Eva", Role::kEngineer};
+  asked.device = "d-1";
+  std::string code;
+  desk_.handle(asked, [&](const HttpResponse& made) { code = json::parse(made.body)["code"]; });
+  ASSERT_EQ(kept_.size(), 1u);
+  EXPECT_EQ(std::get<PairingCodeMade>(kept_[0].what).role, Role::kEngineer);
+  EXPECT_EQ(kept_[0].who->name, "Eva#d-1");
+  const json grant = json::parse(
+      request("POST", "/api/v1/pair", json({{"code", code}, {"name", "phone"}}).dump()).body);
+  ASSERT_EQ(kept_.size(), 2u);
+  const auto& paired = std::get<DevicePaired>(kept_[1].what);
+  EXPECT_EQ(paired.device, grant["device"]);
+  EXPECT_EQ(paired.name, "phone");
+  EXPECT_EQ(paired.role, Role::kEngineer);
+  EXPECT_EQ(paired.from, "10.0.0.9");
+}
+
+TEST_F(DeviceDeskTest, TheLogSeesWhoWasSentAwayAndWhy) {
+  const std::string by_hand = json::parse(pair("a").body)["device"];
+  const json copied = json::parse(pair("b").body);
+  const std::string unused = json::parse(pair("c").body)["device"];
+  kept_.clear();
+  request("POST", "/api/v1/devices/" + by_hand + "/revoke", "", Role::kEngineer);
+  const json next = json::parse(refresh(copied).body);
+  refresh(next);
+  refresh(copied);
+  wall_ += Devices::kUnused + std::chrono::hours(1);
+  desk_.expire();
+  std::vector<DeviceRevoked> gone;
+  for (const Kept& kept : kept_) gone.push_back(std::get<DeviceRevoked>(kept.what));
+  ASSERT_EQ(gone.size(), 3u);
+  EXPECT_EQ(gone[0].device, by_hand);
+  EXPECT_EQ(gone[0].name, "a");
+  EXPECT_EQ(gone[0].reason, DeviceEnd::kByHand);
+  EXPECT_EQ(kept_[0].who->name, "somebody");
+  EXPECT_EQ(gone[1].device, copied["device"]);
+  EXPECT_EQ(gone[1].name, "b");
+  EXPECT_EQ(gone[1].reason, DeviceEnd::kCopied);
+  EXPECT_FALSE(kept_[1].who);
+  EXPECT_EQ(gone[2].device, unused);
+  EXPECT_EQ(gone[2].name, "c");
+  EXPECT_EQ(gone[2].reason, DeviceEnd::kUnused);
+}
+
+TEST_F(DeviceDeskTest, NobodyComesInThatTheLogDoesNotSee) {
+  const std::string code = desk_.offer(Role::kSupervisor).code;
+  const std::string body = json({{"code", code}, {"name", "phone"}}).dump();
+  recording_ = false;
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 503);
+  EXPECT_EQ(request("POST", "/api/v1/pairing-codes", "", Role::kEngineer).status, 503);
+  EXPECT_TRUE(kept_.empty());
+  recording_ = true;
+  EXPECT_EQ(request("POST", "/api/v1/pair", body).status, 200) << "the code was not used up";
+  log_ = resource_exhausted("the log does not keep up");
+  EXPECT_EQ(pair().status, 507);
+  EXPECT_EQ(request("POST", "/api/v1/pairing-codes", "", Role::kEngineer).status, 507);
+  const HttpResponse list = request("GET", "/api/v1/devices", "", Role::kEngineer);
+  EXPECT_EQ(json::parse(list.body)["devices"].size(), 1u);
+}
+
+TEST_F(DeviceDeskTest, SendsAwayThoughTheLogDoesNotRecordAndSaysSo) {
+  const std::string id = json::parse(pair().body)["device"];
+  kept_.clear();
+  recording_ = false;
+  const HttpResponse answer =
+      request("POST", "/api/v1/devices/" + id + "/revoke", "", Role::kEngineer);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_FALSE(desk_.knows(id));
+  EXPECT_EQ(kept_.size(), 1u) << "the log takes it when it can";
 }
 
 TEST_F(DeviceDeskTest, RenewsTokensThoughTheDiskIsFull) {

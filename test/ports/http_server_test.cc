@@ -57,6 +57,60 @@ TEST(HttpServer, TellsAClientThatAsksToGoOnWithItsBody) {
   EXPECT_EQ(peer.answer().body, "POST /echo nobody hi");
 }
 
+TEST(HttpServer, TurnsARequestAwayBeforeItsBodyIsThere) {
+  Served served;
+  Peer peer = served.peer();
+  peer.request("POST", "/full", "Content-Length: 60000\r\n");
+  const PeerAnswer answer = peer.answer();
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.fields.at("retry-after"), "1");
+  EXPECT_EQ(answer.fields.at("connection"), "close");
+  EXPECT_EQ(answer.fields.at("content-type"), "application/problem+json");
+  EXPECT_EQ(served.handler.next(), "full 60000");
+  EXPECT_TRUE(peer.ends());
+  Peer chunked = served.peer();
+  chunked.request("POST", "/full", "Transfer-Encoding: chunked\r\n");
+  EXPECT_EQ(chunked.answer().status, 429);
+  EXPECT_EQ(served.handler.next(), "full unknown");
+  EXPECT_EQ(served.counters().requests, 0U);
+}
+
+TEST(HttpServer, AnswersThatWaitForTheirPeersAreBoundedByBytes) {
+  HttpServerOptions options = on_any_port();
+  options.max_caller_answer_bytes = 20u << 20;  // one of 16 MiB, not two
+  Served served(options);
+  {
+    Peer slow(served.server->port(), 4096);
+    slow.request("GET", "/big");
+    ASSERT_TRUE(served.eventually([](const HttpCounters& now) { return now.requests == 1; }));
+    Peer other = served.peer();
+    other.request("GET", "/big");
+    const PeerAnswer refused = other.answer();
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.fields.at("retry-after"), "1");
+    EXPECT_EQ(served.counters().unsent_answers, 1U);
+    other.request("GET", "/echo");
+    EXPECT_EQ(other.answer().status, 200) << "what is small is always sent";
+  }
+  ASSERT_TRUE(served.eventually([](const HttpCounters& now) { return now.open <= 1; }));
+  Peer later = served.peer();
+  later.request("GET", "/big");
+  EXPECT_EQ(later.answer().status, 200);
+}
+
+TEST(HttpServer, SendsWhatLastsAsItIs) {
+  Served served;
+  Peer peer = served.peer();
+  peer.request("GET", "/lasting");
+  EXPECT_EQ(peer.answer().body, "what is in the program");
+  peer.request("HEAD", "/lasting");
+  EXPECT_EQ(peer.answer(true).fields.at("content-length"), "22");
+  peer.request("GET", "/lasting", "If-None-Match: \"v1\"\r\n");
+  EXPECT_EQ(peer.answer().status, 304);
+  peer.request("GET", "/echo");
+  EXPECT_EQ(peer.answer().status, 200);
+}
+
 TEST(HttpServer, ClosesAfterTheAnswerWhereTheClientWantsThat) {
   Served served;
   Peer peer = served.peer();

@@ -30,7 +30,15 @@ class FakeHandler : public HttpHandler {
  public:
   bool is_public(std::string_view path) const override {
     return path == "/healthz" || path == "/page" || path == "/hold" || path == "/throws" ||
-           path == "/echo" || path == "/big";
+           path == "/echo" || path == "/big" || path == "/lasting" || path == "/full";
+  }
+  std::optional<HttpResponse> turn_away(HttpRequest& head,
+                                        std::optional<std::uint64_t> body_bytes) override {
+    if (head.path != "/full") return std::nullopt;
+    note("full " + (body_bytes ? std::to_string(*body_bytes) : "unknown"));
+    HttpResponse away = problem(429, "resource_exhausted", "too many");
+    away.retry_after_s = 1;
+    return away;
   }
   void handle(HttpRequest request, Respond respond) override {
     if (request.path == "/throws") throw std::runtime_error("a bug");
@@ -43,6 +51,11 @@ class FakeHandler : public HttpHandler {
     response.content_type = "text/plain";
     if (request.path == "/big") {
       response.body.resize(16u << 20);
+      return respond(std::move(response));
+    }
+    if (request.path == "/lasting") {
+      response.lasting = "what is in the program";
+      response.etag = "\"v1\"";
       return respond(std::move(response));
     }
     response.body = request.method + " " + request.path + " " +

@@ -86,6 +86,35 @@ class SupervisorPortTest : public testing::Test {
     answer_ = kept;
     return *kept;
   }
+  // As the server does it: the head first, then the body.
+  HttpResponse arrive(const std::string& method, const std::string& path, std::optional<Role> role,
+                      const std::string& body = {}, const std::string& peer = "10.0.0.9") {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    if (role) request.actor = Actor{"somebody", *role};
+    request.device = device_;
+    request.peer = peer;
+    if (auto away = port_.turn_away(request, body.size())) return *away;
+    request.body = body;
+    HttpResponse answer;
+    answer.status = 0;  // not yet
+    port_.handle(std::move(request), [&answer](HttpResponse r) { answer = std::move(r); });
+    return answer;
+  }
+  HttpResponse tell(const std::string& type, const std::string& more = {},
+                    Role role = Role::kSupervisor) {
+    return arrive(
+        "POST", "/api/v1/feedback", role,
+        R"({"type":")" + type + R"(","id":"m-)" + std::to_string(++told_) + "\"" + more + "}");
+  }
+  HttpResponse comment(Role role = Role::kSupervisor) {
+    return tell("words", R"(,"text":"well done","meant":"comment")", role);
+  }
+  void use_up_acts() {
+    for (int i = 0; i < 50; ++i) ASSERT_NE(comment().status, 429) << i;
+    ASSERT_EQ(comment().status, 429);
+  }
   HttpResponse get(const std::string& path) { return request("GET", path); }
   // What the desk is asked for of the past is answered at once.
   HttpResponse get_past(const std::string& path, Result<std::string> content,
@@ -140,6 +169,7 @@ class SupervisorPortTest : public testing::Test {
 
   test::FakeDesk desk_;
   std::string if_match_, key_;  // of requests
+  int told_ = 0;                // messages, by tell()
   std::string device_;          // of requests; one is named as anna's first live connection
   Instant now_;
   PortMetrics port_metrics_;
@@ -155,12 +185,12 @@ TEST_F(SupervisorPortTest, ServesThePageToAnybody) {
     EXPECT_TRUE(port_.is_public(path));
     const HttpResponse page = request("GET", path, std::nullopt);
     EXPECT_EQ(page.status, 200);
-    EXPECT_EQ(page.body, "<html>");
+    EXPECT_EQ(page.lasting, "<html>");
     EXPECT_EQ(page.content_type, "text/html; charset=utf-8");
     EXPECT_EQ(page.etag, "\"e1\"");
     EXPECT_EQ(page.cache_control, "no-cache");
   }
-  EXPECT_EQ(get("/page.js").body, "1");
+  EXPECT_EQ(get("/page.js").lasting, "1");
   EXPECT_FALSE(port_.is_public("/page.css"));
   EXPECT_EQ(get("/page.css").status, 404);
   EXPECT_EQ(request("POST", "/index.html").status, 405);
@@ -437,6 +467,110 @@ TEST_F(SupervisorPortTest, UnderstandsTheFeedbackThatIsDescribed) {
     request("POST", "/api/v1/feedback", Role::kEngineer, message.dump());
     EXPECT_EQ(desk_.replies.size(), before + 1) << message << answer_->body;
   }
+}
+
+// ---- rates --------------------------------------------------------------------------------------
+
+TEST_F(SupervisorPortTest, TurnsAwayWhoSendsMoreInASecondThanAPersonCan) {
+  use_up_acts();
+  const HttpResponse away =
+      arrive("POST", "/api/v1/feedback", Role::kSupervisor, std::string(60'000, ' '));
+  EXPECT_EQ(away.status, 429);
+  EXPECT_EQ(away.content_type, kProblemType);
+  EXPECT_EQ(json::parse(away.body)["code"], "resource_exhausted");
+  EXPECT_EQ(away.retry_after_s, 1);
+  EXPECT_TRUE(away.close);
+  EXPECT_EQ(desk_.feedback.size(), 50u);
+  EXPECT_EQ(arrive("POST", "/api/v1/log/snapshot", Role::kSupervisor).status, 429);
+  now_ += milliseconds(20);
+  EXPECT_EQ(comment().status, 0) << "it is on its way to the desk";
+  EXPECT_EQ(comment().status, 429);
+}
+
+TEST_F(SupervisorPortTest, OneCallersRateIsNotAnothers) {
+  use_up_acts();
+  EXPECT_EQ(comment(Role::kEngineer).status, 0);
+  device_ = "d-1";
+  EXPECT_EQ(comment().status, 0);
+  device_ = "d-2";
+  EXPECT_EQ(comment().status, 0);
+}
+
+TEST_F(SupervisorPortTest, LookingHasARateOfItsOwn) {
+  use_up_acts();
+  for (int i = 0; i < 400; ++i) {
+    ASSERT_EQ(arrive("GET", "/version", Role::kSupervisor).status, 200) << i;
+  }
+  EXPECT_EQ(arrive("GET", "/version", Role::kSupervisor).status, 429);
+  EXPECT_EQ(arrive("GET", "/version", Role::kViewer).status, 200);
+}
+
+TEST_F(SupervisorPortTest, WhoShowsNoTokenIsRatedByAddress) {
+  const auto ask = [&](const std::string& peer) {
+    return arrive("POST", "/healthz", std::nullopt, "", peer).status;
+  };
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(ask("10.0.0.9"), 405) << i;
+  EXPECT_EQ(ask("10.0.0.9"), 429);
+  EXPECT_EQ(ask("10.0.0.8"), 405);
+  EXPECT_EQ(arrive("GET", "/healthz", std::nullopt).status, 200) << "who only looks goes on";
+  // Of these anybody has as many as they like.
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(ask("2001:db8::" + std::to_string(i + 1)), 405) << i;
+  EXPECT_EQ(ask("2001:db8::abcd"), 429);
+}
+
+TEST_F(SupervisorPortTest, NoRateStandsBetweenAPersonAndWhatEndsTheMotion) {
+  use_up_acts();
+  for (const char* type : {"stop", "hold", "takeover", "release"}) {
+    const std::size_t before = desk_.feedback.size();
+    EXPECT_EQ(tell(type).status, 0) << type;
+    EXPECT_EQ(desk_.feedback.size(), before + 1) << type;
+  }
+  EXPECT_EQ(tell("words", R"(,"text":"Stop!","meant":"comment")").status, 0);
+  for (const char* type : {"hand_back", "reset_stop", "end_episode"}) {
+    EXPECT_EQ(tell(type).status, 429) << type;
+  }
+  EXPECT_EQ(tell("words", R"(,"text":"well \"stop\" done","meant":"comment")").status, 429);
+  const HttpResponse elsewhere =
+      arrive("POST", "/api/v1/log/snapshot", Role::kSupervisor, R"({"type":"stop","id":"x"})");
+  EXPECT_EQ(elsewhere.status, 429);
+}
+
+TEST_F(SupervisorPortTest, AFloodOfStopsIsTakenForAsLongAsTheRobotMayMove) {
+  use_up_acts();
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(tell("release").status, 0) << i;
+  EXPECT_EQ(tell("release").status, 429);
+  EXPECT_EQ(tell("takeover").status, 429);
+  desk_.snapshot_now.state = AuthorityState::kAuto;
+  EXPECT_EQ(tell("hold").status, 0);
+  EXPECT_EQ(tell("stop").status, 0);
+  desk_.snapshot_now.state = AuthorityState::kHold;
+  EXPECT_EQ(tell("hold").status, 429) << "it holds already";
+  EXPECT_EQ(tell("stop").status, 0);
+  desk_.snapshot_now.state = AuthorityState::kEstop;
+  EXPECT_EQ(tell("hold").status, 429);
+  EXPECT_EQ(tell("stop").status, 429) << "it is stopped, and latched";
+}
+
+TEST_F(SupervisorPortTest, RequestsAndLiveConnectionsOfOneCallerHaveOneRate) {
+  for (int i = 0; i < 25; ++i) ASSERT_EQ(comment().status, 0);
+  open(1);
+  open(2);
+  const auto say = [&](ConnectionId connection, int i) {
+    port_.on_text(connection, R"({"type":"words","text":"hm","meant":"comment","id":"w-)" +
+                                  std::to_string(connection) + "-" + std::to_string(i) + "\"}");
+  };
+  for (int i = 0; i < 13; ++i) say(1, i);
+  for (int i = 0; i < 13; ++i) say(2, i);
+  EXPECT_EQ(desk_.feedback.size(), 50u);
+  const json refused = json::parse(sent_.texts[2].back());
+  EXPECT_EQ(refused["id"], "w-2-12");
+  EXPECT_EQ(refused["code"], "resource_exhausted");
+  EXPECT_EQ(comment().status, 429);
+  port_.on_text(2, R"({"type":"stop","id":"s-1"})");
+  EXPECT_EQ(desk_.feedback.size(), 51u);
+  EXPECT_TRUE(sent_.closed.empty());
+  EXPECT_NE(arrive("GET", "/metrics", Role::kViewer).body.find("nudge_limited_total 2\n"),
+            std::string::npos);
 }
 
 // ---- tags and keys ------------------------------------------------------------------------------

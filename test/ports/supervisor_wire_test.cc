@@ -449,7 +449,13 @@ std::vector<Payload> every_kind() {
           HelpScored{0.25, 0.125, 4.5},
           CorrectionsWithdrawn{"anna"},
           CorrectionsRestored{"anna"},
-          EpisodeEvicted{4, EpisodeWorth::kPlainSuccess, 1200, 1290, 88, 36864}};
+          EpisodeEvicted{4, EpisodeWorth::kPlainSuccess, 1200, 1290, 88, 36864},
+          PairingCodeMade{Role::kEngineer},
+          DevicePaired{"d-3f0a51c2b7e94d18", "Anna's tablet", Role::kSupervisor, "192.168.1.7"},
+          DeviceRevoked{"d-3f0a51c2b7e94d18", "Anna's tablet", DeviceEnd::kByHand},
+          KeyAdded{"left-arm", KeyUse::kTeleop, Role::kSupervisor,
+                   "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
+          KeyRemoved{"left-arm", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"}};
 }
 
 TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {

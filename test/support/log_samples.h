@@ -129,6 +129,12 @@ inline std::vector<Payload> every_payload() {
       CorrectionsWithdrawn{"anna"},
       CorrectionsRestored{"anna"},
       EpisodeEvicted{4, EpisodeWorth::kNudged, 1200, 1290, 88, 36864},
+      PairingCodeMade{Role::kEngineer},
+      DevicePaired{"d-3f0a51c2b7e94d18", "Anna's tablet", Role::kSupervisor, "192.168.1.7"},
+      DeviceRevoked{"d-3f0a51c2b7e94d18", "Anna's tablet", DeviceEnd::kCopied},
+      KeyAdded{"left-arm", KeyUse::kTeleop, Role::kSupervisor,
+               "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
+      KeyRemoved{"left-arm", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
   };
 }
 

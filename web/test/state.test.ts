@@ -113,5 +113,11 @@ test("events are told in words, whether enums come as names or as numbers", () =
   assert.equal(eventWords(event("authority_changed", { to: "ESTOP" })), "Now stopped");
   assert.equal(eventWords(event("label", { episode: 7, value: 2 })), "Episode 7: failed");
   assert.equal(eventWords(event("weights_rolled_back", { from: 5, to: 3, reason: "by_hand" })), "Rolled back from v5 to v3: by hand");
+  assert.equal(eventWords(event("pairing_code_made", { role: 3 })), "A code was made that lets in an engineer");
+  assert.equal(eventWords(event("device_paired", { name: "phone", role: 1 })), "“phone” was let in as a viewer");
+  assert.equal(eventWords(event("device_revoked", { name: "phone", reason: 0 })), "“phone” was sent away");
+  assert.equal(eventWords(event("device_revoked", { name: "phone", reason: 1 })), "“phone” was sent away: somebody has a copy of its key");
+  assert.equal(eventWords(event("key_added", { name: "arm", use: 1, role: 2 })), "The key “arm” was added, as a supervisor");
+  assert.equal(eventWords(event("key_removed", { name: "arm" })), "The key “arm” was removed");
   assert.equal(eventWords(event("something_new", {})), "something new");
 });

@@ -7,6 +7,7 @@ const stateNames: Record<string, string> = {
 };
 // As stored: docs/reference/events.md.
 const stateNumbers = ["HOLD", "TAKEOVER", "HUMAN", "HANDBACK", "AUTO", "FAULT_HOLD", "ESTOP"];
+const roleNumbers = ["a program", "a viewer", "a supervisor", "an engineer"];
 const labelNumbers = ["none", "success", "failure", "discard"];
 const labelNames: Record<string, string> = {
   success: "worked", failure: "failed", discard: "taken out of training", none: "label taken back",
@@ -22,6 +23,7 @@ export function eventWords(event: LogEvent): string {
     const it = data[key];
     return typeof it === "string" ? it : typeof it === "number" ? String(it) : "";
   };
+  const role = (): string => named(data["role"], roleNumbers);
   switch (event.kind) {
     case "booted": return "The program started";
     case "episode_started": return `Episode ${event.episode} began`;
@@ -58,6 +60,15 @@ export function eventWords(event: LogEvent): string {
     case "stopped": return "STOP";
     case "stop_reset": return "STOP was reset";
     case "episode_evicted": return `The steps of episode ${value("episode")} were deleted to make room`;
+    case "pairing_code_made": return `A code was made that lets in ${role()}`;
+    case "device_paired": return `“${value("name")}” was let in as ${role()}`;
+    case "device_revoked": {
+      const why = ["", ": somebody has a copy of its key", ": it was not used for long"][Number(data["reason"])] ?? "";
+      return `“${value("name")}” was sent away${why}`;
+    }
+    case "key_added": return data["use"] === 0
+      ? `The key of the robot “${value("name")}” was added` : `The key “${value("name")}” was added, as ${role()}`;
+    case "key_removed": return `The key “${value("name")}” was removed`;
     case "steps_lost": return `${value("count")} steps were not recorded`;
     default: return event.kind.replaceAll("_", " ");
   }
