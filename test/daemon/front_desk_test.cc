@@ -419,26 +419,26 @@ TEST_F(FrontDeskTest, TellsWhenTheNextRoundComes) {
 }
 
 TEST_F(FrontDeskTest, SaysWhenTheLearnerIsNotConfined) {
+  const auto told = [&](const WriterStatus& status) {
+    links_.writer_status.put(status);
+    for (int i = 0; i < 6; ++i) look();
+  };
   WriterStatus writer;
   writer.learner_on = true;
-  links_.writer_status.put(writer);
-  look();
+  told(writer);
   EXPECT_FALSE(desk_->learning().confined.has_value()) << "no learner has said anything";
   writer.learner_connected = true;
   writer.learner_confined = false;
   writer.learner_sandbox = "seccomp, no landlock";
-  links_.writer_status.put(writer);
-  look();
+  told(writer);
   EXPECT_EQ(desk_->learning().confined, false);
   EXPECT_NE(desk_->learning().detail.find("not confined (seccomp, no landlock)"),
             std::string::npos);
   writer.learner_connected = false;
-  links_.writer_status.put(writer);
-  look();
+  told(writer);
   EXPECT_NE(desk_->learning().detail.find("sent away"), std::string::npos);
   writer.learner_connected = writer.learner_confined = true;
-  links_.writer_status.put(writer);
-  look();
+  told(writer);
   EXPECT_EQ(desk_->learning().confined, true);
   EXPECT_EQ(desk_->learning().detail, "");
 }

@@ -147,14 +147,14 @@ class TakenOver(LiveCase):
 
     def connect(self, daemon):
         peer = socket.socket(socket.AF_UNIX)
-        peer.settimeout(60)
-        peer.connect(str(daemon.state / "run/learner"))
         self.addCleanup(peer.close)
+        peer.connect(str(daemon.state / "run/learner"))
+        peer.settimeout(60)
         return peer
 
     @staticmethod
-    def message(kind, body=b"", announced=None, **fields):
-        header = json.dumps({"protocol": 4, "type": kind, **fields}).encode()
+    def message(what, body=b"", announced=None, **fields):
+        header = json.dumps({"protocol": 4, "type": what, **fields}).encode()
         return struct.pack("<II", len(header), announced or len(body)) + header + body
 
     def hello(self, config_hash):
@@ -175,8 +175,11 @@ class TakenOver(LiveCase):
 
     @unittest.skipIf(os.environ.get("NUDGE_SANITIZE"), "sanitizers keep memory that was given back")
     def test_takes_no_more_of_the_daemons_memory_than_a_few_candidates(self):
-        daemon = self.daemon(None, "--set", "learner.restart_first_s=60")
-        program.wait_until(lambda: program.learners(daemon.state), "a learner")
+        # Configured as the weights were trained, so that these say what its learner's hello says.
+        daemon = self.daemon(None, "--set", "learner.restart_first_s=60",
+                             "--set", "learner.base_steps=60")
+        let_in = b"\nnudge_learner_confined 1\n"
+        program.wait_until(lambda: let_in in daemon.request("GET", "/metrics")[1], "a learner")
         weights = (daemon.state / "weights/1.safetensors").read_bytes()
         size = int.from_bytes(weights[:8], "little")
         lineage = json.loads(json.loads(weights[8:8 + size])["__metadata__"]["lineage"])
