@@ -4,7 +4,7 @@
 #   program    nudge, its manual page                                  nudge
 #   config     etc/nudge/nudge.toml, examples of others                nudge
 #   service    systemd units                                           nudge
-#   docs       these pages                                             nudge
+#   docs       these pages, the bill of materials                      nudge
 #   client     nudge::client for robots in a process of their own:     libnudge-dev
 #              headers, archives, find_package(nudge), pkg-config
 include(GNUInstallDirs)
@@ -90,6 +90,15 @@ if(TARGET nudge)
           PATTERN nudge.1 EXCLUDE)
   install(FILES ${CMAKE_CURRENT_LIST_DIR}/debian/copyright
           DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/nudge COMPONENT docs)
+
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  # Made at installation: it tells the versions of the libraries that are there now.
+  install(CODE "
+    set(bill \"${CMAKE_CURRENT_BINARY_DIR}/nudge.cdx.json\")
+    execute_process(COMMAND \"${Python3_EXECUTABLE}\" \"${PROJECT_SOURCE_DIR}/scripts/sbom.py\" \"\${bill}\"
+                    COMMAND_ERROR_IS_FATAL ANY)
+    file(INSTALL \"\${bill}\" DESTINATION
+         \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/doc/nudge\")" COMPONENT docs)
 endif()
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/debian/copyright
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libnudge-dev COMPONENT client)

@@ -12,10 +12,16 @@
 namespace nudge {
 namespace {
 
-CheckResult check_sandbox() {
+CheckResult check_sandbox(const Config& config) {
   const SandboxReport report = sandbox_of_this_kernel();
-  const std::string found = "the learner runs without privileges, with " + report.text();
+  std::string found = "the learner runs without privileges, with " + report.text();
   if (report.whole()) return {CheckState::kOk, found, ""};
+  if (config.learner.require_sandbox) {
+    return {CheckState::kFail, found + ": it is sent away, and nothing is learned",
+            "a kernel with Landlock (Linux 5.13 and up, in the list of lsm=) and seccomp, or "
+            "learner.require_sandbox = false: code that breaks into the learner could then read "
+            "this user's files, keys too"};
+  }
   return {CheckState::kWarn, found,
           report.landlock == 0
               ? "without Landlock (Linux 5.13 and up, in the list of lsm=) code that breaks into "
@@ -62,7 +68,7 @@ void add_doctor_command(Program& program) {
                           return CheckResult{CheckState::kFail, loaded.status().message(),
                                              "run 'nudge config check' after mending it"};
                         }});
-      checks.push_back({"sandbox", check_sandbox});
+      checks.push_back({"sandbox", [&config] { return check_sandbox(config); }});
       checks.push_back({"device", [&config] { return check_device(config); }});
       checks.push_back(
           {"data sets", [] {

@@ -41,12 +41,14 @@ int run_learner(const Program& program, const std::string& endpoint, const std::
   std::signal(SIGINT, [](int) { stop_asked = true; });
   Result<std::unique_ptr<DaemonLink>> link = DaemonLink::connect(endpoint);
   if (!link.ok()) return fail(link.status());
-  Learner learner(config, **link, [&](Config& own) -> Status {
-    sandbox->seccomp = forbid_system_calls(*sandbox);
-    std::fprintf(stderr, "sandbox: %s\n", sandbox->text().c_str());
-    // The driver may miss a system call that it has used until now.
-    return own.learner.device == DeviceUse::kCuda ? settle(own) : Status();
-  });
+  // It is connected: nothing is left to open, and nothing has been read yet.
+  sandbox->seccomp = forbid_system_calls(*sandbox);
+  std::fprintf(stderr, "sandbox: %s\n", sandbox->text().c_str());
+  // The driver may miss a system call that it has used until now.
+  if (config.learner.device == DeviceUse::kCuda) {
+    if (const Status settled = settle(config); !settled.ok()) return fail(settled);
+  }
+  Learner learner(config, **link, *sandbox);
   const Status status = learner.run([] { return stop_asked.load(); });
   return status.ok() ? kExitOk : fail(status);
 }
@@ -58,7 +60,8 @@ void add_learn_command(Program& program) {
       "learn", "The learner process; started by the daemon, not by hand");
   auto endpoint = std::make_shared<std::string>();
   auto state = std::make_shared<std::string>();
-  command->add_option("--endpoint", *endpoint, "Socket of the daemon (ipc://...)")->required();
+  command->add_option("--endpoint", *endpoint, "Unix socket of the daemon (ipc://FILE)")
+      ->required();
   command->add_option("--state", *state,
                       "The daemon's state folder; without it nothing can be read");
   command->callback([&program, endpoint, state] {

@@ -773,6 +773,7 @@ std::string training_text(const Config& config) {
                                                "learner.device",
                                                "learner.seed",
                                                "learner.nice",
+                                               "learner.require_sandbox",
                                                "learner.restart_first_s",
                                                "learner.restart_max_s"};
   std::set<std::string> lines;

@@ -444,6 +444,14 @@ std::vector<Key> make_keys() {
        {0, 1'048'576},
        "Memory that the learner process may take, without the files that it maps; 0: no limit.",
        "ten times what the kitchen's learner takes"},
+      {KEY(learner, require_sandbox),
+       "",
+       {},
+       "Whether a learner that the kernel cannot confine (it lacks Landlock or seccomp) is sent "
+       "away: "
+       "nothing is learned then. false: it works on, and status, metrics and log say what it "
+       "lacks.",
+       "whoever breaks into the learner must not read the daemon's keys"},
       {KEY(learner, restart_first_s),
        "s",
        {0.1, 60},

@@ -387,6 +387,9 @@ void FrontDesk::take_readings() {
 void FrontDesk::update_learning() {
   LearningStatus learning;
   learning.done = writer_.learner.rounds;
+  const bool greeted = !writer_.learner_sandbox.empty();
+  if (greeted) learning.confined = writer_.learner_confined;
+  const bool loose = greeted && !writer_.learner_confined;
   if (!writer_.learner_on) {
     learning.state = "off";
     learning.next = "learning is off";
@@ -399,6 +402,10 @@ void FrontDesk::update_learning() {
     learning.state = stale ? "stale" : "restarting";
     learning.detail = stale ? "The learner has been gone for a minute; see learner.log."
                             : "The learner process is starting.";
+    if (loose) {
+      learning.detail = "The learner is sent away: it is not confined (" + writer_.learner_sandbox +
+                        "). See learner.require_sandbox.";
+    }
     learning.next = "when the learner is back";
   } else if (gate_.waits_for_feedback) {
     learning.state = "waiting";
@@ -409,6 +416,9 @@ void FrontDesk::update_learning() {
     const bool behind = writer_.learner.through < writer_.log.durable;
     learning.state = behind ? "training" : "idle";
     learning.detail = writer_.learner.trouble;
+    if (learning.detail.empty() && loose) {
+      learning.detail = "The learner is not confined (" + writer_.learner_sandbox + ").";
+    }
     learning.next = gate_.anything_new ? "after this episode" : kAfterFeedback;
   }
   learning_ = std::move(learning);

@@ -100,6 +100,7 @@ void GateThread::take(GateItem& item) {
                           const WeightsVersion next =
                               records.empty() ? 1 : records.rbegin()->first + 1;
                           check(succession_->consider(candidate, next, wall_()));
+                          links_.candidate_at_gate = false;
                         },
                         [&](WeightsAct& weights) { act(weights); }},
              item);

@@ -149,9 +149,11 @@ struct WriterStatus {
   bool learner_on = false, learner_connected = false;
   std::uint32_t learner_deaths = 0;
   LearnerProgress learner;
-  Instant learner_seen{};      // connected last
-  Sequence head_sequence = 0;  // of the head signed last; 0: none yet
-  std::string head;            // its text, see src/ports/signed_head.h
+  Instant learner_seen{};        // connected last
+  bool learner_confined = true;  // the one that said hello last
+  std::string learner_sandbox;   // what confines it, in words; empty: none has said hello
+  Sequence head_sequence = 0;    // of the head signed last; 0: none yet
+  std::string head;              // its text, see src/ports/signed_head.h
 };
 
 // ---- to the gate --------------------------------------------------------------------------------
@@ -235,6 +237,9 @@ struct Links {
 
   // to the gate
   BoundedQueue<GateItem> gate{8192, 4096};
+  // Writer to gate and back: a candidate of the learner's is in the queue or being tried. The next
+  // waits for it, and gives way to a newer one meanwhile.
+  std::atomic<bool> candidate_at_gate{false};
   std::atomic<std::uint64_t> flushes{0};  // gate to step: the chunk that plays must go
   Latest<GateStatus> gate_status;         // io
   Latest<DatasetCounts> dataset;          // io

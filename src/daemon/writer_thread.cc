@@ -16,8 +16,9 @@ constexpr Duration kPatienceWhileBehind = std::chrono::microseconds(200);
 constexpr Duration kFeaturesPatience = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxOpenSteps = 512;
 constexpr std::size_t kFeedBatch = 500;
-constexpr std::size_t kEvictAtOnce = 4;      // each is a commit
-constexpr std::size_t kSnapshotPages = 256;  // a turn: 1 MiB
+constexpr Duration kBetweenReplaced = std::chrono::minutes(1);  // lines about the same
+constexpr std::size_t kEvictAtOnce = 4;                         // each is a commit
+constexpr std::size_t kSnapshotPages = 256;                     // a turn: 1 MiB
 
 template <typename... F>
 struct Overloaded : F... {
@@ -381,10 +382,7 @@ void WriterThread::pass_on() {
     }
     std::move(steps.begin(), steps.end(), std::back_inserter(notice_.steps));
   }
-  while (!candidates_.empty() &&
-         links_.gate.push_reserved(GateItem(std::move(candidates_.front())))) {
-    candidates_.pop_front();
-  }
+  pass_candidate_on();
   const bool news = !notice_.answers.empty() || !notice_.durable.empty() ||
                     !notice_.not_stored.empty() || !notice_.events.empty() ||
                     !notice_.steps.empty() || notice_.snapshot.has_value();
@@ -403,8 +401,34 @@ void WriterThread::serve_learner() {
   }
   learner_trouble_ = served.message();
   if (host_->connected()) learner_seen_ = options_.clock();
-  for (CandidateMessage& candidate : host_->take_candidates()) {
-    candidates_.push_back(std::move(candidate));
+  const bool loose = host_->connected() && !host_->confined();
+  if (loose && !std::exchange(loose_told_, true)) {
+    tell_(LogLevel::kWarn, "learner",
+          "the learner works without all of its sandbox (" + host_->sandbox() +
+              "), as learner.require_sandbox = false lets it: whoever breaks into it can read this "
+              "user's files");
+  }
+  const std::uint64_t replaced = host_->replaced_candidates();
+  if (replaced > replaced_told_ && options_.clock() - replaced_told_at_ >= kBetweenReplaced) {
+    tell_(LogLevel::kWarn, "learner",
+          std::to_string(replaced - replaced_told_) +
+              " finished rounds gave way to newer ones before the gate had time for them");
+    replaced_told_ = replaced;
+    replaced_told_at_ = options_.clock();
+  }
+}
+
+// One at a time: all others wait where newer ones take their place.
+void WriterThread::pass_candidate_on() {
+  if (!candidate_ && host_ && !links_.candidate_at_gate) {
+    if (auto next = host_->take_candidate()) candidate_ = GateItem(*std::move(next));
+  }
+  if (!candidate_) return;
+  links_.candidate_at_gate = true;
+  if (links_.gate.push_reserved(*std::move(candidate_))) {
+    candidate_.reset();
+  } else {
+    links_.candidate_at_gate = false;
   }
 }
 
@@ -423,6 +447,8 @@ void WriterThread::publish() {
     status.learner_deaths = host_->deaths();
     status.learner = host_->progress();
     status.learner_seen = learner_seen_;
+    status.learner_confined = host_->confined();
+    status.learner_sandbox = host_->sandbox();
   }
   links_.writer_status.put(std::move(status));
 }

@@ -71,6 +71,7 @@ class WriterThread {
   void take_snapshot();
   void go_on_with_snapshot();
   void pass_on();
+  void pass_candidate_on();
   void serve_learner();
   void seal(bool now);
   void publish();
@@ -112,7 +113,10 @@ class WriterThread {
   bool latch_wanted_ = false;
   std::string trouble_, learner_trouble_;
   Instant learner_seen_{};
-  std::deque<CandidateMessage> candidates_;
+  std::optional<GateItem> candidate_;  // that the gate's queue had no room for
+  bool loose_told_ = false;            // the learner is not confined
+  std::uint64_t replaced_told_ = 0;    // candidates
+  Instant replaced_told_at_{};
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

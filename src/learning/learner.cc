@@ -71,15 +71,11 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   return candidate;
 }
 
-Learner::Learner(const Config& config, DaemonLink& link, Greeted greeted)
-    : config_(config),
-      link_(link),
-      greeted_(std::move(greeted)),
-      planner_(round_planner_options(config)) {}
+Learner::Learner(const Config& config, DaemonLink& link, const SandboxReport& sandbox)
+    : config_(config), link_(link), sandbox_(sandbox), planner_(round_planner_options(config)) {}
 
 Status Learner::run(const std::function<bool()>& stop) {
   NUDGE_TRY(greet(stop));
-  if (greeted_) NUDGE_TRY(greeted_(config_));
   while (!stopped_ && !stop()) {
     NUDGE_TRY(take_message(pending_.empty() ? kIdleWait : Duration::zero()));
     NUDGE_TRY(fold_pending());
@@ -94,6 +90,8 @@ Status Learner::greet(const std::function<bool()>& stop) {
   hello.config_hash = training_config_hash(config_);
   if (const char* core = std::getenv("OPENBLAS_CORETYPE")) hello.core_type = core;
   if (config_.learner.device == DeviceUse::kCuda) hello.core_type = "cuda";
+  hello.confined = sandbox_.whole();
+  hello.sandbox = sandbox_.text();
   NUDGE_TRY(link_.send(LearnerMessage(hello)));
   const auto start = std::chrono::steady_clock::now();
   while (!stop()) {
@@ -116,6 +114,7 @@ Status Learner::greet(const std::function<bool()>& stop) {
       stopped_ = true;
       return {};
     }
+    if (!link_.open()) return unavailable("the daemon is gone");
     if (wall_seconds_since(start) > seconds(kGreetingPatience)) {
       return deadline_exceeded("the daemon did not answer within 30 s; is it still running?");
     }
@@ -126,7 +125,7 @@ Status Learner::greet(const std::function<bool()>& stop) {
 
 Status Learner::take_message(Duration timeout) {
   const std::optional<DaemonMessage> message = link_.receive(timeout);
-  if (!message) return {};
+  if (!message) return link_.open() ? Status() : unavailable("the daemon is gone");
   if (std::holds_alternative<LearnerStop>(*message)) {
     stopped_ = true;
     return {};

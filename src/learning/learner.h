@@ -18,6 +18,7 @@
 #include "replay/dataset.h"
 #include "src/config/config.h"
 #include "src/learning/learner_port.h"
+#include "src/learning/sandbox.h"
 #include "src/learning/settings.h"
 
 namespace nudge {
@@ -31,10 +32,8 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
 // One thread. Blocks in run() until the daemon says stop or `stop` becomes true.
 class Learner {
  public:
-  // `greeted` is called when the daemon has answered, before anything of its log is read, with the
-  // learner's own configuration; an error ends run(). May be empty.
-  using Greeted = std::function<Status(Config&)>;
-  Learner(const Config& config, DaemonLink& link, Greeted greeted = {});
+  // `sandbox`: what the process is confined by, which the daemon is told.
+  Learner(const Config& config, DaemonLink& link, const SandboxReport& sandbox);
 
   // Says hello, then works. kDeadlineExceeded when the daemon does not answer; kUnavailable when
   // the link breaks.
@@ -54,7 +53,7 @@ class Learner {
 
   Config config_;
   DaemonLink& link_;
-  Greeted greeted_;
+  SandboxReport sandbox_;
   PolicyShape shape_;
   std::string weights_folder_;
   std::optional<Dataset> dataset_;

@@ -21,7 +21,9 @@ struct LearnerHostOptions {
   std::string socket_path;        // of the ipc socket, in a folder of its own
   LearnerProcessOptions process;  // empty command: the learner is started by somebody else
   LearnerWelcome welcome;
-  std::string config_hash;  // a learner with another one is turned away
+  std::string config_hash;        // a learner with another one is turned away,
+  bool require_confined = false;  // and so is one that is not confined by all that there is
+  std::size_t max_candidate = kMaxCandidateBytes;  // bytes of weights
 };
 
 class LearnerHost {
@@ -42,9 +44,16 @@ class LearnerHost {
   // as the learner dies.
   Status catch_up(Log& log, Duration patience);
 
+  // The newest of each kind, in the order in which they came: what is not taken gives way to the
+  // next of its kind, or a learner could fill the memory with them.
   std::vector<CandidateMessage> take_candidates() { return std::exchange(candidates_, {}); }
+  std::optional<CandidateMessage> take_candidate();  // the first of them
+  std::uint64_t replaced_candidates() const { return replaced_; }
   const LearnerProgress& progress() const { return progress_; }
   const std::string& core_type() const { return core_type_; }
+  // Of the learner that said hello last, whether it was let in or not; empty: none did.
+  const std::string& sandbox() const { return sandbox_; }
+  bool confined() const { return confined_; }
   bool connected() const { return port_->connected(); }
   std::uint32_t deaths() const { return process_ ? process_->deaths() : 0; }
   // A learner is there that has not been sent everything durable: it asks for more any moment.
@@ -65,6 +74,8 @@ class LearnerHost {
   static Result<Page> page_from(Sequence from, Log& log);
 
   Status handle(LearnerMessage message);
+  Status greet(const LearnerHello& hello);
+  void keep(CandidateMessage candidate);
   Status feed(Log& log);
 
   LearnerHostOptions options_;
@@ -76,7 +87,9 @@ class LearnerHost {
   // The next page, made while a learner that is behind still folds the last one.
   std::optional<Page> ready_;
   LearnerProgress progress_;
-  std::string core_type_;
+  std::string core_type_, sandbox_;
+  bool confined_ = false;
+  std::uint64_t replaced_ = 0;
   std::vector<CandidateMessage> candidates_;
 };
 

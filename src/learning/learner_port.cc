@@ -1,21 +1,37 @@
 #include "src/learning/learner_port.h"
 
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <zmq.hpp>
-#include <zmq_addon.hpp>
+#include <utility>
+#include <vector>
 
 namespace nudge {
 namespace {
 
-constexpr int kQueuedMessages = 64;  // per direction; the feed is pulled, so a few suffice
-constexpr std::size_t kSmallFrame = 32 * 1024;  // bytes; below it a copy costs less than an owner
-// Of the Unix socket, each way: 0.9 MB of weights in a few pieces, not in ten turns of two threads.
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::string_view kScheme = "ipc://";
+constexpr std::size_t kMaxPath = 100;
+// That have connected and said nothing yet; the oldest goes when there is one more.
+constexpr std::size_t kMaxNewcomers = 4;
+// Of the socket, each way: weights in a few pieces, not in a hundred turns of two processes.
 constexpr int kSocketBytes = 1 << 20;
+// While a message is arriving: how long for its next piece, and for all of it. A slow peer takes
+// more calls instead.
+constexpr milliseconds kPieceWait{2}, kMessageWait{20};
+constexpr milliseconds kSendPatience{30'000};
 
 Status make_private_folder(const std::filesystem::path& folder) {
   std::error_code error;
@@ -35,170 +51,336 @@ Status make_private_folder(const std::filesystem::path& folder) {
   return {};
 }
 
-void set_common_options(zmq::socket_t& socket) {
-  socket.set(zmq::sockopt::linger, 0);
-  socket.set(zmq::sockopt::sndhwm, kQueuedMessages);
-  socket.set(zmq::sockopt::rcvhwm, kQueuedMessages);
-  socket.set(zmq::sockopt::sndbuf, kSocketBytes);
-  socket.set(zmq::sockopt::rcvbuf, kSocketBytes);
-  socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxCandidateBytes));
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
 }
 
-std::optional<Frames> receive_frames(zmq::socket_t& socket, Duration timeout) {
-  zmq::pollitem_t item{socket.handle(), 0, ZMQ_POLLIN, 0};
-  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
-  if (zmq::poll(&item, 1, wait) == 0) return std::nullopt;
-  std::vector<zmq::message_t> parts;
-  if (!zmq::recv_multipart(socket, std::back_inserter(parts), zmq::recv_flags::dontwait)) {
-    return std::nullopt;
+void set_buffers(int socket) {
+  (void)::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
+}
+
+bool not_yet() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+int milliseconds_until(Clock::time_point end) {
+  const auto left = std::chrono::ceil<milliseconds>(end - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, INT32_MAX));
+}
+
+// A connection: what arrives, and the one message that is on its way out. Never blocks.
+class Stream {
+ public:
+  Stream(int socket, std::size_t max_body) : socket_(socket), reader_(max_body) {
+    set_buffers(socket);
   }
-  Frames frames;
-  frames.reserve(parts.size());
-  for (const zmq::message_t& part : parts) {
-    const auto* begin = part.data<std::byte>();
-    frames.emplace_back(begin, begin + part.size());
-  }
-  return frames;
-}
+  ~Stream() { ::close(socket_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
 
-// The frame's own memory travels: a copy of weights costs more than its transport, since each large
-// block that is asked for anew has to be faulted in page by page.
-zmq::message_t without_copy(Frame&& frame) {
-  auto owned = std::make_unique<Frame>(std::move(frame));
-  zmq::message_t message(
-      owned->data(), owned->size(), [](void*, void* hint) { delete static_cast<Frame*>(hint); },
-      owned.get());
-  owned.release();
-  return message;
-}
-
-bool send_frames(zmq::socket_t& socket, Frames&& frames) {
-  std::vector<zmq::message_t> parts;
-  parts.reserve(frames.size());
-  for (Frame& frame : frames) {
-    if (frame.size() < kSmallFrame) {
-      parts.emplace_back(frame.data(), frame.size());
-    } else {
-      parts.push_back(without_copy(std::move(frame)));
+  enum class Read { kMessage, kNotYet, kOver };
+  // Until a message is whole.
+  Read read(WireMessage& message) {
+    while (true) {
+      const std::span<std::byte> room = reader_.room();
+      const ssize_t got = ::recv(socket_, room.data(), room.size(), MSG_DONTWAIT);
+      if (got < 0 && not_yet()) return Read::kNotYet;
+      if (got <= 0) return Read::kOver;
+      broken_ = reader_.took(static_cast<std::size_t>(got));
+      if (!broken_.ok()) return Read::kOver;
+      if (std::optional<WireMessage> whole = reader_.take()) {
+        message = *std::move(whole);
+        return Read::kMessage;
+      }
     }
   }
-  return zmq::send_multipart(socket, parts, zmq::send_flags::dontwait).has_value();
-}
+
+  void begin(WireMessage&& message) {
+    prefix_ = prefix_of(message);
+    out_ = std::move(message);
+    sent_ = 0;
+    left_ = prefix_.size() + out_.header.size() + out_.body.size();
+  }
+  // As much as goes. False: the peer is gone.
+  bool write() {
+    while (left_ > 0) {
+      std::array<iovec, 3> parts{};
+      std::size_t count = 0, skip = sent_;
+      const auto add = [&](std::byte* data, std::size_t size) {
+        if (skip < size) parts[count++] = {.iov_base = data + skip, .iov_len = size - skip};
+        skip -= std::min(skip, size);
+      };
+      add(prefix_.data(), prefix_.size());
+      add(out_.header.data(), out_.header.size());
+      add(out_.body.data(), out_.body.size());
+      msghdr header{};
+      header.msg_iov = parts.data();
+      header.msg_iovlen = count;
+      const ssize_t gone = ::sendmsg(socket_, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (gone < 0) return not_yet();
+      sent_ += static_cast<std::size_t>(gone);
+      left_ -= static_cast<std::size_t>(gone);
+    }
+    out_ = {};
+    return true;
+  }
+  bool sending() const { return left_ > 0; }
+  std::size_t left() const { return left_; }
+  LearnerWireReader& reader() { return reader_; }
+  const Status& broken() const { return broken_; }  // how the peer broke the framing
+  pollfd watched() const {
+    return {.fd = socket_,
+            .events = static_cast<short>(sending() ? POLLIN | POLLOUT : POLLIN),
+            .revents = 0};
+  }
+
+ private:
+  int socket_;
+  LearnerWireReader reader_;
+  Status broken_;
+  WirePrefix prefix_{};
+  WireMessage out_;
+  std::size_t sent_ = 0, left_ = 0;  // bytes of the message on its way out
+};
 
 }  // namespace
 
 struct LearnerPort::Impl {
-  zmq::context_t context{1};
-  zmq::socket_t socket{context, zmq::socket_type::router};
+  ~Impl() {
+    if (listener >= 0) ::close(listener);
+    if (bound) ::unlink(path.c_str());
+  }
+  void accept_all();
+  void wait(int patience_ms) const;
+  std::optional<LearnerMessage> heard();
+  std::optional<LearnerMessage> hello();
+
+  int listener = -1;
+  bool bound = false;
   std::string path;
-  std::optional<Frame> peer;  // routing id of the learner that said hello last
+  std::size_t max_candidate = 0;
+  std::unique_ptr<Stream> peer, asking;
+  std::vector<std::unique_ptr<Stream>> newcomers;
   std::uint64_t refused = 0;
+  Status trouble;
 };
 
 LearnerPort::LearnerPort(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-LearnerPort::~LearnerPort() { ::unlink(impl_->path.c_str()); }
+LearnerPort::~LearnerPort() = default;
 
-Result<std::unique_ptr<LearnerPort>> LearnerPort::bind(const std::string& socket_path) {
-  if (socket_path.size() > 100) {
+Result<std::unique_ptr<LearnerPort>> LearnerPort::bind(const std::string& socket_path,
+                                                       std::size_t max_candidate) {
+  if (socket_path.size() > kMaxPath) {
     return invalid_argument("socket path '" + socket_path +
                             "' is longer than the 100 bytes that Unix allows; choose a shorter "
                             "state folder");
   }
   NUDGE_TRY(make_private_folder(std::filesystem::path(socket_path).parent_path()));
-  try {
-    auto impl = std::make_unique<Impl>();
-    impl->path = socket_path;
-    set_common_options(impl->socket);
-    impl->socket.set(zmq::sockopt::router_mandatory, true);
-    impl->socket.bind("ipc://" + socket_path);
-    return std::unique_ptr<LearnerPort>(new LearnerPort(std::move(impl)));
-  } catch (const zmq::error_t& error) {
-    return unavailable("cannot listen on " + socket_path + ": " + error.what());
+  auto impl = std::make_unique<Impl>();
+  impl->path = socket_path;
+  impl->max_candidate = std::min(max_candidate, kMaxCandidateBytes);
+  impl->listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  ::unlink(socket_path.c_str());  // of a daemon that was killed; the log's lock says it is gone
+  const sockaddr_un address = address_of(socket_path);
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  if (impl->listener < 0 || ::bind(impl->listener, name, sizeof address) != 0 ||
+      ::listen(impl->listener, kMaxNewcomers) != 0) {
+    return unavailable("cannot listen on " + socket_path + ": " + std::strerror(errno));
+  }
+  impl->bound = true;
+  return std::unique_ptr<LearnerPort>(new LearnerPort(std::move(impl)));
+}
+
+void LearnerPort::Impl::accept_all() {
+  // No more than there is room for in one call, or somebody who connects again and again would
+  // hold it up.
+  for (std::size_t i = 0; i < kMaxNewcomers; ++i) {
+    const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0) return;
+    if (newcomers.size() == kMaxNewcomers) {
+      newcomers.erase(newcomers.begin());
+      ++refused;
+    }
+    newcomers.push_back(std::make_unique<Stream>(socket, 0));
   }
 }
 
-std::optional<LearnerMessage> LearnerPort::receive(Duration timeout) {
-  try {
-    std::optional<Frames> frames = receive_frames(impl_->socket, timeout);
-    if (!frames || frames->empty()) return std::nullopt;
-    Frame sender = std::move(frames->front());
-    frames->erase(frames->begin());
-    Result<LearnerMessage> message = decode_learner_message(std::move(*frames));
-    if (!message.ok()) {
-      ++impl_->refused;
-      return std::nullopt;
+void LearnerPort::Impl::wait(int patience_ms) const {
+  std::array<pollfd, 2 + kMaxNewcomers> watched{};
+  nfds_t count = 0;
+  watched[count++] = {.fd = listener, .events = POLLIN, .revents = 0};
+  if (peer) watched[count++] = peer->watched();
+  for (const auto& newcomer : newcomers) watched[count++] = newcomer->watched();
+  (void)::poll(watched.data(), count, patience_ms);
+}
+
+// Of the learner.
+std::optional<LearnerMessage> LearnerPort::Impl::heard() {
+  if (peer && !peer->write()) peer.reset();
+  if (!peer) return std::nullopt;
+  WireMessage wire;
+  const Stream::Read read = peer->read(wire);
+  if (read == Stream::Read::kNotYet) return std::nullopt;
+  if (read == Stream::Read::kOver) {
+    if (!peer->broken().ok()) {
+      trouble = peer->broken().with_context("the learner was cut off");
+      ++refused;
     }
-    if (std::holds_alternative<LearnerHello>(*message)) impl_->peer = sender;
-    if (impl_->peer != sender) {  // a former learner that has not died yet
-      ++impl_->refused;
-      return std::nullopt;
-    }
-    return *std::move(message);
-  } catch (const zmq::error_t&) {
-    ++impl_->refused;
+    peer.reset();
     return std::nullopt;
   }
+  Result<LearnerMessage> message = decode_learner_message(std::move(wire));
+  if (message.ok() && !std::holds_alternative<LearnerHello>(*message)) return *std::move(message);
+  ++refused;
+  return std::nullopt;
+}
+
+// Of somebody who asks to be let in.
+std::optional<LearnerMessage> LearnerPort::Impl::hello() {
+  for (auto at = newcomers.begin(); at != newcomers.end();) {
+    WireMessage wire;
+    const Stream::Read read = (*at)->read(wire);
+    if (read == Stream::Read::kNotYet) {
+      ++at;
+      continue;
+    }
+    std::unique_ptr<Stream> newcomer = std::move(*at);
+    at = newcomers.erase(at);
+    if (read == Stream::Read::kMessage) {
+      Result<LearnerMessage> message = decode_learner_message(std::move(wire));
+      if (message.ok() && std::holds_alternative<LearnerHello>(*message)) {
+        asking = std::move(newcomer);
+        return *std::move(message);
+      }
+    }
+    ++refused;
+  }
+  return std::nullopt;
+}
+
+std::optional<LearnerMessage> LearnerPort::receive(Duration timeout) {
+  turn_away();
+  const auto begin = Clock::now();
+  while (true) {
+    impl_->accept_all();
+    if (auto hello = impl_->hello()) return hello;
+    if (auto message = impl_->heard()) return message;
+    const bool arriving = impl_->peer && impl_->peer->reader().within();
+    const auto now = Clock::now();
+    if (now < begin + timeout) {
+      impl_->wait(milliseconds_until(begin + timeout));
+    } else if (arriving && now < begin + kMessageWait) {
+      pollfd piece{.fd = impl_->peer->watched().fd, .events = POLLIN, .revents = 0};
+      if (::poll(&piece, 1, static_cast<int>(kPieceWait.count())) <= 0) return std::nullopt;
+    } else {
+      return std::nullopt;
+    }
+  }
+}
+
+void LearnerPort::admit() {
+  if (!impl_->asking) return;
+  impl_->peer = std::move(impl_->asking);
+  impl_->peer->reader().set_max_body(impl_->max_candidate);
+}
+
+void LearnerPort::turn_away() {
+  if (!impl_->asking) return;
+  ++impl_->refused;
+  impl_->asking->begin(encode(DaemonMessage(LearnerStop{})));
+  (void)impl_->asking->write();
+  impl_->asking.reset();
+}
+
+bool LearnerPort::can_send() {
+  if (impl_->peer && !impl_->peer->write()) impl_->peer.reset();
+  return impl_->peer && !impl_->peer->sending();
 }
 
 Status LearnerPort::send(DaemonMessage message) {
   if (!impl_->peer) return unavailable("no learner is connected");
-  try {
-    Frames frames = encode(std::move(message));
-    frames.insert(frames.begin(), *impl_->peer);
-    if (!send_frames(impl_->socket, std::move(frames))) {
-      return unavailable("the learner's queue is full");
-    }
-    return {};
-  } catch (const zmq::error_t& error) {
+  if (can_send()) {
+    impl_->peer->begin(encode(std::move(message)));
+    if (impl_->peer->write()) return {};
     impl_->peer.reset();
-    return unavailable(std::string("the learner is gone: ") + error.what());
   }
+  return unavailable(impl_->peer ? "the learner has not taken the last message yet"
+                                 : "the learner is gone");
 }
 
-bool LearnerPort::connected() const { return impl_->peer.has_value(); }
+Status LearnerPort::take_trouble() { return std::exchange(impl_->trouble, {}); }
+void LearnerPort::hang_up() { impl_->peer.reset(); }
+bool LearnerPort::connected() const { return impl_->peer != nullptr; }
 std::uint64_t LearnerPort::refused_messages() const { return impl_->refused; }
-std::string LearnerPort::endpoint() const { return "ipc://" + impl_->path; }
+std::string LearnerPort::endpoint() const { return std::string(kScheme) + impl_->path; }
 
 struct DaemonLink::Impl {
-  zmq::context_t context{1};
-  zmq::socket_t socket{context, zmq::socket_type::dealer};
+  std::unique_ptr<Stream> stream;  // none: the daemon is gone
 };
 
 DaemonLink::DaemonLink(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DaemonLink::~DaemonLink() = default;
 
 Result<std::unique_ptr<DaemonLink>> DaemonLink::connect(const std::string& endpoint) {
-  try {
-    auto impl = std::make_unique<Impl>();
-    set_common_options(impl->socket);
-    impl->socket.connect(endpoint);
-    return std::unique_ptr<DaemonLink>(new DaemonLink(std::move(impl)));
-  } catch (const zmq::error_t& error) {
-    return unavailable("cannot connect to the daemon at " + endpoint + ": " + error.what());
+  const auto failed = [&](const std::string& why) {
+    return unavailable("cannot connect to the daemon at " + endpoint + ": " + why);
+  };
+  if (!endpoint.starts_with(kScheme) || endpoint.size() > kScheme.size() + kMaxPath) {
+    return failed("it is no ipc://FILE of at most 100 bytes");
   }
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return failed(std::strerror(errno));
+  auto stream = std::make_unique<Stream>(socket, kMaxPageBytes);
+  const sockaddr_un address = address_of(endpoint.substr(kScheme.size()));
+  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return failed(std::strerror(errno));
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->stream = std::move(stream);
+  return std::unique_ptr<DaemonLink>(new DaemonLink(std::move(impl)));
 }
 
 std::optional<DaemonMessage> DaemonLink::receive(Duration timeout) {
-  try {
-    std::optional<Frames> frames = receive_frames(impl_->socket, timeout);
-    if (!frames) return std::nullopt;
-    Result<DaemonMessage> message = decode_daemon_message(std::move(*frames));
-    if (!message.ok()) return std::nullopt;
-    return *std::move(message);
-  } catch (const zmq::error_t&) {
-    return std::nullopt;
+  const auto end = Clock::now() + timeout;
+  while (impl_->stream) {
+    WireMessage wire;
+    const Stream::Read read = impl_->stream->read(wire);
+    if (read == Stream::Read::kOver) impl_->stream.reset();
+    if (read == Stream::Read::kMessage) {
+      Result<DaemonMessage> message = decode_daemon_message(std::move(wire));
+      if (message.ok()) return *std::move(message);
+    }
+    const int left = milliseconds_until(end);
+    if (left == 0 || !impl_->stream) break;
+    if (read != Stream::Read::kNotYet) continue;
+    pollfd watched = impl_->stream->watched();
+    // A signal ends the wait: it may have asked us to stop.
+    if (::poll(&watched, 1, left) < 0) break;
   }
+  return std::nullopt;
 }
 
 Status DaemonLink::send(LearnerMessage message) {
-  try {
-    if (!send_frames(impl_->socket, encode(std::move(message)))) {
-      return unavailable("the daemon's queue is full");
-    }
-    return {};
-  } catch (const zmq::error_t& error) {
-    return unavailable(std::string("the daemon is gone: ") + error.what());
+  if (!impl_->stream) return unavailable("the daemon is gone");
+  Stream& stream = *impl_->stream;
+  stream.begin(encode(std::move(message)));
+  auto last = Clock::now();
+  std::size_t left = stream.left();
+  while (stream.write()) {
+    if (!stream.sending()) return {};
+    if (std::exchange(left, stream.left()) != left) last = Clock::now();
+    const int patience = milliseconds_until(last + kSendPatience);
+    if (patience == 0) return unavailable("the daemon takes nothing any more");
+    pollfd watched = stream.watched();
+    watched.events = POLLOUT;
+    (void)::poll(&watched, 1, patience);
   }
+  impl_->stream.reset();
+  return unavailable("the daemon is gone");
 }
+
+bool DaemonLink::open() const { return impl_->stream != nullptr; }
 
 }  // namespace nudge

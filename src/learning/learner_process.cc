@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 namespace nudge {
@@ -49,7 +51,16 @@ Status LearnerProcess::keep_alive(Instant now) {
   return spawn(now);
 }
 
+// Where this fails the log grows on, up to what the sandbox lets the child write.
+void LearnerProcess::rotate_log() const {
+  struct stat info {};
+  if (options_.log_file.empty() || ::stat(options_.log_file.c_str(), &info) != 0) return;
+  if (static_cast<std::uint64_t>(info.st_size) <= options_.log_bytes) return;
+  (void)std::rename(options_.log_file.c_str(), (options_.log_file + ".1").c_str());
+}
+
 Status LearnerProcess::spawn(Instant now) {
+  rotate_log();
   // Everything that allocates happens before fork(): the child may only make plain system calls.
   std::vector<char*> argv;
   for (std::string& argument : options_.command) argv.push_back(argument.data());

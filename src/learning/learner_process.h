@@ -21,7 +21,10 @@ struct LearnerProcessOptions {
   Duration restart_first = std::chrono::seconds(1);   // pause before the first restart
   Duration restart_max = std::chrono::seconds(60);    // pauses double up to this
   Duration healthy_after = std::chrono::seconds(30);  // a run this long resets the pause
-  std::string log_file;  // the child's stdout and stderr; empty: inherited
+  // The child's stdout and stderr, added to what is there; empty: inherited. What is longer than
+  // `log_bytes` before a start is kept as "<log_file>.1", in place of the one before.
+  std::string log_file;
+  std::uint64_t log_bytes = 4u << 20;
 };
 
 class LearnerProcess {
@@ -48,6 +51,7 @@ class LearnerProcess {
 
  private:
   Status spawn(Instant now);
+  void rotate_log() const;
   std::optional<std::string> reap();
 
   LearnerProcessOptions options_;

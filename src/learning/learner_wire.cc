@@ -1,6 +1,7 @@
 #include "src/learning/learner_wire.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace nudge {
 namespace {
@@ -16,9 +17,7 @@ Frame to_frame(const Json& header) {
 
 Json header_of(const char* type) { return {{"protocol", kLearnerProtocol}, {"type", type}}; }
 
-Result<Json> parse_header(const Frames& frames) {
-  if (frames.empty()) return invalid_argument("learner message without a header frame");
-  const Frame& frame = frames.front();
+Result<Json> parse_header(const Frame& frame) {
   if (frame.size() > kMaxLearnerHeader) {
     return invalid_argument("learner message header has " + std::to_string(frame.size()) +
                             " bytes, more than " + std::to_string(kMaxLearnerHeader));
@@ -46,10 +45,10 @@ Result<Json> parse_header(const Frames& frames) {
   return header;
 }
 
-Status expect_frames(const Frames& frames, std::size_t count) {
-  if (frames.size() == count) return {};
-  return invalid_argument("learner message has " + std::to_string(frames.size()) +
-                          " frames instead of " + std::to_string(count));
+Status expect_no_body(const WireMessage& message) {
+  if (message.body.empty()) return {};
+  return invalid_argument("learner message has a body of " + std::to_string(message.body.size()) +
+                          " bytes, and its type has none");
 }
 
 // Reads one field; the first failure sticks.
@@ -79,6 +78,11 @@ class Fields {
     }
     return field->get<std::string>();
   }
+  bool truth(const char* name) {
+    const Json* field = find(name);
+    if (field == nullptr || !field->is_boolean()) return fail<bool>(name);
+    return field->get<bool>();
+  }
   const Status& status() const { return status_; }
 
  private:
@@ -99,21 +103,24 @@ class Fields {
 };
 
 constexpr std::uint64_t kAny = UINT64_MAX;
+constexpr std::size_t kMaxSandboxText = 1000;  // bytes
 
-struct ToFrames {
-  Frames operator()(const LearnerHello& m) const {
+struct ToWire {
+  WireMessage operator()(const LearnerHello& m) const {
     Json header = header_of("hello");
     header["pid"] = m.pid;
     header["config_hash"] = m.config_hash;
     header["core_type"] = m.core_type;
-    return {to_frame(header)};
+    header["confined"] = m.confined;
+    header["sandbox"] = m.sandbox.substr(0, kMaxSandboxText);
+    return {.header = to_frame(header), .body = {}};
   }
-  Frames operator()(const FeedRequest& m) const {
+  WireMessage operator()(const FeedRequest& m) const {
     Json header = header_of("feed");
     header["from"] = m.from;
-    return {to_frame(header)};
+    return {.header = to_frame(header), .body = {}};
   }
-  Frames operator()(CandidateMessage&& m) const {
+  WireMessage operator()(CandidateMessage&& m) const {
     Json header = header_of("candidate");
     header["base"] = m.base;
     header["kind"] = static_cast<unsigned>(m.kind);
@@ -124,19 +131,17 @@ struct ToFrames {
     header["correction_episodes"] = m.correction_episodes;
     header["correction_steps"] = m.correction_steps;
     header["demonstration_steps"] = m.demonstration_steps;
-    Frames frames{to_frame(header)};
-    frames.push_back(std::move(m.weights));
-    return frames;
+    return {.header = to_frame(header), .body = std::move(m.weights)};
   }
-  Frames operator()(const LearnerProgress& m) const {
+  WireMessage operator()(const LearnerProgress& m) const {
     Json header = header_of("progress");
     header["through"] = m.through;
     header["rounds"] = m.rounds;
     header["aborted_rounds"] = m.aborted_rounds;
     header["trouble"] = m.trouble.substr(0, 1000);
-    return {to_frame(header)};
+    return {.header = to_frame(header), .body = {}};
   }
-  Frames operator()(const LearnerWelcome& m) const {
+  WireMessage operator()(const LearnerWelcome& m) const {
     Json header = header_of("welcome");
     header["feature_size"] = m.feature_size;
     header["proprioception_size"] = m.proprioception_size;
@@ -144,43 +149,100 @@ struct ToFrames {
     header["policy_period_ns"] = m.policy_period_ns;
     header["backbone_hash"] = m.backbone_hash;
     header["weights_folder"] = m.weights_folder;
-    return {to_frame(header)};
+    return {.header = to_frame(header), .body = {}};
   }
-  Frames operator()(FeedItems&& m) const {
+  WireMessage operator()(FeedItems&& m) const {
     Json header = header_of("items");
     header["durable"] = m.durable;
-    Frames frames{to_frame(header)};
-    frames.push_back(std::move(m.page));
-    return frames;
+    return {.header = to_frame(header), .body = std::move(m.page)};
   }
-  Frames operator()(const LearnerStop&) const { return {to_frame(header_of("stop"))}; }
+  WireMessage operator()(const LearnerStop&) const {
+    return {.header = to_frame(header_of("stop")), .body = {}};
+  }
 };
+
+void put_size(std::span<std::byte> out, std::size_t size) {
+  for (std::size_t i = 0; i < 4; ++i) out[i] = static_cast<std::byte>(size >> (8 * i));
+}
+std::size_t get_size(std::span<const std::byte> in) {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < 4; ++i) size |= std::to_integer<std::size_t>(in[i]) << (8 * i);
+  return size;
+}
 
 }  // namespace
 
-Frames encode(LearnerMessage message) { return std::visit(ToFrames{}, std::move(message)); }
-Frames encode(DaemonMessage message) { return std::visit(ToFrames{}, std::move(message)); }
+WirePrefix prefix_of(const WireMessage& message) {
+  WirePrefix prefix;
+  put_size(std::span(prefix).first(4), message.header.size());
+  put_size(std::span(prefix).last(4), message.body.size());
+  return prefix;
+}
 
-Result<LearnerMessage> decode_learner_message(Frames frames) {
-  Result<Json> header = parse_header(frames);
+std::span<std::byte> LearnerWireReader::room() {
+  const std::span<std::byte> all = stage_ == Stage::kPrefix ? std::span<std::byte>(prefix_)
+                                   : stage_ == Stage::kHeader
+                                       ? std::span<std::byte>(message_.header)
+                                       : std::span<std::byte>(message_.body);
+  return all.subspan(filled_);
+}
+
+Status LearnerWireReader::took(std::size_t count) {
+  filled_ += count;
+  if (!room().empty()) return {};
+  if (stage_ == Stage::kPrefix) {
+    const std::size_t header = get_size(std::span(prefix_).first(4));
+    body_size_ = get_size(std::span(prefix_).last(4));
+    if (header == 0 || header > kMaxLearnerHeader) {
+      return invalid_argument("learner message header has " + std::to_string(header) +
+                              " bytes, and may have 1 to " + std::to_string(kMaxLearnerHeader));
+    }
+    if (body_size_ > max_body_) {
+      return invalid_argument("learner message body has " + std::to_string(body_size_) +
+                              " bytes, more than " + std::to_string(max_body_));
+    }
+    message_.header.resize(header);
+    stage_ = Stage::kHeader;
+  } else if (stage_ == Stage::kHeader && body_size_ > 0) {
+    message_.body.resize(body_size_);
+    stage_ = Stage::kBody;
+  } else {
+    stage_ = Stage::kWhole;
+  }
+  filled_ = 0;
+  return {};
+}
+
+std::optional<WireMessage> LearnerWireReader::take() {
+  if (stage_ != Stage::kWhole) return std::nullopt;
+  stage_ = Stage::kPrefix;
+  return std::exchange(message_, {});
+}
+
+WireMessage encode(LearnerMessage message) { return std::visit(ToWire{}, std::move(message)); }
+WireMessage encode(DaemonMessage message) { return std::visit(ToWire{}, std::move(message)); }
+
+Result<LearnerMessage> decode_learner_message(WireMessage wire) {
+  Result<Json> header = parse_header(wire.header);
   if (!header.ok()) return header.status();
   const std::string type = (*header)["type"];
   Fields fields(*header);
   LearnerMessage message;
   if (type == "hello") {
-    NUDGE_TRY(expect_frames(frames, 1));
+    NUDGE_TRY(expect_no_body(wire));
     LearnerHello m;
     m.pid = static_cast<int>(fields.number("pid", INT32_MAX));
     m.config_hash = fields.text("config_hash", 64);
     m.core_type = fields.text("core_type", 64);
+    m.confined = fields.truth("confined");
+    m.sandbox = fields.text("sandbox", kMaxSandboxText);
     message = std::move(m);
   } else if (type == "feed") {
-    NUDGE_TRY(expect_frames(frames, 1));
+    NUDGE_TRY(expect_no_body(wire));
     FeedRequest m;
     m.from = fields.number("from", kAny);
     message = m;
   } else if (type == "candidate") {
-    NUDGE_TRY(expect_frames(frames, 2));
     CandidateMessage m;
     m.base = fields.number("base", kAny);
     m.kind = static_cast<WeightsKind>(fields.number("kind", 1));
@@ -192,14 +254,14 @@ Result<LearnerMessage> decode_learner_message(Frames frames) {
         static_cast<std::uint32_t>(fields.number("correction_episodes", UINT32_MAX));
     m.correction_steps = fields.number("correction_steps", kAny);
     m.demonstration_steps = fields.number("demonstration_steps", kAny);
-    if (frames[1].size() > kMaxCandidateBytes) {
-      return invalid_argument("candidate has " + std::to_string(frames[1].size()) +
+    if (wire.body.size() > kMaxCandidateBytes) {
+      return invalid_argument("candidate has " + std::to_string(wire.body.size()) +
                               " bytes, more than " + std::to_string(kMaxCandidateBytes));
     }
-    m.weights = std::move(frames[1]);
+    m.weights = std::move(wire.body);
     message = std::move(m);
   } else if (type == "progress") {
-    NUDGE_TRY(expect_frames(frames, 1));
+    NUDGE_TRY(expect_no_body(wire));
     LearnerProgress m;
     m.through = fields.number("through", kAny);
     m.rounds = static_cast<std::uint32_t>(fields.number("rounds", UINT32_MAX));
@@ -213,17 +275,17 @@ Result<LearnerMessage> decode_learner_message(Frames frames) {
   return message;
 }
 
-Result<DaemonMessage> decode_daemon_message(Frames frames) {
-  Result<Json> header = parse_header(frames);
+Result<DaemonMessage> decode_daemon_message(WireMessage wire) {
+  Result<Json> header = parse_header(wire.header);
   if (!header.ok()) return header.status();
   const std::string type = (*header)["type"];
   Fields fields(*header);
   DaemonMessage message;
   if (type == "stop") {
-    NUDGE_TRY(expect_frames(frames, 1));
+    NUDGE_TRY(expect_no_body(wire));
     message = LearnerStop{};
   } else if (type == "welcome") {
-    NUDGE_TRY(expect_frames(frames, 1));
+    NUDGE_TRY(expect_no_body(wire));
     LearnerWelcome m;
     m.feature_size = static_cast<std::uint32_t>(fields.number("feature_size", kMaxFeatures));
     m.proprioception_size = static_cast<std::uint32_t>(fields.number("proprioception_size", 256));
@@ -233,10 +295,9 @@ Result<DaemonMessage> decode_daemon_message(Frames frames) {
     m.weights_folder = fields.text("weights_folder", 4096);
     message = std::move(m);
   } else if (type == "items") {
-    NUDGE_TRY(expect_frames(frames, 2));
     FeedItems m;
     m.durable = fields.number("durable", kAny);
-    m.page = std::move(frames[1]);
+    m.page = std::move(wire.body);
     message = std::move(m);
   } else {
     return invalid_argument("daemon message of unknown type '" + type.substr(0, 32) + "'");

@@ -1,9 +1,14 @@
 // The messages between the daemon and its learner process: versioned, bounded, strictly parsed.
 // Specified in docs/reference/learner-protocol.md. No socket here: bytes in, values out.
+//
+// A message on the wire is two sizes of four bytes, little-endian: of a JSON header and of a body;
+// then the two.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -14,13 +19,50 @@
 
 namespace nudge {
 
-inline constexpr int kLearnerProtocol = 3;
+inline constexpr int kLearnerProtocol = 4;
 inline constexpr std::size_t kMaxLearnerHeader = 64 * 1024;           // bytes
 inline constexpr std::size_t kMaxCandidateBytes = 256 * 1024 * 1024;  // bytes
+inline constexpr std::size_t kMaxPageBytes = 4 * 1024 * 1024;         // bytes
 inline constexpr std::size_t kMaxFeedItems = 512;                     // per message
 
 using Frame = std::vector<std::byte>;
-using Frames = std::vector<Frame>;
+
+struct WireMessage {
+  Frame header;
+  Frame body;  // empty but for weights and pages of the feed
+
+  friend bool operator==(const WireMessage&, const WireMessage&) = default;
+};
+// The sizes that go in front.
+using WirePrefix = std::array<std::byte, 8>;
+WirePrefix prefix_of(const WireMessage& message);
+
+// Puts messages together out of a stream. Holds one at most, and judges its sizes before it takes
+// memory for them.
+class LearnerWireReader {
+ public:
+  explicit LearnerWireReader(std::size_t max_body) : max_body_(max_body) {}
+
+  // Where the next bytes of the stream belong; never empty. Until the next call of anything else.
+  std::span<std::byte> room();
+  // So many of them are there now, at most room().size(). kInvalidArgument: the message that
+  // begins is too long; the peer has to be closed, and nothing else may be called again.
+  Status took(std::size_t count);
+  // The message, when it is complete. Before took() is called again.
+  std::optional<WireMessage> take();
+
+  bool within() const { return filled_ > 0 || stage_ != Stage::kPrefix; }  // a message has begun
+  void set_max_body(std::size_t max_body) { max_body_ = max_body; }
+
+ private:
+  enum class Stage { kPrefix, kHeader, kBody, kWhole };
+  std::size_t max_body_;
+  Stage stage_ = Stage::kPrefix;
+  std::size_t filled_ = 0;  // bytes of what the stage is about
+  WirePrefix prefix_{};
+  std::size_t body_size_ = 0;
+  WireMessage message_;
+};
 
 // ---- learner to daemon -------------------------------------------------------------------------
 
@@ -28,6 +70,9 @@ struct LearnerHello {
   int pid = 0;
   std::string config_hash;  // hex SHA-256 of the training configuration
   std::string core_type;    // of the BLAS library; results are equal only for equal core types
+  // What it is confined by (src/learning/sandbox.h), before it has read anything.
+  bool confined = false;  // by all that there is
+  std::string sandbox;    // in words
 };
 // "Send me what comes at or after `from`, as soon as there is any."
 struct FeedRequest {
@@ -77,12 +122,12 @@ struct LearnerStop {};  // finish: the daemon goes down
 using DaemonMessage = std::variant<LearnerWelcome, FeedItems, LearnerStop>;
 
 // What is large in a message is moved, never copied.
-Frames encode(LearnerMessage message);
-Frames encode(DaemonMessage message);
+WireMessage encode(LearnerMessage message);
+WireMessage encode(DaemonMessage message);
 
 // kInvalidArgument naming the first rule that is broken; kUnimplemented for another protocol
-// version. Never reads past a bound, never allocates more than the frames themselves.
-Result<LearnerMessage> decode_learner_message(Frames frames);
-Result<DaemonMessage> decode_daemon_message(Frames frames);
+// version. Never reads past a bound, never allocates more than the message itself.
+Result<LearnerMessage> decode_learner_message(WireMessage message);
+Result<DaemonMessage> decode_daemon_message(WireMessage message);
 
 }  // namespace nudge

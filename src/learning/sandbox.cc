@@ -7,6 +7,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,7 +26,8 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = 1u << 20;
 constexpr rlim_t kOpenFiles = 1024;
-constexpr rlim_t kFileBytes = 64 * kMebibyte;  // the process writes to its log alone
+// The process writes to its log alone, which begins below 4 MiB (LearnerProcess::rotate_log).
+constexpr rlim_t kFileBytes = 16 * kMebibyte;
 
 // ---- Landlock (linux/landlock.h; the C library has no functions for it) ------------------------
 
@@ -59,7 +61,7 @@ bool allow(int ruleset, const std::string& path, std::uint64_t rights) {
 }
 
 // The version in force; 0: none.
-int enter_landlock(const SandboxOptions& options) {
+int enter_landlock(const SandboxOptions& options, std::vector<std::string>& unreadable) {
   const int version = landlock_version();
   if (version == 0) return 0;
   Ruleset rules;
@@ -73,8 +75,9 @@ int enter_landlock(const SandboxOptions& options) {
   const int ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, size, 0));
   if (ruleset < 0) return 0;
   constexpr std::uint64_t kRead = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-  bool all = true;
-  for (const std::string& path : options.readable) all = allow(ruleset, path, kRead) && all;
+  for (const std::string& path : options.readable) {
+    if (!allow(ruleset, path, kRead)) unreadable.push_back(path);
+  }
   const std::uint64_t write =
       (kRead | LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate | kIoctlDevice) & rules.files;
   for (const std::string& path : options.writable) (void)allow(ruleset, path, write);
@@ -87,7 +90,7 @@ int enter_landlock(const SandboxOptions& options) {
         "/proc/meminfo", "/dev/null", "/dev/urandom"}) {
     (void)allow(ruleset, path, kRead);
   }
-  const bool done = all && ::syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+  const bool done = ::syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
   ::close(ruleset);
   return done ? version : 0;
 }
@@ -323,8 +326,8 @@ bool forbid_system_calls(const SandboxReport& entered) {
   }
   filter.call_with(SYS_clone, 0, CLONE_THREAD);            // threads, no processes
   filter.call_is(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);  // its flags cannot be seen: use clone
-  // Each of ZeroMQ's threads sets its own policy to what it is, perhaps only after this, and aborts
-  // when it may not. Real time needs a privilege that is gone.
+  // Libraries set a thread's policy to what it is, and may abort when they cannot. Real time needs
+  // a privilege that is gone.
   filter.call_equal(SYS_sched_setscheduler, 1, SCHED_OTHER);
   filter.call_equal(SYS_sched_setscheduler, 1, SCHED_BATCH);
   filter.call_equal(SYS_tgkill, 0, self);
@@ -380,6 +383,9 @@ std::string SandboxReport::text() const {
   text += landlock > 0 ? ", landlock " + std::to_string(landlock) : ", no landlock";
   if (memory_bytes > 0) text += ", at most " + std::to_string(memory_bytes / kMebibyte) + " MiB";
   if (devices) text += ", a GPU's devices open";
+  if (landlock > 0) {
+    for (const std::string& path : unreadable) text += ", cannot read " + path;
+  }
   return text;
 }
 
@@ -401,6 +407,7 @@ Result<SandboxReport> enter_sandbox(const SandboxOptions& options) {
   limit(RLIMIT_RTPRIO, 0);
   limit(RLIMIT_NOFILE, kOpenFiles);
   limit(RLIMIT_FSIZE, kFileBytes);
+  (void)::signal(SIGXFSZ, SIG_IGN);  // a log that is full is no reason to end
   if (options.memory_bytes > 0) limit(RLIMIT_DATA, options.memory_bytes);
   keep_to_one_core();
   const sched_param idle{};
@@ -408,7 +415,7 @@ Result<SandboxReport> enter_sandbox(const SandboxOptions& options) {
 
   SandboxReport report;
   report.memory_bytes = options.memory_bytes;
-  report.landlock = enter_landlock(options);
+  report.landlock = enter_landlock(options, report.unreadable);
   report.devices = report.landlock > 0 && !options.writable.empty();
   return report;
 }

@@ -14,9 +14,10 @@
 //
 //   enter_sandbox(options);          // before any thread is made
 //   ...                              // connects to the daemon
-//   forbid_system_calls();           // before anything else is read
+//   forbid_system_calls();           // before anything is read
 //
-// For good: there is no way back. Linux only; what the kernel lacks is told, not fatal.
+// For good: there is no way back. Linux only; what the kernel lacks is told, and the daemon, whom
+// the learner tells in its hello, decides (learner.require_sandbox).
 //
 // A GPU needs more: files of its driver that may be opened for writing at any time, and a driver's
 // own requests (ioctl). Both are left open only where SandboxOptions::writable names files and
@@ -44,9 +45,13 @@ struct SandboxReport {
   int landlock = 0;                // its version; 0: not in this kernel
   bool devices = false;            // what SandboxOptions::writable names is open
   std::uint64_t memory_bytes = 0;  // 0: no limit
+  // Of SandboxOptions::readable, what Landlock could not be given, as it is not there: closed like
+  // all else.
+  std::vector<std::string> unreadable = {};
 
   bool whole() const { return seccomp && landlock > 0; }
-  std::string text() const;  // "seccomp, landlock 7, at most 4096 MiB, a GPU's devices open"
+  // "seccomp, landlock 7, at most 4096 MiB, a GPU's devices open, cannot read /state/weights"
+  std::string text() const;
 };
 
 // The first step. `seccomp` of its report is false. kUnavailable: not even the privileges could be

@@ -17,6 +17,18 @@ std::vector<double> per_channel(const std::vector<double>& values, std::size_t c
   return values;
 }
 
+// Of a file with the tensors of this head: float32, behind a header that names them.
+std::size_t max_weights_bytes(const HeadSpec& head) {
+  constexpr std::size_t kHeader = 64u << 10;  // ten times what 8 layers take
+  std::size_t bytes = kHeader;
+  for (const auto& [name, shape] : tensors_of(head)) {
+    std::size_t elements = 1;
+    for (const std::int64_t extent : shape) elements *= static_cast<std::size_t>(extent);
+    bytes += elements * sizeof(float);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::size_t reference_rows(const Config& config) {
@@ -324,6 +336,8 @@ LearnerHostOptions learner_host_options(const Config& config, const std::string&
   host.welcome.backbone_hash = shape.backbone_hash;
   host.welcome.weights_folder = std::filesystem::absolute(state_folder + "/weights").string();
   host.config_hash = training_config_hash(config);
+  host.require_confined = config.learner.require_sandbox;
+  host.max_candidate = max_weights_bytes(head_spec(config, shape));
   return host;
 }
 

@@ -548,6 +548,10 @@ Status Deployment::learn(Instant now) {
   if (Status caught_up = host_->catch_up(*log_, kLearnerPatience); !caught_up.ok()) {
     tell(LogLevel::kError, "learner", caught_up.message());  // the robot works on
   }
+  if (host_->connected() && !host_->confined() && !std::exchange(loose_told_, true)) {
+    tell(LogLevel::kWarn, "learner",
+         "the learner works without all of its sandbox (" + host_->sandbox() + ")");
+  }
   const Duration took = options_.clock() - begin;
   for (CandidateMessage& candidate : host_->take_candidates()) {
     ++counts_.rounds;

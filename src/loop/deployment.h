@@ -153,6 +153,7 @@ class Deployment final : private Companion {
   std::unique_ptr<Log> log_;
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<LearnerHost> host_;
+  bool loose_told_ = false;  // that the learner is not confined
   PolicyShape shape_;
   Broker broker_;
   Recorder recorder_;

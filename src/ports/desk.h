@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct LearningStatus {
   std::string round;                  // micro, full; empty: none
   std::uint64_t done = 0, total = 0;  // steps of the round
   std::string next;                   // for people: when the next round comes
+  std::optional<bool> confined{};     // the learner, by all of its sandbox; none: it said nothing
 };
 
 struct DeskInfo {

@@ -257,6 +257,9 @@ std::string encode_metrics(const MetricsView& view) {
       .add(number(view.history.confirmed()), "kind", "confirmed");
   out.state("nudge_learning_state", "What the learner does; 1 for the present state.",
             kLearningStates, view.learning.state);
+  auto confined =
+      out.gauge("nudge_learner_confined", "1 while the learner is confined by all of its sandbox.");
+  if (view.learning.confined) confined.add(*view.learning.confined ? 1 : 0);
   out.counter("nudge_episodes_total", "Deployment episodes that have ended, of the whole log.")
       .add(number(view.history.total_episodes()));
 

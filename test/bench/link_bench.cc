@@ -35,7 +35,7 @@ void report(benchmark::State& state, std::vector<double>& times) {
 // Answers each batch of the feed with a candidate, until it is told to stop.
 void be_the_learner(const std::string& endpoint) {
   auto link = nudge::DaemonLink::connect(endpoint);
-  if (!link.ok() || !(*link)->send(nudge::LearnerHello{::getpid(), "bench", "bench"}).ok()) return;
+  if (!link.ok() || !(*link)->send(nudge::LearnerHello{}).ok()) return;
   std::uint32_t sent = 0;
   while (const auto message = (*link)->receive(seconds(30))) {
     if (std::holds_alternative<nudge::LearnerStop>(*message)) return;
@@ -50,14 +50,15 @@ void be_the_learner(const std::string& endpoint) {
 void candidate_on_the_wire(benchmark::State& state) {
   const nudge::test::TempFolder folder;
   const std::string path = folder / "run/learner";
-  // It makes a context of its own: the threads of one do not survive a fork.
+  auto port = nudge::LearnerPort::bind(path, 2 * kBytes);
+  if (!port.ok()) return state.SkipWithError("no port");
   const pid_t child = ::fork();
   if (child == 0) {
     be_the_learner("ipc://" + path);
     ::_exit(0);
   }
-  auto port = nudge::LearnerPort::bind(path);
-  if (!port.ok() || !(*port)->receive(seconds(30))) return state.SkipWithError("no learner");
+  if (!(*port)->receive(seconds(30))) return state.SkipWithError("no learner");
+  (*port)->admit();
   std::vector<double> times;
   for ([[maybe_unused]] auto iteration : state) {
     if (!(*port)->send(nudge::FeedItems{}).ok()) return state.SkipWithError("cannot send");

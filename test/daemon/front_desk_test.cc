@@ -453,6 +453,31 @@ TEST_F(FrontDeskTest, TellsWhenTheNextRoundComes) {
   EXPECT_EQ(desk_->learning().next, "after the next correction or label");
 }
 
+TEST_F(FrontDeskTest, SaysWhenTheLearnerIsNotConfined) {
+  const auto told = [&](const WriterStatus& status) {
+    links_.writer_status.put(status);
+    for (int i = 0; i < 6; ++i) look();
+  };
+  WriterStatus writer;
+  writer.learner_on = true;
+  told(writer);
+  EXPECT_FALSE(desk_->learning().confined.has_value()) << "no learner has said anything";
+  writer.learner_connected = true;
+  writer.learner_confined = false;
+  writer.learner_sandbox = "seccomp, no landlock";
+  told(writer);
+  EXPECT_EQ(desk_->learning().confined, false);
+  EXPECT_NE(desk_->learning().detail.find("not confined (seccomp, no landlock)"),
+            std::string::npos);
+  writer.learner_connected = false;
+  told(writer);
+  EXPECT_NE(desk_->learning().detail.find("sent away"), std::string::npos);
+  writer.learner_connected = writer.learner_confined = true;
+  told(writer);
+  EXPECT_EQ(desk_->learning().confined, true);
+  EXPECT_EQ(desk_->learning().detail, "");
+}
+
 TEST_F(FrontDeskTest, NotRecordingIsShown) {
   WriterStatus full;
   full.recording = false;

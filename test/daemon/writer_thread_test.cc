@@ -49,7 +49,12 @@ class WriterThreadTest : public ::testing::Test {
     step.instruction = "lift";
     step.episode_steps = 100'000;
     step_ = std::make_unique<StepThread>(robot_, *std::move(controller), links_, step);
+    make_writer(nullptr);
+    links_.loaded = 3;
+  }
 
+  void make_writer(std::unique_ptr<LearnerHost> host) {
+    writer_.reset();
     auto latch = StopLatch::open(posix_files(), latch_path());
     ASSERT_TRUE(latch.ok()) << latch.status().message();
     WriterThreadOptions writer;
@@ -61,10 +66,9 @@ class WriterThreadTest : public ::testing::Test {
     writer.segment.proprioception_size = 1;
     writer.segment.action_size = 2;
     writer_ = std::make_unique<WriterThread>(
-        *log_, *std::move(latch), nullptr, links_, std::move(writer),
+        *log_, *std::move(latch), std::move(host), links_, std::move(writer),
         [this](LogLevel, std::string_view, const std::string& text) { told_.push_back(text); },
         [] {});
-    links_.loaded = 3;
   }
 
   std::string latch_path() const { return folder_ / "stop.latch"; }
@@ -415,6 +419,69 @@ TEST_F(WriterThreadTest, WhatIsDurableReachesTheGateInOrderAndWithoutAGap) {
   }
   EXPECT_EQ(next, log_->durable() + 1);
   EXPECT_TRUE(takeover);
+}
+
+TEST_F(WriterThreadTest, ALearnerThatSendsMoreThanTheGateTriesTakesNoMoreMemory) {
+  LearnerHostOptions options;
+  options.socket_path = folder_ / "run/learner";
+  auto host = LearnerHost::open(options, fake_clock);
+  ASSERT_TRUE(host.ok()) << host.status().message();
+  make_writer(*std::move(host));
+  auto link = DaemonLink::connect("ipc://" + options.socket_path);
+  ASSERT_TRUE(link.ok()) << link.status().message();
+  ASSERT_TRUE((*link)->send(LearnerMessage(LearnerHello{})).ok());
+  Sequence sent = 0;
+  const auto send_and_turn = [&] {
+    CandidateMessage candidate;
+    candidate.kind = WeightsKind::kFull;
+    candidate.prefix = ++sent;
+    ASSERT_TRUE((*link)->send(LearnerMessage(std::move(candidate))).ok());
+    fake_now = fake_now.load() + std::chrono::minutes(2);
+    turn();
+  };
+  const auto at_the_gate = [&] {
+    std::vector<GateItem> items;
+    links_.gate.try_take_all(items);
+    std::vector<Sequence> prefixes;
+    for (const GateItem& item : items) {
+      const auto* candidate = std::get_if<CandidateMessage>(&item);
+      if (candidate != nullptr) prefixes.push_back(candidate->prefix);
+    }
+    return prefixes;
+  };
+  for (int i = 0; i < 100; ++i) send_and_turn();
+  turn();
+  EXPECT_EQ(at_the_gate().size(), 1u);
+  EXPECT_TRUE(std::any_of(told_.begin(), told_.end(), [](const std::string& text) {
+    return text.find("gave way to newer ones") != std::string::npos;
+  }));
+  turn();
+  EXPECT_TRUE(at_the_gate().empty()) << "the gate still tries the one before";
+  links_.candidate_at_gate = false;
+  turn();
+  EXPECT_EQ(at_the_gate(), std::vector<Sequence>{100});
+}
+
+TEST_F(WriterThreadTest, ACandidateThatTheGatesQueueHasNoRoomForIsPassedOnWholeLater) {
+  LearnerHostOptions options;
+  options.socket_path = folder_ / "run/learner";
+  auto host = LearnerHost::open(options, fake_clock);
+  ASSERT_TRUE(host.ok()) << host.status().message();
+  make_writer(*std::move(host));
+  auto link = DaemonLink::connect("ipc://" + options.socket_path);
+  ASSERT_TRUE((*link)->send(LearnerMessage(LearnerHello{})).ok());
+  while (links_.gate.push_reserved(GateItem(FeedBatch{}))) {
+  }
+  CandidateMessage candidate;
+  candidate.weights.assign(1000, std::byte{7});
+  ASSERT_TRUE((*link)->send(LearnerMessage(candidate)).ok());
+  for (int i = 0; i < 4; ++i) turn();
+  std::vector<GateItem> items;
+  links_.gate.try_take_all(items);
+  turn();
+  links_.gate.try_take_all(items);
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_EQ(std::get<CandidateMessage>(items[0]).weights, candidate.weights);
 }
 
 TEST_F(WriterThreadTest, TheLatchFollowsStopAndItsReset) {

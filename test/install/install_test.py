@@ -207,6 +207,11 @@ class Program(Case):
                                   capture_output=True, text=True).stdout
         self.assertNotRegex(run_path, r"R(UN)?PATH")
 
+    def test_the_bill_of_materials_is_beside_the_pages(self):
+        bill = json.loads((prefix / "share/doc/nudge/nudge.cdx.json").read_text())
+        self.assertEqual((bill["bomFormat"], bill["metadata"]["component"]["name"]),
+                         ("CycloneDX", "nudge"))
+
     def test_units_name_the_program_and_the_configuration_beside_them(self):
         unit = (prefix / "lib/systemd/system/nudge.service").read_text()
         start = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1]

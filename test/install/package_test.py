@@ -4,6 +4,7 @@
 NUDGE_BUILD names the build folder.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -85,6 +86,18 @@ class Packages(program.Case):
             self.assertTrue((folder / path).is_file(), path)
         unit = (folder / "usr/lib/systemd/system/nudge.service").read_text()
         self.assertIn("ExecStart=/usr/bin/nudge run --config /etc/nudge/nudge.toml", unit)
+
+    def test_it_says_what_it_is_built_from(self):
+        folder = self.folder / "nudge"
+        unpack("nudge", folder)
+        bill = json.loads((folder / "usr/share/doc/nudge/nudge.cdx.json").read_text())
+        self.assertEqual(bill["bomFormat"], "CycloneDX")
+        self.assertIn(bill["metadata"]["component"]["version"],
+                      ask("--field", packages["nudge"], "Version"))
+        listed = {c["bom-ref"]: c for c in bill["components"]}
+        # What it links with is there, in the version that it was built with.
+        for package in ("libsqlite3-dev", "libsodium-dev"):
+            self.assertRegex(listed[f"apt:{package}"].get("version", ""), r"\d", package)
 
     def test_the_configuration_is_the_persons_to_change(self):
         control = unpack("nudge", self.folder / "nudge")

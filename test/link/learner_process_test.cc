@@ -4,6 +4,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "test/support/temp_folder.h"
+
 namespace nudge {
 namespace {
 
@@ -91,6 +98,30 @@ TEST(LearnerProcess, GivesTheChildNoneOfItsFiles) {
   char byte;
   EXPECT_EQ(::read(ends[0], &byte, 1), 0) << "somebody else holds the pipe open";
   ::close(ends[0]);
+}
+
+std::string content(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(LearnerProcess, KeepsOneOldLogAndBeginsAnewWhenItHasGrownLong) {
+  const test::TempFolder folder;
+  LearnerProcessOptions options = options_for("echo said");
+  options.log_file = folder / "learner.log";
+  options.log_bytes = 10;
+  const auto life = [&](double now) {
+    LearnerProcess process(options);
+    ASSERT_TRUE(process.keep_alive(at(now)).ok());
+    ASSERT_FALSE(wait_for_death(process, at(now)).ok());
+  };
+  std::ofstream(options.log_file) << "short\n";
+  life(1);
+  EXPECT_EQ(content(options.log_file), "short\nsaid\n");
+  EXPECT_FALSE(std::filesystem::exists(options.log_file + ".1"));
+  life(2);
+  EXPECT_EQ(content(options.log_file), "said\n");
+  EXPECT_EQ(content(options.log_file + ".1"), "short\nsaid\n");
 }
 
 }  // namespace

@@ -18,12 +18,16 @@ class LearnerHostTest : public testing::Test {
     auto log = Log::open(posix_files(), test::script_options(folder_ / "log"));
     EXPECT_TRUE(log.ok()) << log.status().message();
     log_ = *std::move(log);
-    LearnerHostOptions options;
+    open({});
+    connect();
+  }
+
+  void open(LearnerHostOptions options) {
+    host_.reset();
     options.socket_path = folder_ / "run/learner";
     auto host = LearnerHost::open(options, steady_now);
     EXPECT_TRUE(host.ok()) << host.status().message();
     host_ = *std::move(host);
-    connect();
   }
 
   void connect() {
@@ -50,6 +54,12 @@ class LearnerHostTest : public testing::Test {
       if (auto message = link_->receive(std::chrono::milliseconds(1))) return message;
     }
     return std::nullopt;
+  }
+  static CandidateMessage candidate(WeightsKind kind, Sequence prefix) {
+    CandidateMessage candidate;
+    candidate.kind = kind;
+    candidate.prefix = prefix;
+    return candidate;
   }
   void greet() {
     send(LearnerHello{});
@@ -145,6 +155,88 @@ TEST_F(LearnerHostTest, AnswersARequestForWhatIsNotThereYetWhenItIs) {
   const auto answer = hear();
   ASSERT_TRUE(answer && std::holds_alternative<FeedItems>(*answer));
   EXPECT_EQ(std::get<FeedItems>(*answer).durable, 2u);
+}
+
+TEST_F(LearnerHostTest, TakesNothingFromALearnerWithAnotherConfiguration) {
+  LearnerHostOptions options;
+  options.config_hash = "ours";
+  open(options);
+  connect();
+  LearnerHello hello;
+  hello.config_hash = "wrong";
+  send(hello);
+  (void)link_->send(LearnerMessage(candidate(WeightsKind::kFull, 1)));
+  Status served;
+  for (int i = 0; i < 100 && served.ok(); ++i) {
+    served = host_->serve(*log_, std::chrono::milliseconds(100));
+  }
+  EXPECT_EQ(served.code(), Code::kFailedPrecondition);
+  for (int i = 0; i < 10; ++i) (void)host_->serve(*log_, std::chrono::milliseconds(1));
+  EXPECT_FALSE(host_->connected());
+  EXPECT_TRUE(host_->take_candidates().empty());
+}
+
+TEST_F(LearnerHostTest, SendsALearnerAwayThatIsNotConfinedWhereItHasToBe) {
+  LearnerHostOptions options;
+  options.require_confined = true;
+  open(options);
+  connect();
+  LearnerHello hello;
+  hello.sandbox = "seccomp, no landlock";
+  send(hello);
+  Status served;
+  for (int i = 0; i < 100 && served.ok(); ++i) {
+    served = host_->serve(*log_, std::chrono::milliseconds(100));
+  }
+  EXPECT_EQ(served.code(), Code::kFailedPrecondition);
+  EXPECT_NE(served.message().find("seccomp, no landlock"), std::string::npos) << served.message();
+  EXPECT_FALSE(host_->connected());
+  EXPECT_FALSE(host_->confined());
+  const auto told = link_->receive(kPatience);
+  EXPECT_TRUE(told && std::holds_alternative<LearnerStop>(*told));
+
+  connect();
+  hello.confined = true;
+  send(hello);
+  const auto welcome = hear();
+  ASSERT_TRUE(welcome && std::holds_alternative<LearnerWelcome>(*welcome));
+  EXPECT_TRUE(host_->confined());
+}
+
+TEST_F(LearnerHostTest, KeepsTheNewestCandidateOfEachKindForALaterTaker) {
+  greet();
+  for (Sequence prefix = 1; prefix <= 5; ++prefix) {
+    send(candidate(WeightsKind::kProvisional, prefix));
+    send(candidate(WeightsKind::kFull, 10 + prefix));
+  }
+  send(LearnerProgress{.through = 1, .trouble = {}});
+  while (host_->progress().through == 0) {
+    ASSERT_TRUE(host_->serve(*log_, std::chrono::milliseconds(1)).ok());
+  }
+  EXPECT_EQ(host_->replaced_candidates(), 8u);
+  const auto first = host_->take_candidate();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->prefix, 5u);
+  const auto rest = host_->take_candidates();
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].prefix, 15u);
+  EXPECT_FALSE(host_->take_candidate().has_value());
+}
+
+TEST_F(LearnerHostTest, SaysWhyItCutALearnerOff) {
+  LearnerHostOptions options;
+  options.max_candidate = 10;
+  open(options);
+  connect();
+  greet();
+  CandidateMessage large = candidate(WeightsKind::kFull, 1);
+  large.weights.resize(11);
+  send(large);
+  Status served;
+  for (int i = 0; i < 100 && served.ok(); ++i) {
+    served = host_->serve(*log_, std::chrono::milliseconds(100));
+  }
+  EXPECT_NE(served.message().find("11 bytes, more than 10"), std::string::npos) << served.message();
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ class World {
     ASSERT_TRUE(link.ok()) << link.status().message();
     link_ = *std::move(link);
     thread_ = std::thread([this] {
-      Learner learner(config_, *link_);
+      Learner learner(config_, *link_, {});
       ended_ = learner.run([this] { return stopping_.load(); });
     });
   }
@@ -193,6 +193,56 @@ TEST(EqualBytes, OneRoundOnTwoDatasetsThatWereFoldedApartGivesTheSameFile) {
   EXPECT_EQ(train(1, 99), first);
   EXPECT_EQ(train(3, 99), first);
   EXPECT_NE(train(1000, 100), first) << "the seed decides";
+}
+
+TEST(EqualBytes, WeightsMadeAfterAWithdrawalAreThoseOfALogThatNeverHadThePerson) {
+  // Below five corrected episodes: the hold-out counts those of everybody, and the number of one
+  // never changes, so that beyond that a person who is withdrawn still says which of the others'
+  // episodes are held out.
+  const Actor ben = {.name = "ben", .role = Role::kSupervisor};
+  const test::TempFolder folder;
+  const Config config = test::small_config();
+  const auto teach = [&](test::LearningLog& log, bool with_ben) {
+    log.demonstrations();
+    log.corrected_episode();
+    if (with_ben) {
+      log.corrected_episode(ben);
+      log.begin();  // which nobody but ben says was a success
+      log.steps(20, ControlSource::kPolicy);
+      log.end(LabelValue::kSuccess, ben);
+    } else {
+      log.looks_like(7);
+      log.begin();
+      log.steps(20, ControlSource::kPolicy);
+      log.end();
+    }
+    log.looks_like(8);
+    log.corrected_episode();
+    log.commit();
+  };
+  test::LearningLog never(folder / "never"), withdrawn(folder / "withdrawn");
+  teach(never, false);
+  teach(withdrawn, true);
+  Dataset clean = never.dataset(config);
+  const auto base = Weights::parse(test::base_weights(clean, config));
+  ASSERT_TRUE(base.ok()) << base.status().message();
+  const auto round = [&](Dataset dataset) {
+    TrainerOptions options = trainer_options(config, WeightsKind::kFull);
+    options.seed = 99;
+    auto trainer = Trainer::create(*base, *base, options);
+    EXPECT_TRUE(trainer.ok()) << trainer.status().message();
+    const RoundOrder order{
+        .kind = RoundKind::kFull, .prefix = 1, .base = 1, .episode = 1, .seed = 99};
+    auto candidate = run_round(order, config, dataset, **trainer, test::child_lineage(**base),
+                               [] { return false; });
+    EXPECT_TRUE(candidate.ok()) << candidate.status().message();
+    return candidate->weights;
+  };
+  const Frame expected = round(never.dataset(config));
+  EXPECT_NE(round(withdrawn.dataset(config)), expected) << "ben taught something";
+  withdrawn.append(CorrectionsWithdrawn{"ben"});
+  withdrawn.commit();
+  EXPECT_EQ(round(withdrawn.dataset(config)), expected);
 }
 
 TEST(EqualBytes, AFullRoundIsTheSameHoweverTheFeedWasCut) {
@@ -486,7 +536,7 @@ TEST(Learner, IsTurnedAwayWithAnotherTrainingConfiguration) {
   ASSERT_TRUE(link.ok());
   Status ended = internal("still running");
   std::thread thread([&] {
-    Learner learner(test::small_config(), **link);
+    Learner learner(test::small_config(), **link, {});
     ended = learner.run([] { return false; });
   });
   test::LearningLog log(folder / "log");

@@ -242,6 +242,45 @@ TEST_F(Sandbox, TakesNoMoreMemoryThanItIsGiven) {
   EXPECT_EQ(inside([&] { return takes(kLimit); }, kLimit), 0);
 }
 
+TEST_F(Sandbox, GoesOnWhenItsLogIsFull) {
+  const std::string path = folder_ / "learner.log";
+  const int log = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  ASSERT_GE(log, 0);
+  EXPECT_EQ(inside([&] {
+              if (::pwrite(log, "x", 1, 1 << 20) != 1) return 1;
+              return ::pwrite(log, "x", 1, 64 << 20) == -1 && errno == EFBIG ? 0 : 2;
+            }),
+            0);
+  ::close(log);
+}
+
+TEST_F(Sandbox, IsEnteredAllTheSameWhenAFolderIsMissingAndSaysWhich) {
+  std::filesystem::remove_all(folder_ / "segments");
+  int answers[2];
+  ASSERT_EQ(::pipe(answers), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    SandboxOptions options;
+    options.readable = {folder_ / "weights", folder_ / "segments"};
+    auto report = enter_sandbox(options);
+    if (!report.ok()) ::_exit(kNoSandbox);
+    report->seccomp = forbid_system_calls(*report);
+    const std::string text = report->text();
+    if (::write(answers[1], text.data(), text.size()) < 0 || !report->whole()) ::_exit(1);
+    ::_exit(opens(folder_ / "keys/file") == 0 && opens(folder_ / "weights/file") == 1 ? 0 : 2);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  char text[4096];
+  const ssize_t size = ::read(answers[0], text, sizeof text);
+  ASSERT_GT(size, 0);
+  const std::string said(text, static_cast<std::size_t>(size));
+  EXPECT_NE(said.find("cannot read " + (folder_ / "segments")), std::string::npos) << said;
+  ::close(answers[0]);
+  ::close(answers[1]);
+}
+
 TEST_F(Sandbox, HasOneCoreAndGetsNoOther) {
   EXPECT_EQ(inside([] {
               cpu_set_t cores;

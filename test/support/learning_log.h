@@ -78,8 +78,11 @@ class LearningLog {
     ASSERT_TRUE(episode.ok()) << episode.status().message();
     episode_ = *episode;
     step_ = 0;
-    random_ = Random(Random::derive(77, episode_));
+    const EpisodeId looks = std::exchange(looks_like_, 0);
+    random_ = Random(Random::derive(77, looks != 0 ? looks : episode_));
   }
+  // The next episode sees what the one of this number would.
+  void looks_like(EpisodeId number) { looks_like_ = number; }
   // Steps whose action is a rule of what is seen; corrections follow another rule.
   void steps(int count, ControlSource source, SpanId span = 0) {
     for (int i = 0; i < count; ++i) {
@@ -102,20 +105,20 @@ class LearningLog {
       EXPECT_TRUE(status.ok()) << status.message();
     }
   }
-  SpanId open_span() {
+  SpanId open_span(const Actor& actor = kLena) {
     const SpanId span = log_->next_span_id();
-    append(SpanOpened{.span = span, .epoch = span, .first_step = step_});
+    append(SpanOpened{.span = span, .epoch = span, .first_step = step_}, actor);
     return span;
   }
   // Returns the sequence of SpanClosed.
-  Sequence correction(int count) {
-    const SpanId span = open_span();
+  Sequence correction(int count, const Actor& actor = kLena) {
+    const SpanId span = open_span(actor);
     steps(count, ControlSource::kHuman, span);
-    return append(SpanClosed{.span = span, .last_step = step_ - 1});
+    return append(SpanClosed{.span = span, .last_step = step_ - 1}, actor);
   }
   // Returns the sequence of EpisodeEnded.
-  Sequence end(LabelValue label = LabelValue::kNone) {
-    if (label != LabelValue::kNone) append(Label{.episode = episode_, .value = label});
+  Sequence end(LabelValue label = LabelValue::kNone, const Actor& actor = kLena) {
+    if (label != LabelValue::kNone) append(Label{.episode = episode_, .value = label}, actor);
     const Status status = recorder_->end_episode(EpisodeEnd::kTaskDone, step_, moment());
     EXPECT_TRUE(status.ok()) << status.message();
     return log_->stats().appended;
@@ -128,12 +131,12 @@ class LearningLog {
       end(LabelValue::kSuccess);
     }
   }
-  Sequence corrected_episode() {
+  Sequence corrected_episode(const Actor& actor = kLena) {
     begin();
     steps(15, ControlSource::kPolicy);
-    correction(12);
+    correction(12, actor);
     steps(5, ControlSource::kPolicy);
-    return end(LabelValue::kSuccess);
+    return end(LabelValue::kSuccess, actor);
   }
 
   // Everything durable, folded `portion` items at a time.
@@ -157,7 +160,7 @@ class LearningLog {
   std::unique_ptr<Log> log_;
   std::optional<Recorder> recorder_;
   Instant now_{std::chrono::seconds(1)};
-  EpisodeId episode_ = 0;
+  EpisodeId episode_ = 0, looks_like_ = 0;
   std::uint32_t step_ = 0;
   Random random_{0};
 };

@@ -68,7 +68,8 @@ inline LearningStatus sample_learning() {
           .round = "micro",
           .done = 7,
           .total = 20,
-          .next = "after this episode"};
+          .next = "after this episode",
+          .confined = true};
 }
 
 // Events of one boot, a second after each other.

@@ -31,7 +31,8 @@ class LearnerThread {
     EXPECT_TRUE(link.ok()) << link.status().message();
     link_ = *std::move(link);
     thread_ = std::thread([this, config] {
-      Learner learner(config, *link_);
+      // A thread of the test, which cannot be confined.
+      Learner learner(config, *link_, SandboxReport{.seccomp = true, .landlock = 1});
       const Status ended = learner.run([this] { return stopping_.load(); });
       EXPECT_TRUE(ended.ok()) << ended.message();
     });
@@ -70,6 +71,7 @@ class ScriptedLearner {
     LearnerHello hello;
     hello.pid = 1;
     hello.config_hash = training_config_hash(config_);
+    hello.confined = true;
     EXPECT_TRUE(link_->send(LearnerMessage(hello)).ok());
     while (!stopping_) {
       const auto message = link_->receive(std::chrono::milliseconds(50));
