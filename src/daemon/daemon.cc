@@ -139,7 +139,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
       set_damaged_log_aside(posix_files(), options.state_folder, steady_now(), wall_now());
   if (!aside.ok()) return aside.status();
   tell(describe(*aside));
-  // The writer signs one at its first minute in any case.
+  // The writer signs one in any case.
   (void)seal_new_log(options.state_folder, aside->report.head, wall_now());
   return open(loop, robot, options, describe(*aside), log_damaged);
 }

@@ -189,27 +189,44 @@ class CrashedSalvage : public testing::Test {
     return test::missing_from(files, options(), known_);
   }
 
+  static constexpr std::uint64_t kNaming = 20;  // the last changes, in which the log is replaced
+  static constexpr std::uint64_t kFates = 10;
   struct Campaign {
     std::uint64_t crashes = 0, losses = 0;
     std::string first_loss;
   };
-  // `power`: it fails, and what was not synced is as `fate` says; otherwise the program is killed.
-  Campaign crash_at_each_change(bool power, std::uint64_t fates,
-                                const std::function<void(test::LossyDisk&)>& harm) {
+  // How many changes it takes when nothing fails.
+  std::uint64_t changes() {
+    test::LossyDisk disk = disk_;
+    disk.restart(0);
+    const test::LossySqlite sqlite(disk);
+    test::LossyFiles files(disk);
+    EXPECT_TRUE(set_damaged_log_aside(files, "/state", Instant{}, WallTime{}).ok());
+    return disk.changes();
+  }
+  struct Crashes {
+    bool power = true;         // it fails, and what was not synced is as a fate says; otherwise the
+                               // program is killed
+    std::uint64_t first = 1;   // the change at which it comes
+    std::uint64_t stride = 1;  // and then at each so many
+    std::uint64_t fates = 1;
+    std::function<void(test::LossyDisk&)> harm = [](test::LossyDisk&) {};  // of the disk
+  };
+  Campaign crash(const Crashes& how) {
     Campaign campaign;
     bool reached = true;
-    for (std::uint64_t at = 1; reached; ++at) {
-      for (std::uint64_t fate = 0; fate < fates && reached; ++fate) {
+    for (std::uint64_t at = how.first; reached; at += how.stride) {
+      for (std::uint64_t fate = 0; fate < how.fates && reached; ++fate) {
         test::LossyDisk disk = disk_;
         disk.restart(0);  // which makes its contents its own
-        harm(disk);
+        how.harm(disk);
         const test::LossySqlite sqlite(disk);
         test::LossyFiles files(disk);
         disk.fail_at(at);
         (void)set_damaged_log_aside(files, "/state", Instant{}, WallTime{});
         reached = disk.off();
         disk.cut();
-        power ? disk.restart(at * 100 + fate) : disk.restart_program();
+        how.power ? disk.restart(at * 100 + fate) : disk.restart_program();
         ++campaign.crashes;
         const std::string wrong = wrong_after(files);
         if (wrong.empty()) continue;
@@ -224,7 +241,6 @@ class CrashedSalvage : public testing::Test {
                 static_cast<unsigned long long>(campaign.losses));
     return campaign;
   }
-  static void nothing(test::LossyDisk&) {}
 
   test::LossyDisk disk_;
   test::Acknowledged known_;  // what can be read
@@ -234,21 +250,26 @@ class CrashedSalvage : public testing::Test {
 
 TEST_F(CrashedSalvage, ByAKillAtAnyChangeLosesNothingThatCouldBeRead) {
   make(/*head=*/true);
-  const Campaign campaign = crash_at_each_change(/*power=*/false, 1, nothing);
+  const Campaign campaign = crash({.power = false});
   EXPECT_EQ(campaign.losses, 0u) << campaign.first_loss;
+  EXPECT_GE(campaign.crashes, changes());
 }
 
 TEST_F(CrashedSalvage, ByAPowerLossAtAnyChangeLosesNothingThatCouldBeRead) {
   make(/*head=*/true);
-  const Campaign campaign =
-      crash_at_each_change(/*power=*/true, test::long_form() ? 20 : 2, nothing);
+  const Campaign campaign = crash({.fates = test::long_form() ? 20u : 1u});
+  EXPECT_EQ(campaign.losses, 0u) << campaign.first_loss;
+}
+
+TEST_F(CrashedSalvage, ByAPowerLossWhileTheNamesChangeLosesNothingThatCouldBeRead) {
+  make(/*head=*/true);
+  const Campaign campaign = crash({.first = changes() - kNaming, .fates = kFates});
   EXPECT_EQ(campaign.losses, 0u) << campaign.first_loss;
 }
 
 TEST_F(CrashedSalvage, WithoutAnyHeadAndWithoutADatabaseLosesNoStepsEither) {
   make(/*head=*/false);
-  const Campaign campaign =
-      crash_at_each_change(/*power=*/true, test::long_form() ? 20 : 1, nothing);
+  const Campaign campaign = crash({.stride = test::long_form() ? 1u : 5u});
   EXPECT_EQ(campaign.losses, 0u) << campaign.first_loss;
 }
 
@@ -256,8 +277,9 @@ TEST_F(CrashedSalvage, WithoutAnyHeadAndWithoutADatabaseLosesNoStepsEither) {
 TEST_F(CrashedSalvage, IsCaughtLosingTheLogWhenItsNewNamesAreNotSynced) {
   make(/*head=*/true);
   const Campaign campaign =
-      crash_at_each_change(/*power=*/true, test::long_form() ? 20 : 4,
-                           [](test::LossyDisk& disk) { disk.lie_about_names_in("/state"); });
+      crash({.first = changes() - kNaming, .fates = kFates, .harm = [](test::LossyDisk& disk) {
+               disk.lie_about_names_in("/state");
+             }});
   EXPECT_GT(campaign.losses, 0u);
 }
 
