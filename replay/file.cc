@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 
 namespace nudge {
@@ -159,6 +160,13 @@ class PosixFiles final : public FileSystem {
 
   Status remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) return error(path, "remove", errno);
+    return {};
+  }
+
+  Status remove_folder(const std::string& folder) override {
+    std::error_code code;
+    std::filesystem::remove_all(folder, code);
+    if (code) return error(folder, "remove the folder", code.value());
     return {};
   }
 

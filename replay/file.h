@@ -61,8 +61,11 @@ class FileSystem {
   virtual ~FileSystem() = default;
 
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
-  virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
-  virtual Status remove(const std::string& path) = 0;                         // a file
+  virtual Status rename(const std::string& from,
+                        const std::string& to) = 0;    // replaces `to`, if a file
+  virtual Status remove(const std::string& path) = 0;  // a file
+  // A folder with all that is in it; fine when it is not there.
+  virtual Status remove_folder(const std::string& folder) = 0;
   virtual Result<bool> exists(const std::string& path) = 0;
   // Names in a folder, without "." and "..", sorted.
   virtual Result<std::vector<std::string>> list(const std::string& folder) = 0;

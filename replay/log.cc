@@ -61,6 +61,15 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const LogOptions& opti
   NUDGE_TRY(state.open_database());
   NUDGE_TRY(state.prepare_statements());
   NUDGE_TRY(state.load_counters());
+  // Before anything is recovered: what lies in the segments behind the database's end was
+  // acknowledged, and is all that is left of it.
+  if (!options.read_only && state.durable < options.known_end) {
+    return data_loss(options.dir + " ends at entry " + std::to_string(state.durable) +
+                     ", and its signed head says that there were " +
+                     std::to_string(options.known_end) +
+                     "; 'nudge log salvage' makes a new log of what can still be read and sets "
+                     "this one aside; or put a backup in its place");
+  }
   NUDGE_TRY(state.load_evicted());
   if (!options.read_only) {
     NUDGE_TRY(files.sync_directory(options.dir));

@@ -39,6 +39,10 @@ struct LogOptions {
   bool read_only = false;  // nothing is appended, recovered or migrated; still takes the lock, for
                            // commands while no daemon runs
 
+  // Of a head of this log that was signed and kept. A log that ends before it has lost what was
+  // acknowledged: it is left as it is, nothing is recovered or cut off. 0: none is known.
+  Sequence known_end = 0;
+
   bool check = false;  // looks at every page of the database, which takes a while: kDataLoss
 
   // Space reserved and zeroed at a time for a segment. 1 MiB: some seconds of two small cameras at
@@ -123,8 +127,8 @@ struct SpanSummary {
 class Log {
  public:
   // kUnavailable: somebody holds the lock (named in the message). kUnimplemented: written by a
-  // newer version; nothing was touched. kDataLoss: the database is damaged; the message says what
-  // to do.
+  // newer version; nothing was touched. kDataLoss: the database is damaged, or ends before
+  // `known_end`; the message says what to do.
   static Result<std::unique_ptr<Log>> open(FileSystem& files, const LogOptions& options);
   ~Log();  // does not commit
 

@@ -170,6 +170,8 @@ class Salvage {
     NUDGE_TRY(files_.make_directory(to_.dir));
     NUDGE_TRY(read_events());
     NUDGE_TRY(read_segments());
+    // Neither steps nor weights come before the first event.
+    if (events_.empty() && (!steps_.empty() || known_.weights > 0)) report_.certain = false;
     for (const auto& [sequence, event] : events_) {
       if (event.episode != 0) note_end(event.episode, sequence);
       if (const auto* gone = std::get_if<EpisodeEvicted>(&event.payload)) {
@@ -181,6 +183,7 @@ class Salvage {
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
     NUDGE_TRY(write());
+    report_.head = log_->head();
     return report_;
   }
 
@@ -211,7 +214,9 @@ class Salvage {
     report_.database = read.ok();
     for (const char* suffix : {"", "-wal", "-shm"}) (void)files_.remove(copy + suffix);
     report_.events = events_.size();
-    if (!events_.empty() && events_.rbegin()->first < known_.head) report_.certain = false;
+    // Heads are of events.
+    const Sequence newest = events_.empty() ? 0 : events_.rbegin()->first;
+    if (newest < known_.head || known_.cut_off) report_.certain = false;
     return {};
   }
 

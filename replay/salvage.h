@@ -33,12 +33,14 @@ struct SalvageReport {
   std::uint64_t damaged_segments = 0;  // of which something, or all, is missing
   bool database = true;                // false: nothing of it could be read
   bool certain = false;                // the database is whole: no event is missing
+  ChainHead head;                      // of the new log
 };
 
 // What is known from elsewhere of the damaged log.
 struct SalvageKnown {
   Sequence head = 0;           // of its newest signed head
   WeightsVersion weights = 0;  // newest version in the weights folder
+  bool cut_off = false;        // it went on behind what can be read, nobody knows how far
 };
 // A head may not be farther behind what was found: each number takes an entry.
 inline constexpr std::uint64_t kMaxMissing = 10'000'000;

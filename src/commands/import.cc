@@ -14,6 +14,7 @@
 #include "src/loop/clock.h"
 #include "src/loop/perception.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -106,8 +107,8 @@ int import_from_lerobot(const Program& program, const ImportFlags& flags) {
   options.now = steady_now();
   options.wall_now = wall_now();
   options.boot = new_boot_id(options.wall_now);
-  Result<std::unique_ptr<Log>> log = Log::open(
-      posix_files(),
+  Result<std::unique_ptr<Log>> log = open_state_log(
+      posix_files(), folder,
       state_log_options(folder, loaded->config, options.boot, options.now, options.wall_now));
   if (!log.ok()) return fail(log.status());
   Result<LogRobot> robot = log_robot(program, **log);

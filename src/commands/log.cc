@@ -15,6 +15,7 @@
 #include "src/loop/clock.h"
 #include "src/loop/recorder.h"
 #include "src/loop/robot_record.h"
+#include "src/loop/state_log.h"
 #include "src/ports/robot_wire.h"
 #include "src/ports/signed_head.h"
 #include "src/ports/supervisor_wire.h"
@@ -200,6 +201,8 @@ Result<std::vector<ChainHead>> read_heads(const std::string& path, const std::st
 int verify(const Program& program, const std::string& state, const VerifyFlags& flags) {
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
   if (!log.ok()) return fail_open(program, log.status());
+  const Result<std::string> folder = state_folder(program, state);
+  if (!folder.ok()) return fail_open(program, folder.status());
   std::vector<ChainHead> heads;
   if (!flags.heads.empty()) {
     Result<std::vector<ChainHead>> kept = read_heads(flags.heads, flags.key);
@@ -207,6 +210,11 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
     heads = *std::move(kept);
   }
   const std::size_t compared = heads.size();
+  // The log's own: whoever can write one can write the other, but a disk or a hand that cut off the
+  // end of one alone is found out.
+  const std::string own_text = newest_head_text(posix_files(), *folder);
+  const Result<SignedHead> own = SignedHead::parse(own_text);
+  if (own.ok()) heads.push_back(own->head);
   const Result<VerifyReport> report = (*log)->verify(std::move(heads));
   if (!report.ok()) return fail(report.status());
   if (program.json) {
@@ -220,6 +228,7 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
                          {"linked_later", report->linked_later},
                          {"unhashed_steps", report->unhashed_steps},
                          {"heads", compared},
+                         {"own_head", own.ok() ? own->head.sequence : 0},
                          {"problems", report->problems}};
     std::printf("%s\n", result.dump(2).c_str());
   } else {
@@ -241,8 +250,18 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
           static_cast<unsigned long long>(report->linked_later),
           static_cast<unsigned long long>(report->unhashed_steps));
     }
+    if (own.ok()) {
+      std::printf("compared with its own signed head of event %llu\n",
+                  static_cast<unsigned long long>(own->head.sequence));
+    } else if (!own_text.empty()) {
+      std::printf("%s/%s/%s: %s\n", folder->c_str(), HeadSeal::kFolder, HeadSeal::kFile,
+                  own.status().message().c_str());
+    }
     if (compared > 0) {
-      std::printf("compared with %zu signed head%s\n", compared, compared == 1 ? "" : "s");
+      std::printf("compared with %zu signed head%s kept elsewhere\n", compared,
+                  compared == 1 ? "" : "s");
+    } else if (own.ok()) {
+      std::puts("no head kept elsewhere was given: that all links were made anew cannot show");
     } else {
       std::puts("no head was given: that the end was cut off, or all links made anew, cannot show");
     }

@@ -15,6 +15,7 @@
 #include "src/daemon/entrance.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 #include "src/ports/access.h"
 #include "src/ports/signed_head.h"
 
@@ -233,32 +234,44 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
 
 // ---- salvage ----
 
+int say_whole(const Program& program) {
+  std::puts(program.json ? "{\"whole\": true}" : "the log is whole: there is nothing to salvage");
+  return kExitOk;
+}
+
 int salvage(const Program& program, const std::string& flag) {
   const Result<std::string> state = state_folder(program, flag);
   if (!state.ok()) return fail_open(program, state.status());
   FileSystem& files = posix_files();
   const std::string folder = *state + "/log";
-  const Result<bool> there = files.exists(folder);
-  if (!there.ok()) return fail(there.status());
-  if (!*there) return fail(not_found("there is no log in " + *state + "; name it with --state"));
-  const Result<VerifyReport> whole = verified(folder);
-  if (whole.ok() && whole->ok()) {
-    std::puts(program.json ? "{\"whole\": true}" : "the log is whole: there is nothing to salvage");
-    return kExitOk;
+  const Result<std::string> finished = finish_replacement(files, *state);
+  if (!finished.ok()) return fail(finished.status());
+  const Result<VerifyReport> whole = verified(folder, newest_head_text(files, *state));
+  const bool empty = whole.ok() ? whole->last == 0 : whole.status().code() == Code::kNotFound;
+  if (empty) {
+    const Result<std::string> missing = missing_log(files, *state);
+    if (!missing.ok()) return fail(missing.status());
+    if (missing->empty() && !whole.ok()) {
+      return fail(not_found("there is no log in " + *state + "; name it with --state"));
+    }
+    if (missing->empty() && whole->ok()) return say_whole(program);
+    if (!missing->empty()) std::fprintf(stderr, "%s\n", missing->c_str());
+  } else if (whole.ok() && whole->ok()) {
+    return say_whole(program);
   }
   if (whole.status().code() == Code::kUnimplemented) return fail(whole.status());  // a newer one
-  const Result<SetAside> done = set_damaged_log_aside(*state, steady_now(), wall_now());
+  const Result<SetAside> done = set_damaged_log_aside(files, *state, steady_now(), wall_now());
   if (!done.ok()) return fail(done.status());
+  // The daemon signs one in any case.
+  (void)seal_new_log(*state, done->report.head, wall_now());
   const SalvageReport* report = &done->report;
   const std::string& aside = done->folder;
   if (program.json) {
-    const Json result = {{"events", report->events},
-                         {"steps", report->steps},
-                         {"lost", report->lost},
-                         {"damaged_segments", report->damaged_segments},
-                         {"database", report->database},
-                         {"certain", report->certain},
-                         {"set_aside", aside}};
+    const Json result = {
+        {"events", report->events},     {"steps", report->steps},
+        {"lost", report->lost},         {"damaged_segments", report->damaged_segments},
+        {"database", report->database}, {"certain", report->certain},
+        {"gone", done->gone},           {"set_aside", aside}};
     std::printf("%s\n", result.dump(2).c_str());
     return kExitOk;
   }
@@ -274,7 +287,13 @@ int salvage(const Program& program, const std::string& flag) {
         "robot "
         "holds until weights are promoted, and nothing is learned until learning is resumed");
   }
-  std::printf("the damaged log was set aside in %s\n", aside.c_str());
+  if (!done->gone) {
+    std::printf("the damaged log was set aside in %s\n", aside.c_str());
+  } else if (!aside.empty()) {
+    std::printf("the log was gone; the new one was made of %s\n", aside.c_str());
+  } else {
+    std::puts("the log was gone; the new one begins behind all numbers that are known");
+  }
   return kExitOk;
 }
 

@@ -1,10 +1,9 @@
 #include "src/commands/state.h"
 
-#include <filesystem>
-
 #include "policy/folder.h"
 #include "policy/weights_store.h"
 #include "src/loop/clock.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -18,23 +17,19 @@ Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string&
   const Result<std::string> state = state_folder(program, flag);
   if (!state.ok()) return state.status();
   const std::string folder = *state + "/log";
-  std::error_code error;
-  const bool exists = std::filesystem::is_directory(folder, error);
-  if (error == std::errc::permission_denied) {
-    return permission_denied("the log in " + folder +
-                             " belongs to somebody else; run this as the daemon's user");
-  }
-  if (!exists) {
-    return not_found("there is no log in " + folder +
+  const Status there = require_log(posix_files(), *state);
+  if (there.code() == Code::kNotFound) {
+    return not_found(there.message() +
                      "; name the state folder with --state, or run 'nudge demo --headless' first");
   }
+  if (!there.ok()) return there;
   LogOptions options;
   options.dir = folder;
   options.boot = "cli-" + std::to_string(wall_now().time_since_epoch().count());
   options.now = steady_now();
   options.wall_now = wall_now();
   options.read_only = read_only;
-  return Log::open(posix_files(), options);
+  return open_state_log(posix_files(), *state, options);
 }
 
 int fail_open(const Program& program, const Status& status) {

@@ -23,6 +23,7 @@
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 #include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
@@ -122,18 +123,27 @@ Daemon::~Daemon() { stop(); }
 
 Result<std::unique_ptr<Daemon>> Daemon::open(EventLoop& loop, Robot& robot,
                                              const DaemonOptions& options) {
-  bool log_damaged = false;
-  Result<std::unique_ptr<Daemon>> daemon = open(loop, robot, options, "", log_damaged);
-  if (daemon.ok() || !log_damaged) return daemon;
-  // Once: what cannot be opened then is for people.
   const auto tell = [&](const std::string& message) {
     if (options.notice) options.notice(LogLevel::kError, "log", message);
   };
+  const Result<std::string> finished = finish_replacement(posix_files(), options.state_folder);
+  if (!finished.ok()) return finished.status();
+  std::string alarm;
+  if (*finished == kSalvaged) {
+    alarm = describe_finished(options.state_folder);
+    tell(alarm);
+  }
+  bool log_damaged = false;
+  Result<std::unique_ptr<Daemon>> daemon = open(loop, robot, options, alarm, log_damaged);
+  if (daemon.ok() || !log_damaged) return daemon;
+  // Once: what cannot be opened then is for people.
   tell(daemon.status().message());
   const Result<SetAside> aside =
-      set_damaged_log_aside(options.state_folder, steady_now(), wall_now());
+      set_damaged_log_aside(posix_files(), options.state_folder, steady_now(), wall_now());
   if (!aside.ok()) return aside.status();
   tell(describe(*aside));
+  // The writer signs one in any case.
+  (void)seal_new_log(options.state_folder, aside->report.head, wall_now());
   return open(loop, robot, options, describe(*aside), log_damaged);
 }
 
@@ -177,16 +187,10 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   LogOptions log_options =
       state_log_options(options.state_folder, config, boot, steady_now(), wall);
   log_options.check = true;
-  Result<std::unique_ptr<Log>> log = Log::open(posix_files(), log_options);
+  Result<std::unique_ptr<Log>> log =
+      open_state_log(posix_files(), options.state_folder, log_options);
   if (!log.ok()) return p.of_log(log.status());
   p.log = *std::move(log);
-  // Acknowledged entries that are gone without a trace: numbers would be given twice.
-  if (const Sequence head = newest_signed_head(options.state_folder); head > p.log->durable()) {
-    return p.of_log(data_loss(options.state_folder + "/log ends at entry " +
-                              std::to_string(p.log->durable()) + ", and its signed head in " +
-                              HeadSeal::kFolder + "/ says that there were " +
-                              std::to_string(head)));
-  }
   for (const std::string& damaged : p.log->recovery().damaged) {
     tell(LogLevel::kError, "log", damaged);
   }
@@ -272,7 +276,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
     p.gate->hand_over(**std::move(head));
   }
   const Sequence folded = succession->folded();
-  p.gate->set_succession(std::move(succession));
+  p.gate->set_succession(std::move(succession), p.log->next_weights_version());
 
   std::unique_ptr<LearnerHost> host;
   if (!options.program.empty()) {

@@ -1,98 +1,109 @@
 #include "src/daemon/damaged_log.h"
 
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
 #include <memory>
 #include <utility>
 
-#include "policy/folder.h"
-#include "src/loop/state_folder.h"
-#include "src/ports/signed_head.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
 
-namespace fs = std::filesystem;
+// Whether a log holds nothing at all. One that cannot be opened holds something.
+Result<bool> holds_nothing(FileSystem& files, const std::string& folder) {
+  const auto segments = files.list(folder + "/segments");
+  if (!segments.ok() && segments.status().code() != Code::kNotFound) return segments.status();
+  if (segments.ok() && !segments->empty()) return false;
+  LogOptions look;
+  look.dir = folder;
+  look.boot = "look";
+  look.read_only = true;
+  const auto log = Log::open(files, look);
+  if (log.status().code() == Code::kUnavailable) return log.status();
+  return log.ok() ? (*log)->durable() == 0 : log.status().code() == Code::kNotFound;
+}
 
-// Set aside or not, complete or not: the number was given.
-WeightsVersion newest_weights(const std::string& state) {
-  WeightsVersion newest = 0;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
-    const std::string name = entry.path().filename().string();
-    WeightsVersion version = 0;
-    const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), version);
-    const bool ours = wrong == std::errc() && end != name.data() + name.size() && *end == '.';
-    if (ours && version < WeightsVersion{1} << 56) newest = std::max(newest, version);
+// A name that is free.
+Result<std::string> name_for(FileSystem& files, const std::string& state, const std::string& when) {
+  const std::string first = state + "/" + std::string(kDamagedPrefix) + when;
+  std::string name = first;
+  for (int i = 2;; ++i) {
+    const Result<bool> taken = files.exists(name);
+    if (!taken.ok()) return taken.status();
+    if (!*taken) return name;
+    name = first + "-" + std::to_string(i);
   }
-  return newest;
 }
 
 }  // namespace
 
-Sequence newest_signed_head(const std::string& state) {
-  Result<std::unique_ptr<File>> file =
-      posix_files().open(state + "/" + HeadSeal::kFolder + "/" + HeadSeal::kFile, OpenMode::kRead);
-  if (!file.ok()) return 0;
-  std::string text(SignedHead::kMaxBytes, '\0');
-  const auto read = (*file)->pread(std::as_writable_bytes(std::span(text)), 0);
-  if (!read.ok()) return 0;
-  text.resize(*read);
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const Result<SignedHead> head = SignedHead::parse(text);
-  return head.ok() ? head->head.sequence : 0;
-}
-
-Result<SetAside> set_damaged_log_aside(const std::string& state, Instant now, WallTime wall) {
-  FileSystem& files = posix_files();
+Result<SetAside> set_damaged_log_aside(FileSystem& files, const std::string& state, Instant now,
+                                       WallTime wall) {
   const std::string folder = state + "/log";
+  const std::string waits = state + "/" + kSalvaged;
+  // Where it is gone: so that nobody else begins one meanwhile.
+  NUDGE_TRY(files.make_directory(folder));
+  const Result<bool> nothing = holds_nothing(files, folder);
+  if (!nothing.ok()) return nothing.status();
   Result<std::unique_ptr<File>> lock = files.open(folder + "/lock", OpenMode::kCreate);
   if (!lock.ok()) return lock.status();
   if (!(*lock)->lock().ok()) {
     return unavailable(folder + ": the log is in use; stop the daemon first");
   }
+  SetAside aside;
+  aside.gone = *nothing;
+  std::string from = folder;
+  if (aside.gone) {
+    Result<std::string> older = newest_set_aside(files, state);
+    if (!older.ok()) return older.status();
+    aside.folder = *std::move(older);
+    if (!aside.folder.empty()) from = aside.folder;
+    if (aside.folder.empty()) NUDGE_TRY(files.make_directory(folder + "/segments"));
+  }
   const std::string name = std::to_string(wall.time_since_epoch() / std::chrono::seconds(1));
   LogOptions to;
-  to.dir = state + "/log.salvaged";
+  to.dir = state + "/log.salvaging";
   to.boot = "salvage-" + name;
   to.now = now;
   to.wall_now = wall;
+  SalvageKnown known;
+  known.head = std::max(newest_signed_head(files, state), signed_end(files, from));
+  known.weights = newest_weights(files, state);
+  known.cut_off = aside.gone;
   // What a try that was broken off has left: it was made from the damaged log, which is whole yet.
-  std::error_code error;
-  fs::remove_all(to.dir, error);
-  NUDGE_TRY(status_of(error, to.dir));
-  Result<SalvageReport> report = salvage_log(
-      files, folder, to, {.head = newest_signed_head(state), .weights = newest_weights(state)});
+  NUDGE_TRY(files.remove_folder(to.dir));
+  NUDGE_TRY(files.remove_folder(waits));
+  Result<SalvageReport> report = salvage_log(files, from, to, known);
   if (!report.ok()) {
-    fs::remove_all(to.dir, error);
+    (void)files.remove_folder(to.dir);
     return report.status().with_context(
         folder +
         ": it is damaged, and a new log of what can be read of it could not be made (it needs as "
-        "much space again). Make room and start again, or put a backup in its place; nothing was "
-        "changed");
+        "much space again as can be read). Make room and start again, or put a backup in its "
+        "place; nothing was changed");
   }
-  SetAside aside;
   aside.report = *std::move(report);
-  aside.folder = state + "/log.damaged-" + name;
-  for (int i = 2; fs::exists(aside.folder, error); ++i) {
-    aside.folder = state + "/log.damaged-" + name + "-" + std::to_string(i);
-  }
-  // Beside it, so that it can be checked against the head that was signed last.
-  fs::copy_file(state + "/" + HeadSeal::kFolder + "/" + HeadSeal::kFile,
-                folder + "/" + HeadSeal::kFile, fs::copy_options::overwrite_existing, error);
-  NUDGE_TRY(files.rename(folder, aside.folder));
-  NUDGE_TRY(files.rename(to.dir, folder));
+  // From here on it is complete, and by its name everybody knows.
+  NUDGE_TRY(files.rename(to.dir, waits));
   NUDGE_TRY(files.sync_directory(state));
+  std::string place;  // nothing is kept of a log that holds nothing
+  if (!aside.gone) {
+    Result<std::string> free = name_for(files, state, name);
+    if (!free.ok()) return free.status();
+    aside.folder = place = *std::move(free);
+  }
+  NUDGE_TRY(replace_log(files, state, kSalvaged, place));
   return aside;
 }
 
 std::string describe(const SetAside& aside) {
-  std::string text = "the log was damaged and is kept in " + aside.folder +
-                     "; a new one was made, as by 'nudge log salvage', with the " +
-                     std::to_string(aside.report.events) + " events and " +
-                     std::to_string(aside.report.steps) + " steps that could be read (" +
-                     std::to_string(aside.report.lost) + " entries could not).";
+  std::string text = aside.gone ? "the log was missing or empty" : "the log was damaged";
+  if (!aside.gone) text += " and is kept in " + aside.folder;
+  text += "; a new one was made, as by 'nudge log salvage',";
+  if (aside.gone) text += " of " + (aside.folder.empty() ? "nothing" : aside.folder) + ",";
+  text += " with the " + std::to_string(aside.report.events) + " events and " +
+          std::to_string(aside.report.steps) + " steps that could be read (" +
+          std::to_string(aside.report.lost) + " entries could not).";
   if (!aside.report.certain) {
     text +=
         " Nobody knows which weights were confirmed last and whose teaching was withdrawn: no "
@@ -100,6 +111,14 @@ std::string describe(const SetAside& aside) {
         "learned until one resumes learning.";
   }
   return text;
+}
+
+std::string describe_finished(const std::string& state) {
+  return "an earlier start found that the log was damaged, and was broken off when a new one was "
+         "complete, as by 'nudge log salvage'; that one is in use now, and the damaged one is kept "
+         "in " +
+         state + "/" + std::string(kDamagedPrefix) +
+         "*. If no weights run, an engineer has to promote some ('nudge weights promote')";
 }
 
 }  // namespace nudge

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace nudge {
@@ -24,8 +25,9 @@ GateThread::GateThread(std::unique_ptr<Rollout> rollout, Links& links, WallTime 
 
 GateThread::~GateThread() { stop(); }
 
-void GateThread::set_succession(std::unique_ptr<Succession> succession) {
+void GateThread::set_succession(std::unique_ptr<Succession> succession, WeightsVersion next) {
   succession_ = std::move(succession);
+  next_ = next;
 }
 
 Succession::Record GateThread::record() {
@@ -99,8 +101,8 @@ void GateThread::take(GateItem& item) {
                           const auto& records = succession_->history().records();
                           const WeightsVersion next =
                               records.empty() ? 1 : records.rbegin()->first + 1;
-                          check(succession_->consider(candidate, next, wall_()));
-                          links_.candidate_at_gate = false;
+                           check(succession_->consider(candidate, std::max(next, next_), wall_()));
+                           links_.candidate_at_gate = false;
                         },
                         [&](WeightsAct& weights) { act(weights); }},
              item);

@@ -25,7 +25,8 @@ class GateThread {
   ~GateThread();
 
   // Before start(): the log so far is folded here, and the confirmed weights are handed over.
-  void set_succession(std::unique_ptr<Succession> succession);
+  // `next`: the log's next version, which may lie behind all that it knows of.
+  void set_succession(std::unique_ptr<Succession> succession, WeightsVersion next);
   Succession::Record record();  // sends to the writer
   Rollout& rollout() { return *rollout_; }
   void hand_over(LoadedHead head);
@@ -46,6 +47,7 @@ class GateThread {
   WallTime (*wall_)();
   Tell tell_;
   std::unique_ptr<Succession> succession_;
+  WeightsVersion next_ = 1;  // at the start
   std::vector<GateItem> items_;
   std::deque<FeedItem> unfolded_;      // memory or disk were short
   std::deque<GateAnswer> unanswered_;  // the io thread is behind

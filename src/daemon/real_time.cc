@@ -13,6 +13,7 @@
 #include "src/loop/perception.h"
 #include "src/loop/reference_sources.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -107,7 +108,8 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   const WallTime wall = wall_now();
   const std::string boot = new_boot_id(wall);
   Result<std::unique_ptr<Log>> log =
-      Log::open(posix_files(), state_log_options(options.folder, config, boot, steady_now(), wall));
+      open_state_log(posix_files(), options.folder,
+                     state_log_options(options.folder, config, boot, steady_now(), wall));
   if (!log.ok()) return log.status();
   Result<StopLatch> latch = StopLatch::open(posix_files(), options.folder + "/stop.latch");
   if (!latch.ok()) return latch.status();

@@ -9,6 +9,7 @@
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -76,7 +77,8 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
 
   const LogOptions log_options =
       state_log_options(options.state_folder, config, parts.boot, parts.robot->now(), parts.wall);
-  Result<std::unique_ptr<Log>> log = Log::open(*options.files, log_options);
+  Result<std::unique_ptr<Log>> log =
+      open_state_log(*options.files, options.state_folder, log_options);
   if (!log.ok()) return log.status();
   parts.log = *std::move(log);
   // Not before the lock: a daemon at work in this folder has its own configuration there.

@@ -15,6 +15,7 @@
 #include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -147,21 +148,17 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
 }
 
 Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOptions& options) {
-  std::error_code error;
-  const bool exists = std::filesystem::is_directory(options.state_folder + "/log", error);
-  if (error == std::errc::permission_denied) {
-    return permission_denied("the log in " + options.state_folder +
-                             "/log belongs to somebody else; run this as the daemon's user");
+  const Status there = require_log(posix_files(), options.state_folder);
+  if (there.code() == Code::kNotFound) {
+    return not_found(there.message() +
+                     "; start 'nudge run' with this state folder and record demonstrations");
   }
-  if (!exists) {
-    return not_found("there is no log in " + options.state_folder +
-                     "/log; start 'nudge run' with this state folder and record demonstrations");
-  }
+  if (!there.ok()) return there;
   const WallTime wall = wall_now();
   const std::string boot = "train-" + std::to_string(wall.time_since_epoch().count());
-  Result<std::unique_ptr<Log>> log =
-      Log::open(posix_files(),
-                state_log_options(options.state_folder, options.config, boot, steady_now(), wall));
+  Result<std::unique_ptr<Log>> log = open_state_log(
+      posix_files(), options.state_folder,
+      state_log_options(options.state_folder, options.config, boot, steady_now(), wall));
   if (!log.ok()) return log.status();
   Result<std::optional<RobotSpec>> robot = recorded_robot(**log);
   if (!robot.ok()) return robot.status();

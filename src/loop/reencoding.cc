@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "replay/crc32c.h"
 #include "replay/salvage.h"
+#include "src/loop/state_log.h"
 
 namespace nudge {
 namespace {
@@ -152,12 +152,6 @@ class Reencoding {
   std::string instruction_;  // in force
 };
 
-Status remove_all(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  return error ? unavailable("cannot remove " + path + ": " + error.message()) : Status();
-}
-
 }  // namespace
 
 Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_folder,
@@ -169,12 +163,9 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
   options.boot = "reencode-" + name;
   options.now = now;
   options.wall_now = wall;
-  const std::string complete = work + "/complete";  // the new log is, and is to be put in place
-  const Result<bool> placed = files.exists(folder), ready = files.exists(complete);
-  if (!placed.ok()) return placed.status();
-  if (!ready.ok()) return ready.status();
-  // Killed between the two renames below.
-  if (!*placed && *ready) NUDGE_TRY(files.rename(work + "/log", folder));
+  const std::string complete = state_folder + "/" + kReencodedMark;
+  const Result<std::string> finished = finish_replacement(files, state_folder);
+  if (!finished.ok()) return finished.status();
   const Result<bool> there = files.exists(folder + "/log.db");
   if (!there.ok()) return there.status();
   if (!*there) return not_found("there is no log in " + state_folder + "; name it with --state");
@@ -182,7 +173,7 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
   {
     // Not read-only: what a crash has left open is closed first, once and for all.
     options.dir = folder;
-    const Result<std::unique_ptr<Log>> log = Log::open(files, options);
+    const Result<std::unique_ptr<Log>> log = open_state_log(files, state_folder, options);
     if (!log.ok()) return log.status();
     NUDGE_TRY((*log)->commit());
     NUDGE_TRY((*log)->checkpoint());
@@ -199,9 +190,9 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
   Result<std::unique_ptr<FeatureCache>> cache =
       FeatureCache::open(files, work + "/features", backbone);
   if (!cache.ok()) return cache.status();
-  options.dir = work + "/log";
+  options.dir = state_folder + "/" + kReencoded;
   // Half a log is made again, from the features that are there: copying takes little time.
-  NUDGE_TRY(remove_all(options.dir));
+  NUDGE_TRY(files.remove_folder(options.dir));
   Reencoding reencoding(backbone, **cache, total, on_progress);
   const Result<SalvageReport> copied =
       copy_log(files, folder, options,
@@ -212,13 +203,13 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
   if (!copied.ok()) return copied.status();
   ReencodeReport& report = reencoding.report;
   if (report.encoded + report.reused + report.kept == 0) {
-    NUDGE_TRY(remove_all(work));
+    NUDGE_TRY(files.remove_folder(work));
     return failed_precondition("of " + std::to_string(report.steps) +
                                " steps not one has the pictures that this backbone looks at: the "
                                "log stays as it is");
   }
   if (report.kept == report.steps) {
-    NUDGE_TRY(remove_all(work));
+    NUDGE_TRY(files.remove_folder(work));
     return report;
   }
   {
@@ -227,11 +218,11 @@ Result<ReencodeReport> reencode_log(FileSystem& files, const std::string& state_
     NUDGE_TRY((*mark)->sync());
     NUDGE_TRY(files.sync_directory(work));
   }
-  report.set_aside = state_folder + "/log.before-" + name;
-  NUDGE_TRY(files.rename(folder, report.set_aside));
-  NUDGE_TRY(files.rename(options.dir, folder));
-  NUDGE_TRY(files.sync_directory(state_folder));
-  NUDGE_TRY(remove_all(work));
+  report.set_aside = state_folder + "/" + std::string(kBeforePrefix) + name;
+  NUDGE_TRY(replace_log(files, state_folder, kReencoded, report.set_aside));
+  // The daemon signs one in any case.
+  (void)seal_new_log(state_folder, copied->head, wall);
+  NUDGE_TRY(files.remove_folder(work));
   return report;
 }
 

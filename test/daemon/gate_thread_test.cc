@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "replay/salvage.h"
 #include "test/support/altered_weights.h"
 #include "test/support/learning_log.h"
 #include "test/support/loop_thread.h"
@@ -24,6 +25,7 @@ class GateThreadTest : public ::testing::Test {
  protected:
   void SetUp() override {
     use_one_torch_thread();
+    begin_log();
     log_.emplace(folder_ / "log");
     log_->demonstrations();
     log_->begin();
@@ -50,8 +52,9 @@ class GateThreadTest : public ::testing::Test {
     base_ = test::base_weights(succession->dataset(), config_);
     const auto installed = succession->install(base_, kEva, 1, WallTime{});
     ASSERT_TRUE(installed.ok()) << installed.status().message();
-    gate_->set_succession(std::move(succession));
+    gate_->set_succession(std::move(succession), log_->log().next_weights_version());
   }
+  virtual void begin_log() {}  // before anything is in it
   void TearDown() override { gate_->stop(); }
 
   // What the gate has sent to the writer since.
@@ -228,6 +231,39 @@ TEST_F(GateThreadTest, AGoodCandidateIsAcceptedAndRunsAndABrokenOneIsRefusedWith
   EXPECT_EQ(wanted<WeightsAccepted>()->version, 2u);
   make_durable();
   EXPECT_TRUE(handed_over(2));
+}
+
+// Versions up to here may have been given, by what an uncertain salvage has left: no event speaks
+// of them any more.
+class GateThreadAfterASalvage : public GateThreadTest {
+ protected:
+  static constexpr WeightsVersion kFloor = 500;
+
+  void begin_log() override {
+    LogOptions options;
+    options.dir = folder_ / "log";
+    options.boot = "salvage-1";
+    options.ballast_bytes = 0;
+    auto log = Log::open(posix_files(), options);
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    Event last;
+    last.id = std::string(Floors::kId) + "1";
+    last.boot = options.boot;
+    last.actor = {"nudge", Role::kScript};
+    last.payload =
+        Fault{"salvage", "3 entries could not be read; " + Floors{.weights = kFloor}.print()};
+    ASSERT_TRUE((*log)->append(std::move(last)).ok());
+    ASSERT_TRUE((*log)->commit().ok());
+  }
+};
+
+TEST_F(GateThreadAfterASalvage, NoCandidateGetsANumberThatMayHaveBeenGiven) {
+  run_with_base();
+  offer(child());
+  ASSERT_TRUE(eventually([&] { return wanted<WeightsAccepted>() != nullptr; }));
+  EXPECT_EQ(wanted<WeightsAccepted>()->version, kFloor + 1);
+  make_durable();
+  EXPECT_TRUE(handed_over(kFloor + 1));
 }
 
 TEST_F(GateThreadTest, AnActThatCannotBeDoneIsAnsweredWithWhyAndRecordsNothing) {

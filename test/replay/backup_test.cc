@@ -8,6 +8,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "replay/event_codec.h"
 #include "replay/salvage.h"
@@ -508,6 +509,67 @@ TEST_F(SalvagedActs, WithoutADatabaseAreCountedByTheSignedHead) {
   EXPECT_GT(saved->durable(), end_ + 500) << "and what may have followed it";
   EXPECT_GT(saved->next_lease_epoch(), end_);
   EXPECT_GT(saved->next_weights_version(), 7u);
+}
+
+// With nothing but what is known from elsewhere, nobody knows what was there.
+TEST_F(SalvageTest, OfALogThatHoldsNothingIsCertainOnlyWhenNothingElseSpeaksOfEntries) {
+  for (const SalvageKnown& known :
+       {SalvageKnown{.head = 5}, SalvageKnown{.weights = 2}, SalvageKnown{.cut_off = true}}) {
+    std::filesystem::remove_all(folder_ / "log");
+    open(at("log")).reset();
+    const SalvageReport report = salvage(known);
+    EXPECT_FALSE(report.certain);
+    auto saved = open(at("saved"));
+    EXPECT_GT(saved->durable(), known.head);
+    EXPECT_GT(saved->next_weights_version(), known.weights + 1000);
+  }
+}
+
+// An older database, with the segments of later on: what it does not know is there all the same.
+TEST_F(SalvageTest, OfAnOlderDatabaseTheStepsBehindItsEndAreSaved) {
+  std::set<Sequence> steps;
+  Sequence end = 0;
+  {
+    auto log = open(at("log"));
+    run_script(*log, 1);
+    ASSERT_TRUE(log->start_episode(test::sample_spec()).ok());
+    ASSERT_TRUE(log->append(sample_event("s", 2, EpisodeStarted{})).ok());
+    Random random(1);
+    for (std::uint32_t i = 0; i < 9; ++i) {
+      const auto step = log->append(test::sample_step(random, 2, i, test::sample_spec()));
+      ASSERT_TRUE(step.ok());
+      steps.insert(*step);
+      if (i != 3) continue;
+      ASSERT_TRUE(log->commit().ok());
+      ASSERT_TRUE(log->checkpoint().ok());
+      std::filesystem::copy_file(folder_ / "log/log.db", folder_ / "older.db");
+    }
+    const auto last = log->append(sample_event("last", 2, Label{2, 0, LabelValue::kSuccess}));
+    ASSERT_TRUE(last.ok());
+    ASSERT_TRUE(log->commit().ok());
+    end = *last;
+  }
+  std::filesystem::remove(folder_ / "log/log.db-wal");
+  std::filesystem::rename(folder_ / "older.db", folder_ / "log/log.db");
+  const std::string segment = folder_ / "log/segments/episode-000000002.seg";
+  const auto bytes = std::filesystem::file_size(segment);
+  LogOptions options = at("log");
+  options.known_end = end;
+  const auto opened = Log::open(posix_files(), options);
+  ASSERT_EQ(opened.status().code(), Code::kDataLoss);
+  EXPECT_NE(opened.status().message().find("nudge log salvage"), std::string::npos);
+  EXPECT_EQ(std::filesystem::file_size(segment), bytes) << "it was cut to what the database knows";
+  const SalvageReport report = salvage({.head = end});
+  EXPECT_FALSE(report.certain);
+  EXPECT_EQ(report.lost, 1u) << "the label alone";
+  auto saved = open(at("saved"));
+  ASSERT_NE(saved, nullptr);
+  for (const FeedItem& item : items_of(*saved)) {
+    const auto* run = std::get_if<StepsRef>(&item);
+    if (run == nullptr) continue;
+    for (Sequence step = run->first; step <= run->last; ++step) steps.erase(step);
+  }
+  EXPECT_TRUE(steps.empty()) << "step " << *steps.begin() << " is gone";
 }
 
 TEST_F(SalvagedActs, OfACutLogReachAsFarAsItsSignedHead) {

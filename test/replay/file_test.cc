@@ -94,6 +94,17 @@ TEST(FileSystem, ListsRenamesAndRemovesWithinAFolder) {
   EXPECT_TRUE(files.list(folder / "d")->empty());
 }
 
+TEST(FileSystem, RemovesAFolderWithAllThatIsInIt) {
+  TempFolder folder;
+  FileSystem& files = posix_files();
+  ASSERT_TRUE(files.make_directory(folder / "d").ok());
+  ASSERT_TRUE(files.make_directory(folder / "d/e").ok());
+  ASSERT_TRUE(files.open(folder / "d/e/f", OpenMode::kCreateNew).ok());
+  EXPECT_TRUE(files.remove_folder(folder / "d").ok());
+  EXPECT_FALSE(*files.exists(folder / "d"));
+  EXPECT_TRUE(files.remove_folder(folder / "d").ok()) << "it is gone, as was wanted";
+}
+
 TEST(FileSystem, KeepsFilesToTheirOwner) {
   TempFolder folder;
   ASSERT_TRUE(posix_files().open(folder / "a", OpenMode::kCreate).ok());

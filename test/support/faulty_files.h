@@ -44,6 +44,10 @@ class FaultyFiles final : public FileSystem {
     NUDGE_TRY(next("remove"));
     return base_.remove(path);
   }
+  Status remove_folder(const std::string& folder) override {
+    NUDGE_TRY(next("remove_folder"));
+    return base_.remove_folder(folder);
+  }
   Result<bool> exists(const std::string& path) override {
     NUDGE_TRY(next("exists"));
     return base_.exists(path);

@@ -6,7 +6,8 @@
 //     independently of its neighbours: writes are dropped, reordered and torn;
 //   - a file has its synced size, or any later one; what was never written reads as zeros;
 //   - each creation, renaming and removal survives or not by itself, but a renaming is never half
-//     done. A file whose name did not survive is gone, however well its bytes were synced.
+//     done, of a folder neither. A file whose name did not survive is gone, however well its bytes
+//     were synced; and a name that was not synced in its folder before that was renamed stays so.
 // That is more than ext4, xfs or btrfs lose in practice (Pillai et al., "All File Systems Are Not
 // Created Equal", OSDI 2014, has what each of them does).
 #pragma once
@@ -75,12 +76,9 @@ class LossyDisk {
   void restart(std::uint64_t seed) {
     Random random(seed);
     Names names = synced_names_;
-    for (const Naming& naming : unsynced_names_) {
-      if (random.below(2) == 0) naming.apply(names);
-    }
     std::set<std::string> folders = synced_folders_;
-    for (const std::string& folder : folders_) {
-      if (!folders.contains(folder) && random.below(2) == 0) folders.insert(folder);
+    for (const Naming& naming : unsynced_names_) {
+      if (random.below(2) == 0) naming.apply(names, folders);
     }
     // What lies in a folder that is gone is gone with it.
     const auto lost = [&](const std::string& path) {
@@ -107,6 +105,8 @@ class LossyDisk {
   // Syncs of files whose name holds this do nothing, as with a disk (or a setting) that lies: the
   // control runs, which must lose something.
   void lie_about(std::string part_of_name) { lie_ = std::move(part_of_name); }
+  // The same for the names in this folder.
+  void lie_about_names_in(std::string folder) { folder_lie_ = std::move(folder); }
 
   // ---- what all doors to it share ----
 
@@ -140,19 +140,29 @@ class LossyDisk {
     return rename_as({parent(to), from, to, find(from)});
   }
   bool remove(const std::string& path) { return rename_as({parent(path), path, {}, nullptr}); }
+  // `to`: not there, or an empty folder.
+  bool rename_folder(const std::string& from, const std::string& to) {
+    return rename_as({parent(to), from, to, nullptr, Kind::kFolder});
+  }
+  // Name by name, so that the power may fail between any two.
+  bool remove_folder(const std::string& path) {
+    for (const std::string& name : list(path)) {
+      const std::string in = path + "/" + name;
+      if (!(has_folder(in) ? remove_folder(in) : remove(in))) return false;
+    }
+    return rename_as({parent(path), path, {}, nullptr, Kind::kFolder});
+  }
 
   bool make_folder(const std::string& path) {
-    return change([&] { folders_.insert(path); }) && (folders_.insert(path), true);
+    return rename_as({parent(path), {}, path, nullptr, Kind::kFolder});
   }
   bool sync_folder(const std::string& path) {
     if (!change()) return false;
+    if (path == folder_lie_) return true;
     for (const Naming& naming : unsynced_names_) {
-      if (naming.folder == path) naming.apply(synced_names_);
+      if (naming.folder == path) naming.apply(synced_names_, synced_folders_);
     }
     std::erase_if(unsynced_names_, [&](const Naming& n) { return n.folder == path; });
-    for (const std::string& folder : folders_) {
-      if (folder != "/" && parent(folder) == path) synced_folders_.insert(folder);
-    }
     return true;
   }
 
@@ -196,14 +206,40 @@ class LossyDisk {
 
  private:
   using Names = std::map<std::string, InodePtr>;
-  struct Naming {  // all or nothing
+  enum class Kind { kFile, kFolder };  // a folder with all that is in it
+  struct Naming {                      // all or nothing
     std::string folder;
     std::string from;  // a name that goes; empty: none
     std::string to;    // a name that comes; empty: none
     InodePtr inode;
-    void apply(Names& names) const {
+    Kind kind = Kind::kFile;
+    void apply(Names& names, std::set<std::string>& folders) const {
+      if (kind == Kind::kFolder) {
+        from.empty() ? void(folders.insert(to)) : move(names, folders);
+        return;
+      }
       if (!from.empty()) names.erase(from);
       if (!to.empty()) names[to] = inode;
+    }
+    void move(Names& names, std::set<std::string>& folders) const {
+      const auto moved = [this](const std::string& path) {
+        return to.empty() ? std::string() : to + path.substr(from.size());
+      };
+      const auto in = [this](const std::string& path) {
+        return path == from || path.starts_with(from + "/");
+      };
+      Names after;
+      for (const auto& [path, file] : names) {
+        const std::string there = in(path) ? moved(path) : path;
+        if (!there.empty()) after[there] = file;
+      }
+      names = std::move(after);
+      std::set<std::string> folders_after;
+      for (const std::string& path : folders) {
+        const std::string there = in(path) ? moved(path) : path;
+        if (!there.empty()) folders_after.insert(there);
+      }
+      folders = std::move(folders_after);
     }
   };
   static constexpr std::uint64_t kSector = 512;
@@ -211,7 +247,7 @@ class LossyDisk {
   bool rename_as(const Naming& naming) {
     const auto note = [&] {
       unsynced_names_.push_back(naming);
-      naming.apply(names_);
+      naming.apply(names_, folders_);
     };
     if (!change(note)) return false;
     note();
@@ -266,7 +302,7 @@ class LossyDisk {
   std::set<std::string> folders_, synced_folders_{"/"};
   std::uint64_t changes_ = 0, fail_at_ = 0;
   bool off_ = false;
-  std::string lie_;
+  std::string lie_, folder_lie_;
   std::function<void()> on_sync_;
 };
 
@@ -289,12 +325,23 @@ class LossyFiles final : public FileSystem {
     return std::unique_ptr<File>(std::make_unique<LossyFile>(disk_, std::move(inode), path));
   }
   Status rename(const std::string& from, const std::string& to) override {
-    if (!disk_.off() && disk_.find(from) == nullptr) return not_found(from);
+    if (disk_.off()) return dead();
+    if (disk_.has_folder(from)) {
+      if (disk_.find(to) != nullptr || !disk_.list(to).empty())
+        return unavailable(to + ": not empty");
+      return disk_.rename_folder(from, to) ? Status() : dead();
+    }
+    if (disk_.find(from) == nullptr) return not_found(from);
     return disk_.rename(from, to) ? Status() : dead();
   }
   Status remove(const std::string& path) override {
     if (!disk_.off() && disk_.find(path) == nullptr) return not_found(path);
     return disk_.remove(path) ? Status() : dead();
+  }
+  Status remove_folder(const std::string& folder) override {
+    if (disk_.off()) return dead();
+    if (!disk_.has_folder(folder)) return {};
+    return disk_.remove_folder(folder) ? Status() : dead();
   }
   Result<bool> exists(const std::string& path) override {
     if (disk_.off()) return dead();

@@ -21,6 +21,7 @@ class OneFile final : public FileSystem {
   }
   Status rename(const std::string&, const std::string&) override { return no(); }
   Status remove(const std::string&) override { return no(); }
+  Status remove_folder(const std::string&) override { return no(); }
   Result<bool> exists(const std::string&) override { return true; }
   Result<std::vector<std::string>> list(const std::string&) override { return no(); }
   Status make_directory(const std::string&) override { return no(); }
