@@ -35,7 +35,7 @@ using Json = nlohmann::json;
 
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr std::size_t kSnapshotPages = 4096;
-constexpr std::string_view kWeights = ".safetensors", kManifest = ".manifest.json";
+constexpr const char *kWeights = ".safetensors", *kManifest = ".manifest.json";
 constexpr int kTries = 5;  // of a snapshot, while episodes are evicted under our hands
 
 unsigned long long shown(std::uint64_t number) { return number; }
@@ -143,13 +143,18 @@ Status write_head(const std::string& line, const std::string& to) {
                       Folder::Privacy::kPrivate);
 }
 
+std::string without(const std::string& name, std::string_view suffix) {
+  return name.substr(0, name.size() - suffix.size());
+}
+
 // Whether a file of weights is what its manifest says; true when there is no such manifest.
 Result<bool> fits_manifest(Folder& weights, const std::string& version) {
   const auto text = weights.read(version + kManifest, Manifest::kMaxBytes);
   if (text.status().code() == Code::kNotFound) return true;
   if (!text.ok()) return text.status();
-  const Result<FlatObject> manifest =
-      FlatObject::parse({reinterpret_cast<const char*>(text->data()), text->size()});
+  std::string_view line(reinterpret_cast<const char*>(text->data()), text->size());
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const Result<FlatObject> manifest = FlatObject::parse(line);
   if (!manifest.ok()) return false;
   const Result<std::string> hash = manifest->get<std::string>("hash");
   const auto bytes = weights.read(version + kWeights, WeightsStore::kMaxWeightsBytes);
@@ -180,7 +185,7 @@ Status copy_weights(const std::string& state, const std::string& to,
   std::set<std::string> spared;  // versions whose files in the copy stay
   for (const std::string& name : *second) {
     if (!name.ends_with(kWeights)) continue;
-    const std::string version = name.substr(0, name.size() - kWeights.size());
+    const std::string version = without(name, kWeights);
     const Result<bool> fits = fits_manifest(**folder, version);
     if (fits.status().code() == Code::kNotFound) continue;
     if (!fits.ok() && fits.status().code() != Code::kDataLoss) return fits.status();
@@ -196,9 +201,9 @@ Status copy_weights(const std::string& state, const std::string& to,
     if (name.ends_with(kWeights) || name.ends_with(kTemporarySuffix) || is_secret(name)) continue;
     std::error_code error;
     if (name.ends_with(kManifest)) {
-      const std::string version = name.substr(0, name.size() - kManifest.size());
+      const std::string version = without(name, kManifest);
       // Without its weights it would only be set aside.
-      if (!fs::exists(target + version + std::string(kWeights), error)) continue;
+      if (!fs::exists(target + version + kWeights, error)) continue;
       if (spared.contains(version) && fs::exists(target + name, error)) continue;
     }
     NUDGE_TRY(copy(name));
