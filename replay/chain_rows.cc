@@ -98,4 +98,29 @@ Status link_events(Database& database) {
   }
 }
 
+Result<bool> chain_fits(Database& database) {
+  auto link = chain_origin(database);
+  if (!link.ok()) return link.status();
+  auto events =
+      database.prepare("SELECT " + std::string(kEventColumns) + " FROM events ORDER BY sequence");
+  auto runs =
+      database.prepare("SELECT " + std::string(kRunColumns) + " FROM runs ORDER BY first_sequence");
+  if (!events.ok()) return events.status();
+  if (!runs.ok()) return runs.status();
+  auto run = runs->step();
+  for (;;) {
+    const auto row = events->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return true;
+    const ChainedEvent event = chained_event(*events);
+    std::vector<ChainedRun> between;
+    for (; run.ok() && *run && runs->natural(0) < event.sequence; run = runs->step()) {
+      between.push_back(chained_run(*runs));
+    }
+    if (!run.ok()) return run.status();
+    *link = chain_link(*link, between, event);
+    if (hash_of(*events, 15) != *link) return false;
+  }
+}
+
 }  // namespace nudge

@@ -30,4 +30,7 @@ Result<std::vector<ChainedRun>> runs_between(Database& database, Sequence after,
 // Gives every event that has no link its link, in order, inside the caller's transaction.
 Status link_events(Database& database);
 
+// Whether the links of all events fit, from the first to the last.
+Result<bool> chain_fits(Database& database);
+
 }  // namespace nudge

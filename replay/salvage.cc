@@ -42,28 +42,6 @@ Status copy_file(FileSystem& files, const std::string& from, const std::string& 
   }
 }
 
-// Whether the links of all events fit, from the first to the last.
-Result<bool> chain_fits(Database& database) {
-  const auto origin = chain_origin(database);
-  if (!origin.ok()) return origin.status();
-  auto events =
-      database.prepare("SELECT " + std::string(kEventColumns) + " FROM events ORDER BY sequence");
-  if (!events.ok()) return events.status();
-  ChainHash link = *origin;
-  Sequence before = 0;
-  for (;;) {
-    const auto row = events->step();
-    if (!row.ok()) return row.status();
-    if (!*row) return true;
-    const Sequence sequence = events->natural(0);
-    const auto trail = runs_between(database, before, sequence);
-    if (!trail.ok()) return trail.status();
-    link = chain_link(link, *trail, chained_event(*events));
-    if (hash_of(*events, 15) != link) return false;
-    before = sequence;
-  }
-}
-
 bool is_whole(Database& database) {
   const auto checked = database.text("PRAGMA integrity_check(1)");
   if (!checked.ok() || *checked != "ok") return false;

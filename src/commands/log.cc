@@ -167,23 +167,33 @@ std::string hex_of(std::span<const std::uint8_t> bytes) {
 }
 
 // Heads kept elsewhere, one a line. All must have been signed by one key: `key` in hex, or, when it
-// is empty, that of the last.
+// is empty, that of the last. A line that is no head, such as what a server has answered in its
+// place, is told and passed over: it must not make those around it worthless.
 Result<std::vector<ChainHead>> read_heads(const std::string& path, const std::string& key) {
   constexpr std::size_t kMostHeads = 1'000'000;  // two years, one a minute
   std::ifstream file(path);
   if (!file) return not_found(path + ": cannot be read");
+  constexpr std::size_t kMostTold = 10;
   std::vector<SignedHead> heads;
+  std::size_t others = 0;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
     if (line.empty()) continue;
     const Result<SignedHead> head = SignedHead::parse(line);
     const std::string where = path + ", line " + std::to_string(number);
-    if (!head.ok()) return head.status().with_context(where);
+    if (!head.ok()) {
+      const Status why = head.status().with_context(where);
+      if (++others <= kMostTold) std::fprintf(stderr, "passed over: %s\n", why.message().c_str());
+      continue;
+    }
     if (!key.empty() && hex_of(head->key) != key) {
       return permission_denied(where + ": signed by another key than --key");
     }
     if (heads.size() >= kMostHeads) return resource_exhausted(path + ": holds too many heads");
     heads.push_back(*head);
+  }
+  if (others > kMostTold) {
+    std::fprintf(stderr, "passed over: %s: %zu more lines\n", path.c_str(), others - kMostTold);
   }
   if (heads.empty()) return data_loss(path + ": holds no head");
   std::vector<ChainHead> chain;

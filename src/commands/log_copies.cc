@@ -1,13 +1,22 @@
 #include "src/commands/log_copies.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string_view>
 #include <thread>
 #include <utility>
 
+#include "policy/flat_object.h"
 #include "policy/folder.h"
+#include "policy/manifest.h"
+#include "policy/weights.h"
+#include "policy/weights_store.h"
 #include "replay/backup.h"
 #include "src/cli/exit_code.h"
 #include "src/commands/state.h"
@@ -27,6 +36,7 @@ using Json = nlohmann::json;
 
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr std::size_t kSnapshotPages = 4096;
+constexpr const char *kWeights = ".safetensors", *kManifest = ".manifest.json";
 constexpr int kTries = 5;  // of a snapshot, while episodes are evicted under our hands
 
 unsigned long long shown(std::uint64_t number) { return number; }
@@ -73,29 +83,43 @@ Status snapshot(const Program& program, const std::string& flag, const std::stri
 }
 
 // Also what an older version kept beside the weights.
-bool is_secret(const fs::path& file) { return file.extension() == ".key"; }
+bool is_secret(const std::string& name) { return name.ends_with(".key"); }
 
-// For its owner alone.
-Status copy_secret(const fs::path& from, const std::string& to) {
+// The folder and those on the way, for their owner alone.
+Status make_private_folder(const std::string& path) {
   std::error_code error;
-  fs::create_directories(to, error);
-  NUDGE_TRY(status_of(error, to));
-  fs::permissions(to, fs::perms::owner_all, error);
-  NUDGE_TRY(status_of(error, to));
-  const std::string target = to + "/" + from.filename().string();
-  fs::copy_file(from, target, fs::copy_options::overwrite_existing, error);
-  NUDGE_TRY(status_of(error, target));
-  fs::permissions(target, fs::perms::owner_read | fs::perms::owner_write, error);
-  return status_of(error, target);
+  if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
+  NUDGE_TRY(status_of(error, path));
+  return sync_parent(posix_files(), path);
+}
+
+// Names of the plain files in a folder; none when it is not there.
+Result<std::vector<std::string>> files_in(const std::string& folder) {
+  std::error_code error;
+  if (!fs::exists(folder, error) && !error) return std::vector<std::string>{};
+  std::vector<std::string> names;
+  auto entry = fs::directory_iterator(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code gone;
+    if (entry->is_regular_file(gone)) names.push_back(entry->path().filename().string());
+  }
+  NUDGE_TRY(status_of(error, folder));
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 // The keys that sign weights and heads.
 Status copy_keys(const std::string& state, const std::string& to) {
   for (const std::string folder : {"keys", HeadSeal::kFolder}) {
-    std::error_code none;
-    for (const fs::directory_entry& entry : fs::directory_iterator(state + "/" + folder, none)) {
-      if (!entry.is_regular_file(none) || !is_secret(entry.path())) continue;
-      NUDGE_TRY(copy_secret(entry.path(), to + "/" + folder));
+    const std::string from = state + "/" + folder, target = to + "/" + folder;
+    const Result<std::vector<std::string>> names = files_in(from);
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      if (!is_secret(name)) continue;
+      NUDGE_TRY(make_private_folder(target));
+      const Result<bool> copied =
+          replace_by_copy(posix_files(), from + "/" + name, target + "/" + name);
+      if (!copied.ok()) return copied.status();
     }
   }
   return {};
@@ -111,43 +135,87 @@ std::string head_before(const std::string& state) {
 
 Status write_head(const std::string& line, const std::string& to) {
   if (line.empty()) return {};
-  const std::string folder = to + "/" + HeadSeal::kFolder;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  NUDGE_TRY(status_of(error, folder));
-  fs::permissions(folder, fs::perms::owner_all, error);
-  NUDGE_TRY(status_of(error, folder));
-  std::ofstream file(folder + "/" + HeadSeal::kFile, std::ios::trunc);
-  file << line << '\n';
-  file.flush();
-  return file ? Status() : unavailable("cannot write " + folder + "/" + HeadSeal::kFile);
+  const std::string path = to + "/" + HeadSeal::kFolder;
+  NUDGE_TRY(make_private_folder(path));
+  Result<std::unique_ptr<Folder>> folder = open_folder(path);
+  if (!folder.ok()) return folder.status();
+  const std::string text = line + "\n";
+  return replace_file(**folder, HeadSeal::kFile, std::as_bytes(std::span(text)),
+                      Folder::Privacy::kPrivate);
 }
 
-// The weights and the settings: what a robot needs beside its log and its keys to boot.
-Status copy_rest(const std::string& state, const std::string& to) {
-  std::error_code error;
-  const std::string weights = to + "/weights";
-  fs::create_directories(weights, error);
-  NUDGE_TRY(status_of(error, weights));
-  fs::permissions(weights, fs::perms::owner_all, error);
-  NUDGE_TRY(status_of(error, weights));
-  for (const fs::directory_entry& entry : fs::directory_iterator(state + "/weights", error)) {
-    if (!entry.is_regular_file(error) || is_secret(entry.path())) continue;
-    const std::string target = weights + "/" + entry.path().filename().string();
-    // Versions never change; one of the right size is there.
-    const bool version = entry.path().extension() == ".safetensors";
-    std::error_code none;
-    if (version && fs::file_size(target, none) == entry.file_size(error)) continue;
-    fs::copy_file(entry.path(), target, fs::copy_options::overwrite_existing, error);
-    if (error == std::errc::no_such_file_or_directory) error.clear();  // pruned meanwhile
-    NUDGE_TRY(status_of(error, target));
+std::string without(const std::string& name, std::string_view suffix) {
+  return name.substr(0, name.size() - suffix.size());
+}
+
+// Whether a file of weights is what its manifest says; true when there is no such manifest.
+Result<bool> fits_manifest(Folder& weights, const std::string& version) {
+  const auto text = weights.read(version + kManifest, Manifest::kMaxBytes);
+  if (text.status().code() == Code::kNotFound) return true;
+  if (!text.ok()) return text.status();
+  std::string_view line(reinterpret_cast<const char*>(text->data()), text->size());
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const Result<FlatObject> manifest = FlatObject::parse(line);
+  if (!manifest.ok()) return false;
+  const Result<std::string> hash = manifest->get<std::string>("hash");
+  const auto bytes = weights.read(version + kWeights, WeightsStore::kMaxWeightsBytes);
+  if (!bytes.ok()) return bytes.status();
+  return hash.ok() && to_hex(sha256(*bytes)) == *hash;
+}
+
+// The weights. What is in the copy already stays where the robot's own has been damaged since;
+// those are told in `damaged`.
+Status copy_weights(const std::string& state, const std::string& to,
+                    std::vector<std::string>& damaged) {
+  const std::string from = state + "/weights/", target = to + "/weights/";
+  NUDGE_TRY(make_private_folder(to + "/weights"));
+  // A manifest is written after its weights: whatever is named in the first list is whole in the
+  // second.
+  const Result<std::vector<std::string>> first = files_in(state + "/weights");
+  if (!first.ok()) return first.status();
+  const Result<std::vector<std::string>> second = files_in(state + "/weights");
+  if (!second.ok()) return second.status();
+  if (second->empty()) return {};
+  Result<std::unique_ptr<Folder>> folder = open_folder(state + "/weights");
+  if (!folder.ok()) return folder.status();
+  const auto copy = [&](const std::string& name) -> Status {
+    const Result<bool> copied = replace_by_copy(posix_files(), from + name, target + name);
+    // Pruned meanwhile.
+    return copied.status().code() == Code::kNotFound ? Status() : copied.status();
+  };
+  std::set<std::string> spared;  // versions whose files in the copy stay
+  for (const std::string& name : *second) {
+    if (!name.ends_with(kWeights)) continue;
+    const std::string version = without(name, kWeights);
+    const Result<bool> fits = fits_manifest(**folder, version);
+    if (fits.status().code() == Code::kNotFound) continue;
+    if (!fits.ok() && fits.status().code() != Code::kDataLoss) return fits.status();
+    if (!fits.ok() || !*fits) {
+      damaged.push_back("weights/" + name + " is not what its manifest says");
+      std::error_code error;
+      spared.insert(version);
+      if (fs::exists(target + name, error)) continue;
+    }
+    NUDGE_TRY(copy(name));
   }
-  error.clear();
-  if (fs::exists(state + "/config.toml", error)) {
-    fs::copy_file(state + "/config.toml", to + "/config.toml", fs::copy_options::overwrite_existing,
-                  error);
+  for (const std::string& name : *first) {
+    if (name.ends_with(kWeights) || name.ends_with(kTemporarySuffix) || is_secret(name)) continue;
+    std::error_code error;
+    if (name.ends_with(kManifest)) {
+      const std::string version = without(name, kManifest);
+      // Without its weights it would only be set aside.
+      if (!fs::exists(target + version + kWeights, error)) continue;
+      if (spared.contains(version) && fs::exists(target + name, error)) continue;
+    }
+    NUDGE_TRY(copy(name));
   }
-  return status_of(error, to + "/config.toml");
+  return {};
+}
+
+Status copy_settings(const std::string& state, const std::string& to) {
+  const Result<bool> copied =
+      replace_by_copy(posix_files(), state + "/config.toml", to + "/config.toml");
+  return copied.status().code() == Code::kNotFound ? Status() : copied.status();
 }
 
 Result<VerifyReport> verified(const std::string& folder, const std::string& head = "") {
@@ -175,30 +243,36 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
   // It holds what people said, and perhaps keys.
   if (made) fs::permissions(to, fs::perms::owner_all, error);
   BackupReport report;
+  std::vector<std::string> damaged;  // weights
   const std::string head = head_before(*state);
+  BackupOptions options;
+  // Not after the log: its weights are to be there.
+  options.before_replacing = [&] { return copy_weights(*state, to, damaged); };
   for (int i = 0; i < kTries; ++i) {
     if (const Status taken = snapshot(program, flag, *state); !taken.ok()) {
       return fail_open(program, taken);
     }
     const std::string database = *state + "/log/snapshot.db";
     Result<BackupReport> copied =
-        back_up_log(posix_files(), *state + "/log", database, to + "/log");
+        back_up_log(posix_files(), *state + "/log", database, to + "/log", options);
     fs::remove(database, error);
     if (!copied.ok()) return fail(copied.status());
     report = *std::move(copied);
     if (report.gone.empty()) break;
+    options.missing = report.gone;
   }
   if (!report.gone.empty()) {
     return fail(unavailable("episodes are deleted faster than they can be copied; " + to +
                             " holds the backup of before. Try again"));
   }
-  if (const Status rest = copy_rest(*state, to); !rest.ok()) return fail(rest);
+  if (const Status copied = copy_settings(*state, to); !copied.ok()) return fail(copied);
   if (const Status written = write_head(head, to); !written.ok()) return fail(written);
   if (keys) {
     if (const Status copied = copy_keys(*state, to); !copied.ok()) return fail(copied);
   }
-  const Result<VerifyReport> whole = verified(to + "/log", head);
+  Result<VerifyReport> whole = verified(to + "/log", head);
   if (!whole.ok()) return fail(whole.status());
+  std::move(damaged.begin(), damaged.end(), std::back_inserter(whole->problems));
   if (program.json) {
     const Json result = {{"ok", whole->ok()},
                          {"folder", to},
@@ -217,7 +291,9 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
                 shown(report.copied_segments), shown(report.copied_bytes / 1024));
     for (const std::string& problem : whole->problems) std::printf("PROBLEM %s\n", problem.c_str());
     if (!whole->ok()) {
-      std::puts("the backup has the damage that the log has; see 'nudge log salvage'");
+      std::puts(
+          "the backup has what could be read: what was whole in it before still is, and the rest is "
+          "damaged on the robot. After 'nudge log salvage' back up into a new folder");
     } else if (keys) {
       std::puts(
           "the backup was read and is whole; keep it private, it holds the keys that sign weights "

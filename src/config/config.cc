@@ -571,6 +571,10 @@ void check_rules(const Config& c, Report&& report) {
         "reference = upstream edits the chunks of openpi.upstream: name one, and set robot.driver "
         "to openpi");
   }
+  if (c.log.heads_file != "none" && !c.log.heads_file.starts_with('/')) {
+    report("log.heads_file", "heads_file = \"" + c.log.heads_file +
+                                 "\" must be a whole path, beginning with a slash, or none");
+  }
   if (c.help.samples == 1) {
     report("help.samples", "samples = 1 has nothing to disagree with; take 2 or more, or 0");
   }

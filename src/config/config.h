@@ -186,6 +186,7 @@ struct Config {
     std::int64_t segment_bytes = 1'048'576;    // reserved at a time for an episode's segment
     std::int64_t wal_limit_bytes = 8'388'608;  // SQLite's journal is folded back beyond this
     std::int64_t budget_bytes = 0;             // of all segments; 0: nothing is ever deleted
+    std::string heads_file = "none";           // each signed head is appended to it
   } log;
 
   struct Weights {

@@ -646,6 +646,12 @@ std::vector<Key> make_keys() {
        "that "
        "teach least first, and never demonstrations or what is held out; 0: nothing is deleted.",
        "nothing is thrown away before a person decides so"},
+      {KEY(log, heads_file),
+       "",
+       {},
+       "File, with its whole path, to which each signed head of the log is appended, best on "
+       "another disk or machine: docs/how-to/audit-the-log.md; none.",
+       "only you know where it is safe"},
 
       {KEY(weights, keep),
        "versions",

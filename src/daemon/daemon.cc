@@ -11,6 +11,7 @@
 #include "src/daemon/damaged_log.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
+#include "src/daemon/head_export.h"
 #include "src/daemon/inference_thread.h"
 #include "src/daemon/keeper.h"
 #include "src/daemon/key_audit.h"
@@ -24,6 +25,7 @@
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
 #include "src/loop/state_log.h"
+#include "src/ports/head_file.h"
 #include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
@@ -83,12 +85,15 @@ struct Daemon::Parts {
   std::unique_ptr<Folder> run_folder;  // of the thread that starts and stops the daemon
   Entrance entrance;
   Instant entrance_seen{};
+  bool door_told = true;     // the newest entrance is on disk, or the writer tries again
+  Latest<Entrance> renewed;  // to the writer, while it tries
   std::unique_ptr<Keeper> keeper;
   std::unique_ptr<DeviceDesk> devices;
   std::optional<PairingOffer> first_offer;
   KeyAudit keys;  // of the loop's thread, once it runs
   std::unique_ptr<Log> log;
   std::unique_ptr<GateThread> gate;
+  std::unique_ptr<HeadExport> heads;  // null: they are not exported
   std::unique_ptr<WriterThread> writer;
   std::unique_ptr<InferenceThread> inference;
   std::unique_ptr<StepThread> step;
@@ -200,7 +205,21 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
             "; 'nudge log verify' names them all, 'nudge log salvage' saves what can be read";
   }
   // Not before the lock: a daemon at work in this folder has its own configuration there.
-  NUDGE_TRY(write_config_in_force(options.state_folder, config));
+  std::vector<UnwrittenFile> unwritten;
+  const auto note_unwritten = [&](std::string trouble, std::function<Status()> write) {
+    // The robot is to come up again on a disk that is full.
+    tell(LogLevel::kError, "state", trouble);
+    unwritten.push_back({std::move(trouble), std::move(write)});
+  };
+  const auto write_config = [state = options.state_folder, config] {
+    return write_config_in_force(state, config);
+  };
+  if (const Status written = write_config(); !written.ok()) {
+    note_unwritten(
+        "the settings in force cannot be written, and the learner reads those of before: " +
+            written.message(),
+        write_config);
+  }
   NUDGE_TRY(make_state_folder(run_folder));
   Result<std::unique_ptr<Folder>> folder = open_folder(run_folder);
   if (!folder.ok()) return folder.status();
@@ -312,10 +331,18 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   if (!seal.ok()) return seal.status();
   writer.seal.emplace(*std::move(seal));
   writer.snapshot = options.state_folder + "/log/snapshot.db";
+  writer.export_heads = config.log.heads_file != "none";
   writer.budget_bytes = static_cast<std::uint64_t>(config.log.budget_bytes);
   p.writer = std::make_unique<WriterThread>(*p.log, *std::move(latch), std::move(host), p.links,
                                             std::move(writer), tell,
                                             [desk = p.desk.get()] { desk->wake(); });
+  if (config.log.heads_file != "none") {
+    const auto file = std::make_shared<HeadFile>(posix_files(), config.log.heads_file);
+    p.heads = std::make_unique<HeadExport>(
+        p.links,
+        HeadExportOptions{.append = [file](const std::string& head) { return file->append(head); }},
+        tell);
+  }
   p.archive = std::make_unique<ArchiveThread>(posix_files(), spec.policy_period, p.links,
                                               [desk = p.desk.get()] { desk->wake(); });
   p.inference = std::make_unique<InferenceThread>(
@@ -392,7 +419,19 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
     p.first_offer = p.devices->offer(Role::kSupervisor);
     p.desk->record(PairingCodeMade{p.first_offer->role}, kDaemon, {});
   }
-  NUDGE_TRY(write_local_door(*p.run_folder, p.entrance, port));
+  if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
+    note_unwritten(
+        "commands on this machine do not find the daemon: " + told.message(),
+        [run_folder, entrance = p.entrance, renewed = &p.renewed, port]() mutable -> Status {
+          if (std::optional<Entrance> newer = renewed->try_take()) {
+            entrance = *std::move(newer);
+          }
+          Result<std::unique_ptr<Folder>> own = open_folder(run_folder);
+          if (!own.ok()) return own.status();
+          return write_local_door(**own, entrance, port);
+        });
+  }
+  for (UnwrittenFile& file : unwritten) p.writer->add_unwritten(std::move(file));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
   teleop.address = config.ports.zmq_address;
@@ -426,6 +465,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
 Status Daemon::start() {
   Parts& p = *parts_;
   p.started = true;
+  if (p.heads) p.heads->start();
   p.writer->start();
   p.gate->start();
   p.inference->start();
@@ -453,14 +493,17 @@ void Daemon::tend() {
     p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + why.message());
     return;
   }
-  if (newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
+  if (p.door_told && newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
       newest->names == p.entrance.names) {
     return;
   }
   p.entrance = *std::move(newest);
   p.tell_of_authority();
   const std::uint16_t port = http_port();
-  if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
+  p.renewed.put(p.entrance);
+  const Status told = write_local_door(*p.run_folder, p.entrance, port);
+  p.door_told = told.ok();
+  if (!told.ok()) {
     p.tell(LogLevel::kWarn, "tls", told.message());
   }
   p.tell(LogLevel::kInfo, "tls",
@@ -493,6 +536,8 @@ void Daemon::stop() {
   p.gate->stop();
   p.links.writer.close();
   p.writer->stop();
+  // Last: what it writes to may not answer.
+  if (p.heads) p.heads->stop();
 }
 
 ChunkEditor* Daemon::editor() {

@@ -131,7 +131,14 @@ Status write_local_door(Folder& folder, const Entrance& entrance, std::uint16_t 
                      {"address", address},
                      {"port", port},
                      {"fingerprint", entrance.certificate.fingerprint}};
-  return replace_private(folder, kEntranceFile, door.dump(2) + "\n").with_context("entrance");
+  const std::string text = door.dump(2) + "\n";
+  // What is there already needs no room on a disk that is full.
+  const Result<std::string> before = read_private(folder, kEntranceFile, kMaxFile);
+  if (before.ok() && *before == text) return {};
+  const Status written = replace_private(folder, kEntranceFile, text);
+  // Whoever has the port of before is not to be asked with our token.
+  if (!written.ok() && before.ok()) (void)folder.remove(kEntranceFile);
+  return written.with_context("entrance");
 }
 
 Result<LocalDoor> read_local_door(Folder& folder) {

@@ -38,7 +38,8 @@ struct Entrance {
 // certificate cannot be used; errors of own_certificate() and given_certificate().
 Result<Entrance> open_entrance(const Config& config, Folder& folder, WallTime now);
 
-// Where a command on this machine finds the daemon, beside the tokens.
+// Where a command on this machine finds the daemon, beside the tokens. Writes nothing when that is
+// told already; after an error what was there is gone, or the folder cannot be changed at all.
 Status write_local_door(Folder& folder, const Entrance& entrance, std::uint16_t port);
 // kNotFound: no daemon has been here; kDataLoss: it is no such file.
 Result<LocalDoor> read_local_door(Folder& folder);

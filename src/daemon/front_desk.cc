@@ -11,6 +11,7 @@ constexpr Duration kLook = std::chrono::milliseconds(5);
 constexpr int kLooksPerStatus = 10;
 constexpr std::size_t kMaxWaiting = 4096;
 constexpr const char* kAfterFeedback = "after the next correction or label";
+constexpr std::size_t kHeadsOfAnExport = 2;  // more wait only for a disk that does not answer
 constexpr Duration kLearnerStale = std::chrono::seconds(60);
 
 Ack refusal(const std::string& id, Status status) {
@@ -82,6 +83,10 @@ void FrontDesk::look() {
   if (std::optional<WriterStatus> writer = links_.writer_status.try_take()) {
     writer_ = *std::move(writer);
   }
+  if (std::optional<HeadExportStatus> heads = links_.head_export.try_take()) {
+    head_export_ = *std::move(heads);
+  }
+  update_storage();
   if (std::optional<GateStatus> gate = links_.gate_status.try_take()) gate_ = *gate;
   if (std::optional<DatasetCounts> counts = links_.dataset.try_take()) {
     dataset_ = *std::move(counts);
@@ -381,6 +386,23 @@ void FrontDesk::take_readings() {
     const Read reply = std::move(at->second);
     readings_.erase(at);
     reply(std::move(answer.content));
+  }
+}
+
+void FrontDesk::update_storage() {
+  const std::size_t untaken = links_.signed_heads.size();
+  storage_.unwritten = writer_.unwritten;
+  storage_.over_budget = writer_.over_budget;
+  storage_.heads_exported = head_export_.exported;
+  storage_.heads_waiting = head_export_.waiting + untaken;
+  storage_.heads_dropped = head_export_.dropped + links_.signed_heads.refused();
+  storage_.heads.clear();
+  if (untaken > kHeadsOfAnExport) {
+    storage_.heads = std::to_string(storage_.heads_waiting) +
+                     " signed heads are not kept: log.heads_file does not answer";
+  } else if (!head_export_.trouble.empty()) {
+    storage_.heads = std::to_string(storage_.heads_waiting) +
+                     " signed heads are not kept in log.heads_file: " + head_export_.trouble;
   }
 }
 

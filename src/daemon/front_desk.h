@@ -60,6 +60,7 @@ class FrontDesk final : public Desk {
   const LearningLedger& ledger() const override { return past_.ledger; }
   const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return writer_.recording; }
+  const StorageStatus& storage() const override { return storage_; }
   const std::string& log_head() const override { return writer_.head; }
   std::span<const Image> frames() const override { return frames_; }
   const WriterStatus& writer() const { return writer_; }
@@ -83,6 +84,7 @@ class FrontDesk final : public Desk {
   void read(ArchiveRequest request, Read reply);
   void answer(const Ack& ack);
   void update_learning();
+  void update_storage();
   Situation situation() const;
   void episode_seen(EpisodeId episode);
   Status complete(FeedbackMessage& message) const;
@@ -98,6 +100,8 @@ class FrontDesk final : public Desk {
   Snapshot snapshot_;
   std::vector<Image> frames_;
   WriterStatus writer_;
+  HeadExportStatus head_export_;
+  StorageStatus storage_;
   GateStatus gate_;
   LearningStatus learning_;
   std::uint32_t newest_step_ = 0;  // of that episode; its last, when it is over

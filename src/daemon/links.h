@@ -7,6 +7,7 @@
 //   io ──feedback──▶ writer ──what is durable──▶ io
 //                    writer ──feed, news, candidates──▶ gate ──records──▶ writer
 //   io ──acts about weights──▶ gate ──heads──▶ inference
+//                    writer ──signed heads──▶ head export ──how it goes──▶ io
 //   io ──what of the past is asked for──▶ archive ──what is on disk of it──▶ io
 #pragma once
 
@@ -154,6 +155,16 @@ struct WriterStatus {
   std::string learner_sandbox;   // what confines it, in words; empty: none has said hello
   Sequence head_sequence = 0;    // of the head signed last; 0: none yet
   std::string head;              // its text, see src/ports/signed_head.h
+  std::string unwritten;       // StorageStatus::unwritten
+  std::string over_budget;     // StorageStatus::over_budget
+};
+
+// ---- writer to head export to io ----------------------------------------------------------------
+
+struct HeadExportStatus {
+  std::string trouble;        // why the newest signed heads are not in log.heads_file; empty: none
+  std::uint64_t waiting = 0;  // that were taken from the queue
+  std::uint64_t exported = 0, dropped = 0;  // since boot
 };
 
 // ---- to the gate --------------------------------------------------------------------------------
@@ -234,6 +245,9 @@ struct Links {
   // writer to io
   BoundedQueue<WriterNotice> notices{4096};
   Latest<WriterStatus> writer_status;
+  // writer to head export to io; more wait only while the export's file does not answer
+  BoundedQueue<std::string> signed_heads{4096};
+  Latest<HeadExportStatus> head_export;
 
   // to the gate
   BoundedQueue<GateItem> gate{8192, 4096};

@@ -89,6 +89,7 @@ void WriterThread::turn(Duration patience) {
   const bool pending = stats.appended != stats.durable;
   if (commit_wanted_ || (pending && now - committed_ >= options_.commit_every)) commit();
   seal(/*now=*/false);
+  write_unwritten();
   if (room_wanted_ && recording_) make_room();
   if (snapshotting_) go_on_with_snapshot();
   pass_on();
@@ -108,6 +109,20 @@ void WriterThread::seal(bool now) {
     tell_(LogLevel::kWarn, "log", "the signed head is not on disk: " + kept.message());
   }
   seal_trouble_ = kept.message();
+  // Also one that this disk did not take. What does not fit is counted there.
+  if (options_.export_heads)
+    (void)links_.signed_heads.try_push(std::string(options_.seal->newest()));
+}
+
+// What a full disk has kept from being written at the start, as soon as it can be.
+void WriterThread::write_unwritten() {
+  const Instant now = options_.clock();
+  if (unwritten_.empty() || now - rewritten_at_ < options_.rewrite_every) return;
+  rewritten_at_ = now;
+  std::erase_if(unwritten_, [](const UnwrittenFile& file) { return file.write().ok(); });
+  if (unwritten_.empty()) {
+    tell_(LogLevel::kInfo, "state", "what could not be written at the start is on disk now");
+  }
 }
 
 void WriterThread::take(WriterItem& item) {
@@ -343,14 +358,14 @@ void WriterThread::make_room() {
   }
   room_wanted_ = gone->size() == kEvictAtOnce;
   const bool stuck = retention_.over_budget() && gone->empty();
-  if (stuck && !budget_told_) {
-    tell_(
-        LogLevel::kWarn, "log",
-        "the recorded steps take " + std::to_string(retention_.bytes()) +
-            " bytes, more than log.budget_bytes, and nothing of them may be deleted: what is left "
-            "are demonstrations, episodes that weights are judged by, and the newest");
-  }
-  budget_told_ = stuck;
+  const bool told = !over_budget_.empty();
+  over_budget_.clear();
+  if (!stuck) return;
+  over_budget_ =
+      "the recorded steps take " + std::to_string(retention_.bytes()) +
+      " bytes, more than log.budget_bytes, and nothing of them may be deleted: what is left are "
+      "demonstrations, episodes that weights are judged by, and the newest";
+  if (!told) tell_(LogLevel::kWarn, "log", over_budget_);
 }
 
 // What has become durable, to the gate and to people.
@@ -437,6 +452,10 @@ void WriterThread::publish() {
   status.log = log_.stats();
   status.recording = recording_ && status.log.recording && unrecorded_ == 0;
   status.trouble = trouble_;
+  status.over_budget = over_budget_;
+  for (const UnwrittenFile& file : unwritten_) {
+    status.unwritten += (status.unwritten.empty() ? "" : "; ") + file.trouble;
+  }
   if (options_.seal) {
     status.head_sequence = sealed_;
     status.head = options_.seal->newest();

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,12 @@
 
 namespace nudge {
 
+// A file of the state folder that could not be written at the start.
+struct UnwrittenFile {
+  std::string trouble;            // for people: which, why, and what does not work meanwhile
+  std::function<Status()> write;  // tries it again; called on the writer thread
+};
+
 struct WriterThreadOptions {
   Instant (*clock)() = nullptr;
   WallTime (*wall)() = nullptr;
@@ -32,7 +39,9 @@ struct WriterThreadOptions {
   Duration commit_every = std::chrono::milliseconds(250);  // of steps that nobody waits for
   std::optional<HeadSeal> seal;                            // none: the log's head is not signed
   Duration seal_every = std::chrono::seconds(60);          // while there is something new
+  bool export_heads = false;                               // into Links::signed_heads
   std::uint64_t budget_bytes = 0;                          // of all segments; 0: none
+  Duration rewrite_every = std::chrono::seconds(5);        // while there are some
   std::string snapshot;                                    // path of copies of the log's database
 };
 
@@ -47,6 +56,8 @@ class WriterThread {
   WriterThread(Log& log, StopLatch latch, std::unique_ptr<LearnerHost> host, Links& links,
                WriterThreadOptions options, Tell tell, Wake wake);
   ~WriterThread();
+  // Tried again until it is written. Before start().
+  void add_unwritten(UnwrittenFile file) { unwritten_.push_back(std::move(file)); }
   void start();
   // Takes what is still in the queue, commits, and ends the learner. Close the senders first.
   void stop();
@@ -74,6 +85,7 @@ class WriterThread {
   void pass_candidate_on();
   void serve_learner();
   void seal(bool now);
+  void write_unwritten();
   void publish();
   Moment now_moment() const;
 
@@ -101,7 +113,9 @@ class WriterThread {
   Instant sealed_at_{};
   Retention retention_;
   bool room_wanted_ = true;  // an episode has ended, or the daemon has just begun
-  bool budget_told_ = false;
+  std::vector<UnwrittenFile> unwritten_;
+  std::string over_budget_;  // for people; empty: it is not
+  Instant rewritten_at_{};
   bool snapshotting_ = false;
   std::string seal_trouble_;
   std::vector<std::string> waiting_ids_;

@@ -1,12 +1,20 @@
 #include "src/loop/state_folder.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
+#include <span>
 #include <vector>
 
+#include "policy/folder.h"
 #include "replay/file.h"
 
 namespace nudge {
+namespace {
+
+constexpr const char* kConfigInForce = "config.toml";
+constexpr std::uint64_t kMaxConfig = 1u << 20;  // bytes; load_config() reads no more
+
+}  // namespace
 
 Status make_state_folder(const std::string& path) {
   std::error_code error;
@@ -39,17 +47,23 @@ Status status_of(const std::error_code& error, const std::string& path) {
 }
 
 Status write_config_in_force(const std::string& folder, const Config& config) {
-  const std::string path = folder + "/config.toml";
   LoadedConfig loaded;
   loaded.config = config;
   for (const ConfigKey& key : config_keys()) {
     loaded.sources[key.name] = {.origin = ConfigOrigin::kFile, .where = "in force"};
   }
-  std::ofstream file(path, std::ios::trunc);
-  file << print_config(loaded);
-  file.flush();
-  if (!file) return unavailable("cannot write " + path + "; is the disk full?");
-  return {};
+  const std::string text = print_config(loaded);
+  const auto bytes = std::as_bytes(std::span(text));
+  // A state folder may be a link: systemd makes it one.
+  std::error_code error;
+  const std::filesystem::path place = std::filesystem::canonical(folder, error);
+  NUDGE_TRY(status_of(error, folder));
+  Result<std::unique_ptr<Folder>> files = open_folder(place.string());
+  if (!files.ok()) return files.status().with_context(kConfigInForce);
+  // What is there already needs no room on a disk that is full.
+  const Result<std::vector<std::byte>> before = (*files)->read(kConfigInForce, kMaxConfig);
+  if (before.ok() && std::ranges::equal(*before, bytes)) return {};
+  return replace_file(**files, kConfigInForce, bytes).with_context(kConfigInForce);
 }
 
 LogOptions state_log_options(const std::string& folder, const Config& config,

@@ -18,7 +18,8 @@ Status make_state_folder(const std::string& path);
 // otherwise kUnavailable.
 Status status_of(const std::error_code& error, const std::string& path);
 
-// Writes config.toml: the learner reads it, and people see what is in force.
+// Writes config.toml, whole or not at all: the learner reads it, and people see what is in force.
+// Writes nothing when that is what it says already. Errors of Folder.
 Status write_config_in_force(const std::string& folder, const Config& config);
 
 // Unique over restarts: wall time is only a name here.

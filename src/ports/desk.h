@@ -37,6 +37,17 @@ struct DeskInfo {
   std::string alarm = {};
 };
 
+// What people should see to about the disk, though nothing acknowledged is lost by it. Texts are
+// for people; empty: all is well.
+struct StorageStatus {
+  std::string unwritten;    // files of the state folder that could not be written
+  std::string over_budget;  // the recorded steps exceed log.budget_bytes
+  std::string heads;        // signed heads are not in log.heads_file
+  std::uint64_t heads_exported = 0, heads_waiting = 0, heads_dropped = 0;
+
+  std::string text() const;  // all of them in one
+};
+
 // What ports may ask the rest of the daemon for.
 class Desk {
  public:
@@ -50,6 +61,7 @@ class Desk {
   virtual const LearningLedger& ledger() const = 0;  // of durable events so far
   virtual const DatasetCounts& dataset() const = 0;  // as far as the gate has folded the log
   virtual bool recording() const = 0;
+  virtual const StorageStatus& storage() const = 0;
   // The log's newest signed head, a line of JSON; empty: none yet.
   virtual const std::string& log_head() const = 0;
   // Newest frame of each camera, as in RobotSpec; its jpeg is empty when there was none yet.

@@ -251,6 +251,20 @@ std::string encode_metrics(const MetricsView& view) {
   out.counter("nudge_log_evicted_episodes_total",
               "Episodes whose steps were deleted to keep to log.budget_bytes, of the whole log.")
       .add(number(view.log.evicted));
+  out.gauge("nudge_log_over_budget",
+            "1 while the recorded steps exceed log.budget_bytes and none of them may be deleted.")
+      .add(view.storage.over_budget.empty() ? 0 : 1);
+  out.gauge("nudge_state_unwritten",
+            "1 while a file of the state folder cannot be written; /readyz says which.")
+      .add(view.storage.unwritten.empty() ? 0 : 1);
+  out.gauge("nudge_log_heads_waiting", "Signed heads that are not in log.heads_file yet.")
+      .add(number(view.storage.heads_waiting));
+  out.counter("nudge_log_heads_exported_total",
+              "Signed heads appended to log.heads_file, since boot.")
+      .add(number(view.storage.heads_exported));
+  out.counter("nudge_log_heads_dropped_total",
+              "Signed heads that waited too long for log.heads_file and were given up, since boot.")
+      .add(number(view.storage.heads_dropped));
 
   out.gauge("nudge_weights_version", "Version of the weights; 0: none.")
       .add(number(view.history.live()), "kind", "live")

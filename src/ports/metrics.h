@@ -39,6 +39,7 @@ struct MetricsView {
   const Snapshot& snapshot;
   const History& history;
   const LearningStatus& learning;
+  const StorageStatus& storage;
   bool recording = false;
   Duration robot_state_age{};    // since the robot's newest state was read
   Duration snapshot_age{};       // since the newest control tick began

@@ -424,6 +424,7 @@ HttpResponse SupervisorPort::ready() const {
   if (!now.robot_trouble.empty()) add("robot trouble: " + now.robot_trouble);
   if (!desk_.recording()) add("the log is not recording");
   if (!desk_.info().alarm.empty()) add(desk_.info().alarm);
+  if (!desk_.storage().unwritten.empty()) add(desk_.storage().unwritten);
   if (!why.empty()) return problem(503, to_string(Code::kUnavailable), why);
   return plain("OK\n");
 }
@@ -436,6 +437,7 @@ HttpResponse SupervisorPort::metrics() const {
       .snapshot = now,
       .history = desk_.history(),
       .learning = desk_.learning(),
+      .storage = desk_.storage(),
       .recording = desk_.recording(),
       .robot_state_age = time - now.observation.time,
       .snapshot_age = time - now.now,
@@ -601,7 +603,8 @@ std::string SupervisorPort::status(bool mine) const {
                         .learning = desk_.learning(),
                         .recording = desk_.recording(),
                         .viewers = viewers_.size(),
-                        .alarm = desk_.info().alarm},
+                        .alarm = desk_.info().alarm,
+                        .storage = desk_.storage().text()},
                        mine);
 }
 

@@ -688,6 +688,7 @@ std::string encode_status(const StatusView& view, bool mine) {
        {"robot_trouble", now.robot_trouble},
        {"caution", now.caution},
        {"alarm", view.alarm},
+       {"storage", view.storage},
        {"fault", now.fault},
        {"missed_ticks", now.missed_ticks},
        {"lost_steps", now.lost_steps},

@@ -117,7 +117,8 @@ struct StatusView {
   const LearningStatus& learning;
   bool recording = false;
   std::uint64_t viewers = 0;
-  std::string alarm = {};  // DeskInfo::alarm
+  std::string alarm = {};    // DeskInfo::alarm
+  std::string storage = {};  // StorageStatus::text()
 };
 // `mine`: whether the reader has the lease.
 std::string encode_status(const StatusView& view, bool mine);

@@ -277,6 +277,11 @@ TEST(Config, AnUpstreamIsEditedOnlyWhereThereIsOne) {
   EXPECT_FALSE(load_config({.sets = {asks, "openpi.upstream=http://gpu.example:8000"}}).ok());
 }
 
+TEST(Config, TheFileOfSignedHeadsIsNamedByItsWholePath) {
+  EXPECT_FALSE(load_config({.sets = {"log.heads_file=robot-7.heads"}}).ok());
+  EXPECT_TRUE(load_config({.sets = {"log.heads_file=/mnt/audit/robot-7.heads"}}).ok());
+}
+
 TEST(Config, ADeviceIsAutoCpuOrCuda) {
   EXPECT_EQ(load_config({})->config.learner.device, DeviceUse::kAuto);
   EXPECT_EQ(load_config({})->config.policy.device, DeviceUse::kAuto);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "test/support/faulty_folder.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
@@ -81,6 +82,24 @@ TEST_F(EntranceTest, TellsCommandsWhereTheDaemonIs) {
     std::ofstream(temporary_ / kEntranceFile) << text;
     EXPECT_EQ(read_local_door(*folder_).status().code(), Code::kDataLoss) << text;
   }
+}
+
+TEST_F(EntranceTest, LeavesNoOtherDaemonsPlaceBehindWhereItsOwnCannotBeWritten) {
+  const Result<Entrance> entrance = open();
+  ASSERT_TRUE(entrance.ok());
+  ASSERT_TRUE(write_local_door(*folder_, *entrance, 8080).ok());
+  test::FolderFault fault;
+  fault.at = 2;  // after looking, and clearing away what was begun
+  fault.sticky = false;
+  {
+    // The same again needs no disk.
+    test::FaultyFolder full(*open_folder(temporary_.path()), fault);
+    EXPECT_TRUE(write_local_door(full, *entrance, 8080).ok());
+  }
+  fault.operations = 0;
+  test::FaultyFolder full(*open_folder(temporary_.path()), fault);
+  EXPECT_FALSE(write_local_door(full, *entrance, 8081).ok());
+  EXPECT_EQ(read_local_door(*folder_).status().code(), Code::kNotFound);
 }
 
 }  // namespace

@@ -490,6 +490,31 @@ TEST_F(FrontDeskTest, NotRecordingIsShown) {
   EXPECT_TRUE(desk_->recording());
 }
 
+TEST_F(FrontDeskTest, WhatTheDiskDoesNotTakeIsShownUntilItDoes) {
+  WriterStatus writer;
+  writer.unwritten = "config.toml: no space";
+  writer.over_budget = "too many steps";
+  links_.writer_status.put(writer);
+  links_.head_export.put({.trouble = "no space", .waiting = 3, .exported = 8, .dropped = 1});
+  look();
+  EXPECT_EQ(desk_->storage().text(),
+            "config.toml: no space; too many steps; 3 signed heads are not kept in log.heads_file: "
+            "no space");
+  EXPECT_EQ(desk_->storage().heads_exported, 8u);
+  EXPECT_EQ(desk_->storage().heads_dropped, 1u);
+  links_.writer_status.put(WriterStatus{});
+  links_.head_export.put({.trouble = "", .waiting = 0, .exported = 11, .dropped = 1});
+  look();
+  EXPECT_EQ(desk_->storage().text(), "");
+}
+
+TEST_F(FrontDeskTest, AFileOfHeadsThatDoesNotAnswerIsShown) {
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(links_.signed_heads.try_push("head"));
+  look();
+  EXPECT_EQ(desk_->storage().heads, "4 signed heads are not kept: log.heads_file does not answer");
+  EXPECT_EQ(desk_->storage().heads_waiting, 4u);
+}
+
 TEST_F(FrontDeskTest, DeclinedHelpReachesTheStepThreadAndIsAcknowledgedWhenItIsOnDisk) {
   submit(kAnna, "d0", DeclineHelp{.help = 12});
   ASSERT_EQ(acks_.size(), 1u);

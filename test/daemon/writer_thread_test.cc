@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <functional>
 
 #include "replay/dataset.h"
 #include "src/daemon/step_thread.h"
 #include "test/support/fake_robot.h"
 #include "test/support/faulty_files.h"
+#include "test/support/log_script.h"
 #include "test/support/small_policy.h"
 #include "test/support/temp_folder.h"
 
@@ -49,11 +52,13 @@ class WriterThreadTest : public ::testing::Test {
     step.instruction = "lift";
     step.episode_steps = 100'000;
     step_ = std::make_unique<StepThread>(robot_, *std::move(controller), links_, step);
-    make_writer(nullptr);
+    make_writer();
     links_.loaded = 3;
   }
 
-  void make_writer(std::unique_ptr<LearnerHost> host) {
+  // In place of the one before.
+  void make_writer(std::unique_ptr<LearnerHost> host = nullptr,
+                   const std::function<void(WriterThreadOptions&)>& change = {}) {
     writer_.reset();
     auto latch = StopLatch::open(posix_files(), latch_path());
     ASSERT_TRUE(latch.ok()) << latch.status().message();
@@ -65,6 +70,7 @@ class WriterThreadTest : public ::testing::Test {
     writer.segment.feature_size = 1;
     writer.segment.proprioception_size = 1;
     writer.segment.action_size = 2;
+    if (change) change(writer);
     writer_ = std::make_unique<WriterThread>(
         *log_, *std::move(latch), std::move(host), links_, std::move(writer),
         [this](LogLevel, std::string_view, const std::string& text) { told_.push_back(text); },
@@ -482,6 +488,67 @@ TEST_F(WriterThreadTest, ACandidateThatTheGatesQueueHasNoRoomForIsPassedOnWholeL
   links_.gate.try_take_all(items);
   ASSERT_EQ(items.size(), 1u);
   EXPECT_EQ(std::get<CandidateMessage>(items[0]).weights, candidate.weights);
+}
+
+TEST_F(WriterThreadTest, ABudgetThatNothingMayBeDeletedForIsShownUntilItIsKept) {
+  test::run_script(*log_, 2);  // of the newest ten nothing goes
+  make_writer(nullptr, [](WriterThreadOptions& options) { options.budget_bytes = 1; });
+  turn();
+  turn();
+  EXPECT_NE(status_.over_budget.find("log.budget_bytes"), std::string::npos);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0], status_.over_budget);
+  make_writer(nullptr, [](WriterThreadOptions& options) { options.budget_bytes = 1u << 30; });
+  turn();
+  turn();
+  EXPECT_EQ(status_.over_budget, "");
+}
+
+TEST_F(WriterThreadTest, WhatTheStartCouldNotWriteIsTriedAgainAndShownUntilItIsThere) {
+  bool full = true;
+  int tries = 0;
+  writer_->add_unwritten({.trouble = "config.toml: no space", .write = [&]() -> Status {
+                            ++tries;
+                            return full ? resource_exhausted("no space") : Status();
+                          }});
+  const auto later = [&] {
+    fake_now = fake_now.load() + std::chrono::seconds(6);
+    turn();
+  };
+  later();
+  later();
+  EXPECT_EQ(tries, 2);
+  turn();  // too early
+  EXPECT_EQ(tries, 2);
+  EXPECT_EQ(status_.unwritten, "config.toml: no space");
+  full = false;
+  later();
+  EXPECT_EQ(status_.unwritten, "");
+  later();
+  EXPECT_EQ(tries, 3);
+}
+
+TEST_F(WriterThreadTest, EachSignedHeadIsHandedOnForItsExportAlsoWhenThisDiskDoesNotTakeIt) {
+  const std::string audit = folder_ / "audit";
+  make_writer(nullptr, [&](WriterThreadOptions& options) {
+    options.seal = *HeadSeal::open(audit);
+    options.export_heads = true;
+    options.seal_every = std::chrono::seconds(1);
+  });
+  const auto head_of = [&](const std::string& id) {
+    EXPECT_TRUE(log_->append(test::sample_event(id, 0, StopReset{})).ok());
+    EXPECT_TRUE(log_->commit().ok());
+    fake_now = fake_now.load() + std::chrono::seconds(2);
+    turn();
+    std::vector<std::string> heads;
+    links_.signed_heads.try_take_all(heads);
+    EXPECT_EQ(heads.size(), 1u);
+    return heads.empty() ? Sequence{0} : SignedHead::parse(heads[0])->head.sequence;
+  };
+  EXPECT_EQ(head_of("one"), log_->durable());
+  // What is in the way of the file beside it.
+  std::filesystem::create_directories(audit + "/head.json.tmp/full");
+  EXPECT_EQ(head_of("two"), log_->durable());
 }
 
 TEST_F(WriterThreadTest, TheLatchFollowsStopAndItsReset) {

@@ -119,6 +119,17 @@ class Chain(Case):
         self.check(nudge("log", "--state", state, "verify", "--heads", kept, "--key", "00" * 32), 77,
                    "another key")
 
+    def test_lines_that_are_no_heads_are_told_and_passed_over(self):
+        state = self.copy_of(prepared.state)
+        head = self.check(nudge("log", "--state", state, "head"), 0).out
+        refused = '{"type":"about:blank","title":"Unauthorized","status":401}'
+        kept = self.folder / "heads"
+        kept.write_text(f"{head}{refused}\n\n{head}")
+        self.check(nudge("log", "--state", state, "verify", "--heads", kept), 0, "2 signed", "line 2",
+                   "passed over")
+        kept.write_text(refused)
+        self.check(nudge("log", "--state", state, "verify", "--heads", kept), 65, "holds no head")
+
     def test_keys_are_their_owners_alone(self):
         state = self.copy_of(prepared.state)
         self.check(nudge("log", "--state", state, "head"), 0)
@@ -174,6 +185,25 @@ class Live(LiveCase):
         kept = self.folder / "heads"
         kept.write_bytes(head + b"\n" + (daemon.state / "audit/head.json").read_bytes())
         self.check(nudge("log", "--state", daemon.state, "verify", "--heads", kept), 0, "2 signed")
+
+    def test_heads_are_exported_and_a_place_that_does_not_take_them_is_told(self):
+        place = self.folder / "elsewhere"
+        kept = place / "robot.heads"
+        daemon = self.daemon(None, "--set", f"log.heads_file={kept}")
+        wait_until(lambda: "robot.heads" in daemon.status()["storage"], "a word about the heads")
+        self.assertTrue(daemon.status()["recording"])
+        self.assertEqual(daemon.request("GET", "/readyz", token="")[0], 200)
+        self.assertIn(b"nudge_log_heads_waiting 1\n", daemon.request("GET", "/metrics")[1])
+        self.assertEqual(daemon.send("label", episode=1, span=0, value="success")[0], 200)
+        place.mkdir()
+        wait_until(kept.exists, "the file of heads")
+        wait_until(lambda: daemon.status()["storage"] == "", "that all is well")
+        self.assertEqual(daemon.stop(), 0)
+        heads = kept.read_text().splitlines()
+        self.assertGreaterEqual(len(heads), 2)  # of the start and of the end
+        self.assertEqual(heads[-1], (daemon.state / "audit/head.json").read_text().strip())
+        self.check(nudge("log", "--state", daemon.state, "verify", "--heads", kept), 0, "whole",
+                   f"{len(heads)} signed")
 
     def test_secrets_are_in_no_log_and_no_process_list(self):
         daemon = self.daemon()

@@ -15,7 +15,7 @@ import program
 from live_test import LiveCase
 from program import events, nudge, wait_until
 
-OK, DATA, UNAVAILABLE = 0, 65, 69
+OK, DATA, UNAVAILABLE, EXISTS = 0, 65, 69, 73
 
 prepared = program.Prepared()
 
@@ -100,6 +100,52 @@ class Copies(LiveCase):
 
     def test_a_backup_into_the_state_folder_itself_is_refused(self):
         self.check(nudge("log", "--state", self.state, "backup", self.state), 64, "state folder")
+
+    def test_after_a_salvage_the_backup_of_before_stays_and_a_new_folder_takes_the_new_log(self):
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), OK)
+        before = events(self.copy)
+        victim = sorted((self.state / "log/segments").iterdir())[0]
+        ruin(victim, victim.stat().st_size // 2, 64)
+        self.check(nudge("log", "--state", self.state, "salvage"), OK)
+        for _ in range(2):
+            self.check(nudge("log", "--state", self.state, "backup", self.copy), EXISTS,
+                       "Name a new folder")
+            self.check_whole(self.copy)
+            self.assertEqual(events(self.copy), before)
+        self.check(nudge("log", "--state", self.state, "backup", self.folder / "new"), OK)
+        self.check_whole(self.folder / "new")
+
+    def test_the_backup_of_another_robot_is_not_replaced(self):
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), OK)
+        files = {f: f.read_bytes() for f in self.copy.rglob("*") if f.is_file()}
+        other = self.folder / "other"
+        self.check(nudge("train", "--state", other, "--record", 1, "--set",
+                         "learner.base_steps=20"), OK)
+        self.check(nudge("log", "--state", other, "backup", self.copy), EXISTS, "another")
+        self.assertEqual({f: f.read_bytes() for f in self.copy.rglob("*") if f.is_file()}, files)
+
+    def test_bytes_that_the_backups_disk_has_lost_come_back(self):
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), OK)
+        segment = sorted((self.copy / "log/segments").iterdir())[0]
+        weights = sorted((self.copy / "weights").glob("*.safetensors"))[0]
+        for file in (segment, weights):
+            whole = file.read_bytes()
+            ruin(file, len(whole) // 2, 64)
+            self.assertNotEqual(file.read_bytes(), whole)
+            self.check(nudge("log", "--state", self.state, "backup", self.copy), OK, "is whole")
+            self.assertEqual(file.read_bytes(), whole)
+
+    def test_what_is_damaged_on_the_robot_since_stays_whole_in_the_backup(self):
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), OK)
+        files = [sorted((self.state / "log/segments").iterdir())[0],
+                 sorted((self.state / "weights").glob("*.safetensors"))[0]]
+        whole = [file.read_bytes() for file in files]
+        for file in files:
+            ruin(file, file.stat().st_size // 2, 64)
+        self.check(nudge("log", "--state", self.state, "backup", self.copy), DATA)
+        for file, data in zip(files, whole):
+            self.assertEqual((self.copy / file.relative_to(self.state)).read_bytes(), data)
+        self.check_whole(self.copy)
 
     def test_a_backup_while_the_robot_works_holds_what_was_acknowledged_before(self):
         daemon = self.daemon(self.state)

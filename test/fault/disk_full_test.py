@@ -4,19 +4,25 @@
 The disk is a small tmpfs in a mount namespace of our own, which needs no rights beyond that.
 """
 
+import http.client
+import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
+import live_test
 import program
-from program import Case, LONG, Prepared, SHORT_DEMO, nudge
+from people import Person
+from program import Case, LONG, Prepared, SHORT_DEMO, nudge, wait_until
 
 KB, MB = 1024, 1024 * 1024
 NO_INPUT, UNAVAILABLE, IO, TRY_AGAIN = 66, 69, 74, 75
@@ -50,7 +56,7 @@ def tearDownModule():
     prepared.drop()
 
 
-class DiskFull(Case):
+class SmallDisk(Case):
     def disk(self, size):
         disk = pathlib.Path(tempfile.mkdtemp(prefix="disk-", dir=self.folder))
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=True)
@@ -65,6 +71,8 @@ class DiskFull(Case):
             for _ in range(max(0, size // KB)):
                 file.write(bytes(KB))
 
+
+class DiskFull(SmallDisk):
     def demo(self, out, episodes, *more):
         return nudge("demo", *SHORT_DEMO, "--out", out, "--episodes", episodes,
                      "--corrected", episodes, *more)
@@ -139,6 +147,82 @@ class DiskFull(Case):
         for arguments in (["log", "ls"], ["log", "verify"], ["log", "tail"], ["weights", "ls"]):
             with self.subTest(arguments=arguments):
                 self.check(nudge(*arguments, "--state", state), 0)
+
+
+class StartsOnAFullDisk(SmallDisk, live_test.LiveCase):
+    """A robot that recorded until its disk was full is switched off and on again."""
+
+    def metric(self, daemon, name):
+        text = daemon.request("GET", "/metrics")[1].decode()
+        return float(re.search(rf"^{name} (\S+)$", text, re.M)[1])
+
+    def say(self, daemon, name, patience):
+        """The code of the answer; None: there was none."""
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=patience)
+        try:
+            connection.request("POST", "/api/v1/feedback", json.dumps(
+                {"type": "words", "id": name, "text": "so far so good", "meant": "comment"}),
+                {"Authorization": f"Bearer {daemon.token}", "Content-Type": "application/json"})
+            return connection.getresponse().status
+        except TimeoutError:
+            return None
+        finally:
+            connection.close()
+
+    def test_holds_tells_lets_people_drive_and_is_well_when_there_is_room(self):
+        disk = self.disk(40 * MB)
+        shutil.copytree(prepared.state, disk / "state", ignore=shutil.ignore_patterns("ballast"))
+        state = self.folder / "state"  # beside its lines, which are to be read
+        state.symlink_to(disk / "state")
+        self.assertEqual(self.daemon(state).stop(), 0)
+        (state / "log/ballast").unlink(missing_ok=True)  # given up when the disk got full
+        settings = (state / "config.toml").read_text()
+        self.leave(disk, 0)
+        port = program.free_port()
+        daemon = self.daemon(state, "--set", f"ports.teleop={port}")
+        self.assertEqual(daemon.status()["state"], "HOLD")
+        wait_until(lambda: not daemon.status()["recording"], "that nothing is recorded")
+        status = daemon.status()
+        self.assertIn("config.toml", status["storage"])
+        self.assertIn("commands on this machine", status["storage"])
+        self.assertEqual(self.metric(daemon, "nudge_recording"), 0)
+        self.assertEqual(self.metric(daemon, "nudge_state_unwritten"), 1)
+        code, body = daemon.request("GET", "/readyz", token="")
+        self.assertEqual(code, 503)
+        self.assertIn(b"config.toml", body)
+        self.assertIn("NOT RECORDING", daemon.errors())
+        self.assertEqual((state / "config.toml").read_text(), settings)  # whole
+        tokens = json.loads((state / "run/tokens.json").read_text())["tokens"]
+        person = Person("teleop", port=port, token=tokens["supervisor"])
+        self.addCleanup(person.leave)
+
+        def taken():
+            if person.state and person.state["mine"]:
+                return True
+            if person.state and person.state["state"] == "FAULT_HOLD":
+                daemon.send("reset_fault")
+            person.tell("takeover")
+            time.sleep(0.5)
+            return False
+        wait_until(taken, "a takeover")
+        person.drive(person.state["epoch"])
+        daemon.wait_for("HUMAN")
+        self.assertNotEqual(self.say(daemon, "full:1", 2), 200)
+        person.driving = False
+        person.leave()
+        (disk / "filler").unlink()
+        wait_until(lambda: daemon.status()["recording"] and daemon.status()["storage"] == "",
+                   "that all is well")
+        self.assertEqual(self.metric(daemon, "nudge_state_unwritten"), 0)
+        self.assertEqual(daemon.request("GET", "/readyz", token="")[0], 200)
+        self.assertNotEqual((state / "config.toml").read_text(), settings)
+        self.check(nudge("log", "--state", state, "head"), 0, "nudge-log-head-1")
+        wait_until(lambda: self.say(daemon, "full:2", 30) == 200, "an acknowledgement")
+        self.assertEqual(daemon.stop(), 0)
+        self.check_whole(state)
+        ids = [event["id"] for event in program.events(state)]
+        self.assertEqual(ids.count("full:2"), 1)
+        self.assertEqual(len(ids), len(set(ids)))
 
 
 if __name__ == "__main__":

@@ -250,14 +250,44 @@ class IoFaults(LiveCase):
         self.assertEqual(len(json.loads(again.request("GET", "/api/v1/devices")[1])["devices"]), 1)
         again.stop()
 
-    def test_settings_that_cannot_be_written_are_told_at_the_start(self):
-        state = self.copy_of(prepared.folder / "trained")
-        self.plan.fail("/config.toml", "EIO")
-        outcome = nudge("run", "--state", state, *live_test.PATIENT)
-        self.assertIn(outcome.code, (69, 74), str(outcome))
-        self.assertIn("config.toml", outcome.err)
+    def test_settings_that_cannot_be_written_are_told_and_the_robot_starts_all_the_same(self):
+        for name, error, last in (("good", "EIO", faulty_calls.ALWAYS),
+                                  ("full", "ENOSPC", faulty_calls.ALWAYS), ("once", "ENOSPC", 1)):
+            with self.subTest(name=name):
+                state = self.copy_of(prepared.folder / "trained", name)
+                before = (state / "config.toml").read_text()
+                self.plan.fail("/config.toml", error, 1, last)
+                daemon = self.daemon(state)
+                status = daemon.status()
+                self.assertEqual(status["state"], "HOLD")
+                if name != "once":
+                    self.assertIn("config.toml", status["storage"])
+                    self.assertEqual(self.metric(daemon, "nudge_state_unwritten"), 1)
+                    code, body = daemon.request("GET", "/readyz", token="")
+                    self.assertEqual(code, 503)
+                    self.assertIn(b"config.toml", body)
+                    self.assertEqual((state / "config.toml").read_text(), before)
+                    self.start(daemon)
+                self.assertIn("settings in force cannot be written", daemon.errors())
+                self.plan.end()
+                wait_until(lambda: daemon.status()["storage"] == "", "that they are written")
+                self.assertNotEqual((state / "config.toml").read_text(), before)
+                self.assertEqual(self.metric(daemon, "nudge_state_unwritten"), 0)
+                self.assertEqual(daemon.stop(), 0)
+
+    def test_a_place_for_commands_that_cannot_be_written_is_told_and_never_an_older_daemons(self):
+        daemon = self.daemon()
+        self.assertEqual(daemon.stop(), 0)
+        self.assertTrue((daemon.state / "run/entrance.json").exists())
+        self.plan.fail("/entrance.json.tmp", "ENOSPC")
+        again = self.daemon(daemon.state)
+        self.assertEqual(again.status()["state"], "HOLD")
+        self.assertIn("commands on this machine", again.status()["storage"])
+        self.assertFalse((daemon.state / "run/entrance.json").exists())
         self.plan.end()
-        self.assertEqual(self.daemon(state).stop(), 0)
+        wait_until(lambda: again.status()["storage"] == "", "that it is written")
+        self.check(nudge("log", "--state", again.state, "head"), 0, "nudge-log-head-1")
+        self.assertEqual(again.stop(), 0)
 
     def test_the_programs_own_lines_cannot_be_written_and_nobody_minds(self):
         daemon = self.begin()

@@ -313,12 +313,42 @@ TEST_F(SupervisorPortTest, IsReadyOnlyWhileRobotLogAndLoopAreWell) {
   EXPECT_EQ(get("/readyz").status, 503);
   desk_.snapshot_now.robot_trouble.clear();
 
+  desk_.storage_now.unwritten = "config.toml: no space";
+  EXPECT_EQ(get("/readyz").status, 503);
+  EXPECT_NE(get("/readyz").body.find("config.toml"), std::string::npos);
+  desk_.storage_now.unwritten.clear();
+  // The robot works as well with these.
+  desk_.storage_now.over_budget = "more than log.budget_bytes";
+  desk_.storage_now.heads = "heads wait";
+  EXPECT_EQ(get("/readyz").status, 200);
+
   now_ += milliseconds(1'001);
   EXPECT_EQ(get("/readyz").status, 503);
   EXPECT_NE(get("/readyz").body.find("stalled"), std::string::npos);
 
   desk_.snapshot_now = Snapshot();
   EXPECT_EQ(get("/readyz").status, 503);
+}
+
+TEST_F(SupervisorPortTest, ShowsWhatPeopleShouldSeeToAboutTheDisk) {
+  EXPECT_NE(get("/api/v1/status").body.find(R"("storage":"")"), std::string::npos);
+  EXPECT_NE(get("/metrics").body.find("\nnudge_log_over_budget 0\n"), std::string::npos);
+  desk_.storage_now = {.unwritten = "config.toml: no space",
+                       .over_budget = "more than log.budget_bytes",
+                       .heads = "heads wait",
+                       .heads_exported = 5,
+                       .heads_waiting = 3,
+                       .heads_dropped = 1};
+  EXPECT_NE(get("/api/v1/status")
+                .body.find(R"("storage":"config.toml: no space; more than log.budget_bytes; heads )"
+                           R"(wait")"),
+            std::string::npos);
+  const std::string metrics = get("/metrics").body;
+  for (const char* line :
+       {"nudge_log_over_budget 1", "nudge_state_unwritten 1", "nudge_log_heads_waiting 3",
+        "nudge_log_heads_exported_total 5", "nudge_log_heads_dropped_total 1"}) {
+    EXPECT_NE(metrics.find("\n" + std::string(line) + "\n"), std::string::npos) << line;
+  }
 }
 
 TEST_F(SupervisorPortTest, GivesTheAnswerToFeedbackWhenTheDeskHasIt) {

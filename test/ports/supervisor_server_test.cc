@@ -29,6 +29,7 @@ class PromptDesk final : public Desk {
   const LearningLedger& ledger() const override { return fake.ledger(); }
   const DatasetCounts& dataset() const override { return fake.dataset(); }
   bool recording() const override { return fake.recording(); }
+  const StorageStatus& storage() const override { return fake.storage(); }
   const std::string& log_head() const override { return fake.log_head(); }
   std::span<const Image> frames() const override { return fake.frames(); }
   void submit(FeedbackMessage message, Reply reply) override {

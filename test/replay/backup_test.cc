@@ -79,6 +79,24 @@ class Backup : public testing::Test {
     EXPECT_TRUE(report.ok()) << report.status().message();
     return report.ok() ? *report : BackupReport{};
   }
+  Result<BackupReport> try_to_back_up(const std::string& from = "log",
+                                      const BackupOptions& options = {}) {
+    return back_up_log(posix_files(), folder_ / from, snapshot(), folder_ / "copy", options);
+  }
+  // What a damaged disk leaves: nonsense.
+  static void ruin(const std::string& path, std::uint64_t at, std::size_t bytes = 4096) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file << std::string(bytes, '\x5a');
+  }
+  void expect_copy(const std::string& items, const std::string& name = "copy") {
+    LogOptions options = at(name);
+    options.read_only = true;
+    auto copy = open(options);
+    ASSERT_NE(copy, nullptr);
+    expect_whole(*copy);
+    EXPECT_EQ(text_of(items_of(*copy)), items);
+  }
   static void expect_whole(Log& log) {
     EXPECT_TRUE(log.recovery().damaged.empty());
     const auto report = log.verify();
@@ -173,6 +191,8 @@ TEST_F(Backup, ThatIsBrokenOffAtAnyCallLeavesTheOldCopyOrTheNewOne) {
     std::filesystem::remove_all(folder_ / "copy");
     std::filesystem::copy(folder_ / "first", folder_ / "copy",
                           std::filesystem::copy_options::recursive);
+    // What an earlier one has left that was broken off.
+    std::ofstream(folder_ / "copy/episode-000000003.seg.new") << "half";
     test::FaultyFiles files(posix_files());
     files.plan({.at = call, .for_good = true});
     const auto report = back_up_log(files, folder_ / "log", snapshot(), folder_ / "copy");
@@ -192,6 +212,185 @@ TEST_F(Backup, ThatIsBrokenOffAtAnyCallLeavesTheOldCopyOrTheNewOne) {
     EXPECT_EQ(text_of(items_of(*copy)), fresh);
     if (files.calls() < call) break;
   }
+}
+
+TEST_F(Backup, IntoTheFolderOfAnotherLogIsRefusedAndChangesNothing) {
+  std::string old;
+  {
+    auto log = open(at("other"));
+    run_script(*log, 4);
+    old = text_of(items_of(*log));
+    take_snapshot(*log);
+    ASSERT_TRUE(try_to_back_up("other").ok());
+  }
+  auto log = open(at("log"));
+  ASSERT_TRUE(log->append(sample_event("mine", 0, StopReset{})).ok());
+  run_script(*log, 5);
+  take_snapshot(*log);
+  const auto refused = try_to_back_up();
+  EXPECT_EQ(refused.status().code(), Code::kAlreadyExists);
+  EXPECT_NE(refused.status().message().find("Name a new folder"), std::string::npos);
+  expect_copy(old);
+}
+
+TEST_F(Backup, OfALogThatWasSalvagedIsRefusedWhereTheOneBeforeIsAndKeepsThatWhole) {
+  std::string old;
+  {
+    auto log = open(at("log"));
+    run_script(*log, 3);
+    old = text_of(items_of(*log));
+    take_snapshot(*log);
+    back_up();
+  }
+  const std::string segment = folder_ / "log/segments/episode-000000001.seg";
+  ruin(segment, std::filesystem::file_size(segment) / 2, 64);
+  ASSERT_TRUE(salvage_log(posix_files(), folder_ / "log", at("saved")).ok());
+  auto saved = open(at("saved"));
+  take_snapshot(*saved);
+  EXPECT_EQ(try_to_back_up("saved").status().code(), Code::kAlreadyExists);
+  expect_copy(old);
+  ASSERT_TRUE(back_up_log(posix_files(), folder_ / "saved", snapshot(), folder_ / "new").ok());
+  auto fresh = open(at("new"));
+  ASSERT_NE(fresh, nullptr);
+  expect_whole(*fresh);
+}
+
+TEST_F(Backup, OfALogThatWasPutBackToAnEarlierStateIsRefused) {
+  std::string old;
+  {
+    auto log = open(at("log"));
+    run_script(*log, 1);
+    take_snapshot(*log);
+    ASSERT_TRUE(back_up_log(posix_files(), folder_ / "log", snapshot(), folder_ / "earlier").ok());
+    run_script(*log, 2);
+    old = text_of(items_of(*log));
+    take_snapshot(*log);
+    back_up();
+  }
+  auto earlier = open(at("earlier"));
+  take_snapshot(*earlier);
+  EXPECT_EQ(try_to_back_up("earlier").status().code(), Code::kAlreadyExists);
+  expect_copy(old);
+}
+
+TEST_F(Backup, WhoseBytesAPowerLossHasTakenIsMadeWholeThoughItsFilesAreLongEnough) {
+  auto log = open(at("log"));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  back_up();
+  const std::string all = text_of(items_of(*log));
+  for (const std::uint64_t share : {0, 2, 3}) {
+    SCOPED_TRACE(share);
+    const std::string segment = folder_ / "copy/segments/episode-000000002.seg";
+    const std::uint64_t size = std::filesystem::file_size(segment);
+    ruin(segment, share == 0 ? 0 : size - size / share, 64);
+    const BackupReport report = back_up();
+    EXPECT_EQ(report.copied_segments, 1u);
+    EXPECT_TRUE(report.damaged.empty());
+    expect_copy(all);
+  }
+}
+
+TEST_F(Backup, KeepsASegmentThatTheLogHasLostSince) {
+  auto log = open(at("log"));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  back_up();
+  const std::string segment = folder_ / "log/segments/episode-000000002.seg";
+  ruin(segment, std::filesystem::file_size(segment) / 2, 64);
+  std::filesystem::remove(folder_ / "log/segments/episode-000000003.seg");
+  run_script(*log, 1);
+  take_snapshot(*log);
+  const BackupReport report = back_up();
+  EXPECT_EQ(report.copied_segments, 1u);
+  EXPECT_TRUE(report.damaged.empty());
+  expect_copy(text_of(items_of(*log)));
+}
+
+TEST_F(Backup, TakesAlongAndTellsWhatIsDamagedInTheLog) {
+  auto log = open(at("log"));
+  run_script(*log, 2);
+  const std::string segment = folder_ / "log/segments/episode-000000002.seg";
+  ruin(segment, std::filesystem::file_size(segment) / 2, 64);
+  std::filesystem::remove(folder_ / "log/segments/episode-000000001.seg");
+  take_snapshot(*log);
+  BackupReport report = back_up();
+  EXPECT_EQ(report.gone, std::vector<std::string>{"episode-000000001.seg"});
+  // A newer snapshot says that it was not evicted.
+  take_snapshot(*log);
+  const auto taken = try_to_back_up("log", {.missing = report.gone});
+  ASSERT_TRUE(taken.ok()) << taken.status().message();
+  EXPECT_EQ(taken->damaged,
+            (std::vector<std::string>{"episode-000000001.seg", "episode-000000002.seg"}));
+  // And again, for both are as bad as before.
+  const auto again = try_to_back_up("log", {.missing = report.gone});
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->copied_segments, 0u);
+  EXPECT_EQ(again->damaged, taken->damaged);
+}
+
+TEST_F(Backup, OfADamagedDatabaseIsRefusedAndKeepsTheOldCopy) {
+  auto log = open(at("log"));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  back_up();
+  const std::string old = text_of(items_of(*log));
+  run_script(*log, 3);
+  take_snapshot(*log);
+  const std::uint64_t pages = std::filesystem::file_size(snapshot()) / 4096;
+  for (std::uint64_t page = 0; page < pages; ++page) {
+    SCOPED_TRACE(page);
+    take_snapshot(*log);
+    ruin(snapshot(), page * 4096);
+    EXPECT_FALSE(try_to_back_up().ok());
+    expect_copy(old);
+  }
+}
+
+TEST_F(Backup, CallsForTheRestBeforeAnythingTakesItsPlace) {
+  auto log = open(at("log"));
+  run_script(*log, 1);
+  take_snapshot(*log);
+  back_up();
+  const std::string old = text_of(items_of(*log));
+  run_script(*log, 1);
+  take_snapshot(*log);
+  BackupOptions options;
+  options.before_replacing = [&] {
+    // The copy itself is locked.
+    std::filesystem::copy(folder_ / "copy", folder_ / "seen",
+                          std::filesystem::copy_options::recursive);
+    expect_copy(old, "seen");
+    return unavailable("no");
+  };
+  EXPECT_EQ(try_to_back_up("log", options).status().code(), Code::kUnavailable);
+  expect_copy(old);
+}
+
+TEST_F(Backup, ReplacesASingleFileWholeOrNotAtAll) {
+  const std::string from = folder_ / "from", to = folder_ / "to";
+  const auto write = [](const std::string& path, const std::string& text) {
+    std::ofstream(path, std::ios::trunc) << text;
+  };
+  const auto read = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  write(from, "new");
+  for (std::uint64_t call = 1;; ++call) {
+    SCOPED_TRACE(call);
+    write(to, "old");  // as long as the new one
+    test::FaultyFiles files(posix_files());
+    files.plan({.at = call, .for_good = true});
+    const auto copied = replace_by_copy(files, from, to);
+    EXPECT_TRUE(read(to) == "new" || (!copied.ok() && read(to) == "old")) << read(to);
+    const auto again = replace_by_copy(posix_files(), from, to);
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(read(to), "new");
+    if (files.calls() < call) break;
+  }
+  const auto same = replace_by_copy(posix_files(), from, to);
+  EXPECT_TRUE(same.ok() && !*same);
 }
 
 TEST_F(Backup, IsRefusedWhileSomebodyHasTheCopyOpen) {
@@ -216,12 +415,6 @@ class SalvageTest : public Backup {
     const auto report = salvage_log(posix_files(), folder_ / "log", to, known);
     EXPECT_TRUE(report.ok()) << report.status().message();
     return report.ok() ? *report : SalvageReport{};
-  }
-  // What a damaged disk leaves: 4 KiB of nonsense.
-  static void ruin(const std::string& path, std::uint64_t at, std::size_t bytes = 4096) {
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(static_cast<std::streamoff>(at));
-    file << std::string(bytes, '\x5a');
   }
   // A log that ends in order, with everything in log.db.
   std::string make(int episodes) {

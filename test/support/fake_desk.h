@@ -28,6 +28,7 @@ class FakeDesk final : public Desk {
   const LearningLedger& ledger() const override { return ledger_now; }
   const DatasetCounts& dataset() const override { return dataset_now; }
   bool recording() const override { return recording_now; }
+  const StorageStatus& storage() const override { return storage_now; }
   const std::string& log_head() const override { return head_now; }
   std::span<const Image> frames() const override { return frames_now; }
   void submit(FeedbackMessage message, Reply reply) override {
@@ -67,6 +68,7 @@ class FakeDesk final : public Desk {
   LearningLedger ledger_now = sample_ledger();
   DatasetCounts dataset_now = sample_dataset();
   bool recording_now = true;
+  StorageStatus storage_now;
   std::string head_now = R"({"format":"nudge-log-head-1"})";
   std::vector<Image> frames_now;
 

@@ -25,6 +25,7 @@ class TeleopDesk final : public Desk {
   const LearningLedger& ledger() const override { return ledger_; }
   const DatasetCounts& dataset() const override { return dataset_; }
   bool recording() const override { return true; }
+  const StorageStatus& storage() const override { return storage_; }
   const std::string& log_head() const override { return head_; }
   std::span<const Image> frames() const override { return {}; }
 
@@ -69,6 +70,7 @@ class TeleopDesk final : public Desk {
   History history_;
   std::string head_;
   LearningStatus learning_;
+  StorageStatus storage_;
   LearningLedger ledger_;
   DatasetCounts dataset_;
 };

@@ -42,7 +42,7 @@ test("the specification's status is understood", () => {
     "instruction": "lift the red block", "takeovers": 0, "human_seconds": 0},
     "weights": {"playing": 4, "live": 4, "kind": "full", "confirmed": 3},
     "learning": {"state": "idle", "detail": "", "round": "", "done": 0, "total": 0},
-    "recording": true, "robot_age_ms": 3.1, "robot_trouble": "", "caution": "", "alarm": "", "missed_ticks": 0, "lost_steps": 0,
+    "recording": true, "robot_age_ms": 3.1, "robot_trouble": "", "caution": "", "alarm": "", "storage": "", "missed_ticks": 0, "lost_steps": 0,
     "refused_commands": 0, "viewers": 1}`);
   assert.ok(message?.type === "status");
   assert.equal(message.tick, 1234);

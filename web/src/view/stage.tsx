@@ -11,11 +11,11 @@ import { isEngineer, useSession, useShown } from "./seat";
 
 function Banners(): JSX.Element {
   const session = useSession();
-  const { recording, learning, detail, engineer, known, trouble, caution, alarm, fault } = useShown((state) => ({
+  const { recording, learning, detail, engineer, known, trouble, caution, alarm, storage, fault } = useShown((state) => ({
     known: state.status !== undefined, recording: state.status?.recording ?? true,
     learning: state.status?.learning.state ?? "", detail: state.status?.learning.detail ?? "",
     engineer: isEngineer(state), trouble: state.status?.robotTrouble ?? "", caution: state.status?.caution ?? "",
-    alarm: state.status?.alarm ?? "",
+    alarm: state.status?.alarm ?? "", storage: state.status?.storage ?? "",
     fault: state.status?.state === "FAULT_HOLD" ? state.status.fault : "",
   }));
   return (
@@ -24,6 +24,7 @@ function Banners(): JSX.Element {
         <p class="banner grave"><b>NOT RECORDING</b> <span>Nothing that happens now is stored or learned from.</span></p>
       )}
       {alarm !== "" && <p class="banner grave"><b>LOG DAMAGED</b> <span>{alarm}</span></p>}
+      {storage !== "" && <p class="banner warn"><b>DISK</b> <span>{storage}</span></p>}
       {learning === "paused" && (
         <p class="banner warn">
           <b>LEARNING PAUSED</b> <span>{detail || "Weights were rolled back twice."}</span>

@@ -90,6 +90,7 @@ export interface Status {
   robotTrouble: string;
   caution: string;  // what cannot be promised for this robot; empty: nothing
   alarm: string; // the log was damaged when this boot found it; empty: it was not
+  storage: string; // what people should see to about the disk; empty: nothing
   fault: string; // what the fault was, for people; empty: none
   missedTicks: number;
   lostSteps: number;

@@ -177,7 +177,7 @@ export function parseDaemonMessage(raw: string): DaemonMessage | undefined {
           total: number(learning["total"]),
         },
         recording: flag(it["recording"]), robotAgeMs: number(it["robot_age_ms"]),
-        robotTrouble: text(it["robot_trouble"]), caution: text(it["caution"]), alarm: text(it["alarm"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
+        robotTrouble: text(it["robot_trouble"]), caution: text(it["caution"]), alarm: text(it["alarm"]), storage: text(it["storage"]), fault: text(it["fault"]), missedTicks: number(it["missed_ticks"]),
         lostSteps: number(it["lost_steps"]), viewers: number(it["viewers"]),
         help: plea(it["help"]),
         uncertainty: typeof it["uncertainty"] === "number" ? it["uncertainty"] : undefined,
