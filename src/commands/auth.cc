@@ -11,12 +11,11 @@
 #include "src/cli/logging.h"
 #include "src/cli/terminal.h"
 #include "src/commands/auth_key.h"
+#include "src/commands/auth_token.h"
 #include "src/commands/command.h"
 #include "src/commands/local_daemon.h"
 #include "src/commands/pairing_text.h"
 #include "src/commands/state.h"
-#include "src/daemon/entrance.h"
-#include "src/ports/access.h"
 #include "src/ports/devices.h"
 #include "src/ports/private_file.h"
 #include "src/ports/supervisor_wire.h"
@@ -33,6 +32,7 @@ class Keys {
     const Result<std::string> state = state_folder(program, flag);
     if (!state.ok()) return state.status();
     Keys keys;
+    keys.state_ = *state;
     const std::string path = *state + "/run";
     std::error_code error;
     if (!std::filesystem::is_directory(path, error)) {
@@ -56,7 +56,7 @@ class Keys {
 
   // Of the running daemon. An answer that is a refusal is a Status.
   Result<Json> ask(const std::string& method, const std::string& path, const std::string& body) {
-    const Result<std::string> answer = ask_daemon(*folder_, method, path, body);
+    const Result<std::string> answer = ask_daemon(state_, method, path, body);
     if (!answer.ok()) return answer.status();
     Json json = Json::parse(*answer, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return unavailable("the daemon's answer is not understood");
@@ -75,6 +75,7 @@ class Keys {
   }
 
  private:
+  std::string state_;
   std::unique_ptr<Log> lock_;
   std::unique_ptr<Folder> folder_;
 };
@@ -176,8 +177,9 @@ int revoke(const Program& program, const std::string& state, const std::string& 
 }  // namespace
 
 void add_auth_command(Program& program) {
-  CLI::App* command =
-      program.app.add_subcommand("auth", "Devices of people: list, pair and revoke them");
+  CLI::App* command = program.app.add_subcommand(
+      "auth",
+      "Who may come in: devices of people, keys of robots and arms, tokens of this machine");
   command->require_subcommand(1);
   auto state = std::make_shared<std::string>();
   auto role = std::make_shared<std::string>("supervisor");
@@ -195,6 +197,7 @@ void add_auth_command(Program& program) {
     program.run = [&program, state, role] { return pair(program, *state, *role); };
   });
   add_auth_key_command(program, *command, state);
+  add_auth_token_command(program, *command, state);
   CLI::App* drop = command->add_subcommand("revoke", "A device has no access any more, at once");
   drop->add_option("device", *id, "Its number, as in 'nudge auth list'")->required();
   drop->callback([&program, state, id] {

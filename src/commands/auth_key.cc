@@ -9,7 +9,7 @@
 #include "src/cli/terminal.h"
 #include "src/commands/state.h"
 #include "src/daemon/curve_door.h"
-#include "src/loop/state_folder.h"
+#include "src/ports/change_lock.h"
 #include "src/ports/devices.h"
 #include "src/ports/keyring.h"
 #include "src/ports/private_file.h"
@@ -24,13 +24,10 @@ struct KeyFlags {
   std::string name, key, role = "supervisor", file;
 };
 
-// The state folder's run/. Keys may be added before the first start.
 Result<std::unique_ptr<Folder>> open_run(const Program& program, const std::string& flag) {
-  const Result<std::string> state = state_folder(program, flag);
-  if (!state.ok()) return state.status();
-  NUDGE_TRY(make_state_folder(*state));
-  NUDGE_TRY(make_state_folder(*state + "/run"));
-  return open_folder(*state + "/run");
+  const Result<std::string> path = run_path(program, flag);
+  if (!path.ok()) return path.status();
+  return open_folder(*path);
 }
 
 Result<Keyring> read_keyring(Folder& run) {
@@ -43,8 +40,13 @@ Result<Keyring> read_keyring(Folder& run) {
 // A daemon that runs sees the file change; nobody has to ask it.
 int change(const Program& program, const std::string& state, const char* done,
            const std::function<Status(Keyring&)>& act) {
-  Result<std::unique_ptr<Folder>> run = open_run(program, state);
-  if (!run.ok()) return fail_open(program, run.status());
+  Result<std::string> path = run_path(program, state);
+  if (!path.ok()) return fail_open(program, path.status());
+  // From reading to writing: another command at the same time must not undo what this one does.
+  const Result<ChangeLock> lock = ChangeLock::take(*path);
+  if (!lock.ok()) return fail(lock.status());
+  Result<std::unique_ptr<Folder>> run = open_folder(*path);
+  if (!run.ok()) return fail(run.status());
   Result<Keyring> keyring = read_keyring(**run);
   if (!keyring.ok()) return fail(keyring.status());
   if (const Status acted = act(*keyring); !acted.ok()) return fail(acted);
@@ -120,8 +122,12 @@ int show_key(const Program& program, const CurveKey& key) {
 }
 
 int server(const Program& program, const std::string& state) {
-  Result<std::unique_ptr<Folder>> run = open_run(program, state);
-  if (!run.ok()) return fail_open(program, run.status());
+  const Result<std::string> path = run_path(program, state);
+  if (!path.ok()) return fail_open(program, path.status());
+  const Result<ChangeLock> lock = ChangeLock::take(*path);
+  if (!lock.ok()) return fail(lock.status());
+  Result<std::unique_ptr<Folder>> run = open_folder(*path);
+  if (!run.ok()) return fail(run.status());
   const Result<CurveIdentity> identity = CurveIdentity::load_or_create(**run, kCurveKeyFile);
   if (!identity.ok()) return fail(identity.status());
   return show_key(program, identity->public_key());

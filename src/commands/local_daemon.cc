@@ -2,25 +2,21 @@
 
 #include <nlohmann/json.hpp>
 
-#include "src/daemon/entrance.h"
-#include "src/ports/access.h"
+#include "src/ports/http_client.h"
 
 namespace nudge {
 
-Result<std::string> ask_daemon(Folder& run, const std::string& method, const std::string& path,
-                               const std::string& body) {
-  constexpr Duration kPatience = std::chrono::seconds(10);
-  Result<LocalDoor> door = read_local_door(run);
-  if (door.status().code() == Code::kNotFound) {
-    return unavailable("another program has the state folder, or the daemon is just starting");
-  }
-  if (!door.ok()) return door.status();
-  const Result<Access> access = Access::load_or_create(run);
-  if (!access.ok()) return access.status();
+Result<std::string> ask_daemon(const std::string& state_folder, const std::string& method,
+                               const std::string& path, const std::string& body,
+                               Duration patience) {
   const Result<HttpAnswer> answer =
-      call(*door,
-           {.method = method, .path = path, .token = access->token(Role::kEngineer), .body = body},
-           kPatience);
+      call(state_folder + "/run", {.method = method, .path = path, .body = body}, patience);
+  if (answer.status().code() == Code::kUnavailable) {
+    return unavailable(
+        "the state folder is in use, and its daemon is not (yet) to be asked: another command has "
+        "it, or the daemon is starting or stopping; try again (" +
+        answer.status().message() + ")");
+  }
   if (!answer.ok()) return answer.status();
   if (answer->status >= 200 && answer->status < 300) return answer->body;
   const auto json = nlohmann::json::parse(answer->body, nullptr, /*allow_exceptions=*/false);

@@ -1,16 +1,18 @@
-// The daemon that has the state folder, asked over its own page's port.
+// The daemon that has a state folder, asked over the socket in it.
 #pragma once
 
 #include <string>
 
 #include "nudge/status.h"
-#include "policy/folder.h"
+#include "nudge/time.h"
 
 namespace nudge {
 
-// As the engineer whose token is in `run`, the state folder's run/. The body of an answer that is
-// no refusal; a refusal is a Status with the daemon's words. kUnavailable: no daemon answers.
-Result<std::string> ask_daemon(Folder& run, const std::string& method, const std::string& path,
-                               const std::string& body);
+// As an engineer, which is what whoever owns the state folder is. The body of an answer that is no
+// refusal; a refusal is a Status with the daemon's words. kUnavailable: no daemon answers, be it
+// that another command has the folder.
+Result<std::string> ask_daemon(const std::string& state_folder, const std::string& method,
+                               const std::string& path, const std::string& body,
+                               Duration patience = std::chrono::seconds(10));
 
 }  // namespace nudge

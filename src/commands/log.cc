@@ -303,9 +303,7 @@ int head(const Program& program, const std::string& state) {
   if (!folder.ok()) return fail_open(program, folder.status());
   Result<std::unique_ptr<Log>> log = open_log(program, state, /*read_only=*/true);
   if (log.status().code() == Code::kUnavailable) {
-    Result<std::unique_ptr<Folder>> run = open_folder(*folder + "/run");
-    if (!run.ok()) return fail(run.status());
-    const Result<std::string> line = ask_daemon(**run, "GET", "/api/v1/log/head", "");
+    const Result<std::string> line = ask_daemon(*folder, "GET", "/api/v1/log/head", "");
     if (!line.ok()) return fail(line.status());
     std::puts(line->c_str());
     return kExitOk;
@@ -327,12 +325,10 @@ int withdraw(const Program& program, const std::string& state, const WithdrawFla
   if (log.status().code() == Code::kUnavailable) {
     const Result<std::string> folder = state_folder(program, state);
     if (!folder.ok()) return fail_open(program, folder.status());
-    Result<std::unique_ptr<Folder>> run = open_folder(*folder + "/run");
-    if (!run.ok()) return fail(run.status());
     const Json act = {{"type", flags.undo ? "restore_corrections" : "withdraw_corrections"},
                       {"id", id},
                       {"supervisor", flags.supervisor}};
-    const Result<std::string> done = ask_daemon(**run, "POST", "/api/v1/feedback", act.dump());
+    const Result<std::string> done = ask_daemon(*folder, "POST", "/api/v1/feedback", act.dump());
     if (!done.ok()) return fail(done.status());
   } else {
     if (!log.ok()) return fail_open(program, log.status());

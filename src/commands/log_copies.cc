@@ -19,13 +19,12 @@
 #include "policy/weights_store.h"
 #include "replay/backup.h"
 #include "src/cli/exit_code.h"
+#include "src/commands/local_daemon.h"
 #include "src/commands/state.h"
 #include "src/daemon/damaged_log.h"
-#include "src/daemon/entrance.h"
 #include "src/loop/clock.h"
 #include "src/loop/state_folder.h"
 #include "src/loop/state_log.h"
-#include "src/ports/access.h"
 #include "src/ports/signed_head.h"
 
 namespace nudge {
@@ -45,28 +44,7 @@ unsigned long long shown(std::uint64_t number) { return number; }
 
 // The daemon makes the snapshot: nobody opens its database beside it.
 Status ask_for_snapshot(const std::string& state) {
-  Result<std::unique_ptr<Folder>> folder = open_folder(state + "/run");
-  if (!folder.ok()) return folder.status();
-  const Result<LocalDoor> door = read_local_door(**folder);
-  if (door.status().code() == Code::kNotFound) {
-    return unavailable("another program has the log, or the daemon is just starting; try again");
-  }
-  if (!door.ok()) return door.status();
-  const Result<Access> access = Access::load_or_create(**folder);
-  if (!access.ok()) return access.status();
-  const Result<HttpAnswer> answer = call(*door,
-                                         {.method = "POST",
-                                          .path = "/api/v1/log/snapshot",
-                                          .token = access->token(Role::kEngineer),
-                                          .body = "{}"},
-                                         kPatience);
-  if (!answer.ok()) return answer.status();
-  if (answer->status == 200) return {};
-  const Json json = Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
-  const std::string detail = json.is_object() && json.contains("detail")
-                                 ? json["detail"].get<std::string>()
-                                 : "the daemon answered with " + std::to_string(answer->status);
-  return answer->status == 507 ? resource_exhausted(detail) : unavailable(detail);
+  return ask_daemon(state, "POST", "/api/v1/log/snapshot", "{}", kPatience).status();
 }
 
 // A copy of the database beside the log, by the daemon that has it open, or by us.
@@ -292,7 +270,8 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
     for (const std::string& problem : whole->problems) std::printf("PROBLEM %s\n", problem.c_str());
     if (!whole->ok()) {
       std::puts(
-          "the backup has what could be read: what was whole in it before still is, and the rest is "
+          "the backup has what could be read: what was whole in it before still is, and the rest "
+          "is "
           "damaged on the robot. After 'nudge log salvage' back up into a new folder");
     } else if (keys) {
       std::puts(

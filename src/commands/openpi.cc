@@ -7,15 +7,16 @@
 #include <filesystem>
 #include <utility>
 
-#include "src/daemon/entrance.h"
 #include "src/loop/clock.h"
 #include "src/ports/addresses.h"
+#include "src/ports/change_lock.h"
 #include "src/ports/private_file.h"
 
 namespace nudge {
 namespace {
 
 constexpr std::size_t kMaxKey = 512;
+constexpr Duration kEntrancePeriod = std::chrono::minutes(1);
 
 std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
@@ -24,23 +25,12 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-Result<std::string> key_of(Folder& folder) {
-  Result<std::string> key = read_private(folder, kOpenpiKeyFile, kMaxKey);
-  if (key.status().code() == Code::kNotFound) {
-    std::array<unsigned char, 32> bytes{};
-    randombytes_buf(bytes.data(), bytes.size());
-    std::string text(2 * bytes.size() + 1, '\0');
-    sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
-    text.back() = '\n';
-    NUDGE_TRY(replace_private(folder, kOpenpiKeyFile, text));
-    key = read_private(folder, kOpenpiKeyFile, kMaxKey);
-  }
-  if (!key.ok()) return key.status().with_context(kOpenpiKeyFile);
-  std::string text = trimmed(*std::move(key));
-  if (text.size() < 16) {
-    return data_loss(std::string(kOpenpiKeyFile) +
-                     " is shorter than 16 characters; remove it, and the next start makes one");
-  }
+std::string new_key() {
+  std::array<unsigned char, 32> bytes{};
+  randombytes_buf(bytes.data(), bytes.size());
+  std::string text(2 * bytes.size() + 1, '\0');
+  sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+  text.pop_back();  // the zero at its end
   return text;
 }
 
@@ -76,6 +66,28 @@ bool lists(std::string_view words, std::string_view word) {
 }
 
 }  // namespace
+
+Result<std::string> read_openpi_key(Folder& run_folder) {
+  Result<std::string> key = read_private(run_folder, kOpenpiKeyFile, kMaxKey);
+  if (!key.ok()) return key.status().with_context(kOpenpiKeyFile);
+  std::string text = trimmed(*std::move(key));
+  if (text.size() < 16) {
+    return data_loss(std::string(kOpenpiKeyFile) +
+                     " is shorter than 16 characters; remove it, and another is made");
+  }
+  return text;
+}
+
+Result<std::string> openpi_key(Folder& run_folder) {
+  const Result<std::string> key = read_openpi_key(run_folder);
+  if (key.status().code() != Code::kNotFound) return key;
+  NUDGE_TRY(renew_openpi_key(run_folder));
+  return read_openpi_key(run_folder);
+}
+
+Status renew_openpi_key(Folder& run_folder) {
+  return replace_private(run_folder, kOpenpiKeyFile, new_key() + "\n");
+}
 
 Result<OpenpiDriven> openpi_robot(const Config& config) {
   const Config::Openpi& openpi = config.openpi;
@@ -117,9 +129,16 @@ Config with_openpi_chunks(const Config& config, const OpenpiMap& map) {
   return changed;
 }
 
-Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Config& config,
-                                                     const OpenpiDriven& driven, Folder& run_folder,
-                                                     ChunkEditor* editor, OpenpiNotice notice) {
+Result<std::unique_ptr<OpenpiService>> OpenpiService::open(EventLoop& loop, const Config& config,
+                                                           const OpenpiDriven& driven,
+                                                           const std::string& run_folder,
+                                                           ChunkEditor* editor,
+                                                           OpenpiNotice notice) {
+  std::unique_ptr<OpenpiService> service(new OpenpiService(loop, notice));
+  service->path_ = run_folder;
+  Result<std::unique_ptr<Folder>> folder = open_folder(run_folder);
+  if (!folder.ok()) return folder.status();
+  service->folder_ = *std::move(folder);
   const Config::Openpi& openpi = config.openpi;
   OpenpiPortOptions options;
   options.address = openpi.address;
@@ -127,7 +146,10 @@ Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Conf
   options.program = "nudge " NUDGE_VERSION;
   const bool beyond = !is_loopback_address(openpi.address);
   if (beyond || openpi.require_key) {
-    Result<std::string> key = key_of(run_folder);
+    const Result<ChangeLock> lock = ChangeLock::take(run_folder);
+    if (!lock.ok()) return lock.status();
+    service->key_file_.emplace(run_folder + "/" + kOpenpiKeyFile);
+    Result<std::string> key = openpi_key(*service->folder_);
     if (!key.ok()) return key.status();
     options.key = *std::move(key);
   }
@@ -137,12 +159,13 @@ Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Conf
                             "\"off\": set it to \"auto\", or keep to 127.0.0.1");
   }
   if (beyond) {
-    Config entrance_config = config;
-    entrance_config.ports.address = openpi.address;
-    Result<Entrance> entrance = open_entrance(entrance_config, run_folder, wall_now());
+    service->config_ = config;
+    service->config_.ports.address = openpi.address;
+    Result<Entrance> entrance = open_entrance(service->config_, *service->folder_, wall_now());
     if (!entrance.ok()) return entrance.status();
-    options.tls = entrance->tls;
-    options.names = entrance->names;
+    service->entrance_ = *std::move(entrance);
+    options.tls = service->entrance_->tls;
+    options.names = service->entrance_->names;
   }
   options.gap_begins_episode = lists(openpi.new_episode, "gap");
   options.prompt_begins_episode = lists(openpi.new_episode, "prompt");
@@ -167,7 +190,54 @@ Result<std::unique_ptr<OpenpiPort>> open_openpi_port(EventLoop& loop, const Conf
     options.upstream.key = *std::move(key);
   }
   options.notice = std::move(notice);
-  return OpenpiPort::listen(loop, std::move(options), driven.map, driven.link);
+  Result<std::unique_ptr<OpenpiPort>> port =
+      OpenpiPort::listen(loop, std::move(options), driven.map, driven.link);
+  if (!port.ok()) return port.status();
+  service->port_ = *std::move(port);
+  return service;
+}
+
+void OpenpiService::tend() {
+  if (key_file_ && key_file_->changed()) follow_key();
+  const Instant now = steady_now();
+  if (!entrance_ || now - entrance_seen_ < kEntrancePeriod) return;
+  entrance_seen_ = now;
+  follow_entrance();
+}
+
+void OpenpiService::follow_key() {
+  Result<std::string> key = read_openpi_key(*folder_);
+  if (key.status().code() == Code::kNotFound) {
+    // Nobody waits here: whoever holds the lock is changing the file, which is looked at again.
+    if (const auto lock = ChangeLock::take(path_, Duration()); lock.ok()) {
+      key = openpi_key(*folder_);
+    } else {
+      key = lock.status();
+    }
+  }
+  if (key.status().code() == Code::kUnavailable) return key_file_->look_again();
+  if (!key.ok()) {
+    notice_("the key lets nobody in: " + key.status().message(), true);
+    key = new_key();  // which nobody has
+  }
+  loop_.post(
+      [port = port_.get(), key = *std::move(key)]() mutable { port->set_key(std::move(key)); });
+}
+
+void OpenpiService::follow_entrance() {
+  Result<std::optional<Entrance>> newest = renewed(*entrance_, config_, *folder_, wall_now());
+  if (!newest.ok()) {
+    notice_("the certificate stays as it is: " + newest.status().message(), true);
+    return;
+  }
+  if (!*newest) return;
+  entrance_ = **std::move(newest);
+  notice_("the machine's addresses or the certificate have changed; SHA-256 " +
+              entrance_->certificate.fingerprint,
+          false);
+  loop_.post([port = port_.get(), tls = entrance_->tls, names = entrance_->names]() mutable {
+    port->renew(std::move(tls), names);
+  });
 }
 
 }  // namespace nudge

@@ -187,8 +187,10 @@ Status apply(const RunFlags& flags, Config& config) {
 void greet(const Daemon& daemon) {
   const std::optional<PairingOffer>& offer = daemon.first_offer();
   std::printf("%s\n", page_address(daemon).c_str());
-  if (offer && output_is_kept()) {
-    std::printf("'nudge auth pair' shows a code for a tablet\n");
+  if (output_is_kept()) {
+    std::printf(
+        "this output is kept, so that no token or code is shown in it; 'nudge auth pair --role "
+        "engineer' shows a code that opens the page here, 'nudge auth pair' one for a tablet\n");
   } else if (offer) {
     std::printf("%s", pairing_text(*offer, ::isatty(STDOUT_FILENO) == 1).c_str());
   }
@@ -235,21 +237,17 @@ int run_daemon(const Program& program, const RunFlags& flags) {
   };
   Result<std::unique_ptr<Daemon>> daemon = Daemon::open(loop, *driven->robot, options);
   if (!daemon.ok()) return fail(daemon.status());
-  std::unique_ptr<Folder> run_folder;
-  std::unique_ptr<OpenpiPort> openpi_port;
+  std::unique_ptr<OpenpiService> openpi;
   if (asks) {
-    Result<std::unique_ptr<Folder>> folder = open_folder(*state + "/run");
-    if (!folder.ok()) return fail(folder.status());
-    run_folder = *std::move(folder);
-    Result<std::unique_ptr<OpenpiPort>> port = open_openpi_port(
-        loop, config, driven->openpi, *run_folder, (*daemon)->editor(),
+    Result<std::unique_ptr<OpenpiService>> service = OpenpiService::open(
+        loop, config, driven->openpi, *state + "/run", (*daemon)->editor(),
         [&](const std::string& message, bool trouble) {
           (*logger)->log(trouble ? LogLevel::kWarn : LogLevel::kInfo, "openpi", message);
         });
-    if (!port.ok()) return fail(port.status());
-    openpi_port = *std::move(port);
+    if (!service.ok()) return fail(service.status());
+    openpi = *std::move(service);
     (*logger)->log(LogLevel::kInfo, "openpi",
-                   "waiting for a robot's program on port " + std::to_string(openpi_port->port()));
+                   "waiting for a robot's program on port " + std::to_string(openpi->port()));
   }
   driven->start();
   if (const Status started = (*daemon)->start(); !started.ok()) return fail(started);
@@ -260,6 +258,7 @@ int run_daemon(const Program& program, const RunFlags& flags) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (!(*daemon)->stalled()) manager.alive();
     (*daemon)->tend();
+    if (openpi) openpi->tend();
   }
   manager.stopping();
   (*daemon)->stop();

@@ -3,6 +3,7 @@
 #include "policy/folder.h"
 #include "policy/weights_store.h"
 #include "src/loop/clock.h"
+#include "src/loop/state_folder.h"
 #include "src/loop/state_log.h"
 
 namespace nudge {
@@ -30,6 +31,14 @@ Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string&
   options.wall_now = wall_now();
   options.read_only = read_only;
   return open_state_log(posix_files(), *state, options);
+}
+
+Result<std::string> run_path(const Program& program, const std::string& flag) {
+  const Result<std::string> state = state_folder(program, flag);
+  if (!state.ok()) return state.status();
+  NUDGE_TRY(make_state_folder(*state));
+  NUDGE_TRY(make_state_folder(*state + "/run"));
+  return *state + "/run";
 }
 
 int fail_open(const Program& program, const Status& status) {

@@ -17,6 +17,9 @@ namespace nudge {
 Result<std::unique_ptr<Log>> open_log(const Program& program, const std::string& flag,
                                       bool read_only);
 
+// The state folder's run/, made when missing: tokens and keys may be made before the first start.
+Result<std::string> run_path(const Program& program, const std::string& flag);
+
 // fail() for an error of open_log(): a wrong configuration has an exit code of its own.
 int fail_open(const Program& program, const Status& status);
 

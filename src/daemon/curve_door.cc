@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "src/ports/change_lock.h"
 #include "src/ports/private_file.h"
 
 namespace nudge {
@@ -26,6 +27,8 @@ Result<std::unique_ptr<CurveDoor>> CurveDoor::open(const std::string& run_folder
                                                    Tell tell) {
   Result<std::unique_ptr<Folder>> folder = open_folder(run_folder);
   if (!folder.ok()) return folder.status();
+  const Result<ChangeLock> lock = ChangeLock::take(run_folder);
+  if (!lock.ok()) return lock.status();
   Result<CurveIdentity> identity = CurveIdentity::load_or_create(**folder, kCurveKeyFile);
   if (!identity.ok()) return identity.status().with_context(run_folder);
   std::unique_ptr<CurveDoor> door(new CurveDoor(*std::move(folder), loop, std::move(tell)));

@@ -9,6 +9,7 @@
 #include "src/daemon/archive_thread.h"
 #include "src/daemon/curve_door.h"
 #include "src/daemon/damaged_log.h"
+#include "src/daemon/followed_file.h"
 #include "src/daemon/front_desk.h"
 #include "src/daemon/gate_thread.h"
 #include "src/daemon/head_export.h"
@@ -25,10 +26,12 @@
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
 #include "src/loop/state_log.h"
+#include "src/ports/change_lock.h"
 #include "src/ports/head_file.h"
 #include "src/ports/private_file.h"
 #include "src/ports/robot_port.h"
 #include "src/ports/supervisor_server.h"
+#include "src/ports/supervisor_wire.h"
 #include "src/ports/teleop_port.h"
 
 namespace nudge {
@@ -81,12 +84,12 @@ struct Daemon::Parts {
   DaemonOptions options;
   EventLoop* loop = nullptr;
   Links links;
-  std::optional<Access> access;
+  Access access;    // of the thread that starts and stops the daemon
+  Access admitted;  // the same, of the io thread
+  std::unique_ptr<FollowedFile> tokens_file;
   std::unique_ptr<Folder> run_folder;  // of the thread that starts and stops the daemon
   Entrance entrance;
   Instant entrance_seen{};
-  bool door_told = true;     // the newest entrance is on disk, or the writer tries again
-  Latest<Entrance> renewed;  // to the writer, while it tries
   std::unique_ptr<Keeper> keeper;
   std::unique_ptr<DeviceDesk> devices;
   std::optional<PairingOffer> first_offer;
@@ -223,9 +226,15 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   NUDGE_TRY(make_state_folder(run_folder));
   Result<std::unique_ptr<Folder>> folder = open_folder(run_folder);
   if (!folder.ok()) return folder.status();
-  Result<Access> access = Access::load_or_create(**folder);
-  if (!access.ok()) return access.status();
-  p.access.emplace(*std::move(access));
+  {
+    const Result<ChangeLock> lock = ChangeLock::take(run_folder);
+    if (!lock.ok()) return lock.status();
+    sweep_private(**folder);
+    p.tokens_file = std::make_unique<FollowedFile>(run_folder + "/" + kTokensFile);
+    Result<Access> access = Access::load_or_create(**folder);
+    if (!access.ok()) return access.status();
+    p.access = p.admitted = *std::move(access);
+  }
   Result<Entrance> entrance = open_entrance(config, **folder, wall);
   if (!entrance.ok()) return entrance.status();
   p.entrance = *std::move(entrance);
@@ -410,7 +419,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   http.tls = p.entrance.tls;
   http.names = p.entrance.names;
   Result<std::unique_ptr<SupervisorServer>> server =
-      SupervisorServer::listen(loop, http, std::move(supervisors), *p.access, *p.desk);
+      SupervisorServer::listen(loop, http, std::move(supervisors), p.admitted, *p.desk);
   if (!server.ok()) return server.status();
   p.supervisors = *std::move(server);
   const std::uint16_t port = p.supervisors->port();
@@ -419,18 +428,13 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
     p.first_offer = p.devices->offer(Role::kSupervisor);
     p.desk->record(PairingCodeMade{p.first_offer->role}, kDaemon, {});
   }
-  if (const Status told = write_local_door(*p.run_folder, p.entrance, port); !told.ok()) {
-    note_unwritten(
-        "commands on this machine do not find the daemon: " + told.message(),
-        [run_folder, entrance = p.entrance, renewed = &p.renewed, port]() mutable -> Status {
-          if (std::optional<Entrance> newer = renewed->try_take()) {
-            entrance = *std::move(newer);
-          }
-          Result<std::unique_ptr<Folder>> own = open_folder(run_folder);
-          if (!own.ok()) return own.status();
-          return write_local_door(**own, entrance, port);
-        });
+  // People can still drive without it, and stop the robot.
+  if (const Status local = p.supervisors->listen_locally(run_folder); !local.ok()) {
+    tell(LogLevel::kWarn, "commands",
+         "commands on this machine cannot ask this daemon: " + local.message());
   }
+  // Of older versions, whose commands would send a token to whoever has that port later.
+  (void)p.run_folder->remove("entrance.json");
   for (UnwrittenFile& file : unwritten) p.writer->add_unwritten(std::move(file));
   TeleopPortOptions teleop;
   teleop.port = static_cast<std::uint16_t>(config.ports.teleop);
@@ -440,8 +444,8 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
     teleop.admits = options.door->admits(Keyring::Use::kTeleop);
   }
   Result<std::unique_ptr<TeleopPort>> teleop_port = TeleopPort::listen(
-      loop, teleop, [access = &*p.access](std::string_view token) { return access->who_is(token); },
-      *p.desk);
+      loop, teleop,
+      [access = &p.admitted](std::string_view token) { return access->who_is(token); }, *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
   if (options.door != nullptr) {
@@ -481,31 +485,21 @@ Status Daemon::start() {
 }
 
 void Daemon::tend() {
+  follow_tokens();
   Parts& p = *parts_;
   const Instant now = steady_now();
   if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
   p.entrance_seen = now;
-  Result<Entrance> newest = open_entrance(p.options.config, *p.run_folder, wall_now());
-  // For want of addresses that were found before, nobody who comes under them is shut out.
-  const bool lost_addresses = newest.ok() && !newest->trouble.ok() && p.entrance.trouble.ok();
-  if (!newest.ok() || lost_addresses) {
-    const Status& why = newest.ok() ? newest->trouble : newest.status();
-    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + why.message());
+  Result<std::optional<Entrance>> newest =
+      renewed(p.entrance, p.options.config, *p.run_folder, wall_now());
+  if (!newest.ok()) {
+    p.tell(LogLevel::kWarn, "tls", "the certificate stays as it is: " + newest.status().message());
     return;
   }
-  if (p.door_told && newest->certificate.fingerprint == p.entrance.certificate.fingerprint &&
-      newest->names == p.entrance.names) {
-    return;
-  }
-  p.entrance = *std::move(newest);
+  if (!*newest) return;
+  p.entrance = **std::move(newest);
   p.tell_of_authority();
   const std::uint16_t port = http_port();
-  p.renewed.put(p.entrance);
-  const Status told = write_local_door(*p.run_folder, p.entrance, port);
-  p.door_told = told.ok();
-  if (!told.ok()) {
-    p.tell(LogLevel::kWarn, "tls", told.message());
-  }
   p.tell(LogLevel::kInfo, "tls",
          "the machine's addresses or the certificate have changed; the page is at " +
              p.entrance.urls(port).front() + ", SHA-256 " + p.entrance.certificate.fingerprint);
@@ -513,6 +507,44 @@ void Daemon::tend() {
                 served = served_at(p.entrance, port)]() mutable {
     p.supervisors->renew(std::move(tls), names);
     p.devices->serve_at(std::move(served));
+  });
+}
+
+void Daemon::follow_tokens() {
+  Parts& p = *parts_;
+  if (!p.tokens_file->changed()) return;
+  Result<Access> access = Access::load(*p.run_folder);
+  if (access.status().code() == Code::kNotFound) {
+    // Nobody waits here: whoever holds the lock is changing the file, which is looked at again.
+    if (const auto lock = ChangeLock::take(p.options.state_folder + "/run", Duration());
+        lock.ok()) {
+      access = Access::load_or_create(*p.run_folder);
+    } else {
+      access = lock.status();
+    }
+  }
+  // A disk that fails for a moment must not send people away; tokens that are none let nobody in.
+  if (access.status().code() == Code::kUnavailable) return p.tokens_file->look_again();
+  if (!access.ok()) {
+    p.tell(LogLevel::kError, "tokens",
+           "those of this machine let nobody in: " + access.status().message());
+    access = Access();
+  }
+  std::vector<Role> changed;
+  for (const Role role : Access::kRolesByRank) {
+    if (access->token(role) != p.access.token(role)) changed.push_back(role);
+  }
+  if (changed.empty()) return;
+  std::string names;
+  for (const Role role : changed) names += " " + std::string(to_string(role));
+  p.tell(LogLevel::kInfo, "tokens", "changed of:" + names);
+  p.access = *access;
+  p.loop->post([&p, changed, now = *std::move(access)]() mutable {
+    p.admitted = std::move(now);
+    for (const Role role : changed) {
+      p.supervisors->end_role(role);
+      p.teleop->end_role(role);
+    }
   });
 }
 
@@ -545,7 +577,7 @@ ChunkEditor* Daemon::editor() {
   return upstream ? parts_->inference.get() : nullptr;
 }
 const Desk& Daemon::desk() const { return *parts_->desk; }
-const Access& Daemon::access() const { return *parts_->access; }
+const Access& Daemon::access() const { return parts_->access; }
 const Entrance& Daemon::entrance() const { return parts_->entrance; }
 const std::optional<PairingOffer>& Daemon::first_offer() const { return parts_->first_offer; }
 bool Daemon::stalled() const { return parts_->watchdog->stalled(); }

@@ -51,16 +51,17 @@ class Daemon {
   ~Daemon();
 
   Status start();
-  // Looks once a minute whether the machine's addresses or the certificate's days have changed, and
-  // renews what is shown. Between start() and stop(); reads and writes small files.
+  // Looks whether the tokens of the machine have changed, and ends who came with another one; and
+  // once a minute whether the machine's addresses or the certificate's days have, and renews what
+  // is shown. Between start() and stop(), some times a second; reads and writes small files.
   void tend();
   void stop();  // the robot holds; what was acknowledged and what was seen is on disk
 
   // Edits the chunks of a policy elsewhere; null: policy.reference is another. As long as this.
   ChunkEditor* editor();
-  const Desk& desk() const;  // io thread
-  bool stalled() const;      // the step thread; any thread
-  const Access& access() const;
+  const Desk& desk() const;      // io thread
+  bool stalled() const;          // the step thread; any thread
+  const Access& access() const;  // of the thread that calls tend()
   const Entrance& entrance() const;
   // A code for the first device, as of open(); none: the page is served in clear.
   const std::optional<PairingOffer>& first_offer() const;
@@ -73,6 +74,7 @@ class Daemon {
                                               const DaemonOptions& options, std::string alarm,
                                               bool& log_damaged);
   Status assemble(EventLoop& loop, Robot& robot, const DaemonOptions& options, std::string alarm);
+  void follow_tokens();
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

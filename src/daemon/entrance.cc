@@ -1,18 +1,13 @@
 #include "src/daemon/entrance.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "src/ports/addresses.h"
-#include "src/ports/private_file.h"
 
 namespace nudge {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kMaxFile = 4096;
 constexpr std::size_t kMostNames = 64;  // of a machine with very many interfaces
 
 void add(std::vector<std::string>& names, const std::string& name) {
@@ -122,43 +117,16 @@ Result<Entrance> open_entrance(const Config& config, Folder& folder, WallTime no
   return entrance;
 }
 
-Status write_local_door(Folder& folder, const Entrance& entrance, std::uint16_t port) {
-  std::string address = entrance.address;
-  if (is_any_address(address)) {
-    address = address.find(':') == std::string::npos ? "127.0.0.1" : "::1";
+Result<std::optional<Entrance>> renewed(const Entrance& entrance, const Config& config,
+                                        Folder& folder, WallTime now) {
+  Result<Entrance> newest = open_entrance(config, folder, now);
+  if (!newest.ok()) return newest.status();
+  if (!newest->trouble.ok() && entrance.trouble.ok()) return newest->trouble;
+  if (newest->certificate.fingerprint == entrance.certificate.fingerprint &&
+      newest->names == entrance.names) {
+    return std::optional<Entrance>();
   }
-  const Json door = {{"version", 1},
-                     {"address", address},
-                     {"port", port},
-                     {"fingerprint", entrance.certificate.fingerprint}};
-  const std::string text = door.dump(2) + "\n";
-  // What is there already needs no room on a disk that is full.
-  const Result<std::string> before = read_private(folder, kEntranceFile, kMaxFile);
-  if (before.ok() && *before == text) return {};
-  const Status written = replace_private(folder, kEntranceFile, text);
-  // Whoever has the port of before is not to be asked with our token.
-  if (!written.ok() && before.ok()) (void)folder.remove(kEntranceFile);
-  return written.with_context("entrance");
-}
-
-Result<LocalDoor> read_local_door(Folder& folder) {
-  const Result<std::string> text = read_private(folder, kEntranceFile, kMaxFile);
-  if (!text.ok()) return text.status();
-  const nlohmann::json file = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  const auto text_of = [&](const char* name) {
-    const bool there = file.is_object() && file.contains(name) && file[name].is_string();
-    return there ? file[name].get<std::string>() : std::string();
-  };
-  LocalDoor door;
-  door.address = text_of("address");
-  door.fingerprint = text_of("fingerprint");
-  if (file.is_object() && file.contains("port") && file["port"].is_number_unsigned()) {
-    door.port = static_cast<std::uint16_t>(file["port"].get<std::uint64_t>());
-  }
-  if (!is_ip_address(door.address) || door.port == 0) {
-    return data_loss(std::string(kEntranceFile) + " is damaged; start the daemon again");
-  }
-  return door;
+  return std::optional<Entrance>(*std::move(newest));
 }
 
 }  // namespace nudge

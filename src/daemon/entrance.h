@@ -4,18 +4,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "policy/folder.h"
 #include "src/config/config.h"
 #include "src/ports/certificate.h"
-#include "src/ports/http_client.h"
 #include "src/ports/tls_context.h"
 
 namespace nudge {
-
-inline constexpr const char* kEntranceFile = "entrance.json";
 
 // Beyond loopback or when asked for; else the page is served in clear.
 bool wants_tls(const Config& config);
@@ -38,10 +36,10 @@ struct Entrance {
 // certificate cannot be used; errors of own_certificate() and given_certificate().
 Result<Entrance> open_entrance(const Config& config, Folder& folder, WallTime now);
 
-// Where a command on this machine finds the daemon, beside the tokens. Writes nothing when that is
-// told already; after an error what was there is gone, or the folder cannot be changed at all.
-Status write_local_door(Folder& folder, const Entrance& entrance, std::uint16_t port);
-// kNotFound: no daemon has been here; kDataLoss: it is no such file.
-Result<LocalDoor> read_local_door(Folder& folder);
+// Looks again, as open_entrance(): what the entrance has become; none: it is as it was. An error
+// says why it has to stay as it is, for want of addresses that were found before, too: nobody who
+// comes under them is to be shut out.
+Result<std::optional<Entrance>> renewed(const Entrance& entrance, const Config& config,
+                                        Folder& folder, WallTime now);
 
 }  // namespace nudge

@@ -101,8 +101,8 @@ void GateThread::take(GateItem& item) {
                           const auto& records = succession_->history().records();
                           const WeightsVersion next =
                               records.empty() ? 1 : records.rbegin()->first + 1;
-                           check(succession_->consider(candidate, std::max(next, next_), wall_()));
-                           links_.candidate_at_gate = false;
+                          check(succession_->consider(candidate, std::max(next, next_), wall_()));
+                          links_.candidate_at_gate = false;
                         },
                         [&](WeightsAct& weights) { act(weights); }},
              item);

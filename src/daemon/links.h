@@ -155,8 +155,8 @@ struct WriterStatus {
   std::string learner_sandbox;   // what confines it, in words; empty: none has said hello
   Sequence head_sequence = 0;    // of the head signed last; 0: none yet
   std::string head;              // its text, see src/ports/signed_head.h
-  std::string unwritten;       // StorageStatus::unwritten
-  std::string over_budget;     // StorageStatus::over_budget
+  std::string unwritten;         // StorageStatus::unwritten
+  std::string over_budget;       // StorageStatus::over_budget
 };
 
 // ---- writer to head export to io ----------------------------------------------------------------

@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxFile = 4096;
 constexpr std::size_t kRandomBytes = 32;
+constexpr std::size_t kIdBytes = 4;
 constexpr std::size_t kShortest = 32, kLongest = 128;  // characters of a token
-constexpr Role kByRank[] = {Role::kEngineer, Role::kSupervisor, Role::kViewer, Role::kScript};
 
 // base64url without padding: fits into a header, an URL and a WebSocket's subprotocol.
 bool is_token(std::string_view text) {
@@ -38,30 +38,46 @@ std::string make_token() {
   return text;
 }
 
-Status create(Folder& folder) {
-  nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
-  for (const Role role : kByRank) tokens[std::string(to_string(role))] = make_token();
-  const std::string text = nlohmann::ordered_json({{"version", 1}, {"tokens", tokens}}).dump(2);
-  return replace_private(folder, kTokensFile, text);
-}
-
 Status damaged(const std::string& what) {
   return data_loss(std::string("tokens: ") + kTokensFile + " " + what +
-                   "; remove it, and the next start makes new tokens");
+                   "; remove it, and new tokens are made");
 }
 
 }  // namespace
 
+std::string token_id(std::string_view token) {
+  std::array<unsigned char, 32> digest;
+  crypto_generichash(digest.data(), digest.size(),
+                     reinterpret_cast<const unsigned char*>(token.data()), token.size(), nullptr,
+                     0);
+  std::array<char, 2 * kIdBytes + 1> text{};
+  sodium_bin2hex(text.data(), text.size(), digest.data(), kIdBytes);
+  return text.data();
+}
+
 Result<Access> Access::load_or_create(Folder& folder) {
+  Result<Access> access = load(folder);
+  if (access.status().code() != Code::kNotFound) return access;
+  Access made;
+  for (const Role role : kRolesByRank) made.renew(role);
+  NUDGE_TRY(made.save(folder));
+  // Read it back rather than trust what we meant to write.
+  return load(folder);
+}
+
+Status Access::save(Folder& folder) const {
+  nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
+  for (const Role role : kRolesByRank) {
+    if (!token(role).empty()) tokens[std::string(to_string(role))] = token(role);
+  }
+  const std::string text = nlohmann::ordered_json({{"version", 1}, {"tokens", tokens}}).dump(2);
+  return replace_private(folder, kTokensFile, text).with_context("tokens");
+}
+
+Result<Access> Access::load(Folder& folder) {
   if (sodium_init() < 0) return unavailable("libsodium could not be started");
   auto read = folder.read(kTokensFile, kMaxFile, Folder::Privacy::kPrivate);
-  if (!read.ok() && read.status().code() == Code::kNotFound) {
-    NUDGE_TRY(create(folder).with_context("tokens"));
-    // Read it back rather than trust what we meant to write.
-    read = folder.read(kTokensFile, kMaxFile, Folder::Privacy::kPrivate);
-  }
   if (!read.ok()) return read.status().with_context("tokens");
-
   const char* text = reinterpret_cast<const char*>(read->data());
   const nlohmann::json file =
       nlohmann::json::parse(text, text + read->size(), nullptr, /*allow_exceptions=*/false);
@@ -74,7 +90,7 @@ Result<Access> Access::load_or_create(Folder& folder) {
 
   Access access;
   std::size_t found = 0;
-  for (const Role role : kByRank) {
+  for (const Role role : kRolesByRank) {
     const auto entry = tokens->find(std::string(to_string(role)));
     if (entry == tokens->end()) continue;
     // What is wrong with it is not said by showing it.
@@ -86,12 +102,23 @@ Result<Access> Access::load_or_create(Folder& folder) {
     if (std::find(access.tokens_.begin(), access.tokens_.end(), token) != access.tokens_.end()) {
       return damaged("has one token for two roles");
     }
-    access.tokens_[static_cast<std::size_t>(role)] = token;
-    access.digests_[static_cast<std::size_t>(role)] = digest_of(token);
+    access.set(role, token);
     ++found;
   }
   if (found != tokens->size()) return damaged("has a token for a role that does not exist");
   return access;
+}
+
+void Access::renew(Role role) { set(role, make_token()); }
+
+void Access::revoke(Role role) {
+  tokens_[static_cast<std::size_t>(role)].clear();
+  digests_[static_cast<std::size_t>(role)] = {};
+}
+
+void Access::set(Role role, std::string token) {
+  digests_[static_cast<std::size_t>(role)] = digest_of(token);
+  tokens_[static_cast<std::size_t>(role)] = std::move(token);
 }
 
 std::optional<Actor> Access::who_is(std::string_view token) const {

@@ -60,14 +60,16 @@ HttpResponse bad(std::string_view what) {
   return problem(400, to_string(Code::kInvalidArgument), what);
 }
 
-Json grant_json(const Grant& grant) {
+// `life`: how long its token lasts from now.
+Json grant_json(const Grant& grant, Duration life) {
   return {{"token", grant.token},
           {"refresh", grant.refresh},
           {"role", to_string(grant.device.role)},
           {"name", grant.device.name},
           {"robot", grant.device.robot},
           {"device", grant.device.id},
-          {"expires_ms", milliseconds(grant.expires)}};
+          {"expires_ms", milliseconds(grant.expires)},
+          {"life_ms", std::max(life, Duration()) / std::chrono::milliseconds(1)}};
 }
 
 HttpResponse not_recording() {
@@ -105,6 +107,8 @@ std::string encode_offer(const PairingOffer& offer) {
 DeviceDesk::DeviceDesk(DeviceDeskOptions options, Devices devices)
     : options_(std::move(options)),
       devices_(std::move(devices)),
+      latest_(devices_.newest()),
+      latest_at_(options_.now()),
       self_(std::make_shared<DeviceDesk*>(this)) {}
 
 std::span<const Route> DeviceDesk::routes() { return kRoutes; }
@@ -147,7 +151,7 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
     if (too_many) refused.retry_after_s = kRetryAfterSeconds;
     return respond(std::move(refused));
   }
-  Result<Grant> grant = devices_.pair(name, *role, options_.wall());
+  Result<Grant> grant = devices_.pair(name, *role, time());
   if (!grant.ok()) {
     return respond(problem(507, to_string(grant.status().code()), grant.status().message()));
   }
@@ -166,7 +170,8 @@ void DeviceDesk::pair(const HttpRequest& request, HttpHandler::Respond respond) 
         DevicePaired{.device = device.id, .name = device.name, .role = device.role, .from = peer},
         Actor{device.name, device.role}, [self, grant, respond](const Status& kept) {
           if (*self == nullptr) return;
-          if (kept.ok()) return respond(answer_with(grant_json(grant)));
+          if (kept.ok())
+            return respond(answer_with(grant_json(grant, grant.expires - (*self)->time())));
           (*self)->devices_.revoke(grant.device.id);
           (*self)->options_.save((*self)->devices_.encode(), [](const Status&) {});
           respond(not_kept("the device is not let in:", kept));
@@ -179,7 +184,7 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
   const std::optional<std::string> secret = body.is_object() ? body.text("refresh") : std::nullopt;
   if (!secret) return respond(bad(R"(send {"refresh": "..."})"));
   const std::vector<Device> before = devices_.list();
-  Devices::Refreshed refreshed = devices_.refresh(*secret, options_.wall());
+  Devices::Refreshed refreshed = devices_.refresh(*secret, time());
   if (refreshed.revoked) {
     record(DeviceRevoked{.device = *refreshed.revoked,
                          .name = name_in(before, *refreshed.revoked),
@@ -201,7 +206,9 @@ void DeviceDesk::refresh(const HttpRequest& request, HttpHandler::Respond respon
     if (!saved.ok()) {
       (*self)->tell("what devices may cannot be stored: " + saved.message(), true);
     }
-    if (grant) return respond(answer_with(grant_json(*grant)));
+    if (grant) {
+      return respond(answer_with(grant_json(*grant, grant->expires - (*self)->time())));
+    }
     respond(problem(401, "unauthenticated", "this device was revoked; pair it again"));
   });
 }
@@ -263,7 +270,7 @@ PairingOffer DeviceDesk::offer(Role role) {
   offer.role = role;
   for (const std::string& url : served_.urls) offer.urls.push_back(url + "/#pair=" + offer.code);
   offer.fingerprint = served_.fingerprint;
-  offer.expires = options_.wall() + PairingCodes::kLife;
+  offer.expires = time() + PairingCodes::kLife;
   return offer;
 }
 
@@ -295,7 +302,17 @@ HttpResponse DeviceDesk::authority() const {
 }
 
 std::optional<Caller> DeviceDesk::who_is(std::string_view token) {
-  return devices_.who_is(token, options_.wall());
+  return devices_.who_is(token, time());
+}
+
+bool DeviceDesk::has_token(const std::string& device) { return devices_.has_token(device, time()); }
+
+// The wall clock's, but as fast as the steady clock at least: what is over stays over when the wall
+// clock is set back, or starts anew without a battery.
+WallTime DeviceDesk::time() {
+  const Instant now = options_.now();
+  latest_ = std::max(options_.wall(), latest_ + (now - std::exchange(latest_at_, now)));
+  return latest_;
 }
 
 bool DeviceDesk::knows(const std::string& device) const {
@@ -305,8 +322,8 @@ bool DeviceDesk::knows(const std::string& device) const {
 
 void DeviceDesk::expire() {
   const std::vector<Device> before = devices_.list();
-  const std::vector<std::string> old = devices_.expire(options_.wall());
-  if (old.empty()) return;
+  const std::vector<std::string> old = devices_.expire(time());
+  if (const bool arrived = devices_.take_change(); old.empty() && !arrived) return;
   for (const std::string& device : old) {
     record(
         DeviceRevoked{

@@ -68,7 +68,10 @@ class DeviceDesk {
   PairingOffer offer(Role role);
   std::optional<Caller> who_is(std::string_view token);
   bool knows(const std::string& device) const;
-  // Forgets devices that have not been used for long. Call it now and then.
+  // Whether it has a token that is in time: what a live connection of it needs.
+  bool has_token(const std::string& device);
+  // Forgets devices that have not been used for long, and stores what has arrived. Call it now and
+  // then.
   void expire();
 
   // Whose live connections must end, and why: "revoked" or "expired". Set it before the loop runs.
@@ -83,6 +86,7 @@ class DeviceDesk {
   void make_code(const HttpRequest& request, HttpHandler::Respond respond);
   HttpResponse list() const;
   HttpResponse authority() const;
+  WallTime time();
   void gone(const std::string& device, std::string_view reason);
   bool is_recording() const { return !options_.recording || options_.recording(); }
   void record(Payload what, std::optional<Actor> who, std::function<void(Status)> done = {});
@@ -92,6 +96,9 @@ class DeviceDesk {
   Devices devices_;
   PairingCodes codes_;
   ServedAt served_;
+  // The newest time() and when it was: the wall clock may be set back, or not be set yet.
+  WallTime latest_;
+  Instant latest_at_;
   // What is saved may be answered when the desk is gone.
   std::shared_ptr<DeviceDesk*> self_;
 };

@@ -61,6 +61,8 @@ std::int64_t milliseconds(WallTime time) {
 
 // Far beyond any clock, and far from where the arithmetic of nanoseconds ends.
 constexpr std::int64_t kLastMillisecond = 4'000'000'000'000;
+// 2024: before this program was written. What a clock says before it is set.
+constexpr WallTime kClockIsSet{std::chrono::hours(24 * 19'723)};
 WallTime time_at(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
 
 Status damaged(const std::string& what) {
@@ -112,6 +114,10 @@ Result<Devices> Devices::decode(std::string_view text, std::string robot) {
         !read_hex(fields.text("refresh", 64), entry.refresh)) {
       fields.fail("has a hash that is not 64 hexadecimal digits");
     }
+    if (row.is_object() && row.contains("used") &&
+        !read_hex(fields.text("used", 64), entry.used.emplace())) {
+      fields.fail("has a hash that is not 64 hexadecimal digits");
+    }
     for (const nlohmann::json& cell : fields.list("tokens", kTokens)) {
       JsonFields token(cell, "devices.devices.tokens", status);
       Token read;
@@ -140,15 +146,17 @@ std::string Devices::encode() const {
       tokens.push_back(
           {{"hash", hex_of(token.digest)}, {"expires_ms", milliseconds(token.expires)}});
     }
-    rows.push_back({{"id", entry.device.id},
-                    {"name", entry.device.name},
-                    {"role", to_string(entry.device.role)},
-                    {"robot", entry.device.robot},
-                    {"paired_ms", milliseconds(entry.device.paired)},
-                    {"seen_ms", milliseconds(entry.device.seen)},
-                    {"family", hex_of(entry.family)},
-                    {"refresh", hex_of(entry.refresh)},
-                    {"tokens", tokens}});
+    Json row = {{"id", entry.device.id},
+                {"name", entry.device.name},
+                {"role", to_string(entry.device.role)},
+                {"robot", entry.device.robot},
+                {"paired_ms", milliseconds(entry.device.paired)},
+                {"seen_ms", milliseconds(entry.device.seen)},
+                {"family", hex_of(entry.family)},
+                {"refresh", hex_of(entry.refresh)}};
+    if (entry.used) row["used"] = hex_of(*entry.used);
+    row["tokens"] = std::move(tokens);
+    rows.push_back(std::move(row));
   }
   return Json({{"version", kVersion}, {"devices", rows}}).dump(2) + "\n";
 }
@@ -161,7 +169,7 @@ Devices::Digest Devices::digest_of(std::string_view text) {
 }
 
 Grant Devices::issue(Entry& entry, std::string family, WallTime now) {
-  entry.device.seen = now;
+  entry.device.seen = std::max(entry.device.seen, now);
   Grant grant;
   grant.token = random_text(kTokenBytes);
   grant.refresh = std::move(family) + random_text(kTokenBytes);
@@ -202,31 +210,45 @@ Devices::Refreshed Devices::refresh(std::string_view refresh, WallTime now) {
   const Digest family = digest_of(refresh.substr(0, kFamilyText));
   const Digest whole = digest_of(refresh);
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return same(entry.family, family) && entry.device.robot == robot_ && now < expiry(entry.device);
+    return same(entry.family, family) && entry.device.robot == robot_ &&
+           !is_forgotten(entry.device, now);
   });
   if (found == entries_.end()) return {};
   if (same(found->refresh, whole)) {
-    Grant grant = issue(*found, std::string(refresh.substr(0, kFamilyText)), now);
-    found->used = whole;
-    found->answer = grant;
-    found->answered = now;
-    found->arrived = false;
-    return {.grant = std::move(grant), .revoked = {}};
+    return {.grant = rotate(*found, refresh, now), .revoked = {}};
   }
   // Two tabs of a page may ask at once, and an answer may be lost or come too late, be it for a
   // disk that stalls: nobody is wronged by the same answer once more.
-  if (same(found->used, whole) && may_repeat(*found, now)) {
+  if (same(found->answered_for, whole) && may_repeat(*found, now)) {
     return {.grant = found->answer, .revoked = {}};
+  }
+  // The answer was lost, and the daemon that gave it ended: nobody has its secrets.
+  if (found->used && same(*found->used, whole)) {
+    if (!found->tokens.empty()) found->tokens.pop_back();
+    return {.grant = rotate(*found, refresh, now), .revoked = {}};
   }
   std::string id = found->device.id;
   entries_.erase(found);
   return {.grant = {}, .revoked = std::move(id)};
 }
 
+Grant Devices::rotate(Entry& entry, std::string_view refresh, WallTime now) {
+  Grant grant = issue(entry, std::string(refresh.substr(0, kFamilyText)), now);
+  entry.answered_for = digest_of(refresh);
+  entry.used = entry.answered_for;
+  entry.answer = grant;
+  entry.answered = now;
+  return grant;
+}
+
 // A clock that was set back ends the time of an answer that has arrived.
 bool Devices::may_repeat(const Entry& entry, WallTime now) {
   const bool recent = now >= entry.answered && now - entry.answered < kRetry;
-  return entry.answer && (!entry.arrived || recent);
+  return entry.answer && (entry.used || recent);
+}
+
+bool Devices::is_forgotten(const Device& device, WallTime now) {
+  return device.seen >= kClockIsSet && now >= expiry(device);
 }
 
 std::optional<Caller> Devices::who_is(std::string_view token, WallTime now) {
@@ -241,7 +263,10 @@ std::optional<Caller> Devices::who_is(std::string_view token, WallTime now) {
     }
   }
   if (found == nullptr || found->device.robot != robot_) return std::nullopt;
-  found->arrived = found->arrived || newest;
+  if (newest && found->used) {
+    found->used.reset();
+    changed_ = true;
+  }
   return Caller{{found->device.name, found->device.role}, found->device.id};
 }
 
@@ -252,11 +277,27 @@ bool Devices::revoke(std::string_view id) {
 std::vector<std::string> Devices::expire(WallTime now) {
   std::vector<std::string> gone;
   for (Entry& entry : entries_) {
-    if (now >= expiry(entry.device)) gone.push_back(entry.device.id);
+    // Since when it is unused is not known: from now on.
+    if (entry.device.seen < kClockIsSet && now >= kClockIsSet) entry.device.seen = now;
+    if (is_forgotten(entry.device, now)) gone.push_back(entry.device.id);
     if (!may_repeat(entry, now)) entry.answer.reset();
   }
   for (const std::string& id : gone) revoke(id);
   return gone;
+}
+
+bool Devices::has_token(std::string_view id, WallTime now) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.device.id == id &&
+           std::any_of(entry.tokens.begin(), entry.tokens.end(),
+                       [now](const Token& token) { return now < token.expires; });
+  });
+}
+
+WallTime Devices::newest() const {
+  WallTime newest{};
+  for (const Entry& entry : entries_) newest = std::max(newest, entry.device.seen);
+  return newest;
 }
 
 std::vector<Device> Devices::list() const {

@@ -3,7 +3,12 @@
 //
 // A device has a token for requests, which ends after 15 minutes, and a refresh that buys the next
 // pair of both and is used up by that. One that comes again when the next pair is in use has been
-// copied: the device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.)
+// copied: the device is revoked, whoever of the two was first. (RFC 9700, 4.14.2.) Until then the
+// answer may have been lost, be it with the daemon: the same is given again, or, after a restart,
+// another in its place.
+//
+// Times are of a clock that may be wrong, where a machine has no battery for it: what a device is
+// known by never goes back, and a time of before the clock was set is none.
 #pragma once
 
 #include <array>
@@ -11,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nudge/status.h"
@@ -30,7 +36,7 @@ struct Device {
   std::string name;  // 1 to 64 printable bytes, as its person called it
   Role role = Role::kSupervisor;
   std::string robot;          // that it was paired with
-  WallTime paired{}, seen{};  // seen: its newest refresh
+  WallTime paired{}, seen{};  // seen: its newest refresh; never goes back
 };
 
 // What a device is given; the only place where its secrets exist in clear.
@@ -76,6 +82,13 @@ class Devices {
   // Forgets what has been unused for too long; gives their ids.
   std::vector<std::string> expire(WallTime now);
 
+  // Whether a token of the device is in time.
+  bool has_token(std::string_view id, WallTime now) const;
+  // The newest time that is known of any device: it is not earlier now. 0: there is none.
+  WallTime newest() const;
+  // Whether what encode() gives has become another since the call before, by who_is().
+  bool take_change() { return std::exchange(changed_, false); }
+
   std::vector<Device> list() const;  // in the order in which they were paired
   static WallTime expiry(const Device& device) { return device.seen + kUnused; }
 
@@ -91,20 +104,24 @@ class Devices {
     // one that never was.
     Digest family{}, refresh{};
     std::vector<Token> tokens;  // newest last; at most two, for tabs that have the one before
-    // Of the newest rotation, in memory only: what the used refresh was answered with.
-    Digest used{};
+    // Of the newest rotation, until its answer's token has been used: the refresh that bought it.
+    std::optional<Digest> used;
+    // And for kRetry longer, in memory only: what it was answered with.
+    Digest answered_for{};
     std::optional<Grant> answer;
     WallTime answered{};
-    bool arrived = false;  // the answer: its token has been used
   };
 
   static Digest digest_of(std::string_view text);
   Grant issue(Entry& entry, std::string family, WallTime now);
+  Grant rotate(Entry& entry, std::string_view refresh, WallTime now);
   // Whether the newest rotation's answer may still be given again.
   static bool may_repeat(const Entry& entry, WallTime now);
+  static bool is_forgotten(const Device& device, WallTime now);
 
   std::string robot_;
   std::vector<Entry> entries_;
+  bool changed_ = false;
 };
 
 }  // namespace nudge

@@ -1,6 +1,7 @@
 // What an HTTP request and its answer are to the rest of the daemon. Plain values.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,6 +15,9 @@ namespace nudge {
 struct Caller {
   Actor actor;
   std::string device{};  // that was paired; empty: one of the tokens of the machine
+  // Of a token of the machine: how often it had been changed. An older one may be let in while a
+  // change is on its way, and is sent away then.
+  std::uint64_t era = 0;
 };
 
 struct HttpRequest {
@@ -25,8 +29,9 @@ struct HttpRequest {
   std::string idempotency_key;
   std::string body;
   std::optional<Actor> actor;  // of the token; none: a path that needs none
-  std::string device;          // of the token, as Caller's
-  std::string peer;            // address it came from
+  std::string device;          // of the token, as Caller's; so the next
+  std::uint64_t era = 0;
+  std::string peer;  // address it came from
   // More than its caller may send: it is taken for the sake of what ends the robot's motion only.
   bool beyond_rate = false;
 };

@@ -9,6 +9,7 @@
 #include "src/ports/http_core.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/http_session.h"
+#include "src/ports/local_socket.h"
 #include "src/ports/tcp_listener.h"
 
 namespace nudge {
@@ -78,10 +79,18 @@ struct HttpServer::Impl {
     }
   }
 
-  void admit(Descriptor peer) {
-    if (core.sessions.size() >= core.options.max_connections && !make_room()) return refuse(peer);
+  bool admits(const Descriptor& peer) {
+    if (core.sessions.size() >= core.options.max_connections && !make_room()) {
+      refuse(peer);
+      return false;
+    }
     ++core.counters.accepted;
-    serve_http(core, peer.release(), v6);
+    return true;
+  }
+
+  void admit(Descriptor peer) {
+    if (!admits(peer)) return;
+    serve_http(core, std::move(peer), v6);
   }
 
   bool make_room() {
@@ -111,7 +120,8 @@ struct HttpServer::Impl {
 
   HttpCore core;
   bool v6 = false;
-  std::unique_ptr<TcpListener> listener;
+  std::unique_ptr<TcpListener> listener;  // null: it is at a Unix socket
+  std::unique_ptr<LocalListener> local;   // null: it is at a port
 };
 
 HttpServer::HttpServer() = default;
@@ -141,7 +151,27 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop,
   return server;
 }
 
-std::uint16_t HttpServer::port() const { return impl_->listener->port(); }
+Result<std::unique_ptr<HttpServer>> HttpServer::listen_locally(EventLoop& loop,
+                                                               const std::string& folder,
+                                                               Caller who, HttpHandler& handler) {
+  HttpServerOptions options;
+  options.keyless = true;
+  options.max_live = 0;
+  const auto who_is = [who = std::move(who)](std::string_view, bool) { return std::optional(who); };
+  std::unique_ptr<HttpServer> server(new HttpServer());
+  server->impl_ = std::make_unique<Impl>(loop, options, who_is, Exempt(), handler);
+  Impl& impl = *server->impl_;
+  impl.core.hosts = {"localhost"};
+  Result<std::unique_ptr<LocalListener>> listener =
+      LocalListener::listen(loop, folder, [&impl](Descriptor peer) {
+        if (impl.admits(peer)) serve_local_http(impl.core, std::move(peer));
+      });
+  if (!listener.ok()) return listener.status();
+  impl.local = *std::move(listener);
+  return server;
+}
+
+std::uint16_t HttpServer::port() const { return impl_->listener ? impl_->listener->port() : 0; }
 
 void HttpServer::renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names) {
   HttpCore& core = impl_->core;
@@ -172,7 +202,7 @@ void HttpServer::close(ConnectionId connection, std::uint16_t code, std::string_
 
 HttpCounters HttpServer::counters() const {
   HttpCounters counters = impl_->core.counters;
-  counters.accept_errors = impl_->listener->errors();
+  counters.accept_errors = impl_->listener ? impl_->listener->errors() : impl_->local->errors();
   counters.live = impl_->core.live_sessions;
   counters.open = impl_->core.sessions.size();
   return counters;

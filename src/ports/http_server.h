@@ -123,6 +123,12 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> listen(EventLoop& loop,
                                                     const HttpServerOptions& options, WhoIs who_is,
                                                     Exempt exempt, HttpHandler& handler);
+  // For commands of this program's user, at the Unix socket in `folder`, in clear: `who` is whoever
+  // comes in there, without a token. Takes no live connections, and has no port. Errors of
+  // LocalListener::listen().
+  static Result<std::unique_ptr<HttpServer>> listen_locally(EventLoop& loop,
+                                                            const std::string& folder, Caller who,
+                                                            HttpHandler& handler);
   ~HttpServer();  // drops all connections
 
   std::uint16_t port() const;

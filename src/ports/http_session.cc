@@ -1,11 +1,11 @@
 #include "src/ports/http_session.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -40,14 +40,13 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 class HttpSession final : public Session, public std::enable_shared_from_this<HttpSession> {
  public:
-  HttpSession(HttpCore& core, tcp::socket socket)
-      : core_(&core), stream_(std::move(socket)), timer_(stream_.get_executor()) {
-    error_code error;
-    const tcp::endpoint peer = stream_.socket().remote_endpoint(error);
-    if (!error) peer_ = peer.address().to_string();
-    const tcp::endpoint local = stream_.socket().local_endpoint(error);
-    here_ = !error && is_this_machine(peer_, local.address().to_string());
-  }
+  // `peer`: the address of the other end; `here`: it is on this machine.
+  HttpSession(HttpCore& core, PeerStream::Socket socket, std::string peer, bool here)
+      : core_(&core),
+        stream_(std::move(socket)),
+        timer_(stream_.get_executor()),
+        peer_(std::move(peer)),
+        here_(here) {}
 
   void start() {
     // From connecting on, so that nobody gains time by saying nothing.
@@ -234,6 +233,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       }
       request_.actor = std::move(caller->actor);
       request_.device = std::move(caller->device);
+      request_.era = caller->era;
       known_ = true;
     }
     request_.peer = peer_;
@@ -394,7 +394,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     upgrade.key = key;
     upgrade.name_protocol = offers;
     upgrade.wanted_name = request_.query["name"];
-    upgrade.caller = {.actor = *request_.actor, .device = request_.device};
+    upgrade.caller = {.actor = *request_.actor, .device = request_.device, .era = request_.era};
     HttpCore& core = *core_;
     core_ = nullptr;
     PeerStream stream = std::move(stream_);
@@ -527,8 +527,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   HttpCore* core_;  // null once the session has ended
   PeerStream stream_;
   asio::steady_timer timer_;
-  std::string peer_;   // address of the other end
-  bool here_ = false;  // the other end is on this machine
+  std::string peer_;  // address of the other end
+  bool here_;         // the other end is on this machine
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   Phase phase_ = Phase::kIdle;
@@ -547,19 +547,35 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   std::size_t unread_ = 0;
 };
 
-}  // namespace
-
-void serve_http(HttpCore& core, int descriptor, bool v6) {
-  tcp::socket socket(core.loop.context());
-  error_code error;
-  socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor, error);
-  if (error) {
-    ::close(descriptor);
-    return;
-  }
-  auto session = std::make_shared<HttpSession>(core, std::move(socket));
+void begin(HttpCore& core, PeerStream::Socket socket, std::string peer, bool here) {
+  auto session = std::make_shared<HttpSession>(core, std::move(socket), std::move(peer), here);
   core.sessions.emplace(session.get(), session);
   session->start();
+}
+
+}  // namespace
+
+void serve_http(HttpCore& core, Descriptor descriptor, bool v6) {
+  tcp::socket socket(core.loop.context());
+  error_code error;
+  socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor.get(), error);
+  if (error) return;
+  (void)descriptor.release();
+  std::string peer;
+  const tcp::endpoint other = socket.remote_endpoint(error);
+  if (!error) peer = other.address().to_string();
+  const tcp::endpoint own = socket.local_endpoint(error);
+  const bool here = !error && is_this_machine(peer, own.address().to_string());
+  begin(core, std::move(socket), std::move(peer), here);
+}
+
+void serve_local_http(HttpCore& core, Descriptor descriptor) {
+  asio::local::stream_protocol::socket socket(core.loop.context());
+  error_code error;
+  socket.assign(asio::local::stream_protocol(), descriptor.get(), error);
+  if (error) return;
+  (void)descriptor.release();
+  begin(core, std::move(socket), "this machine", true);
 }
 
 }  // namespace nudge

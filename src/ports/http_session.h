@@ -3,12 +3,15 @@
 
 #include <memory>
 
+#include "src/ports/descriptor.h"
 #include "src/ports/http_core.h"
 
 namespace nudge {
 
-// Serves what comes over `descriptor`, a connected TCP socket that becomes the session's. The
-// session is in the core's `sessions` before this returns.
-void serve_http(HttpCore& core, int descriptor, bool v6);
+// Serves what comes over `descriptor`, a connected TCP socket. The session is in the core's
+// `sessions` before this returns.
+void serve_http(HttpCore& core, Descriptor descriptor, bool v6);
+// The same for a Unix socket.
+void serve_local_http(HttpCore& core, Descriptor descriptor);
 
 }  // namespace nudge

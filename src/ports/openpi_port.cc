@@ -19,6 +19,8 @@ namespace {
 
 constexpr Duration kHousekeeping = std::chrono::milliseconds(50);
 constexpr std::uint16_t kInternalError = 1011;
+constexpr std::uint16_t kAccessEnded = 4401;  // as HTTP's 401
+constexpr std::string_view kKeyChanged = "the key of this port has been changed";
 // As openpi's own server says it, behind the text that says what was wrong.
 constexpr std::string_view kGoodbye =
     "Internal server error. Traceback included in previous frame.";
@@ -79,7 +81,8 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
     respond(std::move(response));
   }
 
-  void on_open(ConnectionId id, const Caller&) override {
+  void on_open(ConnectionId id, const Caller& caller) override {
+    if (caller.era != era) return server->close(id, kAccessEnded, kKeyChanged);
     // One place, so that whoever had it has gone.
     connection = id;
     ++counters.sessions;
@@ -528,6 +531,8 @@ struct OpenpiPort::Impl final : HttpHandler, OpenpiUpstream::Listener {
   std::shared_ptr<OpenpiLink> link;
   OpenpiPortCounters counters;
 
+  std::uint64_t era = 0;  // how often the key has changed
+
   std::optional<ConnectionId> connection;
   Instant connected_at;
   bool greeted = false;  // its metadata has been sent
@@ -591,10 +596,11 @@ Result<std::unique_ptr<OpenpiPort>> OpenpiPort::listen(EventLoop& loop, OpenpiPo
   http.max_live = 1;
   http.messages_per_second = 500;
   http.live_timeout = std::chrono::seconds(20);
-  const auto who_is = [key = impl.options.key](std::string_view shown, bool) {
+  const auto who_is = [&impl](std::string_view shown, bool) {
     std::optional<Caller> caller;
-    if (key.empty() || same_key(shown, key)) {
+    if (impl.options.key.empty() || same_key(shown, impl.options.key)) {
       caller.emplace().actor = {.name = "robot", .role = Role::kScript};
+      caller->era = impl.era;
     }
     return caller;
   };
@@ -610,6 +616,17 @@ Result<std::unique_ptr<OpenpiPort>> OpenpiPort::listen(EventLoop& loop, OpenpiPo
   impl.waking = loop.when_readable(impl.link->wake_fd, [&impl] { impl.wake(); });
   impl.housekeeping = loop.every(kHousekeeping, [&impl] { impl.housekeep(); });
   return port;
+}
+
+void OpenpiPort::renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names) {
+  impl_->server->renew(std::move(tls), names);
+}
+
+void OpenpiPort::set_key(std::string key) {
+  if (impl_->options.key.empty() || key == impl_->options.key) return;
+  impl_->options.key = std::move(key);
+  ++impl_->era;
+  if (impl_->connection) impl_->server->close(*impl_->connection, kAccessEnded, kKeyChanged);
 }
 
 std::uint16_t OpenpiPort::port() const { return impl_->server->port(); }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,11 @@ class OpenpiPort {
                                                     std::shared_ptr<const OpenpiMap> map,
                                                     std::shared_ptr<OpenpiLink> link);
   ~OpenpiPort();
+
+  // Another certificate and other names, as HttpServer's.
+  void renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names);
+  // Another key, where one is needed: whoever came with the one before is sent away.
+  void set_key(std::string key);
 
   std::uint16_t port() const;
   OpenpiPortCounters counters() const;  // loop's thread

@@ -134,10 +134,17 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
   using Stream = websocket::stream<PeerStream, false>;
   struct Connection {
     explicit Connection(asio::io_context& context)
-        : resolver(context), stream(PeerStream(tcp::socket(context))) {}
-    tcp::socket& socket() { return stream.next_layer().socket(); }
+        : resolver(context), dialing(context), stream(PeerStream(PeerStream::Socket(context))) {}
+    void close() {
+      error_code ignored;
+      resolver.cancel();
+      patience.reset();
+      dialing.close(ignored);
+      stream.next_layer().socket().close(ignored);
+    }
 
     tcp::resolver resolver;
+    tcp::socket dialing;  // becomes the stream's when it is connected
     Stream stream;
     beast::flat_buffer buffer;
     std::string request;
@@ -210,7 +217,7 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
                                          const tcp::resolver::results_type& found) {
           if (!self->current(one)) return;
           if (error) return self->lose("its name is not known: " + error.message());
-          asio::async_connect(one->socket(), found,
+          asio::async_connect(one->dialing, found,
                               [self, one](const error_code& failed, const tcp::endpoint&) {
                                 if (!self->current(one)) return;
                                 if (failed) return self->lose(failed.message());
@@ -221,7 +228,8 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
 
   void secure(const Shared& one) {
     error_code ignored;
-    one->socket().set_option(tcp::no_delay(true), ignored);
+    one->dialing.set_option(tcp::no_delay(true), ignored);
+    one->stream.next_layer() = PeerStream(std::move(one->dialing));
     if (tls == nullptr) return shake_hands(one);
     bool named = false;
     const auto prepare = [this, &named](SSL* stream) {
@@ -322,10 +330,7 @@ struct OpenpiUpstream::Impl : std::enable_shared_from_this<OpenpiUpstream::Impl>
 
   void lose(const std::string& why) {
     const Shared lost = std::exchange(connection, nullptr);
-    error_code ignored;
-    lost->resolver.cancel();
-    lost->patience.reset();
-    lost->socket().close(ignored);
+    lost->close();
     retry = loop.after(options.retry, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->connect();
     });
@@ -348,10 +353,7 @@ OpenpiUpstream::~OpenpiUpstream() {
   impl_->listener = nullptr;
   impl_->retry.reset();
   if (impl_->connection == nullptr) return;
-  error_code ignored;
-  impl_->connection->patience.reset();
-  impl_->connection->resolver.cancel();
-  impl_->connection->socket().close(ignored);
+  impl_->connection->close();
 }
 
 Result<std::unique_ptr<OpenpiUpstream>> OpenpiUpstream::make(EventLoop& loop,

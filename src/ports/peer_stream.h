@@ -1,10 +1,10 @@
-// A connected TCP socket, with or without TLS, as one stream for Asio and Beast: so that sessions
-// are compiled once and read the same either way. Inside src/ports/http_session.cc, live_session.*
-// and openpi_upstream.cc only.
+// A connected socket, of TCP with or without TLS or of this machine (Unix), as one stream for Asio
+// and Beast: so that sessions are compiled once and read the same either way. Inside
+// src/ports/http_session.cc, live_session.* and openpi_upstream.cc only.
 #pragma once
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/websocket/teardown.hpp>
@@ -19,7 +19,7 @@ namespace nudge {
 // Movable while nothing is under way.
 class PeerStream {
  public:
-  using Socket = boost::asio::ip::tcp::socket;
+  using Socket = boost::asio::generic::stream_protocol::socket;
   using executor_type = Socket::executor_type;
 
   explicit PeerStream(Socket socket) : state_(std::make_unique<State>(std::move(socket))) {}

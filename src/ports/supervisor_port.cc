@@ -652,6 +652,9 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
       !options_.devices->knows(caller.device)) {
     return sink_->close(connection, kAccessEnded, "revoked");
   }
+  if (caller.device.empty() && caller.era != era(caller.actor.role)) {
+    return sink_->close(connection, kAccessEnded, "revoked");
+  }
   sink_->send(connection, encode_hello(desk_.info(), caller, options_.secure));
   sink_->send(connection, encode_curves(desk_.history()));
   sink_->send(connection, encode_weights(desk_.history(), desk_.ledger()));
@@ -664,6 +667,24 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
 void SupervisorPort::end_device(const std::string& device, std::string_view reason) {
   for (const auto& [connection, viewer] : viewers_) {
     if (viewer.device == device) sink_->close(connection, kAccessEnded, reason);
+  }
+}
+
+void SupervisorPort::end_role(Role role) {
+  ++eras_[static_cast<std::size_t>(role)];
+  for (const auto& [connection, viewer] : viewers_) {
+    if (viewer.device.empty() && viewer.actor.role == role) {
+      sink_->close(connection, kAccessEnded, "revoked");
+    }
+  }
+}
+
+// A page renews its device's token long before that ends, and stays. A token that somebody else has
+// copied, or a page that cannot renew it, does not outlive it here.
+void SupervisorPort::end_those_without_token() {
+  for (const auto& [connection, viewer] : viewers_) {
+    if (viewer.device.empty() || options_.devices->has_token(viewer.device)) continue;
+    sink_->close(connection, kAccessEnded, "expired");
   }
 }
 
@@ -834,6 +855,7 @@ void SupervisorPort::on_status() {
   if (options_.devices != nullptr && options_.now() - devices_seen_ >= kDevicesPeriod) {
     devices_seen_ = options_.now();
     options_.devices->expire();
+    end_those_without_token();
     secrets_.expire(options_.now());
   }
   // The long lists are sent at this pace at most, however fast labels come in.

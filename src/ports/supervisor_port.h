@@ -3,6 +3,7 @@
 // openapi.json say what it promises.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -84,6 +85,12 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   // `stops_per_second` of each connection.
   static bool may_be_stop(std::string_view text);
 
+  // The token of the machine for this role is another one, or none: ends the live connections that
+  // came with it.
+  void end_role(Role role);
+  // Caller's, of those who come in now with the token of the machine for this role.
+  std::uint64_t era(Role role) const { return eras_[static_cast<std::size_t>(role)]; }
+
   // HttpHandler.
   bool is_public(std::string_view path) const override;
   std::optional<HttpResponse> turn_away(HttpRequest& head,
@@ -121,6 +128,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   const WebFile* file(std::string_view path) const;
   const Route* route(std::string_view path) const;
   void end_device(const std::string& device, std::string_view reason);
+  void end_those_without_token();
   HttpResponse answer(const HttpRequest& request);
   void act(const HttpRequest& request, Respond respond);
   HttpResponse ready() const;
@@ -156,7 +164,8 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::string learning_sent_;  // newest, to everybody
   Instant learning_looked_{};  // when it was last compared
   std::uint64_t wrong_jogs_ = 0;
-  Instant devices_seen_{};  // when those that are too old were looked for
+  std::array<std::uint64_t, 4> eras_{};  // by Role
+  Instant devices_seen_{};               // when those that are too old were looked for
   TokenBucket frames_, past_episodes_;
   RateTable reads_, acts_, brakes_, public_reads_, public_acts_;
   std::uint64_t limited_ = 0;  // requests and messages that were more than allowed

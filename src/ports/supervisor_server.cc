@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/ports/supervisor_wire.h"
+
 namespace nudge {
 
 class SupervisorServer::Sink final : public LiveSink {
@@ -28,7 +30,7 @@ class SupervisorServer::Sink final : public LiveSink {
   HttpServer* server_ = nullptr;
 };
 
-SupervisorServer::SupervisorServer() = default;
+SupervisorServer::SupervisorServer(EventLoop& loop) : loop_(loop) {}
 SupervisorServer::~SupervisorServer() = default;
 
 Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& loop,
@@ -36,20 +38,32 @@ Result<std::unique_ptr<SupervisorServer>> SupervisorServer::listen(EventLoop& lo
                                                                    SupervisorPortOptions options,
                                                                    const Access& access,
                                                                    Desk& desk) {
-  std::unique_ptr<SupervisorServer> all(new SupervisorServer());
+  std::unique_ptr<SupervisorServer> all(new SupervisorServer(loop));
   options.secure = http.tls != nullptr;
   DeviceDesk* const devices = options.devices;
   all->port_ = std::make_unique<SupervisorPort>(std::move(options), desk);
   all->sink_ = std::make_unique<Sink>();
   all->port_->attach(*all->sink_);
-  const auto who_is = [&access, devices](std::string_view token, bool here) {
-    return caller_of(access, devices, token, here);
+  const auto who_is = [&access, devices, port = all->port_.get()](std::string_view token,
+                                                                  bool here) {
+    std::optional<Caller> caller = caller_of(access, devices, token, here);
+    if (caller && caller->device.empty()) caller->era = port->era(caller->actor.role);
+    return caller;
   };
   auto server = HttpServer::listen(loop, http, who_is, SupervisorPort::may_be_stop, *all->port_);
   if (!server.ok()) return server.status();
   all->server_ = *std::move(server);
   all->sink_->set(*all->server_);
   return all;
+}
+
+Status SupervisorServer::listen_locally(const std::string& folder) {
+  const Role role = Role::kEngineer;
+  Result<std::unique_ptr<HttpServer>> local = HttpServer::listen_locally(
+      loop_, folder, {.actor = {std::string(to_string(role)), role}}, *port_);
+  if (!local.ok()) return local.status();
+  local_ = *std::move(local);
+  return {};
 }
 
 std::optional<Caller> SupervisorServer::caller_of(const Access& access, DeviceDesk* devices,
@@ -60,6 +74,7 @@ std::optional<Caller> SupervisorServer::caller_of(const Access& access, DeviceDe
   return devices != nullptr ? devices->who_is(token) : std::nullopt;
 }
 
+void SupervisorServer::end_role(Role role) { port_->end_role(role); }
 std::uint16_t SupervisorServer::port() const { return server_->port(); }
 void SupervisorServer::renew(std::shared_ptr<TlsContext> tls, std::span<const std::string> names) {
   server_->renew(std::move(tls), names);

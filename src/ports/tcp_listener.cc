@@ -14,9 +14,6 @@
 namespace nudge {
 namespace {
 
-constexpr int kAcceptedAtOnce = 16;  // then others have a turn
-constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
-
 struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -112,37 +109,11 @@ std::uint16_t bound_port(int descriptor) {
 }  // namespace
 
 struct TcpListener::Impl {
-  Impl(EventLoop& on, Accept accepted) : loop(on), accept(std::move(accepted)) {}
+  Impl(EventLoop& loop, Descriptor listener, Accept accept)
+      : port(bound_port(listener.get())), acceptor(loop, std::move(listener), std::move(accept)) {}
 
-  void watch() {
-    watching = loop.when_readable(listener.get(), [this] { accept_some(); });
-  }
-
-  void accept_some() {
-    for (int i = 0; i < kAcceptedAtOnce; ++i) {
-      // The flags are set by the kernel: another thread may fork between two calls of ours.
-      Descriptor peer(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      if (peer.get() >= 0) {
-        accept(std::move(peer));
-        continue;
-      }
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM) continue;
-      // Out of descriptors or memory: the connection stays in the queue, and trying again at once
-      // would take all the time there is.
-      ++errors;
-      paused = loop.after(kAcceptPause, [this] { watch(); });
-      watching.reset();
-      return;
-    }
-  }
-
-  EventLoop& loop;
-  Accept accept;
-  Descriptor listener;
-  std::uint16_t port = 0;
-  std::uint64_t errors = 0;
-  std::shared_ptr<void> watching, paused;  // last: gone before the socket
+  std::uint16_t port;
+  Acceptor acceptor;
 };
 
 TcpListener::TcpListener() = default;
@@ -154,15 +125,11 @@ Result<std::unique_ptr<TcpListener>> TcpListener::listen(EventLoop& loop,
   Result<Descriptor> opened = open_listener(options);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<TcpListener> listener(new TcpListener());
-  listener->impl_ = std::make_unique<Impl>(loop, std::move(accept));
-  Impl& impl = *listener->impl_;
-  impl.listener = *std::move(opened);
-  impl.port = bound_port(impl.listener.get());
-  impl.watch();
+  listener->impl_ = std::make_unique<Impl>(loop, *std::move(opened), std::move(accept));
   return listener;
 }
 
 std::uint16_t TcpListener::port() const { return impl_->port; }
-std::uint64_t TcpListener::errors() const { return impl_->errors; }
+std::uint64_t TcpListener::errors() const { return impl_->acceptor.errors(); }
 
 }  // namespace nudge

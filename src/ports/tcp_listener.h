@@ -8,8 +8,7 @@
 #include <string>
 
 #include "nudge/status.h"
-#include "src/ports/descriptor.h"
-#include "src/ports/event_loop.h"
+#include "src/ports/acceptor.h"
 
 namespace nudge {
 
@@ -25,9 +24,8 @@ struct TcpListenerOptions {
 // Lives on the loop's thread; create and destroy it there, or while the loop does not run.
 class TcpListener {
  public:
-  // A connection: not blocking, closed in child processes, without Nagle's delay. Must not destroy
-  // the listener.
-  using Accept = std::function<void(Descriptor peer)>;
+  // A connection without Nagle's delay. Must not destroy the listener.
+  using Accept = Acceptor::Accept;
 
   // kUnavailable: the port is taken; the message says what to try. kInvalidArgument: not an
   // address, or not a loopback address where it must be one.

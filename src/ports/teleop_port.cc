@@ -275,6 +275,15 @@ struct TeleopPort::Impl {
     return true;
   }
 
+  void end_role(Role role) {
+    std::erase_if(peers, [&](const auto& entry) {
+      const Peer& peer = entry.second;
+      if (peer.keyed || peer.actor.role != role) return false;
+      refuse(peer.route, RefusalReason::kToken, "this token is not valid any more");
+      return true;
+    });
+  }
+
   void end_for_rate(std::uint32_t session) {
     const auto found = peers.find(session);
     if (found == peers.end()) return;
@@ -383,6 +392,8 @@ TeleopPortCounters TeleopPort::counters() const {
 }
 
 void TeleopPort::recheck_keys() { impl_->router->recheck(); }
+
+void TeleopPort::end_role(Role role) { impl_->end_role(role); }
 
 void TeleopPort::on_status() { impl_->tick(); }
 

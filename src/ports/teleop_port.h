@@ -66,6 +66,8 @@ class TeleopPort final : public DeskListener {
   std::uint16_t port() const;
   TeleopPortCounters counters() const;
   void recheck_keys();  // ends whom `admits` does not admit any more
+  // The token of this role is another one, or none: ends who came with it.
+  void end_role(Role role);
 
   void on_events(std::span<const Event>) override {}
   void on_status() override;

@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 
-#include "test/support/faulty_folder.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
@@ -56,6 +54,27 @@ TEST_F(EntranceTest, NeverLeavesTheMachineInClear) {
   EXPECT_NE(refused.message().find("ports.tls"), std::string::npos);
 }
 
+TEST_F(EntranceTest, IsRenewedWhenItsNamesOrItsDaysAreOver) {
+  config_.ports.address = "0.0.0.0";
+  const Result<Entrance> entrance = open();
+  ASSERT_TRUE(entrance.ok()) << entrance.status().message();
+  const auto look = [&] { return renewed(*entrance, config_, *folder_, now_); };
+  ASSERT_TRUE(look().ok());
+  EXPECT_FALSE(*look());
+  config_.ports.names = "192.0.2.77";  // as after a change by DHCP
+  const auto moved = look();
+  ASSERT_TRUE(moved.ok() && *moved) << moved.status().message();
+  EXPECT_NE((*moved)->certificate.fingerprint, entrance->certificate.fingerprint);
+  EXPECT_EQ((*moved)->names.front(), "192.0.2.77");
+  EXPECT_NE((*moved)->tls, nullptr);
+  config_.ports.names = "none";
+  now_ += std::chrono::hours(24 * 3650);
+  const auto later = look();
+  ASSERT_TRUE(later.ok() && *later) << later.status().message();
+  config_.ports.names = "a b";
+  EXPECT_EQ(look().status().code(), Code::kInvalidArgument) << "it stays as it was";
+}
+
 TEST_F(EntranceTest, RefusesAddressesAndNamesThatAreNone) {
   config_.ports.address = "robot";
   EXPECT_EQ(open().status().code(), Code::kInvalidArgument);
@@ -64,42 +83,6 @@ TEST_F(EntranceTest, RefusesAddressesAndNamesThatAreNone) {
     config_.ports.names = names;
     EXPECT_EQ(open().status().code(), Code::kInvalidArgument) << names;
   }
-}
-
-TEST_F(EntranceTest, TellsCommandsWhereTheDaemonIs) {
-  EXPECT_EQ(read_local_door(*folder_).status().code(), Code::kNotFound);
-  config_.ports.address = "0.0.0.0";
-  const Result<Entrance> entrance = open();
-  ASSERT_TRUE(entrance.ok());
-  ASSERT_TRUE(write_local_door(*folder_, *entrance, 8443).ok());
-  const Result<LocalDoor> door = read_local_door(*folder_);
-  ASSERT_TRUE(door.ok()) << door.status().message();
-  EXPECT_EQ(door->address, "127.0.0.1");
-  EXPECT_EQ(door->port, 8443);
-  EXPECT_EQ(door->fingerprint, entrance->certificate.fingerprint);
-  for (const char* text : {"", "[]", "{}", R"({"address":"evil.example","port":1})",
-                           R"({"address":"127.0.0.1","port":-1})"}) {
-    std::ofstream(temporary_ / kEntranceFile) << text;
-    EXPECT_EQ(read_local_door(*folder_).status().code(), Code::kDataLoss) << text;
-  }
-}
-
-TEST_F(EntranceTest, LeavesNoOtherDaemonsPlaceBehindWhereItsOwnCannotBeWritten) {
-  const Result<Entrance> entrance = open();
-  ASSERT_TRUE(entrance.ok());
-  ASSERT_TRUE(write_local_door(*folder_, *entrance, 8080).ok());
-  test::FolderFault fault;
-  fault.at = 2;  // after looking, and clearing away what was begun
-  fault.sticky = false;
-  {
-    // The same again needs no disk.
-    test::FaultyFolder full(*open_folder(temporary_.path()), fault);
-    EXPECT_TRUE(write_local_door(full, *entrance, 8080).ok());
-  }
-  fault.operations = 0;
-  test::FaultyFolder full(*open_folder(temporary_.path()), fault);
-  EXPECT_FALSE(write_local_door(full, *entrance, 8081).ok());
-  EXPECT_EQ(read_local_door(*folder_).status().code(), Code::kNotFound);
 }
 
 }  // namespace

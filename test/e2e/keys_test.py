@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The ports of ZeroMQ with CURVE: the real libzmq through pyzmq, keys that are added and revoked."""
 
+import fcntl
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import time
 import unittest
@@ -56,6 +59,31 @@ class Keys(Case):
             self.assertEqual(os.stat(state / name).st_mode & 0o777, 0o600, name)
 
 
+    def test_two_changes_at_once_are_both_made(self):
+        state = self.folder / "state"
+        auth = ["auth", "--state", state, "key"]
+        keys = {name: self.check(nudge("auth", "key", "make", self.folder / name), 0).out.strip()
+                for name in ("anna", "bob")}
+        begin = time.monotonic()
+        self.check(nudge(*auth, "add", "anna", keys["anna"]), 0)
+        enough = 1 + 3 * (time.monotonic() - begin)  # for a change that waits for nobody
+        # As a command does that revokes anna's: it reads, and another one comes before it writes.
+        lock = os.open(state / "run", os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = json.loads((state / "run/keys.json").read_text())
+            adding = program.start(*auth, "add", "--", "bob", keys["bob"])
+            self.addCleanup(program.end, adding)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                adding.wait(enough)
+            kept["keys"] = [key for key in kept["keys"] if key["name"] != "anna"]
+            (state / "run/keys.json").write_text(json.dumps(kept))
+        finally:
+            os.close(lock)
+        self.assertEqual(adding.wait(60), 0)
+        self.assertEqual([row["name"] for row in nudge(*auth, "ls", "--json").json()], ["bob"])
+
+
 @unittest.skipIf(package is None or not zmq.has("curve"), "needs pyzmq with CURVE")
 class Teleop(LiveCase):
     def setUp(self):
@@ -85,16 +113,14 @@ class Teleop(LiveCase):
         self.assertTrue(supervisor.welcome.name.startswith("anna#t"), supervisor.welcome)
         self.assertTrue(supervisor.stop().ok)
 
-    def test_a_revoked_key_is_out_within_a_second_and_stays_out(self):
+    def test_a_revoked_key_is_out_and_stays_out(self):
         self.start()
         self.check(nudge(*self.auth, "add", "anna", self.public), 0)
         supervisor = self.connect()
         supervisor.state(20)
         self.check(nudge(*self.auth, "revoke", "anna"), 0)
-        end = time.monotonic() + 20  # of a busy machine; the daemon looks every 0.4 s
-        while supervisor.connected and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertFalse(supervisor.connected)
+        # The daemon looks every 0.4 s; how long that takes here is this machine's own matter.
+        program.wait_until(lambda: not supervisor.connected, "the end of the session")
         with self.assertRaises(package.NudgeError):
             self.connect(patience_s=2.0)
 

@@ -1,20 +1,25 @@
 """A tablet comes in: TLS with the daemon's own authority, pairing, driving, and being sent away."""
 
+import fcntl
 import http.client
 import json
+import os
 import re
 import select
 import signal
 import socket
 import ssl
 import stat
+import struct
 import subprocess
+import sys
 import threading
 import time
+import unittest
 import warnings
 
 import program
-from program import Case, end, environment, events, nudge
+from program import Case, end, environment, events, free_port, nudge
 from websocket import WebSocket
 
 QUICK = ["--no-learning", "--set", "ports.http=0", "--set", "ports.teleop=0",
@@ -25,21 +30,24 @@ CODE = re.compile(r"Pairing code ([2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4})")
 class Daemon:
     """A daemon that speaks TLS on loopback, with what it prints."""
 
-    def __init__(self, state, *arguments):
+    def __init__(self, state, *arguments, **env):
         self.state = state
         self.opened = []
         self.log = open(state.parent / f"{state.name}.err", "ab")
         self.process = subprocess.Popen(
             [program.program(), "run", "--state", str(state), *QUICK, *arguments],
-            env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
-            text=True)
+            env=environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self.log, text=True)
         self.lines = [self.process.stdout.readline().rstrip("\n")]
         if not self.lines[0]:
             self.process.wait()
             raise AssertionError(f"the daemon did not start:\n{self.errors()}")
-        self.port = int(self.lines[0].split("/#")[0].rsplit(":", 1)[1])
-        self.token = self.lines[0].split("#token=")[1]
+        self.port = int(self.lines[0].split("/#")[0].rstrip("/").rsplit(":", 1)[1])
+        self.token = self.tokens()["engineer"]
         self.secure = self.lines[0].startswith("https://")
+
+    def tokens(self):
+        return json.loads((self.state / "run/tokens.json").read_text())["tokens"]
 
     def greeting(self):
         """All that is said at the start, up to the certificate's fingerprint."""
@@ -147,8 +155,9 @@ def attended(live, *arguments):
 
 
 class PairingCase(Case):
-    def daemon(self, *arguments, state=None):
-        daemon = Daemon(state or self.folder / "state", "--listen", "127.0.0.1", "--tls", *arguments)
+    def daemon(self, *arguments, state=None, **env):
+        daemon = Daemon(state or self.folder / "state", "--listen", "127.0.0.1", "--tls", *arguments,
+                        **env)
         self.addCleanup(lambda: daemon.process.poll() is None and daemon.kill())
         return daemon
 
@@ -162,7 +171,7 @@ class Encrypted(PairingCase):
                 self.assertIn(line.version(), ("TLSv1.2", "TLSv1.3"))
                 names = {value for _, value in line.getpeercert()["subjectAltName"]}
         self.assertLessEqual({"localhost", "127.0.0.1", "robot-7.local"}, names)
-        for name in ("authority.pem", "server.pem", "entrance.json", "tokens.json"):
+        for name in ("authority.pem", "server.pem", "nudge.sock", "tokens.json"):
             mode = (daemon.state / "run" / name).stat().st_mode
             self.assertEqual(stat.S_IMODE(mode), 0o600, name)
 
@@ -347,7 +356,7 @@ class Paired(PairingCase):
             self.assertNotIn(secret, daemon.errors())
             self.assertNotIn(secret, (daemon.state / "run/devices.json").read_text())
 
-    def test_a_revoked_live_connection_ends_within_a_second(self):
+    def test_a_revoked_live_connection_ends(self):
         daemon = self.daemon()
         grant = daemon.pair()
         live = daemon.live(grant["token"])
@@ -357,8 +366,10 @@ class Paired(PairingCase):
         begin = time.monotonic()
         self.assertEqual(daemon.request("POST", path, {}, daemon.token)[0], 200)
         self.assertEqual(closing(live), (4401, "the daemon closed: revoked"))
-        # Far within a second on a quiet machine; what is tested here is not how busy this one is.
-        self.assertLess(time.monotonic() - begin, 1 if program.LONG else 10)
+        # With the answer, by the daemon's own order (DeviceDesk's tests). How long this machine takes
+        # to bring it here is its own matter, but for the long form, which has it alone.
+        if program.LONG:
+            self.assertLess(time.monotonic() - begin, 1)
 
     def test_a_refresh_works_once(self):
         daemon = self.daemon()
@@ -379,6 +390,17 @@ class Paired(PairingCase):
         self.assertEqual(closing(live)[0], 4401)
         self.assertEqual(refresh(third["refresh"])[0], 401)
         self.assertEqual(daemon.request("GET", "/api/v1/status", token=third["token"])[0], 401)
+
+    def test_an_answer_that_was_lost_with_the_daemon_sends_no_tablet_away(self):
+        daemon = self.daemon()
+        grant = daemon.pair()
+        asked = {"refresh": grant["refresh"]}
+        self.assertEqual(daemon.request("POST", "/api/v1/token", asked)[0], 200)
+        daemon.kill()
+        daemon = self.daemon()
+        status, again, _ = daemon.request("POST", "/api/v1/token", asked)
+        self.assertEqual((status, again.get("device")), (200, grant["device"]), again)
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=again["token"])[0], 200)
 
     def test_guessing_codes_ends_soon(self):
         daemon = self.daemon()
@@ -496,6 +518,157 @@ class Paired(PairingCase):
         connection.request("POST", "/api/v1/pair", json.dumps({"code": made["code"], "name": "x"}))
         self.assertEqual(connection.getresponse().status, 200)
         connection.close()
+
+
+class Asked(PairingCase):
+    """What commands on this machine ask of the daemon, and of nobody else."""
+
+    def test_no_command_says_a_word_to_whoever_has_the_port_when_no_daemon_does(self):
+        port = free_port()
+        daemon = Daemon(self.folder / "state", "--set", f"ports.http={port}")
+        state = daemon.state
+        self.assertEqual(daemon.stop(), 0)
+        # Another command is at work on the log, such as `nudge train`.
+        lock = open(state / "log/lock", "r+")
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(lock, getattr(fcntl, "F_OFD_SETLK", 37), whole)
+        heard = []
+        with socket.create_server(("127.0.0.1", port)) as stranger:
+            def listen():
+                while True:
+                    try:
+                        line, _ = stranger.accept()
+                    except OSError:
+                        return
+                    with line:
+                        heard.append(line.recv(4096))
+                        line.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}")
+            thread = threading.Thread(target=listen)
+            thread.start()
+            for command in (["auth", "list"], ["auth", "pair"], ["auth", "revoke", "d-1"],
+                            ["log", "head"], ["log", "backup", self.folder / "backup"],
+                            ["log", "withdraw", "--supervisor", "anna"]):
+                outcome = nudge(*command[:1], "--state", state, *command[1:])
+                self.check(outcome, 69, "another command has it")
+            stranger.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        self.assertEqual(heard, [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to be somebody else")
+    def test_another_user_is_not_heard_though_every_folder_is_open(self):
+        daemon = self.daemon()
+        path = daemon.state / "run/nudge.sock"
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        for place in (self.folder, daemon.state, path.parent):
+            place.chmod(0o755)
+        path.chmod(0o666)
+        ask = ("import socket, sys\n"
+               "line = socket.socket(socket.AF_UNIX)\n"
+               "line.settimeout(60)\n"
+               "line.connect(sys.argv[1])\n"
+               "try:\n"
+               "    line.sendall(b'GET /api/v1/devices HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n')\n"
+               "    print(line.recv(9).decode())\n"
+               "except OSError: print('ended')\n")
+
+        def answer(*who):
+            return subprocess.run([*who, sys.executable, "-c", ask, str(path)], check=True, text=True,
+                                  capture_output=True).stdout.strip()
+        self.assertEqual(answer(), "HTTP/1.1")
+        self.assertIn(answer("setpriv", "--reuid=65534", "--clear-groups"), ("", "ended"))
+
+
+class Kept(PairingCase):
+    def test_no_secret_is_in_what_is_kept_of_the_daemons_output(self):
+        daemon = self.daemon("--set", "ports.zmq_curve=true", "--set", "robot.driver=openpi",
+                             "--set", "openpi.preset=libero", "--set", "openpi.port=0",
+                             "--set", "openpi.require_key=true", JOURNAL_STREAM="8:1234")
+        state = ["--state", daemon.state]
+        secrets = set(daemon.tokens().values())
+        secrets.add(nudge("auth", *state, "token", "show", "openpi").out.strip())
+        code = nudge("auth", *state, "pair", "--json").json()["code"]
+        secrets.add(code)
+        self.assertEqual(daemon.request("POST", "/api/v1/pair", {"code": "AAAA-AAAA"})[0], 403)
+        status, grant, _ = daemon.request("POST", "/api/v1/pair", {"code": code, "name": "x"})
+        self.assertEqual(status, 200, grant)
+        status, used, _ = daemon.request("POST", "/api/v1/token", {"refresh": grant["refresh"]})
+        self.assertEqual(daemon.request("GET", "/api/v1/status", token=used["token"])[0], 200)
+        status, last, _ = daemon.request("POST", "/api/v1/token", {"refresh": used["refresh"]})
+        self.assertEqual(daemon.request("POST", "/api/v1/token",
+                                        {"refresh": grant["refresh"]})[0], 401)
+        for given in (grant, used, last):
+            secrets |= {given["token"], given["refresh"]}
+        self.check(nudge("auth", *state, "token", "rotate", "engineer"), 0)
+        self.check(nudge("auth", *state, "token", "rotate", "openpi"), 0)
+        program.wait_until(lambda: "changed of: engineer" in daemon.errors(), "the change")
+        secrets |= set(daemon.tokens().values())
+        secrets.add((daemon.state / "run/openpi.key").read_text().strip())
+        secrets.add((daemon.state / "run/curve.key").read_text().split()[-1])
+        for name in ("authority.pem", "server.pem"):
+            pem = (daemon.state / "run" / name).read_text()
+            secrets.add(pem.split("PRIVATE KEY-----\n")[1].split("\n")[0])
+        self.assertEqual(len(secrets), 17)
+        daemon.process.send_signal(signal.SIGTERM)
+        self.addCleanup(daemon.close)
+        kept = "\n".join(daemon.lines) + daemon.process.stdout.read() + daemon.errors()
+        self.assertIn("nudge auth pair", kept)
+        self.assertIsNone(CODE.search(kept))
+        self.assertNotIn("#", daemon.lines[0])
+        for secret in secrets:
+            self.assertGreaterEqual(len(secret), 9)
+            self.assertNotIn(secret, kept)
+
+
+class Tokens(PairingCase):
+    def test_tokens_are_listed_without_being_shown_and_shown_when_asked(self):
+        state = self.folder / "state"
+        auth = ["auth", "--state", state, "token"]
+        listed = self.check(nudge(*auth, "ls"), 0).out
+        shown = self.check(nudge(*auth, "show", "engineer"), 0).out.strip()
+        tokens = json.loads((state / "run/tokens.json").read_text())["tokens"]
+        self.assertEqual(shown, tokens["engineer"])
+        for token in tokens.values():
+            self.assertNotIn(token, listed)
+        rows = {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+        self.assertEqual(set(rows), {"engineer", "supervisor", "viewer", "script", "openpi"})
+        self.assertEqual(rows["openpi"], "")
+        self.check(nudge(*auth, "rotate", "viewer"), 0)
+        self.check(nudge(*auth, "revoke", "script"), 0)
+        after = {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+        self.assertEqual([name for name in rows if rows[name] != after[name]], ["viewer", "script"])
+        self.check(nudge(*auth, "show", "script"), 66)
+        self.check(nudge(*auth, "rotate", "king"), 64)
+        self.check(nudge(*auth, "revoke", "openpi"), 64)
+
+    def test_a_token_that_is_rotated_or_revoked_ends_what_came_with_it(self):
+        daemon = self.daemon()
+        before = daemon.tokens()
+        auth = ["auth", "--state", daemon.state, "token"]
+
+        def ends_with(role, act):
+            live = daemon.live(before[role])
+            first(live, "hello")
+            self.check(attended(live, *auth, act, role), 0, "within a second")
+            self.assertEqual(live.code or closing(live)[0], 4401)
+        ends_with("viewer", "rotate")
+
+        def status(token):
+            return daemon.request("GET", "/api/v1/status", token=token)[0]
+        self.assertEqual(status(before["viewer"]), 401)
+        self.assertEqual(status(daemon.tokens()["viewer"]), 200)
+        self.assertEqual(status(before["supervisor"]), 200)
+        ends_with("supervisor", "revoke")
+        self.assertEqual(status(before["supervisor"]), 401)
+        # A file that is gone is made anew, one that is none lets nobody in; commands still do.
+        (daemon.state / "run/tokens.json").unlink()
+        program.wait_until(lambda: status(before["engineer"]) == 401, "other tokens")
+        program.wait_until(lambda: status(daemon.tokens()["supervisor"]) == 200, "the new ones")
+        made = daemon.tokens()
+        (daemon.state / "run/tokens.json").write_text("{")
+        program.wait_until(lambda: status(made["engineer"]) == 401, "the end of them")
+        self.check(nudge("auth", "list", "--state", daemon.state), 0)
 
 
 class Crowded(PairingCase):

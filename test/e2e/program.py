@@ -36,6 +36,7 @@ def program():
 def environment(**changes):
     """Ours, without settings of Nudge that the person who runs the tests may have."""
     clean = {k: v for k, v in os.environ.items() if not (k.startswith("NUDGE_") and "__" in k)}
+    clean.pop("JOURNAL_STREAM", None)  # what the program prints is ours alone
     clean.update(changes)
     return clean
 

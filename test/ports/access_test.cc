@@ -90,6 +90,29 @@ TEST_F(AccessTest, RefusesALinkToAFileElsewhere) {
   EXPECT_FALSE(load().ok());
 }
 
+TEST_F(AccessTest, RenewsAndRevokesOneTokenAndKeepsTheOthers) {
+  Result<Access> access = load();
+  const std::string before = access->token(Role::kEngineer);
+  const std::string viewer = access->token(Role::kViewer);
+  access->renew(Role::kEngineer);
+  access->revoke(Role::kScript);
+  auto folder = open_folder(folder_.path());
+  ASSERT_TRUE(access->save(**folder).ok());
+  const Result<Access> again = Access::load(**folder);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_FALSE(again->who_is(before));
+  EXPECT_TRUE(again->who_is(again->token(Role::kEngineer)));
+  EXPECT_EQ(again->token(Role::kViewer), viewer);
+  EXPECT_EQ(again->token(Role::kScript), "");
+  EXPECT_FALSE(again->who_is(""));
+}
+
+TEST_F(AccessTest, TellsTokensApartByWhatOpensNothing) {
+  EXPECT_EQ(token_id(kSecret), token_id(kSecret));
+  EXPECT_NE(token_id(kSecret), token_id(kSecret + "x"));
+  EXPECT_EQ(token_id(kSecret).size(), 8u);
+}
+
 TEST_F(AccessTest, LetsAnOperatorTakeARolesAccessAway) {
   write(R"({"version":1,"tokens":{"engineer":")" + kSecret + R"("}})");
   const auto access = load();

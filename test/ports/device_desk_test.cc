@@ -80,6 +80,7 @@ TEST_F(DeviceDeskTest, PairsWithACodeAndRemembersTheDevice) {
   EXPECT_EQ(grant["role"], "supervisor");
   EXPECT_EQ(grant["name"], "Anna's tablet");
   EXPECT_EQ(grant["robot"], "kitchen");
+  EXPECT_EQ(grant["life_ms"], 900'000);
   EXPECT_EQ(desk_.who_is(std::string(grant["token"]))->device, grant["device"]);
   EXPECT_NE(file_.find(grant["device"]), std::string::npos);
   EXPECT_NE(told_.find("Anna's tablet"), std::string::npos);
@@ -276,6 +277,36 @@ TEST_F(DeviceDeskTest, ForgetsWhoWasNotHereForLong) {
   desk_.expire();
   EXPECT_EQ(gone_, std::set<std::string>{std::string(grant["device"]) + " expired"});
   EXPECT_EQ(file_.find(grant["device"]), std::string::npos);
+}
+
+TEST_F(DeviceDeskTest, StoresThatAnAnswerHasArrived) {
+  const json first = json::parse(pair().body);
+  const json second = json::parse(refresh(first).body);
+  EXPECT_NE(file_.find("\"used\""), std::string::npos);
+  ASSERT_TRUE(desk_.who_is(std::string(second["token"])));
+  desk_.expire();
+  EXPECT_EQ(file_.find("\"used\""), std::string::npos);
+}
+
+TEST_F(DeviceDeskTest, LetsNoTokenLiveLongerForAClockThatIsSetBack) {
+  const json grant = json::parse(pair().body);
+  now_ += std::chrono::minutes(10);
+  wall_ -= std::chrono::hours(24);
+  EXPECT_TRUE(desk_.who_is(std::string(grant["token"])));
+  now_ += std::chrono::minutes(5);
+  EXPECT_FALSE(desk_.who_is(std::string(grant["token"])));
+  EXPECT_FALSE(desk_.has_token(grant["device"]));
+}
+
+TEST_F(DeviceDeskTest, TakesTheTimeOfItsFileForTheEarliest) {
+  Devices devices("kitchen");
+  const Grant grant = *devices.pair("tablet", Role::kViewer, wall_);
+  wall_ = WallTime();  // no battery
+  DeviceDesk desk(options(), std::move(devices));
+  now_ += std::chrono::minutes(14);
+  EXPECT_TRUE(desk.who_is(grant.token));
+  now_ += std::chrono::minutes(1);
+  EXPECT_FALSE(desk.who_is(grant.token));
 }
 
 TEST_F(DeviceDeskTest, GivesItsAuthorityToAnybodyWhereThereIsOne) {

@@ -124,8 +124,61 @@ TEST_F(DevicesTest, KeepsDevicesAndTokensOverARestart) {
   const Devices::Refreshed next = devices_.refresh(grant.refresh, now_);
   ASSERT_TRUE(next.grant);
   // That a refresh was used is known after a restart, too.
+  ASSERT_TRUE(devices_.who_is(next.grant->token, now_));
+  EXPECT_TRUE(devices_.take_change());
   restart();
   EXPECT_EQ(devices_.refresh(grant.refresh, now_).revoked, grant.device.id);
+}
+
+TEST_F(DevicesTest, GivesAnotherAnswerAfterARestartWhenTheFirstWasNeverUsed) {
+  const Grant first = paired();
+  const Devices::Refreshed lost = devices_.refresh(first.refresh, now_);
+  ASSERT_TRUE(lost.grant);
+  for (int i = 0; i < 2; ++i) {
+    restart();
+    const Devices::Refreshed again = devices_.refresh(first.refresh, now_ + seconds(5));
+    ASSERT_TRUE(again.grant) << "the daemon died after its answer, " << i;
+    EXPECT_NE(again.grant->refresh, lost.grant->refresh);
+    EXPECT_FALSE(devices_.who_is(lost.grant->token, now_)) << "which nobody has";
+  }
+  const Devices::Refreshed last = devices_.refresh(first.refresh, now_ + seconds(6));
+  ASSERT_TRUE(devices_.who_is(last.grant->token, now_ + seconds(6)));
+  restart();
+  EXPECT_EQ(devices_.refresh(first.refresh, now_ + seconds(20)).revoked, first.device.id);
+}
+
+TEST_F(DevicesTest, RevokesADeviceOfWhichTwoHaveAnAnswerAfterARestart) {
+  const Grant first = paired();
+  const Devices::Refreshed kept = devices_.refresh(first.refresh, now_);
+  restart();
+  const Devices::Refreshed copied = devices_.refresh(first.refresh, now_);
+  ASSERT_TRUE(copied.grant);
+  EXPECT_EQ(devices_.refresh(kept.grant->refresh, now_).revoked, first.device.id);
+}
+
+TEST_F(DevicesTest, WasNotSeenEarlierBecauseAClockWasSetBack) {
+  const Grant grant = paired();
+  ASSERT_TRUE(devices_.refresh(grant.refresh, WallTime(hours(1))).grant);
+  EXPECT_EQ(devices_.list()[0].seen, now_);
+  EXPECT_EQ(devices_.newest(), now_);
+}
+
+TEST_F(DevicesTest, ForgetsNobodyForAClockThatWasNotSetWhenTheyWereHere) {
+  const Result<Grant> grant = devices_.pair("tablet", Role::kViewer, WallTime(hours(1)));
+  EXPECT_TRUE(devices_.expire(WallTime(hours(2))).empty());
+  EXPECT_TRUE(devices_.expire(now_).empty());
+  EXPECT_EQ(devices_.list()[0].seen, now_) << "unused since it is known what the time is";
+  EXPECT_TRUE(devices_.refresh(grant->refresh, now_).grant);
+  EXPECT_EQ(devices_.expire(now_ + Devices::kUnused).size(), 1u);
+}
+
+TEST_F(DevicesTest, KnowsWhetherADeviceHasATokenInTime) {
+  const Grant first = paired();
+  EXPECT_TRUE(devices_.has_token(first.device.id, now_ + minutes(14)));
+  EXPECT_FALSE(devices_.has_token(first.device.id, now_ + minutes(15)));
+  ASSERT_TRUE(devices_.refresh(first.refresh, now_ + minutes(14)).grant);
+  EXPECT_TRUE(devices_.has_token(first.device.id, now_ + minutes(28)));
+  EXPECT_FALSE(devices_.has_token("d-0000000000000000", now_));
 }
 
 TEST_F(DevicesTest, LetsNobodyInWhoWasPairedWithAnotherRobot) {
@@ -190,6 +243,17 @@ TEST_F(DevicesTest, ReadsTheFormatOfVersionOne) {
   EXPECT_EQ(device.role, Role::kSupervisor);
   EXPECT_EQ(device.robot, "kitchen");
   EXPECT_EQ(devices->encode(), file);
+}
+
+TEST_F(DevicesTest, ReadsTheFileOfADeviceWhoseAnswerWasNotUsedYet) {
+  std::ifstream in(test::test_data() + "/ports/devices_refreshed.json", std::ios::binary);
+  const std::string file{std::istreambuf_iterator<char>(in), {}};
+  const Result<Devices> devices = Devices::decode(file, "kitchen");
+  ASSERT_TRUE(devices.ok()) << devices.status().message();
+  EXPECT_EQ(devices->encode(), file);
+  std::string wrong = file;
+  wrong.replace(wrong.find("\"used\": \"") + 9, 1, "x");
+  EXPECT_EQ(Devices::decode(wrong, "kitchen").status().code(), Code::kDataLoss);
 }
 
 TEST_F(DevicesTest, RefusesAFileThatIsNone) {

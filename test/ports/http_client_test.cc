@@ -1,176 +1,120 @@
-// The commands' client and the server over real sockets, in clear and over TLS.
+// The commands' client and the server at its Unix socket.
 #include "src/ports/http_client.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/tcp.h>
-#include <openssl/ssl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <boost/asio/ssl/context.hpp>
+#include <filesystem>
 #include <thread>
 
-#include "src/ports/descriptor.h"
+#include "src/ports/local_socket.h"
 #include "test/ports/served_http.h"
 #include "test/support/temp_folder.h"
 
 namespace nudge {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr Duration kPatience = seconds(60);
+constexpr Duration kPatience = std::chrono::seconds(60);
 
 class HttpClientTest : public testing::Test {
  protected:
-  Certificate certificate(const std::string& name = "robot.local") {
-    auto folder = open_folder(folder_.path());
-    Result<Certificate> made = own_certificate(**folder, {"localhost", "127.0.0.1", name},
-                                               WallTime(std::chrono::hours(480'000)));
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return *made;
+  void serve() {
+    auto server =
+        HttpServer::listen_locally(loop_, run(), {.actor = {"eve", Role::kEngineer}}, handler_);
+    ASSERT_TRUE(server.ok()) << server.status().message();
+    server_ = *std::move(server);
+    thread_ = std::thread([this] { loop_.run(); });
   }
-  HttpServerOptions encrypted(const Certificate& certificate) {
-    HttpServerOptions options = on_any_port();
-    options.tls = *TlsContext::make(certificate);
-    options.names = certificate.names;
-    return options;
+  void TearDown() override { end(); }
+  void end() {
+    if (!thread_.joinable()) return;
+    loop_.stop();
+    thread_.join();
+    server_.reset();
   }
-  static LocalDoor door(const Served& served, const std::string& fingerprint = {}) {
-    return {"127.0.0.1", served.server->port(), fingerprint};
-  }
-  static HttpCall echo(const std::string& body) {
-    return {.method = "POST", .path = "/said", .token = "supervisor-token", .body = body};
+  std::string run() const { return folder_.path(); }
+  Result<HttpAnswer> say(const std::string& body) {
+    return call(run(), {.method = "POST", .path = "/said", .body = body}, kPatience);
   }
 
   test::TempFolder folder_;
+  EventLoop loop_;
+  FakeHandler handler_;
+  std::unique_ptr<HttpServer> server_;
+  std::thread thread_;
 };
 
-TEST_F(HttpClientTest, AsksInClearOnThisMachine) {
-  Served served;
-  const Result<HttpAnswer> answer = call(door(served), echo("said"), kPatience);
+TEST_F(HttpClientTest, IsKnownByItsUserAndNeedsNoToken) {
+  serve();
+  const Result<HttpAnswer> answer = say(std::string(60'000, 'x'));
   ASSERT_TRUE(answer.ok()) << answer.status().message();
   EXPECT_EQ(answer->status, 200);
-  EXPECT_EQ(answer->body, "POST /said desk said");
-  const Result<HttpAnswer> got =
-      call(door(served), {.method = "GET", .path = "/said", .token = "", .body = ""}, kPatience);
-  EXPECT_EQ(got->status, 401);
+  EXPECT_EQ(answer->body, "POST /said eve " + std::string(60'000, 'x'));
 }
 
-TEST_F(HttpClientTest, AsksOverTlsTheCertificateThatItKnows) {
-  const Certificate shown = certificate();
-  Served served(encrypted(shown));
+TEST_F(HttpClientTest, AsksWhereThePathIsLongerThanASocketsMayBe) {
+  const std::string deep = run() + "/" + std::string(120, 'd');
+  std::filesystem::create_directory(deep);
+  ASSERT_EQ(::chmod(deep.c_str(), 0700), 0);
+  auto server =
+      HttpServer::listen_locally(loop_, deep, {.actor = {"eve", Role::kEngineer}}, handler_);
+  ASSERT_TRUE(server.ok()) << server.status().message();
+  server_ = *std::move(server);
+  thread_ = std::thread([this] { loop_.run(); });
   const Result<HttpAnswer> answer =
-      call(door(served, shown.fingerprint), echo(std::string(60'000, 'x')), kPatience);
+      call(deep, {.method = "GET", .path = "/said", .body = ""}, kPatience);
   ASSERT_TRUE(answer.ok()) << answer.status().message();
-  EXPECT_EQ(answer->status, 200);
-  EXPECT_EQ(answer->body.size(), std::string("POST /said desk ").size() + 60'000);
-}
-
-TEST_F(HttpClientTest, SaysNothingToAnotherCertificate) {
-  Served served(encrypted(certificate()));
-  const std::string other(32 * 3 - 1, 'A');
-  EXPECT_EQ(call(door(served, other), echo("secret"), kPatience).status().code(),
-            Code::kPermissionDenied);
-  EXPECT_EQ(served.counters().requests, 0U);
+  EXPECT_EQ(answer->body, "GET /said eve ");
 }
 
 TEST_F(HttpClientTest, SaysWhenNobodyAnswers) {
-  LocalDoor nobody;
-  {
-    const Served served;
-    nobody = door(served);
-  }
-  EXPECT_EQ(call(nobody, echo(""), kPatience).status().code(), Code::kUnavailable);
-  Served clear;
-  EXPECT_EQ(call(door(clear, std::string(95, 'A')), echo(""), kPatience).status().code(),
-            Code::kUnavailable);
+  EXPECT_EQ(say("").status().code(), Code::kUnavailable);
+  serve();
+  end();
+  EXPECT_FALSE(std::filesystem::exists(run() + "/" + kLocalSocket));
+  EXPECT_EQ(say("").status().code(), Code::kUnavailable);
 }
 
-TEST_F(HttpClientTest, SaysThatTheDaemonWentAwayRatherThanEndTheProgram) {
-  const Certificate shown = certificate();
-  const std::shared_ptr<TlsContext> tls = *TlsContext::make(shown);
-  const Descriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
-  ASSERT_EQ(::listen(listener.get(), 1), 0);
-  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
-  // Its half of the handshake and its end arrive together, so that the client's first write is
-  // answered with a reset, and the second has nowhere to go.
-  std::thread daemon([&] {
-    Descriptor peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    const int on = 1;
-    ::setsockopt(peer.get(), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-    char first = 0;
-    ::recv(peer.get(), &first, 1, MSG_PEEK);
-    ::fcntl(peer.get(), F_SETFL, O_NONBLOCK);
-    SSL* const half = SSL_new(tls->context().native_handle());
-    SSL_set_fd(half, peer.get());
-    SSL_accept(half);
-    SSL_free(half);
-  });
-  const Result<HttpAnswer> answer =
-      call({"127.0.0.1", ntohs(at.sin_port), shown.fingerprint}, echo("x"), kPatience);
-  daemon.join();
-  EXPECT_EQ(answer.status().code(), Code::kUnavailable) << answer.status().message();
+TEST_F(HttpClientTest, FindsTheServerThatCameAfterOneThatWasKilled) {
+  serve();
+  // What a kill leaves behind: a name at which nobody listens.
+  std::filesystem::rename(run() + "/" + kLocalSocket, run() + "/left");
+  end();
+  std::filesystem::rename(run() + "/left", run() + "/" + kLocalSocket);
+  EXPECT_EQ(say("").status().code(), Code::kUnavailable);
+  serve();
+  EXPECT_TRUE(say("").ok());
 }
 
-TEST_F(HttpClientTest, IsSentToTlsWhenItSpeaksInClear) {
-  const Certificate shown = certificate();
-  Served served(encrypted(shown));
-  Peer peer = served.peer();
-  peer.request("GET", "/page?a=b",
-               "Host: robot.local:" + std::to_string(served.server->port()) +
-                   "\r\nAuthorization: Bearer supervisor-token\r\n");
-  const PeerAnswer answer = peer.answer();
-  EXPECT_EQ(answer.status, 307);
-  EXPECT_EQ(answer.fields.at("location"),
-            "https://robot.local:" + std::to_string(served.server->port()) + "/page?a=b");
-  EXPECT_TRUE(peer.ends());
-  Peer writes = served.peer();
-  writes.request("POST", "/echo", kSupervisor, "x");
-  EXPECT_EQ(writes.answer().status, 403);
-  EXPECT_EQ(served.counters().requests, 0U);
+TEST_F(HttpClientTest, TakesNoLiveConnection) {
+  serve();
+  const Result<Descriptor> socket = connect_locally(run(), kPatience);
+  ASSERT_TRUE(socket.ok()) << socket.status().message();
+  const std::string asked =
+      "GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+      "Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+  ASSERT_EQ(::send(socket->get(), asked.data(), asked.size(), 0),
+            static_cast<ssize_t>(asked.size()));
+  std::string answer(12, ' ');
+  ASSERT_EQ(::recv(socket->get(), answer.data(), answer.size(), MSG_WAITALL), 12);
+  EXPECT_EQ(answer, "HTTP/1.1 503");
 }
 
-TEST_F(HttpClientTest, LosesItsConnectionWhenItsHandshakeIsSlow) {
-  HttpServerOptions options = encrypted(certificate());
-  options.handshake_timeout = milliseconds(200);
-  Served served(options);
-  Peer silent = served.peer();
-  Peer halting = served.peer();
-  halting.send(std::string("\x16\x03\x01\x02\x00", 5));
-  EXPECT_TRUE(silent.ends());
-  EXPECT_TRUE(halting.ends());
-  EXPECT_TRUE(served.eventually([](const HttpCounters& now) { return now.open == 0; }));
-  EXPECT_EQ(served.counters().failed_handshakes, 2U);
-}
-
-TEST_F(HttpClientTest, IsNotHeardBeyondTheRateOfHandshakes) {
-  const Certificate shown = certificate();
-  HttpServerOptions options = encrypted(shown);
-  options.handshakes_per_second = 1;
-  Served served(options);
-  int heard = 0;
-  for (int i = 0; i < 5; ++i) {
-    heard += call(door(served, shown.fingerprint), echo(""), kPatience).ok() ? 1 : 0;
-  }
-  EXPECT_GE(heard, 1);
-  EXPECT_EQ(served.counters().failed_handshakes, 5U - static_cast<unsigned>(heard));
-}
-
-TEST_F(HttpClientTest, SeesTheRenewedCertificate) {
-  const Certificate first = certificate();
-  Served served(encrypted(first));
-  const Certificate next = certificate("moved.local");
-  ASSERT_NE(next.fingerprint, first.fingerprint);
-  served.on_loop([&] { served.server->renew(*TlsContext::make(next), next.names); });
-  EXPECT_TRUE(call(door(served, next.fingerprint), echo(""), kPatience).ok());
-  EXPECT_EQ(call(door(served, first.fingerprint), echo(""), kPatience).status().code(),
+TEST_F(HttpClientTest, IsNotServedInAFolderThatOthersMayEnter) {
+  ASSERT_EQ(::chmod(run().c_str(), 0750), 0);
+  EXPECT_EQ(HttpServer::listen_locally(loop_, run(), {.actor = {"eve", Role::kEngineer}}, handler_)
+                .status()
+                .code(),
             Code::kPermissionDenied);
+}
+
+TEST_F(HttpClientTest, IsServedToNobodyElseByTheSocketsOwnMode) {
+  serve();
+  struct stat info {};
+  ASSERT_EQ(::stat((run() + "/" + kLocalSocket).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
 }  // namespace

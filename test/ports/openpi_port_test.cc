@@ -83,10 +83,12 @@ class Upstream final : public HttpHandler {
 // A robot's program.
 class Program final : public OpenpiUpstream::Listener {
  public:
-  Program(EventLoop& loop, std::uint16_t port) {
-    auto client = OpenpiUpstream::make(
-        loop, {.url = "ws://127.0.0.1:" + std::to_string(port), .retry = std::chrono::hours(1)},
-        *this);
+  Program(EventLoop& loop, std::uint16_t port, const std::string& key = "") {
+    auto client = OpenpiUpstream::make(loop,
+                                       {.url = "ws://127.0.0.1:" + std::to_string(port),
+                                        .key = key,
+                                        .retry = std::chrono::hours(1)},
+                                       *this);
     EXPECT_TRUE(client.ok()) << client.status().message();
     if (client.ok()) client_ = *std::move(client);
   }
@@ -100,7 +102,10 @@ class Program final : public OpenpiUpstream::Listener {
     actions = openpi_actions(*message)->numbers;
     ++answers;
   }
-  void on_upstream_lost(const std::string&) override { greeted = false; }
+  void on_upstream_lost(const std::string&) override {
+    greeted = false;
+    lost = true;
+  }
   void ask() {
     // {"s": [0.5], "prompt": "lift"}
     const Status asked = client_->ask(std::string("\x82\xa1s\x91\xcb\x3f\xe0\0\0\0\0\0\0", 13) +
@@ -108,7 +113,7 @@ class Program final : public OpenpiUpstream::Listener {
     EXPECT_TRUE(asked.ok()) << asked.message();
   }
 
-  bool greeted = false;
+  bool greeted = false, lost = false;
   int answers = 0;
   std::string source, trouble;
   std::vector<double> actions;
@@ -147,8 +152,10 @@ class OpenpiPortTest : public ::testing::Test {
  protected:
   OpenpiPortTest() : upstream_(loop_), head_(*link_) {}
 
-  void begin(const std::string& path = "", Duration answer = std::chrono::seconds(2)) {
+  void begin(const std::string& path = "", Duration answer = std::chrono::seconds(2),
+             const std::string& key = "") {
     OpenpiPortOptions options;
+    options.key = key;
     options.port = 0;
     options.answer = answer;
     options.stalled = std::chrono::hours(1);  // time is the step thread's
@@ -160,7 +167,7 @@ class OpenpiPortTest : public ::testing::Test {
         OpenpiPort::listen(loop_, options, std::make_shared<const OpenpiMap>(two_columns()), link_);
     ASSERT_TRUE(port.ok()) << port.status().message();
     port_ = *std::move(port);
-    program_ = std::make_unique<Program>(loop_, port_->port());
+    program_ = std::make_unique<Program>(loop_, port_->port(), key);
     ASSERT_TRUE(
         run_until([this] { return program_->greeted && told("the upstream is connected") > 0; }));
     state_ = AuthorityState::kAuto;
@@ -355,6 +362,17 @@ TEST(OpenpiUpstream, WhatToBelieveOfACertificateIsRefusedWhereThereIsNone) {
   const Status vouched = made({.url = "ws://127.0.0.1:8000", .authorities = "ca.pem"});
   EXPECT_EQ(vouched.code(), Code::kInvalidArgument);
   EXPECT_NE(vouched.message().find("openpi.upstream_ca"), std::string::npos);
+}
+
+TEST_F(OpenpiPortTest, AnotherKeySendsAwayWhoCameWithTheOneBefore) {
+  begin("", std::chrono::seconds(2), "the first key of 16");
+  port_->set_key("the next key of 16");
+  EXPECT_TRUE(run_until([this] { return program_->lost; }));
+  Program old(loop_, port_->port(), "the first key of 16");
+  EXPECT_TRUE(run_until([&old] { return old.lost; }));
+  EXPECT_FALSE(old.greeted);
+  Program next(loop_, port_->port(), "the next key of 16");
+  EXPECT_TRUE(run_until([&next] { return next.greeted; }));
 }
 
 }  // namespace

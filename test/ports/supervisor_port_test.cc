@@ -431,6 +431,56 @@ TEST_F(SupervisorPortTest, DescribesEveryRouteAndNoOther) {
   EXPECT_EQ(described, served);
 }
 
+TEST_F(SupervisorPortTest, SendsAwayWhoCameWithATokenThatIsChanged) {
+  open(1, Role::kEngineer);
+  open(2, Role::kViewer);
+  EXPECT_EQ(port_.era(Role::kEngineer), 0u);
+  port_.end_role(Role::kEngineer);
+  EXPECT_EQ(sent_.closed, (std::map<ConnectionId, std::uint16_t>{{1, 4401}}));
+  // Let in before the change, and open after it.
+  open(3, Role::kEngineer);
+  EXPECT_EQ(sent_.closed.at(3), 4401);
+  Caller after;
+  after.actor = {"anna#4", Role::kEngineer};
+  after.era = port_.era(Role::kEngineer);
+  port_.on_open(4, after);
+  EXPECT_FALSE(sent_.closed.contains(4));
+}
+
+TEST_F(SupervisorPortTest, EndsALiveConnectionWithTheLastTokenOfItsDevice) {
+  WallTime wall{std::chrono::hours(480'000)};
+  Devices known("kitchen");
+  const Grant grant = *known.pair("tablet", Role::kSupervisor, wall);
+  DeviceDesk devices({.now = [this] { return now_; },
+                      .wall = [&wall] { return wall; },
+                      .save = [](const std::string&, const auto& done) { done(Status()); },
+                      .notice = {}},
+                     std::move(known));
+  SupervisorPortOptions with_devices = options();
+  with_devices.devices = &devices;
+  SupervisorPort port(with_devices, desk_);
+  port.attach(sent_);
+  Caller tablet;
+  tablet.actor = {"tablet#1", Role::kSupervisor};
+  tablet.device = grant.device.id;
+  port.on_open(1, tablet);
+  const auto pass = [&](Duration time) {
+    now_ += time;
+    wall += time;
+    port.on_status();
+  };
+  pass(std::chrono::minutes(14));
+  HttpRequest renewal;
+  renewal.method = "POST";
+  renewal.path = "/api/v1/token";
+  renewal.body = json({{"refresh", grant.refresh}}).dump();
+  port.handle(renewal, [](const HttpResponse& answer) { EXPECT_EQ(answer.status, 200); });
+  pass(std::chrono::minutes(14));
+  EXPECT_TRUE(sent_.closed.empty()) << "whoever renews stays";
+  pass(std::chrono::minutes(1));
+  EXPECT_EQ(sent_.closed.at(1), 4401);
+}
+
 // Every field that is sent is described, and every one that is described is sent.
 TEST_F(SupervisorPortTest, DescribesTheFieldsThatAreSent) {
   const json schemas = json::parse(openapi_json())["components"]["schemas"];

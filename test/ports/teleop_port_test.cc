@@ -313,6 +313,25 @@ TEST_F(TeleopPortTest, AWrongTokenIsRefused) {
   EXPECT_EQ(counters().sessions, 0u);
 }
 
+TEST_F(TeleopPortTest, AChangedTokenEndsThoseWhoCameWithIt) {
+  open();
+  const auto anna = connect("anna");
+  const auto other = connect("script", "other");
+  EXPECT_EQ(host.on_loop([&] {
+    port->end_role(Role::kSupervisor);
+    return port->counters().peers;
+  }),
+            1u);
+  RawPeer peer(number);
+  const std::uint32_t session = peer.hello("a");
+  host.on_loop([&] { port->end_role(Role::kSupervisor); });
+  const auto refusal = peer.next<Refusal>();
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->message.reason, RefusalReason::kToken);
+  peer.send(TeleopFeedback{R"({"type":"hold","id":"h"})"}, session);
+  EXPECT_TRUE(eventually([&] { return counters().foreign > 0; }));
+}
+
 TEST_F(TeleopPortTest, APeerThatMeansAnotherRobotIsRefused) {
   open();
   auto wrong = options();

@@ -384,7 +384,7 @@ const server = createServer(async (request, response) => {
     if (!good) return response.writeHead(refresh === undefined ? 403 : 401, { "content-type": "application/problem+json" }).end("{}");
     roles.paired = "supervisor";
     return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({
-      token: "paired", refresh: `r${Math.random()}`, role: "supervisor", name: "tablet", robot: robot.id, expires_ms: Date.now() + 900_000 }));
+      token: "paired", refresh: `r${Math.random()}`, role: "supervisor", name: "tablet", robot: robot.id, expires_ms: Date.now() + 900_000, life_ms: 900_000 }));
   }
   if (url.pathname.startsWith("/api/")) {
     const role = tokenOf(request.headers.authorization ?? "");

@@ -29,8 +29,9 @@ function places(answer: (call: Call) => { status: number; body: unknown } = () =
   return all;
 }
 
-const given = (token: string, refresh: string, expires: number) =>
-  ({ status: 200, body: { token, refresh, expires_ms: expires, role: "supervisor", name: "a", robot: "r" } });
+// `expires`: by the robot's clock, which may be any.
+const given = (token: string, refresh: string, expires = 0) =>
+  ({ status: 200, body: { token, refresh, expires_ms: expires, life_ms: 900_000, role: "supervisor", name: "a", robot: "r" } });
 
 test("the token moves from the address into the tab", () => {
   const there = places();
@@ -56,7 +57,7 @@ test("a pairing code is read as people type it", () => {
 });
 
 test("a paired device keeps its pass, and comes in again without a code", async () => {
-  const there = places(() => given("t1", "r1", 1_900_000));
+  const there = places(() => given("t1", "r1"));
   const keeper = new PassKeeper(there);
   assert.equal(await keeper.pair("K7QF-2M9X", "Anna's tablet"), "");
   assert.deepEqual(there.calls, [{ path: "/api/v1/pair", body: { code: "K7QF-2M9X", name: "Anna's tablet" } }]);
@@ -74,7 +75,7 @@ test("why a code was not taken is said in words", async () => {
 
 test("a pass is renewed before it expires, and its refresh is used once", async () => {
   let count = 0;
-  const there = places(() => given(`t${++count}`, `r${count}`, 1_000_000 + count * 900_000));
+  const there = places(() => given(`t${++count}`, `r${count}`));
   const keeper = new PassKeeper(there);
   await keeper.pair("K7QF-2M9X", "tablet");
   assert.equal(keeper.due, false);
@@ -85,9 +86,20 @@ test("a pass is renewed before it expires, and its refresh is used once", async 
   assert.deepEqual(there.calls.at(-1), { path: "/api/v1/token", body: { refresh: "r1" } });
 });
 
+test("a pass is renewed in time though the robot's clock is hours away from this machine's", async () => {
+  for (const expires of [0, 1_900_000 - 3_600_000, 1_900_000 + 3_600_000]) {
+    const there = places(() => given("t1", "r1", expires));
+    const keeper = new PassKeeper(there);
+    await keeper.pair("K7QF-2M9X", "tablet");
+    assert.equal(keeper.due, false);
+    there.clock.ms += 700_000;
+    assert.equal(keeper.due, true);
+  }
+});
+
 test("what another tab of the device has renewed is taken over, not renewed again", async () => {
   let count = 0;
-  const there = places(() => given(`t${++count}`, `r${count}`, 1_900_000));
+  const there = places(() => given(`t${++count}`, `r${count}`));
   const first = new PassKeeper(there);
   await first.pair("K7QF-2M9X", "tablet");
   const second = new PassKeeper(there);
@@ -101,7 +113,7 @@ test("what another tab of the device has renewed is taken over, not renewed agai
 
 test("a device that was taken off the list is told so; one that nobody answers tries again", async () => {
   const answers = { status: 200 };
-  const there = places(() => answers.status === 200 ? given("t1", "r1", 1_900_000) : { status: answers.status, body: {} });
+  const there = places(() => answers.status === 200 ? given("t1", "r1") : { status: answers.status, body: {} });
   const keeper = new PassKeeper(there);
   await keeper.pair("K7QF-2M9X", "tablet");
   answers.status = 503;

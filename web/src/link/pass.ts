@@ -6,7 +6,7 @@ import { isToken, tokenFromHash } from "./token";
 export interface Pass {
   token: string;
   refresh: string; // empty: cannot be renewed
-  expiresMs: number; // wall clock; 0: not known
+  expiresMs: number; // of this machine's wall clock; 0: not known
   lifeMs: number; // from when it was given; 0: not known
 }
 
@@ -41,12 +41,13 @@ export function codeFromHash(hash: string): string | undefined {
 
 function passOf(answer: unknown, nowMs: number): Pass | undefined {
   if (typeof answer !== "object" || answer === null) return undefined;
-  const { token, refresh, expires_ms: expires } = answer as Record<string, unknown>;
+  // Not `expires_ms`: the robot's clock and this one's need not agree.
+  const { token, refresh, life_ms: life } = answer as Record<string, unknown>;
   if (typeof token !== "string" || !isToken(token)) return undefined;
-  const expiresMs = typeof expires === "number" && Number.isFinite(expires) ? expires : 0;
+  const lifeMs = typeof life === "number" && Number.isFinite(life) ? Math.max(0, life) : 0;
   return {
-    token, refresh: typeof refresh === "string" ? refresh : "", expiresMs,
-    lifeMs: Math.max(0, expiresMs - nowMs),
+    token, refresh: typeof refresh === "string" ? refresh : "",
+    expiresMs: lifeMs > 0 ? nowMs + lifeMs : 0, lifeMs,
   };
 }
 
