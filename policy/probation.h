@@ -43,9 +43,9 @@ struct ProbationOptions {
   std::uint32_t own_steps = 15;
   std::uint32_t clamp_min_steps = 100;  // AUTO steps on either side before clamp rates are compared
   double clamp_ratio = 2.0;             // > 1
-  // The parent's rate is taken as at least this; in [0, 1]. Of 100 steps of a parent that is as good
-  // none may have been clamped: in the kitchen versions that solve every start had 2 to 8 % of their
-  // steps clamped. The robot holds at 20 % (limits.clamps_to_hold).
+  // The parent's rate is taken as at least this; in [0, 1]. Of 100 steps of a parent that is as
+  // good none may have been clamped: in the kitchen versions that solve every start had 2 to 8 % of
+  // their steps clamped. The robot holds at 20 % (limits.clamps_to_hold).
   double clamp_floor = 0.05;
   Duration latency_budget = std::chrono::milliseconds(50);  // of one inference; > 0
   std::uint32_t late_limit = 3;    // inferences over the budget among the last `late_window` that

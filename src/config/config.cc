@@ -763,18 +763,13 @@ std::string training_text(const Config& config) {
   // How the process is run, and how chunks are played, does not change what is learned; where it
   // computes changes the last digits, as the kernels of the BLAS library do.
   // What a backbone is, its hash says; where its file lies changes nothing.
-  const std::set<std::string_view> left_out = {"policy.backbone",
-                                               "policy.replan_after",
-                                               "policy.blend_ms",
-                                               "policy.reference_weights",
-                                               "policy.act_without_reference",
-                                               "policy.guidance",
-                                               "policy.device",
-                                               "learner.device",
-                                               "learner.seed",
-                                               "learner.nice",
-                                               "learner.restart_first_s",
-                                               "learner.restart_max_s"};
+  const std::set<std::string_view> left_out = {
+      "policy.backbone",      "policy.replan_after",
+      "policy.blend_ms",      "policy.act_without_reference",
+      "policy.guidance",      "policy.device",
+      "learner.device",       "learner.seed",
+      "learner.nice",         "learner.restart_first_s",
+      "learner.restart_max_s"};
   std::set<std::string> lines;
   for (const Key& key : config::keys()) {
     const std::string_view section = section_of(key.name);
