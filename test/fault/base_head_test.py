@@ -57,7 +57,7 @@ class BaseHead(LiveCase):
 
     def expect_holds(self, state, why):
         daemon = self.daemon(state, *BASE, *UNLIMITED, "--no-learning")
-        self.assertIn("cannot be used", daemon.errors())
+        wait_until(lambda: "cannot be used" in daemon.errors(), "a word about it")
         self.assertIn(why, daemon.errors())
         daemon.send("hand_back")
         time.sleep(1)
@@ -103,16 +103,6 @@ class BaseHead(LiveCase):
         for command in (["weights", "--state", state, "promote", 1],
                         [*BASE, "eval", "--state", state, "--starts", 1]):
             self.check(nudge(*command), 65, "base")
-
-    def test_of_a_training_that_the_gate_refuses_changes_nothing(self):
-        state = self.based()
-        before = sorted(file.name for file in (state / "weights").iterdir())
-        # A thousand times too large a step: what comes out is wild.
-        outcome = nudge("train", "--state", state, *QUICK, "--set", "learner.base_steps=200",
-                        "--set", "learner.base_rate=0.1")
-        self.assertNotEqual(outcome.code, 0, str(outcome))
-        self.assertEqual(before, sorted(file.name for file in (state / "weights").iterdir()))
-        self.assertEqual(self.expect_works(state).stop(), 0)
 
     def test_of_a_new_training_goes_back_with_the_version_that_edits_it(self):
         state = self.based()

@@ -22,7 +22,7 @@ from live_test import Daemon, LiveCase, UNLIMITED
 from people import Person
 from program import LONG, PATIENCE, events, free_port, nudge, wait_until
 
-KILLS = 10_000 if LONG else 3  # of each act, evenly spread over its calls
+KILLS = 10_000 if LONG else 3  # of each act, evenly spread over its calls, and one behind them
 MOMENT = 5  # s, for the rest of what an act writes
 GONE = (OSError, http.client.HTTPException, json.JSONDecodeError)  # the daemon, while we asked
 # Quick rounds, and what is never the fault of quick weights: this is not about how good they are.
@@ -158,8 +158,7 @@ class SwapKilled(LiveCase):
         daemon.stop()
         self.assertGreater(calls, 3)
         seen, kills = {}, 0
-        step = max(1, calls // KILLS)
-        for call in range(1, calls + 1, step):
+        for call in {1 + round(calls * i / (KILLS - 1)) for i in range(KILLS)}:
             with self.subTest(act=act, call=call, of=calls):
                 daemon = self.begin(original, *arguments)
                 self.plan.kill(str(daemon.state) + pattern, call, process=daemon.process.pid,
@@ -173,9 +172,8 @@ class SwapKilled(LiveCase):
                     wait_until(lambda: daemon.process.poll() is not None, "the kill", MOMENT)
                 except AssertionError:
                     self.assertTrue(done, daemon.errors())
-                    daemon.process.kill()
-                    daemon.process.wait()
                 self.plan.end()
+                daemon.kill()
                 self.assertEqual(daemon.process.returncode, -9)
                 kills += 1
                 version = self.boots(daemon.state)
@@ -183,6 +181,7 @@ class SwapKilled(LiveCase):
                 if done:
                     self.assertEqual(version, may_boot[-1], "it was acknowledged")
                 seen[version] = seen.get(version, 0) + 1
+        self.assertEqual(sorted(seen), sorted(may_boot))
         if LONG or os.environ.get("NUDGE_FIGURES"):
             told = ", ".join(f"v{version} booted {n} times" for version, n in sorted(seen.items()))
             print(f"{act}: {calls} calls, {kills} kills, {told}", file=sys.stderr)
