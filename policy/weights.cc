@@ -106,16 +106,22 @@ FlatObject to_object(const Lineage& lineage) {
   object.set("config_hash", lineage.config_hash);
   object.set("backbone_hash", lineage.backbone_hash);
   object.set("steps", std::uint64_t{lineage.steps});
+  // Only where there is one: all other files stay as every version has written them.
+  if (!lineage.base_hash.empty()) object.set("base_hash", lineage.base_hash);
   return object;
 }
 
-Status check(const Lineage& lineage) {
+Status check(const Lineage& lineage, const HeadSpec& head) {
+  if (!lineage.base_hash.empty() && !head.edit) {
+    return invalid_argument("lineage: base_hash names a base, and the head edits nothing");
+  }
+  NUDGE_TRY(check_hash("base_hash", lineage.base_hash));
   NUDGE_TRY(check_hash("parent_hash", lineage.parent_hash));
   NUDGE_TRY(check_hash("config_hash", lineage.config_hash));
   return check_hash("backbone_hash", lineage.backbone_hash);
 }
 
-Result<Lineage> lineage_from(const FlatObject& object) {
+Result<Lineage> lineage_from(const FlatObject& object, const HeadSpec& head) {
   Lineage lineage;
   const std::pair<const char*, std::string*> hashes[] = {
       {"parent_hash", &lineage.parent_hash},
@@ -148,7 +154,14 @@ Result<Lineage> lineage_from(const FlatObject& object) {
     return data_loss("\"steps\" is out of range");
   }
   lineage.steps = static_cast<std::uint32_t>(*steps);
-  NUDGE_TRY(check(lineage));
+  if (object.values().contains("base_hash")) {
+    const Result<std::string> base = object.get<std::string>("base_hash");
+    if (!base.ok()) return base.status();
+    if (base->empty())
+      return data_loss("\"base_hash\" is empty, which is written by leaving it out");
+    lineage.base_hash = *base;
+  }
+  NUDGE_TRY(check(lineage, head));
   return lineage;
 }
 
@@ -281,7 +294,7 @@ Result<std::shared_ptr<const Weights>> Weights::parse(std::vector<std::byte> byt
   if (!head.ok()) return head.status().with_context("weights: head");
   const Result<FlatObject> lineage_object = object_in(*file, kLineageKey);
   if (!lineage_object.ok()) return lineage_object.status();
-  const Result<Lineage> lineage = lineage_from(*lineage_object);
+  const Result<Lineage> lineage = lineage_from(*lineage_object, *head);
   if (!lineage.ok()) return lineage.status().with_context("weights: lineage");
 
   const auto wanted = tensors_of(*head);
@@ -316,7 +329,7 @@ Result<std::vector<std::byte>> write_weights(
     const HeadSpec& head, const Lineage& lineage,
     const std::map<std::string, std::vector<float>>& tensors) {
   NUDGE_TRY(head.validate());
-  NUDGE_TRY(check(lineage));
+  NUDGE_TRY(check(lineage, head));
 
   std::map<std::string, TensorToWrite> to_write;
   for (const auto& [name, shape] : tensors_of(head)) {

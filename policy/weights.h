@@ -48,6 +48,9 @@ struct Lineage {
   std::string config_hash;    // hex SHA-256 of the training configuration's canonical text
   std::string backbone_hash;  // hex SHA-256 that keys the cached features
   std::uint32_t steps = 0;    // optimiser steps of this round
+  // Hex SHA-256 of the frozen base head whose chunks these weights edit; empty, and then absent in
+  // the file: they edit none, or what somebody else proposes. Only heads with HeadSpec::edit.
+  std::string base_hash = {};
 
   friend bool operator==(const Lineage&, const Lineage&) = default;
 };

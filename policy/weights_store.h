@@ -5,6 +5,11 @@
 // with or without the new version, never with a mixture. What is damaged is set aside as
 // <file>.rejected with <version>.reason.rejected beside it.
 //
+// A frozen base head that weights edit (Lineage::base_hash) lies beside them, under its hash:
+//   base-<hash>.safetensors, base-<hash>.manifest.json
+// It is there, durably, before the first version that names it, never changes, and stays for as
+// long as a version names it. Without it, whole and signed, no version that names it is loaded.
+//
 //   Result<std::unique_ptr<Folder>> folder = open_folder(path);
 //   Result<SigningKey> key = SigningKey::load_or_create(**folder);
 //   Result<WeightsStore> store = WeightsStore::open(std::move(*folder), std::move(*key), robot_id);
@@ -30,6 +35,7 @@ namespace nudge {
 struct StoredWeights {
   Manifest manifest;
   std::shared_ptr<const Weights> weights;
+  std::shared_ptr<const Weights> base;  // that `weights` edit; null: they name none
 };
 
 struct PublishRequest {
@@ -37,7 +43,14 @@ struct PublishRequest {
   WeightsVersion parent = 0;   // < version
   std::string report;          // the gate's, at most Manifest::kMaxReport bytes
   WallTime created;
+  // What the weights edit, which must be what they name; null: they name none.
+  std::shared_ptr<const Weights> base = nullptr;
+  std::string base_report = {};  // the gate's of `base`, stated where it is not in the folder yet
 };
+
+// kInvalidArgument: not the one that `weights` name, or no head that acts alone, on the same
+// features, for chunks of the same size.
+Status check_base(const Weights& base, const Weights& weights);
 
 // Used by one thread at a time, the gate's. Every function blocks on the disk.
 class WeightsStore {
@@ -52,17 +65,20 @@ class WeightsStore {
   static Result<WeightsStore> open(std::unique_ptr<Folder> folder, SigningKey key,
                                    std::string robot);
 
-  // Signs and stores; durable when it returns. The kind comes from the weights' lineage.
+  // Signs and stores; durable when it returns. The kind comes from the weights' lineage. A base
+  // that is in the folder, whole, stays as it is; one that was damaged is made anew.
   // kAlreadyExists: the version is in the folder with other weights or another parent;
   // kInvalidArgument: see PublishRequest; and the folder's errors, after which load() finds the
   // version whole or not at all, and publish() may be tried again.
   Result<Manifest> publish(const Weights& weights, const PublishRequest& request);
 
   // Reads each file once and verifies, hashes and parses the same bytes: form, signature, key,
-  // version (an older one under a newer name is refused), robot, hash, size, kind. `expected`: the
-  // hash that the log holds for this version, when the caller knows it.
+  // version (an older one under a newer name is refused), robot, hash, size, kind, base. The same
+  // for the base that the version names. `expected`: the hash that the log holds for this version,
+  // when the caller knows it.
   // kNotFound: no such version; kPermissionDenied: signed by another key; kDataLoss: damaged or
-  // substituted, and set aside by quarantine() before this returns; and the folder's errors.
+  // substituted, and set aside by quarantine() before this returns, or its base is, or is gone: a
+  // damaged base is set aside, and the version stays; and the folder's errors.
   Result<StoredWeights> load(WeightsVersion version,
                              const std::optional<Sha256>& expected = std::nullopt);
 
@@ -73,7 +89,8 @@ class WeightsStore {
   Result<std::vector<WeightsVersion>> versions();
 
   // Removes all but the newest `newest` versions and those in `keep` (the confirmed ones, and what
-  // is live); of what was set aside, keeps the newest kDefaultKeep. Returns how many versions went.
+  // is live), and the bases that none of the others names; of what was set aside, keeps the newest
+  // kDefaultKeep. Returns how many versions went.
   Result<std::size_t> prune(const std::vector<WeightsVersion>& keep,
                             std::size_t newest = kDefaultKeep);
 
@@ -82,11 +99,25 @@ class WeightsStore {
  private:
   WeightsStore(std::unique_ptr<Folder> folder, SigningKey key, std::string robot);
   Result<StoredWeights> load_whole(WeightsVersion version, const std::optional<Sha256>& expected);
+  Result<std::shared_ptr<const Weights>> load_base(const Weights& weights);
+  Status keep_base(const Weights& weights, const PublishRequest& request);
+  Status set_aside(const std::string& stem, const std::string& reason);
+  Status prune_bases(const std::vector<WeightsVersion>& versions,
+                     const std::vector<std::string>& names);
   Status put(const std::string& name, std::span<const std::byte> bytes);
 
   std::unique_ptr<Folder> folder_;
   SigningKey key_;
   std::string robot_;
 };
+
+// For who has no key, and moves no robot: the base that `weights` name, out of a folder of weights,
+// checked against its name. kInvalidArgument: they name none; kNotFound, kDataLoss; errors of
+// Folder.
+Result<std::shared_ptr<const Weights>> read_base(Folder& folder, const Weights& weights);
+
+// Of a folder of weights that is a copy: what is wrong with the bases that its versions name, one
+// sentence each. Looks at no signature: a copy may be without the key. Errors of Folder.
+Result<std::vector<std::string>> problems_of_bases(Folder& folder);
 
 }  // namespace nudge

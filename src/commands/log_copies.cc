@@ -209,6 +209,16 @@ Result<VerifyReport> verified(const std::string& folder, const std::string& head
   return (*log)->verify(kept.ok() ? std::vector<ChainHead>{kept->head} : std::vector<ChainHead>{});
 }
 
+// Of the copied weights: robots that edit a base do not work without it.
+Status check_bases(const std::string& to, VerifyReport& report) {
+  Result<std::unique_ptr<Folder>> folder = open_folder(to + "/weights");
+  if (!folder.ok()) return folder.status();
+  Result<std::vector<std::string>> problems = problems_of_bases(**folder);
+  if (!problems.ok()) return problems.status();
+  for (std::string& problem : *problems) report.problems.push_back("weights: " + problem);
+  return {};
+}
+
 int back_up(const Program& program, const std::string& flag, const std::string& to, bool keys) {
   const Result<std::string> state = state_folder(program, flag);
   if (!state.ok()) return fail_open(program, state.status());
@@ -251,6 +261,7 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
   Result<VerifyReport> whole = verified(to + "/log", head);
   if (!whole.ok()) return fail(whole.status());
   std::move(damaged.begin(), damaged.end(), std::back_inserter(whole->problems));
+  if (const Status bases = check_bases(to, *whole); !bases.ok()) return fail(bases);
   if (program.json) {
     const Json result = {{"ok", whole->ok()},
                          {"folder", to},

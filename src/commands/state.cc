@@ -93,6 +93,12 @@ Result<std::shared_ptr<const Weights>> stored_weights(const Program& program,
   Result<std::shared_ptr<const Weights>> weights = Weights::parse(*std::move(bytes));
   if (!weights.ok()) return damaged("is damaged (" + weights.status().message() + ")");
   if ((*weights)->hash() != record->hash) return damaged("is not the one that the log names");
+  if ((*weights)->lineage().base_hash.empty()) return weights;
+  const Status base = read_base(**folder, **weights).status();
+  if (base.code() == Code::kNotFound || base.code() == Code::kDataLoss) {
+    return damaged("edits a base, and " + base.message());
+  }
+  if (!base.ok()) return base;
   return weights;
 }
 

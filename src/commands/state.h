@@ -29,7 +29,8 @@ Result<WeightsHistory> weights_history(Log& log);
 Result<Teachers> teachers(Log& log);
 
 // The bytes of one version, checked against the hash in the log. kNotFound for a version that the
-// log does not know; kDataLoss when its file is gone or is not what the log names.
+// log does not know; kDataLoss when its file is gone or is not what the log names, or the base that
+// it edits is.
 Result<std::shared_ptr<const Weights>> stored_weights(const Program& program,
                                                       const std::string& flag,
                                                       WeightsVersion version,

@@ -37,11 +37,11 @@ struct Trained {
 // `Training` is a Deployment or a FirstTraining.
 template <typename Train, typename Training>
 Result<Trained> train_and_install(Training& training, const Train& train) {
-  Result<std::vector<std::byte>> weights = train(training);
-  if (!weights.ok()) return weights.status();
-  const Result<WeightsVersion> version = training.install(*weights);
+  Result<FirstWeights> made = train(training);
+  if (!made.ok()) return made.status();
+  const Result<WeightsVersion> version = training.install(made->weights, made->base);
   if (!version.ok()) return version.status();
-  return Trained{*std::move(weights), *version};
+  return Trained{std::move(made->weights), *version};
 }
 
 Result<Trained> train_kitchen(const Config& config, const std::string& state,

@@ -770,7 +770,6 @@ std::string training_text(const Config& config) {
   const std::set<std::string_view> left_out = {"policy.backbone",
                                                "policy.replan_after",
                                                "policy.blend_ms",
-                                               "policy.reference_weights",
                                                "policy.act_without_reference",
                                                "policy.guidance",
                                                "policy.device",

@@ -86,13 +86,12 @@ struct Config {
     std::int64_t layers = 3;        // hidden layers
     std::int64_t euler_steps = 5;   // flow only
     std::int64_t blend_ms = 60;     // into a new chunk of the same version
-    PolicyReference reference = PolicyReference::kNone;       // what the head edits
-    std::string reference_weights = "reference.safetensors";  // of kBase, from state.dir on
-    bool act_without_reference = false;                       // false: no chunk without one
-    double guidance = 1.0;                                    // classifier-free; 1: none
-    DeviceUse device = DeviceUse::kAuto;                      // of a TorchScript backbone
-    std::int64_t instruction_size = 0;  // features for the instruction; 0: none
-    bool listens = true;                // false: the backbone is told no instruction
+    PolicyReference reference = PolicyReference::kNone;  // what the head edits
+    bool act_without_reference = false;                  // false: no chunk without one
+    double guidance = 1.0;                               // classifier-free; 1: none
+    DeviceUse device = DeviceUse::kAuto;                 // of a TorchScript backbone
+    std::int64_t instruction_size = 0;                   // features for the instruction; 0: none
+    bool listens = true;  // false: the backbone is told no instruction
   } policy;
 
   struct Learner {

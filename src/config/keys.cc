@@ -237,11 +237,6 @@ std::vector<Key> make_keys() {
        "planner (those of the simulated kitchen's scripted planner), or upstream (those of "
        "openpi.upstream). Changing it needs first weights anew.",
        "the head by itself reaches the most from state"},
-      {KEY(policy, reference_weights),
-       "",
-       {},
-       "Weights file of the frozen base head, seen from state.dir; the first training makes it.",
-       kOurs},
       {KEY(policy, act_without_reference),
        "",
        {},

@@ -187,9 +187,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   if (!backbone.ok()) return backbone.status();
   if (!about_words.empty()) tell(LogLevel::kWarn, "words", about_words);
   const PolicyShape shape = policy_shape(config, spec, **backbone);
-  Config seen_from_state = config;
-  seen_from_state.state.dir = options.state_folder;
-  Result<ReferenceOptions> references = reference_options(seen_from_state, spec, **backbone);
+  Result<ReferenceOptions> references = reference_options(config, spec);
   if (!references.ok()) return references.status();
 
   LogOptions log_options =

@@ -116,7 +116,7 @@ Result<RealTimeReport> run_in_real_time(Robot& robot, const Config& config,
   Result<std::unique_ptr<Backbone>> backbone = make_backbone(config, spec.observation);
   if (!backbone.ok()) return backbone.status();
   const PolicyShape shape = policy_shape(config, spec, **backbone);
-  Result<ReferenceOptions> references = reference_options(config, spec, **backbone);
+  Result<ReferenceOptions> references = reference_options(config, spec);
   if (!references.ok()) return references.status();
   Result<std::unique_ptr<Controller>> controller =
       Controller::make(robot, controller_options(config, spec, {}));

@@ -250,6 +250,7 @@ Status Learner::run_due_round() {
     lineage.prefix = order.prefix;
     lineage.config_hash = training_config_hash(config_);
     lineage.backbone_hash = shape_.backbone_hash;
+    lineage.base_hash = (*base)->lineage().base_hash;
     return run_round(order, config_, *dataset_, **trainer, lineage,
                      [this] { return something_newer(); });
   };

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "src/loop/reference_sources.h"
+
 namespace nudge {
 namespace {
 
@@ -35,13 +37,6 @@ Status move_key(const std::string& from, const std::string& to) {
   }
   NUDGE_TRY((*new_folder)->sync());
   return (*old_folder)->sync();
-}
-
-Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights) {
-  Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
-  if (!head.ok()) return head.status();
-  NUDGE_TRY((*head)->warm_up());
-  return LoadedHead{.version = version, .head = std::shared_ptr<ActionHead>(*std::move(head))};
 }
 
 }  // namespace
@@ -89,20 +84,86 @@ Status Rollout::refresh_probes(const Dataset& dataset) {
   return gate_->set_probes(std::move(probes));
 }
 
-Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
-                                                        const WeightsHistory& history) {
-  if (const auto it = cache_.find(version); it != cache_.end()) return it->second;
+Result<const StoredWeights*> Rollout::stored(WeightsVersion version,
+                                             const WeightsHistory& history) {
+  if (const auto it = cache_.find(version); it != cache_.end()) return &it->second;
   const WeightsRecord* record = history.find(version);
   if (record == nullptr) return not_found("the log knows no weights v" + std::to_string(version));
   Result<StoredWeights> stored = store_.load(version, record->hash);
   if (!stored.ok()) return stored.status();
-  cache_[version] = stored->weights;
-  return stored->weights;
+  return &cache_.insert_or_assign(version, *std::move(stored)).first->second;
+}
+
+Result<std::shared_ptr<const Weights>> Rollout::weights(WeightsVersion version,
+                                                        const WeightsHistory& history) {
+  const Result<const StoredWeights*> found = stored(version, history);
+  if (!found.ok()) return found.status();
+  return (*found)->weights;
+}
+
+Result<LoadedHead> Rollout::ready_head(WeightsVersion version,
+                                       std::shared_ptr<const Weights> weights,
+                                       const std::shared_ptr<const Weights>& base) {
+  Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(weights));
+  if (!head.ok()) return head.status();
+  NUDGE_TRY((*head)->warm_up());
+  LoadedHead ready{.version = version, .head = std::shared_ptr<ActionHead>(*std::move(head))};
+  if (base == nullptr) return ready;
+  if (base_ == nullptr || base_hash_ != base->hash()) {
+    Result<std::shared_ptr<ReferenceSource>> source = base_source(base);
+    if (!source.ok()) return source.status().with_context("the base that they edit");
+    base_ = *std::move(source);
+    base_hash_ = base->hash();
+  }
+  ready.base = base_;
+  return ready;
+}
+
+Result<Rollout::JudgedBase> Rollout::judge_base(const Weights& candidate, WeightsVersion parent,
+                                                std::span<const std::byte> base) {
+  JudgedBase judged;
+  const auto refused = [&](std::string reason, std::string detail) {
+    judged.reason = std::move(reason);
+    judged.detail = std::move(detail);
+    return judged;
+  };
+  const std::string& named = candidate.lineage().base_hash;
+  if (options_.base != !named.empty()) {
+    return refused("wrong_shape", options_.base
+                                      ? "does not name the base that it edits"
+                                      : "edits a base, and policy.reference names another source");
+  }
+  if (!options_.base) return judged;
+  if (base.empty()) {
+    const auto it = cache_.find(parent);
+    if (it == cache_.end() || it->second.weights->lineage().base_hash != named) {
+      return refused("wrong_parent", "edits another base than its parent, and came without it");
+    }
+    judged.weights = it->second.base;
+    return judged;
+  }
+  Result<std::shared_ptr<const Weights>> parsed =
+      Weights::parse(std::vector<std::byte>(base.begin(), base.end()));
+  const Status whole = parsed.ok() ? check_base(**parsed, candidate) : parsed.status();
+  if (!whole.ok()) return refused("wrong_shape", whole.message());
+  // As weights that act alone and are the first are judged.
+  GateContext context;
+  context.head = (*parsed)->head();
+  context.backbone_hash = options_.backbone_hash;
+  Result<GateReport> report = gate_->check(*parsed, context);
+  if (!report.ok()) return report.status();
+  judged.report = *std::move(report);
+  if (!judged.report.accepted) {
+    return refused(judged.report.reason, "the base that it edits: " + judged.report.detail);
+  }
+  judged.weights = *std::move(parsed);
+  return judged;
 }
 
 Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered offered,
                                     const WeightsHistory& history, WeightsVersion version,
-                                    WallTime now, const Fits& fits) {
+                                    WallTime now, const Fits& fits,
+                                    std::span<const std::byte> base) {
   Admission admission;
   admission.hash = sha256(bytes);
   Result<std::shared_ptr<const Weights>> candidate =
@@ -127,7 +188,7 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   for (const WeightsVersion parent : parents) {
     Result<std::shared_ptr<const Weights>> loaded = weights(parent, history);
     // A version that is damaged or gone is nobody's parent any more, and must not keep others from
-    // taking its place.
+    // taking its place; nor is one without the base that it edits.
     if (is_lost(loaded.status())) continue;
     if (!loaded.ok()) return loaded.status();
     if (!runs_here(**loaded).ok()) continue;
@@ -144,26 +205,37 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   }
   for (const WeightsVersion judge : {history.confirmed(), history.newest_full()}) {
     const auto it = cache_.find(judge);
-    const bool comparable = it != cache_.end() && runs_here(*it->second).ok();
-    if (context.reference == nullptr && comparable) context.reference = it->second;
+    const bool comparable = it != cache_.end() && runs_here(*it->second.weights).ok();
+    if (context.reference == nullptr && comparable) context.reference = it->second.weights;
   }
 
   Result<GateReport> report = gate_->check(*candidate, context);
   if (!report.ok()) return report.status();
   admission.report = *std::move(report);
   if (!admission.report.accepted) return admission;
+  const Result<JudgedBase> judged = judge_base(**candidate, admission.parent, base);
+  if (!judged.ok()) return judged.status();
+  if (!judged->reason.empty()) {
+    admission.report.accepted = false;
+    admission.report.reason = judged->reason;
+    admission.report.detail = judged->detail;
+    return admission;
+  }
 
   // A crash between publishing and logging leaves a number used up that the log does not know of.
   const Result<std::vector<WeightsVersion>> stored = store_.versions();
   if (!stored.ok()) return stored.status();
   while (std::binary_search(stored->begin(), stored->end(), version)) ++version;
 
-  Result<LoadedHead> head = ready_head(version, *candidate);
+  Result<LoadedHead> head = ready_head(version, *candidate, judged->weights);
   if (!head.ok()) return head.status();
-  Result<Manifest> manifest = store_.publish(**candidate, {.version = version,
-                                                           .parent = admission.parent,
-                                                           .report = admission.report.to_json(),
-                                                           .created = now});
+  Result<Manifest> manifest =
+      store_.publish(**candidate, {.version = version,
+                                   .parent = admission.parent,
+                                   .report = admission.report.to_json(),
+                                   .created = now,
+                                   .base = judged->weights,
+                                   .base_report = judged->report.to_json()});
   if (!manifest.ok()) return manifest.status();
   admission.version = version;
   admission.head = *std::move(head);
@@ -171,12 +243,12 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
 }
 
 Result<LoadedHead> Rollout::load(WeightsVersion version, const WeightsHistory& history) {
-  Result<std::shared_ptr<const Weights>> loaded = weights(version, history);
+  const Result<const StoredWeights*> loaded = stored(version, history);
   if (!loaded.ok()) return loaded.status();
-  if (const Status runs = runs_here(**loaded); !runs.ok()) {
+  if (const Status runs = runs_here(*(*loaded)->weights); !runs.ok()) {
     return Status(runs.code(), "v" + std::to_string(version) + " " + runs.message());
   }
-  return ready_head(version, *loaded);
+  return ready_head(version, (*loaded)->weights, (*loaded)->base);
 }
 
 Status Rollout::runs_here(const Weights& weights) const {
@@ -190,6 +262,14 @@ Status Rollout::runs_here(const Weights& weights) const {
     return failed_precondition(std::string(its.edit ? "edits a reference and there is none"
                                                     : "edits nothing, and policy.reference asks "
                                                       "for a head that does") +
+                               anew);
+  }
+  if (options_.base != !weights.lineage().base_hash.empty()) {
+    return failed_precondition(std::string(options_.base
+                                               ? "does not name the base that it edits, as weights "
+                                                 "of an earlier version do not"
+                                               : "edits a base, and policy.reference names another "
+                                                 "source") +
                                anew);
   }
   if (its.feature_size != ours.feature_size || its.action_size != ours.action_size ||

@@ -28,6 +28,7 @@ struct RolloutOptions {
   GateOptions gate;
   HeadSpec head;
   std::string backbone_hash;
+  bool base = false;  // `head` edits a frozen one, which weights name and the folder holds
   std::size_t probe_held_out = 256;        // chunks
   std::size_t probe_demonstrations = 256;  // chunks
   std::size_t probe_recent = 64;           // observations
@@ -61,13 +62,14 @@ class Rollout {
   // it is accepted, or the next one that is free in the folder. Whatever is wrong with the bytes is
   // an Admission that was refused; an error means that the folder failed, and the candidate may be
   // offered again. `fits`: whether a version is of the robot as it is now, so that it may be a
-  // parent; empty: each is.
+  // parent; empty: each is. `base`: a file of the frozen head that the candidate edits, which goes
+  // through the gate with it and is stored when both are accepted; empty: that of its parent.
   using Fits = std::function<bool(WeightsVersion)>;
   Result<Admission> consider(std::span<const std::byte> bytes, Offered offered,
                              const WeightsHistory& history, WeightsVersion version, WallTime now,
-                             const Fits& fits = {});
+                             const Fits& fits = {}, std::span<const std::byte> base = {});
 
-  // An accepted version, verified again and ready to run. kNotFound, kDataLoss;
+  // An accepted version, verified again, with its base, and ready to run. kNotFound, kDataLoss;
   // kFailedPrecondition: made for another backbone, other sizes or the other kind of head.
   Result<LoadedHead> load(WeightsVersion version, const WeightsHistory& history);
 
@@ -79,13 +81,28 @@ class Rollout {
   Status prune(const WeightsHistory& history);
 
  private:
+  // What a candidate edits, as far as it may.
+  struct JudgedBase {
+    std::shared_ptr<const Weights> weights;  // null: none, or refused
+    GateReport report;                       // of one that is new
+    std::string reason, detail;              // of the refusal; empty: there is none
+  };
+
   Rollout(const RolloutOptions& options, WeightsStore store, std::unique_ptr<Gate> gate);
   Status runs_here(const Weights& weights) const;
+  Result<const StoredWeights*> stored(WeightsVersion version, const WeightsHistory& history);
+  Result<JudgedBase> judge_base(const Weights& candidate, WeightsVersion parent,
+                                std::span<const std::byte> base);
+  Result<LoadedHead> ready_head(WeightsVersion version, std::shared_ptr<const Weights> weights,
+                                const std::shared_ptr<const Weights>& base);
 
   RolloutOptions options_;
   WeightsStore store_;
   std::unique_ptr<Gate> gate_;
-  std::map<WeightsVersion, std::shared_ptr<const Weights>> cache_;  // parents and confirmed
+  std::map<WeightsVersion, StoredWeights> cache_;  // parents and confirmed
+  // The base that was made ready last: versions that edit the same one share it.
+  Sha256 base_hash_{};
+  std::shared_ptr<ReferenceSource> base_;
 };
 
 }  // namespace nudge

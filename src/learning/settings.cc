@@ -308,6 +308,7 @@ RolloutOptions rollout_options(const Config& config, const std::string& weights_
   options.gate = gate_options(config);
   options.head = head_spec(config, shape);
   options.backbone_hash = shape.backbone_hash;
+  options.base = config.policy.reference == PolicyReference::kBase;
   options.probe_held_out = static_cast<std::size_t>(config.gate.probe_heldout);
   options.probe_demonstrations = static_cast<std::size_t>(config.gate.probe_demonstrations);
   options.probe_recent = static_cast<std::size_t>(config.gate.probe_observations);

@@ -144,11 +144,11 @@ Status Succession::supersede(const CandidateMessage& candidate) {
 
 Result<WeightsVersion> Succession::install(std::span<const std::byte> weights,
                                            const Actor& engineer, WeightsVersion next,
-                                           WallTime wall) {
+                                           WallTime wall, std::span<const std::byte> base) {
   NUDGE_TRY(refresh_probes());
-  Result<Admission> admission =
-      rollout_.consider(weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall,
-                        [this](WeightsVersion v) { return fits(v).ok(); });
+  Result<Admission> admission = rollout_.consider(
+      weights, Offered::kByEngineer, history(), std::max(next, given_ + 1), wall,
+      [this](WeightsVersion v) { return fits(v).ok(); }, base);
   if (!admission.ok()) return admission.status();
   NUDGE_TRY(record(admission->record()));
   if (!admission->report.accepted) {

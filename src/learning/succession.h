@@ -64,10 +64,11 @@ class Succession {
   Status consider(const CandidateMessage& candidate, WeightsVersion next, WallTime wall);
   // Refuses one without looking: a newer correction made its round pointless.
   Status supersede(const CandidateMessage& candidate);
-  // An engineer's weights: judged, and promoted if accepted. kFailedPrecondition: refused by the
-  // gate.
+  // An engineer's weights, with the base that they edit where that is new: judged, and promoted if
+  // accepted. kFailedPrecondition: refused by the gate.
   Result<WeightsVersion> install(std::span<const std::byte> weights, const Actor& engineer,
-                                 WeightsVersion next, WallTime wall);
+                                 WeightsVersion next, WallTime wall,
+                                 std::span<const std::byte> base = {});
   // The gate tries later candidates on the dataset as it is now.
   Status refresh_probes();
 

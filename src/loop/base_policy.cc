@@ -26,11 +26,11 @@ Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& c
   on_progress(BasePolicyStage::kDemonstrations, demonstrations, demonstrations);
   begin = steady_now();
   const auto steps = static_cast<std::uint64_t>(config.learner.base_steps);
-  Result<std::vector<std::byte>> weights = deployment.train_from_scratch(
+  Result<FirstWeights> weights = deployment.train_from_scratch(
       Material::kDemonstrations,
       [&](std::size_t step) { on_progress(BasePolicyStage::kTraining, step, steps); });
   if (!weights.ok()) return weights.status();
-  const Result<WeightsVersion> version = deployment.install(*weights);
+  const Result<WeightsVersion> version = deployment.install(weights->weights, weights->base);
   if (!version.ok()) return version.status();
   times.training = seconds(steady_now() - begin);
   return times;

@@ -68,9 +68,7 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const DeploymentOptions& op
     options.notice(LogLevel::kWarn, "words", about_words);
   }
   parts.shape = policy_shape(config, spec, **backbone);
-  Config seen_from_state = config;
-  seen_from_state.state.dir = options.state_folder;
-  Result<ReferenceOptions> references = reference_options(seen_from_state, spec, **backbone);
+  Result<ReferenceOptions> references = reference_options(config, spec);
   if (!references.ok()) return references.status();
   parts.inference = std::make_unique<Inference>(*std::move(backbone), 0, *std::move(references),
                                                 config.policy.guidance);
@@ -284,24 +282,16 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
   return {};
 }
 
-Result<std::vector<std::byte>> Deployment::train_from_scratch(
+Result<FirstWeights> Deployment::train_from_scratch(
     Material material, const std::function<void(std::size_t)>& on_step) {
-  Result<std::vector<std::byte>> weights =
-      nudge::train_from_scratch(succession_.dataset(), options_.config, shape_, material, on_step);
-  if (!weights.ok() || options_.config.policy.reference != PolicyReference::kBase) return weights;
-  Result<ReferenceOptions> references = this->references();
-  if (!references.ok()) return references.status();
-  inference_->set_references(*std::move(references));
-  return weights;
+  return nudge::train_from_scratch(succession_.dataset(), options_.config, shape_, material,
+                                   on_step);
 }
 
-Result<ReferenceOptions> Deployment::references() const {
-  return reference_options(options_.config, robot_->spec(), inference_->backbone());
-}
-
-Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights) {
+Result<WeightsVersion> Deployment::install(const std::vector<std::byte>& weights,
+                                           const std::vector<std::byte>& base) {
   const Result<WeightsVersion> installed = succession_.install(
-      weights, kOperator, log_->next_weights_version(), lockstep_.wall(robot_->now()));
+      weights, kOperator, log_->next_weights_version(), lockstep_.wall(robot_->now()), base);
   NUDGE_TRY(commit_and_fold());
   if (!installed.ok()) return installed;
   std::optional<LoadedHead> head = succession_.take_due(/*person_drives=*/false);

@@ -85,11 +85,13 @@ class Deployment final : private Companion {
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
   // As of first_training.h, on this log.
-  Result<std::vector<std::byte>> train_from_scratch(
-      Material material, const std::function<void(std::size_t)>& on_step);
+  Result<FirstWeights> train_from_scratch(Material material,
+                                          const std::function<void(std::size_t)>& on_step);
 
   // Takes weights made outside the loop through the gate and, as the engineer's act, promotes them.
-  Result<WeightsVersion> install(const std::vector<std::byte>& weights);
+  // `base`: FirstWeights::base.
+  Result<WeightsVersion> install(const std::vector<std::byte>& weights,
+                                 const std::vector<std::byte>& base = {});
 
   // One episode with the scripted supervisor beside the robot, then the learning it gives rise to.
   Result<EpisodeOutcome> run_episode(std::uint64_t seed);
@@ -142,7 +144,6 @@ class Deployment final : private Companion {
   Moment moment(Instant now) const;
   SeatView seat_view(Instant now) const;
   SegmentSpec segment_spec() const;
-  Result<ReferenceOptions> references() const;
   void tell(LogLevel level, std::string_view component, const std::string& message) const;
 
   DeploymentOptions options_;

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <thread>
 
+#include "policy/folder.h"
+#include "policy/weights_store.h"
 #include "src/learning/settings.h"
 #include "src/loop/clock.h"
 #include "src/loop/perception.h"
@@ -14,6 +16,16 @@ namespace nudge {
 namespace {
 
 constexpr std::uint64_t kEvaluationStream = 1'000'003;  // see evaluation_seeds()
+
+// Of the state folder's weights, checked against what `weights` name; null: they name none.
+Result<std::shared_ptr<ReferenceSource>> base_of(const Weights& weights, const Config& config) {
+  if (weights.lineage().base_hash.empty()) return std::shared_ptr<ReferenceSource>();
+  Result<std::unique_ptr<Folder>> folder = open_folder(config.state.dir + "/weights");
+  if (!folder.ok()) return folder.status();
+  Result<std::shared_ptr<const Weights>> base = read_base(**folder, weights);
+  if (!base.ok()) return base.status().with_context("the base that these weights edit");
+  return base_source(*std::move(base));
+}
 
 // One worker's own robot, controller and head.
 Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>& weights,
@@ -33,16 +45,20 @@ Status evaluate_some(const Config& config, const std::shared_ptr<const Weights>&
   if (weights->lineage().backbone_hash != (*backbone)->hash()) {
     return invalid_argument("these weights were trained on the features of another backbone");
   }
-  SwapSlot<LoadedHead> slot;
-  slot.publish({.version = 1, .head = std::shared_ptr<ActionHead>(*std::move(head))});
-  Result<ReferenceOptions> references = reference_options(config, spec, **backbone);
+  Result<ReferenceOptions> references = reference_options(config, spec);
   if (!references.ok()) return references.status();
-  if (weights->head().edit && references->source == nullptr) {
+  Result<std::shared_ptr<ReferenceSource>> base = base_of(*weights, config);
+  if (!base.ok()) return base.status();
+  const bool asked = *base != nullptr || references->source != nullptr;
+  if (weights->head().edit && !asked) {
     return failed_precondition(
-        "these weights edit a reference, and there is none: " + reference_weights_path(config) +
-        " is missing, or policy.reference is \"none\"");
+        "these weights edit a reference, and there is none: they name no base, and "
+        "policy.reference has no source for the kitchen");
   }
-  const bool asked = references->source != nullptr;
+  SwapSlot<LoadedHead> slot;
+  slot.publish({.version = 1,
+                .head = std::shared_ptr<ActionHead>(*std::move(head)),
+                .base = *std::move(base)});
   Inference inference(*std::move(backbone), 0, *std::move(references), config.policy.guidance);
   inference.take_from(slot);
   LockstepOptions lockstep_options;

@@ -25,7 +25,8 @@ using OnEvaluated = std::function<void(std::size_t done)>;
 
 // Runs one episode from each seed, on `threads` threads of its own that have ended when it returns.
 // A seed fixes the start and the policy's noise, so that two evaluations are paired.
-// kInvalidArgument when the weights do not fit the kitchen; errors of the parts. `traces`, unless
+// kInvalidArgument when the weights do not fit the kitchen; errors of the parts. A base that they
+// edit is read from the weights of `config`'s state.dir. `traces`, unless
 // null, becomes what the help signal would have seen of each episode, in the order of the seeds;
 // looking changes no episode. `said_instead`: what the policy is told in place of an episode's
 // instruction, whose task stays.

@@ -6,13 +6,11 @@
 
 #include "nudge/random.h"
 #include "policy/backbone.h"
-#include "policy/folder.h"
 #include "policy/trainer.h"
 #include "replay/follow.h"
 #include "src/learning/sentences.h"
 #include "src/loop/clock.h"
 #include "src/loop/perception.h"
-#include "src/loop/reference_sources.h"
 #include "src/loop/robot_record.h"
 #include "src/loop/state_folder.h"
 #include "src/loop/state_log.h"
@@ -36,13 +34,6 @@ bool may_teach(const Payload& payload) {
                std::is_same_v<T, CorrectionsRestored> || std::is_same_v<T, EpisodeEvicted>;
       },
       payload);
-}
-
-Status keep_base(const Config& config, const std::vector<std::byte>& weights) {
-  const std::filesystem::path path = reference_weights_path(config);
-  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
-  if (!folder.ok()) return folder.status();
-  return replace_file(**folder, path.filename().string(), weights);
 }
 
 std::size_t trainable(const DatasetCounts& counts, SampleClass c) {
@@ -95,11 +86,16 @@ Result<std::vector<std::byte>> first_edit(Dataset& dataset, const Config& config
   return (*trainer)->weights(lineage);
 }
 
+Result<FirstWeights> first_weights(Result<std::vector<std::byte>> weights) {
+  if (!weights.ok()) return weights.status();
+  return FirstWeights{.weights = *std::move(weights), .base = {}};
+}
+
 }  // namespace
 
-Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
-                                                  const PolicyShape& shape, Material material,
-                                                  const std::function<void(std::size_t)>& on_step) {
+Result<FirstWeights> train_from_scratch(Dataset& dataset, const Config& config,
+                                        const PolicyShape& shape, Material material,
+                                        const std::function<void(std::size_t)>& on_step) {
   const auto seed = static_cast<std::uint64_t>(config.learner.seed);
   Lineage lineage;
   lineage.kind = WeightsKind::kFull;
@@ -108,7 +104,7 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
   lineage.backbone_hash = shape.backbone_hash;
   HeadSpec head = head_spec(config, shape);
   if (config.policy.reference == PolicyReference::kUpstream) {
-    return first_edit(dataset, config, head, lineage, on_step);
+    return first_weights(first_edit(dataset, config, head, lineage, on_step));
   }
   const DatasetCounts counts = dataset.counts();
   const std::size_t available = trainable(counts, SampleClass::kDemonstration);
@@ -124,7 +120,7 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
   const Batch all = dataset.demonstration_probe(available, seed);
   const HeadSpec editing = head;
   if (config.policy.reference == PolicyReference::kPlanner) {
-    return initial_weights(editing, all, seed, lineage);
+    return first_weights(initial_weights(editing, all, seed, lineage));
   }
   const bool base = config.policy.reference == PolicyReference::kBase;
   if (base) head.edit = head.reference_chunk = false;
@@ -142,9 +138,11 @@ Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config
   }
   NUDGE_TRY(train_on(dataset, config, mix, seed, **trainer, on_step));
   Result<std::vector<std::byte>> trained = (*trainer)->weights(lineage);
-  if (!trained.ok() || !base) return trained;
-  NUDGE_TRY(keep_base(config, *trained));
-  return initial_weights(editing, all, seed, lineage);
+  if (!trained.ok() || !base) return first_weights(std::move(trained));
+  lineage.base_hash = to_hex(sha256(*trained));
+  Result<FirstWeights> both = first_weights(initial_weights(editing, all, seed, lineage));
+  if (both.ok()) both->base = *std::move(trained);
+  return both;
 }
 
 Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOptions& options) {
@@ -179,12 +177,10 @@ Result<std::unique_ptr<FirstTraining>> FirstTraining::open(const FirstTrainingOp
   Result<std::unique_ptr<Rollout>> rollout = Rollout::open(
       rollout_options(options.config, options.state_folder + "/weights", (*robot)->id, shape));
   if (!rollout.ok()) return rollout.status();
-  FirstTrainingOptions here = options;
-  here.config.state.dir = options.state_folder;  // where a frozen base is kept
   DatasetOptions dataset = dataset_options(options.config, shape);
   NUDGE_TRY(let_relabel(options.config, dataset));
   std::unique_ptr<FirstTraining> training(new FirstTraining(
-      here, *std::move(log), **std::move(robot), shape, dataset, *std::move(rollout)));
+      options, *std::move(log), **std::move(robot), shape, dataset, *std::move(rollout)));
   NUDGE_TRY(training->fold());
   return training;
 }
@@ -231,8 +227,8 @@ Status FirstTraining::fold() {
   });
 }
 
-Result<std::vector<std::byte>> FirstTraining::train(
-    Material material, const std::function<void(std::size_t)>& on_step) {
+Result<FirstWeights> FirstTraining::train(Material material,
+                                          const std::function<void(std::size_t)>& on_step) {
   return train_from_scratch(succession_->dataset(), options_.config, shape_, material, on_step);
 }
 
@@ -241,9 +237,10 @@ Result<std::shared_ptr<const Weights>> FirstTraining::weights(WeightsVersion ver
   return rollout_->weights(version, history());
 }
 
-Result<WeightsVersion> FirstTraining::install(const std::vector<std::byte>& weights) {
+Result<WeightsVersion> FirstTraining::install(const std::vector<std::byte>& weights,
+                                              const std::vector<std::byte>& base) {
   Result<WeightsVersion> installed =
-      succession_->install(weights, kEngineer, log_->next_weights_version(), wall_now());
+      succession_->install(weights, kEngineer, log_->next_weights_version(), wall_now(), base);
   NUDGE_TRY(recorder_.commit());
   NUDGE_TRY(fold());
   return installed;

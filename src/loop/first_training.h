@@ -26,16 +26,21 @@ namespace nudge {
 
 enum class Material { kDemonstrations, kWholeLog };
 
+// What a first training makes: weights files without a parent.
+struct FirstWeights {
+  std::vector<std::byte> weights;
+  std::vector<std::byte> base;  // the frozen head that `weights` edit and name; empty: none
+};
+
 // Trains from scratch, on the demonstrations alone or on all of the dataset with the learner's mix.
-// `on_step` is told how many steps are done. The bytes are a weights file without a parent. For a
-// head that edits, what is trained is the frozen base, if that is its reference, and is written to
-// policy.reference_weights; the bytes are an untrained edit head, which passes references on. An
-// edit of an upstream's chunks is trained at once, on all of the dataset whatever the material.
-// kFailedPrecondition: there are no demonstrations; for an upstream, no corrections or no
-// successes.
-Result<std::vector<std::byte>> train_from_scratch(Dataset& dataset, const Config& config,
-                                                  const PolicyShape& shape, Material material,
-                                                  const std::function<void(std::size_t)>& on_step);
+// `on_step` is told how many steps are done. For a head that edits, what is trained is the frozen
+// base, if that is its reference; the weights are an untrained edit head, which passes references
+// on. An edit of an upstream's chunks is trained at once, on all of the dataset whatever the
+// material. Nothing is written: to act, both go through the gate together. kFailedPrecondition:
+// there are no demonstrations; for an upstream, no corrections or no successes.
+Result<FirstWeights> train_from_scratch(Dataset& dataset, const Config& config,
+                                        const PolicyShape& shape, Material material,
+                                        const std::function<void(std::size_t)>& on_step);
 
 struct FirstTrainingOptions {
   Config config;
@@ -63,12 +68,12 @@ class FirstTraining {
   Result<std::shared_ptr<const Weights>> weights(WeightsVersion version);
   DatasetCounts counts() const { return succession_->dataset().counts(); }
 
-  Result<std::vector<std::byte>> train(Material material,
-                                       const std::function<void(std::size_t)>& on_step);
+  Result<FirstWeights> train(Material material, const std::function<void(std::size_t)>& on_step);
 
-  // Through the gate, then promoted, as the engineer's act. kFailedPrecondition: refused by the
-  // gate.
-  Result<WeightsVersion> install(const std::vector<std::byte>& weights);
+  // Through the gate, then promoted, as the engineer's act. Without a `base`, weights with a parent
+  // edit its base. kFailedPrecondition: refused by the gate.
+  Result<WeightsVersion> install(const std::vector<std::byte>& weights,
+                                 const std::vector<std::byte>& base = {});
 
  private:
   FirstTraining(const FirstTrainingOptions& options, std::unique_ptr<Log> log, RobotSpec robot,

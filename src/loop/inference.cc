@@ -15,11 +15,6 @@ Inference::Inference(std::unique_ptr<Backbone> backbone, std::uint64_t seed,
       guidance_(static_cast<float>(guidance)),
       doubt_(Random::derive(seed, kDoubtStream)) {}
 
-void Inference::set_references(ReferenceOptions references) {
-  references_ = std::move(references);
-  reference_tick_.reset();
-}
-
 Result<std::vector<float>> Inference::encode(const Observation& observation,
                                              const std::string& instruction) {
   if (backbone_->cameras().empty() || observation.object_state.empty()) {
@@ -33,7 +28,10 @@ Result<std::vector<float>> Inference::encode(const Observation& observation,
 bool Inference::take_from(SwapSlot<LoadedHead>& slot) {
   const LoadedHead* const taken = slot.try_take();
   if (taken == nullptr) return false;
+  const ReferenceSource* const before = source();
   head_ = taken;
+  // What another base proposed is nothing for this head to edit.
+  if (source() != before) reference_tick_.reset();
   action_scale_.clear();
   return true;
 }
@@ -56,11 +54,11 @@ Result<AlignedReference> Inference::reference(const Observation& observation,
                                               const std::string& instruction,
                                               const std::vector<float>& features,
                                               ControlTick tick) {
-  if (references_.source == nullptr) return AlignedReference{};
+  if (source() == nullptr) return AlignedReference{};
   if (reference_tick_ == tick) return reference_;
   reference_tick_.reset();
   Result<std::optional<ReferenceChunk>> proposed =
-      references_.source->propose(observation, instruction, features, tick);
+      source()->propose(observation, instruction, features, tick);
   if (!proposed.ok()) return proposed.status().with_context("reference");
   reference_ = {};
   if (*proposed) {

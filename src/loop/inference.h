@@ -21,11 +21,14 @@ namespace nudge {
 struct LoadedHead {
   WeightsVersion version = 0;
   std::shared_ptr<ActionHead> head;
+  // The frozen head that `head` edits, which comes and goes with it; null: it edits none, or what
+  // ReferenceOptions::source proposes.
+  std::shared_ptr<ReferenceSource> base = nullptr;
 };
 
 // Where reference chunks come from, and how they are fitted to the policy's.
 struct ReferenceOptions {
-  std::unique_ptr<ReferenceSource> source;  // null: there are none
+  std::unique_ptr<ReferenceSource> source;  // null: there are none but those of LoadedHead::base
   ReferenceFit fit;
   bool act_without = false;  // a head that edits acts alone while there is none; else: no chunk
 };
@@ -41,8 +44,6 @@ class Inference {
   // on; a head without weights means no policy. True when it changed. Wait-free; what was used
   // before is freed by the publisher.
   bool take_from(SwapSlot<LoadedHead>& slot);
-  // From the next tick on.
-  void set_references(ReferenceOptions references);
   WeightsVersion version() const { return head_ != nullptr ? head_->version : 0; }
   // Of the head in use; null: there is none.
   const HeadSpec* head() const {
@@ -59,7 +60,7 @@ class Inference {
   // What was proposed until now is of another episode.
   void begin_references() {
     reference_tick_.reset();
-    if (references_.source != nullptr) references_.source->begin_episode();
+    if (source() != nullptr) source()->begin_episode();
   }
 
   // A backbone that looks at cameras is not shown the object state: what a simulator knows of its
@@ -72,11 +73,11 @@ class Inference {
                                      const std::vector<float>& features, ControlTick tick);
   // A chunk for it is on its way: reference() had better be asked a little later.
   bool awaits_reference(const Observation& observation) const {
-    return references_.source != nullptr && references_.source->awaits(observation);
+    return source() != nullptr && source()->awaits(observation);
   }
   // As of ReferenceSource.
   void offer_reference(ReferenceChunk chunk, Instant observed) {
-    if (references_.source != nullptr) references_.source->offer(std::move(chunk), observed);
+    if (source() != nullptr) source()->offer(std::move(chunk), observed);
   }
   // `reference` as reference() gave it; heads that take none leave it. kFailedPrecondition without
   // a head; kUnavailable when the head edits and there is nothing to edit; errors of
@@ -94,6 +95,11 @@ class Inference {
                                              const std::vector<float>& reference = {});
 
  private:
+  ReferenceSource* source() const {
+    const bool base = head_ != nullptr && head_->base != nullptr;
+    return base ? head_->base.get() : references_.source.get();
+  }
+
   static constexpr std::uint64_t kDoubtStream = 7'000'003;
   std::unique_ptr<Backbone> backbone_;
   const LoadedHead* head_ = nullptr;  // owned by the slot's taker side

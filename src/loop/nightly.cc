@@ -398,7 +398,10 @@ class Night {
 
   Lineage lineage_of(const Course& course) const {
     Lineage lineage;
-    if (course.confirmed != nullptr) lineage.parent_hash = to_hex(course.confirmed->hash());
+    if (course.confirmed != nullptr) {
+      lineage.parent_hash = to_hex(course.confirmed->hash());
+      lineage.base_hash = course.confirmed->lineage().base_hash;
+    }
     lineage.kind = WeightsKind::kFull;
     lineage.prefix = result_.material;
     lineage.seed = seed_;
@@ -644,7 +647,7 @@ class Night {
     }
     NUDGE_TRY(check_stop());
     Config config = config_;
-    config.state.dir = options_.state_folder;  // where a frozen base is kept
+    config.state.dir = options_.state_folder;  // where the base of the weights is
     const Result<EvaluationResult> result =
         evaluate(config, weights, seeds_, std::clamp(std::thread::hardware_concurrency(), 1u, 4u),
                  [&](std::size_t done) { progress("simulation", number + done, total); });

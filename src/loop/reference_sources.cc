@@ -1,11 +1,8 @@
 #include "src/loop/reference_sources.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <iterator>
 
-#include "policy/folder.h"
-#include "policy/weights_store.h"
 #include "src/sim/planner.h"
 
 namespace nudge {
@@ -33,32 +30,6 @@ class PlannerReference final : public ReferenceSource {
   std::size_t rows_;
   KitchenPlanner planner_;
 };
-
-Result<std::unique_ptr<ActionHead>> load_base(const Config& config, const RobotSpec& robot,
-                                              const Backbone& backbone) {
-  const std::filesystem::path path = reference_weights_path(config);
-  Result<std::unique_ptr<Folder>> folder = open_folder(path.parent_path().string());
-  if (!folder.ok()) return folder.status();
-  Result<std::vector<std::byte>> bytes =
-      (*folder)->read(path.filename().string(), WeightsStore::kMaxWeightsBytes);
-  if (!bytes.ok()) return bytes.status();
-  Result<std::shared_ptr<const Weights>> weights = Weights::parse(*std::move(bytes));
-  if (!weights.ok()) return weights.status().with_context(path.string());
-  const HeadSpec& head = (*weights)->head();
-  if ((*weights)->lineage().backbone_hash != backbone.hash()) {
-    return invalid_argument(path.string() +
-                            " was trained on another backbone's features; train the base anew");
-  }
-  if (head.reference_chunk || head.action_size != robot.action.size() ||
-      head.feature_size != backbone.feature_size() ||
-      head.proprioception_size != robot.observation.proprioception.size()) {
-    return invalid_argument(path.string() +
-                            " is not a head that acts alone on this robot; train the base anew");
-  }
-  Result<std::unique_ptr<ActionHead>> loaded = ActionHead::load(*std::move(weights));
-  if (loaded.ok()) NUDGE_TRY((*loaded)->warm_up());
-  return loaded;
-}
 
 }  // namespace
 
@@ -120,12 +91,14 @@ Result<std::optional<ReferenceChunk>> UpstreamReference::propose(
   return std::optional(std::move(chunk));
 }
 
-std::string reference_weights_path(const Config& config) {
-  return std::filesystem::path(config.state.dir) / config.policy.reference_weights;
+Result<std::shared_ptr<ReferenceSource>> base_source(std::shared_ptr<const Weights> base) {
+  Result<std::unique_ptr<ActionHead>> head = ActionHead::load(std::move(base));
+  if (!head.ok()) return head.status();
+  NUDGE_TRY((*head)->warm_up());
+  return std::shared_ptr<ReferenceSource>(std::make_shared<BaseHeadReference>(*std::move(head)));
 }
 
-Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec& robot,
-                                           const Backbone& backbone) {
+Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec& robot) {
   ReferenceOptions options;
   options.fit.rows = static_cast<std::size_t>(config.policy.horizon);
   options.fit.action_size = robot.action.size();
@@ -133,7 +106,8 @@ Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec
   options.fit.least_rows = static_cast<std::size_t>(config.policy.replan_after);
   options.act_without = config.policy.act_without_reference;
   switch (config.policy.reference) {
-    case PolicyReference::kNone: break;
+    case PolicyReference::kNone:
+    case PolicyReference::kBase: break;
     case PolicyReference::kPlanner: {
       if (config.robot.driver != RobotDriver::kKitchen) {
         return invalid_argument(
@@ -144,13 +118,6 @@ Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec
       planner.rows = options.fit.rows + options.fit.least_rows;
       planner.error = config.sim.planner_error;
       options.source = std::make_unique<PlannerReference>(planner);
-      break;
-    }
-    case PolicyReference::kBase: {
-      Result<std::unique_ptr<ActionHead>> head = load_base(config, robot, backbone);
-      if (head.status().code() == Code::kNotFound) break;
-      if (!head.ok()) return head.status();
-      options.source = std::make_unique<BaseHeadReference>(*std::move(head));
       break;
     }
     case PolicyReference::kUpstream: {

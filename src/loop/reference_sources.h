@@ -55,13 +55,12 @@ class UpstreamReference final : public ReferenceSource {
   std::deque<std::pair<Instant, ControlTick>> seen_;
 };
 
-// The file that policy.reference_weights names, seen from state.dir.
-std::string reference_weights_path(const Config& config);
+// For LoadedHead::base: loaded and warm. Errors of ActionHead.
+Result<std::shared_ptr<ReferenceSource>> base_source(std::shared_ptr<const Weights> base);
 
-// Everything that Inference wants to know of references. With policy.reference = "base" and no such
-// file yet the source proposes nothing: the first training makes the file. kInvalidArgument: the
-// robot has no such source, or the file is no head of this robot and backbone.
-Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec& robot,
-                                           const Backbone& backbone);
+// Everything that Inference wants to know of references. With policy.reference = "base" there is no
+// source: the base comes with the weights that edit it. kInvalidArgument: the robot has no such
+// source.
+Result<ReferenceOptions> reference_options(const Config& config, const RobotSpec& robot);
 
 }  // namespace nudge

@@ -153,7 +153,7 @@ class UpstreamTest : public ::testing::Test {
     seen_ = *(*robot)->observe();
     far_.emplace((*robot)->spec());
     auto backbone = make_state_backbone(far_->spec().observation);
-    auto references = reference_options(config_, far_->spec(), **backbone);
+    auto references = reference_options(config_, far_->spec());
     ASSERT_TRUE(references.ok());
     thread_.emplace(
         std::make_unique<Inference>(*std::move(backbone), 7, *std::move(references)), links_,
@@ -256,7 +256,7 @@ TEST_F(UpstreamTest, AHeadOfAnotherShapeOrKindEditsNothing) {
   WeightsVersion version = 3;
   std::vector<std::string> told;
   auto backbone = make_state_backbone(far_->spec().observation);
-  auto references = reference_options(config_, far_->spec(), **backbone);
+  auto references = reference_options(config_, far_->spec());
   ASSERT_TRUE(references.ok());
   thread_.emplace(
       std::make_unique<Inference>(*std::move(backbone), 7, *std::move(references)), links_,

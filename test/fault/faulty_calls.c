@@ -1,10 +1,14 @@
 /* Makes system calls on files fail on command: preloaded into the program under test (LD_PRELOAD).
  *
- * NUDGE_FAULT_PLAN names a file of at least 544 bytes that is mapped; whoever writes it commands:
+ * NUDGE_FAULT_PLAN names a file of at least 680 bytes that is mapped; whoever writes it commands:
  *    0 u32 errno of what fails   4 u32 1: the process is killed instead, before the call
  *    8 u64 calls so far on files whose path contains the pattern
  *   16 u64 first call that fails, from 1; 0: none   24 u64 the last one
  *   32 char[512] pattern, ends with 0; empty: nothing matches
+ *  544 u32 process whose calls count; 0: those of every process that is started with the plan
+ *  548 u32 1: the trigger was seen
+ *  552 char[128] trigger, ends with 0: calls count from the first one on that writes these bytes, or
+ *      whose path contains them; empty: from the beginning
  * Calls that count: opening to write, writing, syncing, cutting, reserving, renaming, removing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,6 +28,8 @@ struct plan {
   uint32_t error, kills;
   uint64_t calls, first, last;
   char pattern[512];
+  uint32_t process, armed;
+  char trigger[128];
 };
 
 static struct plan* plan;
@@ -39,8 +45,20 @@ __attribute__((constructor)) static void begin(void) {
   if (at != MAP_FAILED) plan = at;
 }
 
+static int concerns_us(void) {
+  if (plan == NULL || plan->pattern[0] == 0) return 0;
+  return plan->process == 0 || plan->process == (uint32_t)getpid();
+}
+
+static void look_at(const void* bytes, size_t size) {
+  if (!concerns_us() || plan->armed || plan->trigger[0] == 0) return;
+  if (memmem(bytes, size, plan->trigger, strlen(plan->trigger)) != NULL) plan->armed = 1;
+}
+
 static int fails_at(const char* path) {
-  if (plan == NULL || plan->pattern[0] == 0 || path == NULL) return 0;
+  if (!concerns_us() || path == NULL) return 0;
+  look_at(path, strlen(path));
+  if (plan->trigger[0] != 0 && !plan->armed) return 0;
   if (strstr(path, plan->pattern) == NULL) return 0;
   const uint64_t call = __atomic_add_fetch(&plan->calls, 1, __ATOMIC_SEQ_CST);
   const uint64_t first = plan->first;
@@ -60,7 +78,7 @@ static int path_of(int fd, char* path, size_t size) {
 }
 
 static int fails_on(int fd) {
-  if (plan == NULL || plan->pattern[0] == 0) return 0;
+  if (!concerns_us()) return 0;
   char path[4096];
   const int known = errno;
   const int there = path_of(fd, path, sizeof path);
@@ -69,7 +87,7 @@ static int fails_on(int fd) {
 }
 
 static int fails_in(int folder, const char* name) {
-  if (plan == NULL || plan->pattern[0] == 0) return 0;
+  if (!concerns_us()) return 0;
   if (folder == AT_FDCWD || name[0] == '/') return fails_at(name);
   char path[4096 + 256];
   if (!path_of(folder, path, 4096)) return 0;
@@ -85,11 +103,18 @@ static int fails_in(int folder, const char* name) {
     if (fails_on(fd)) return -1;               \
     return real call;                          \
   }
+#define WRITE(name, arguments, call)           \
+  ssize_t name arguments {                     \
+    REAL(name);                                \
+    look_at(bytes, size);                      \
+    if (fails_on(fd)) return -1;               \
+    return real call;                          \
+  }
 
-ON(write, ssize_t, (int fd, const void* bytes, size_t size), (fd, bytes, size))
+WRITE(write, (int fd, const void* bytes, size_t size), (fd, bytes, size))
+WRITE(pwrite, (int fd, const void* bytes, size_t size, off_t at), (fd, bytes, size, at))
+WRITE(pwrite64, (int fd, const void* bytes, size_t size, off64_t at), (fd, bytes, size, at))
 ON(writev, ssize_t, (int fd, const struct iovec* parts, int count), (fd, parts, count))
-ON(pwrite, ssize_t, (int fd, const void* bytes, size_t size, off_t at), (fd, bytes, size, at))
-ON(pwrite64, ssize_t, (int fd, const void* bytes, size_t size, off64_t at), (fd, bytes, size, at))
 ON(fsync, int, (int fd), (fd))
 ON(fdatasync, int, (int fd), (fd))
 ON(ftruncate, int, (int fd, off_t size), (fd, size))

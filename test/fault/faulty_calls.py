@@ -45,20 +45,26 @@ class Plan:
         """What a program under test is started with."""
         return {"LD_PRELOAD": _library, "NUDGE_FAULT_PLAN": str(self.path)}
 
-    def fail(self, pattern, error, first=1, last=ALWAYS, kills=False):
+    @property
+    def armed(self):
+        return struct.unpack_from("<I", self.map, 548)[0] != 0
+
+    def fail(self, pattern, error, first=1, last=ALWAYS, kills=False, process=0, trigger=""):
         self.end()
         struct.pack_into("<II", self.map, 0, getattr(errno, error), kills)
         struct.pack_into("<QQQ", self.map, 8, 0, first, last)
+        struct.pack_into("<II", self.map, 544, process, 0)
+        self.map[552:552 + len(trigger) + 1] = trigger.encode() + b"\0"
         self.map[32:32 + len(pattern) + 1] = pattern.encode() + b"\0"
 
     def end(self):
         self.map[32:33] = b"\0"
         struct.pack_into("<QQQ", self.map, 8, 0, 0, 0)
 
-    def kill(self, pattern, call):
+    def kill(self, pattern, call, **which):
         """SIGKILL just before this call."""
-        self.fail(pattern, "EIO", call, call, kills=True)
+        self.fail(pattern, "EIO", call, call, kills=True, **which)
 
-    def watch(self, pattern):
+    def watch(self, pattern, **which):
         """Only counts."""
-        self.fail(pattern, "EIO", 0, 0)
+        self.fail(pattern, "EIO", 0, 0, **which)

@@ -58,6 +58,7 @@ std::string hex(const Bytes& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   (void)nudge::read_manifest(text, key().public_key());
+  (void)nudge::read_base_manifest(text, key().public_key());
 
   auto object = nudge::FlatObject::parse(text);
   if (!object.ok()) return 0;
@@ -71,17 +72,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (name != "signature") body.set(name, value);
   }
   body.set("key", hex(key().public_key()));
-  body.set("signature", hex(key().sign("nudge.weights.manifest\n" + *[&] {
-             nudge::FlatObject unsigned_body;
-             for (const auto& [name, value] : body.values()) {
-               if (name != "signature") unsigned_body.set(name, value);
-             }
-             return unsigned_body.dump();
-           }())));
-  const auto manifest = nudge::read_manifest(*body.dump() + "\n", key().public_key());
+  const std::string signed_body = *body.dump();
+  const auto file_of = [&](const char* context) {
+    nudge::FlatObject whole = body;
+    whole.set("signature", hex(key().sign(context + signed_body)));
+    return *whole.dump() + "\n";
+  };
+  const std::string of_version = file_of("nudge.weights.manifest\n");
+  const auto manifest = nudge::read_manifest(of_version, key().public_key());
   if (manifest.ok()) {
     const auto written = nudge::write_manifest(*manifest, key());
-    require(written.ok() && *written == *body.dump() + "\n");
+    require(written.ok() && *written == of_version);
+  }
+  const std::string of_base = file_of("nudge.base.manifest\n");
+  const auto base = nudge::read_base_manifest(of_base, key().public_key());
+  if (base.ok()) {
+    const auto written = nudge::write_manifest(*base, key());
+    require(written.ok() && *written == of_base);
   }
   return 0;
 }

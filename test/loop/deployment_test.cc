@@ -106,7 +106,7 @@ class DeploymentTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.message();
     const auto weights = (*deployment)->train_from_scratch(Material::kDemonstrations, {});
     ASSERT_TRUE(weights.ok()) << weights.status().message();
-    const auto version = (*deployment)->install(*weights);
+    const auto version = (*deployment)->install(weights->weights);
     ASSERT_TRUE(version.ok()) << version.status().message();
     ASSERT_EQ(*version, 1u);
   }
@@ -283,7 +283,7 @@ TEST_F(DeploymentTest, HoldsWithAClearNoticeWhenTheConfirmedFileIsDamaged) {
   // An engineer makes it work again.
   const auto weights = deployment_->train_from_scratch(Material::kDemonstrations, {});
   ASSERT_TRUE(weights.ok());
-  const auto installed = deployment_->install(*weights);
+  const auto installed = deployment_->install(weights->weights);
   ASSERT_TRUE(installed.ok()) << installed.status().message();
   EXPECT_EQ(run(2).weights, *installed);
   const Story story = close_and_read();

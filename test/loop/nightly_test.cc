@@ -53,7 +53,7 @@ class NightlyTest : public ::testing::Test {
     ASSERT_TRUE(training.ok()) << training.status().message();
     const auto made = (*training)->train(Material::kDemonstrations, {});
     ASSERT_TRUE(made.ok()) << made.status().message();
-    const auto version = (*training)->install(*made);
+    const auto version = (*training)->install(made->weights, made->base);
     ASSERT_TRUE(version.ok()) << version.status().message();
     first_ = *version;
   }

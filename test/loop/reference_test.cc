@@ -2,6 +2,9 @@
 // the source of references.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "policy/weights_store.h"
 #include "src/loop/deployment.h"
 #include "src/loop/evaluation.h"
 #include "src/loop/reference_sources.h"
@@ -46,8 +49,13 @@ class ReferenceTest : public ::testing::Test {
     ASSERT_TRUE(deployment_->demonstrate(8, 1, {}).ok());
     const auto weights = deployment_->train_from_scratch(Material::kDemonstrations, {});
     ASSERT_TRUE(weights.ok()) << weights.status().message();
-    const auto version = deployment_->install(*weights);
+    const auto version = deployment_->install(weights->weights, weights->base);
     ASSERT_TRUE(version.ok()) << version.status().message();
+  }
+  Result<std::shared_ptr<const Weights>> base_of(const Weights& edit) const {
+    auto folder = open_folder(folder_ / "state/weights");
+    if (!folder.ok()) return folder.status();
+    return read_base(**folder, edit);
   }
   std::vector<Step> steps() const {
     LogOptions options;
@@ -82,11 +90,8 @@ TEST_F(ReferenceTest, AnUntrainedHeadThatEditsActsExactlyAsItsBase) {
   const auto edit = deployment_->newest_full_weights();
   ASSERT_TRUE(edit.ok());
   EXPECT_TRUE((*edit)->head().edit);
-  auto folder = open_folder(folder_ / "state");
-  const auto bytes = (*folder)->read("reference.safetensors", 1u << 24);
-  ASSERT_TRUE(bytes.ok()) << bytes.status().message();
-  const auto base = Weights::parse(*bytes);
-  ASSERT_TRUE(base.ok());
+  const auto base = base_of(**edit);
+  ASSERT_TRUE(base.ok()) << base.status().message();
   EXPECT_FALSE((*base)->head().edit);
 
   const auto seeds = evaluation_seeds(3, 8);
@@ -98,6 +103,60 @@ TEST_F(ReferenceTest, AnUntrainedHeadThatEditsActsExactlyAsItsBase) {
   ASSERT_TRUE(edited.ok()) << edited.status().message();
   EXPECT_EQ(alone->success, edited->success);
   EXPECT_EQ(alone->steps, edited->steps);
+}
+
+TEST_F(ReferenceTest, ABaseThatWasChangedIsNotBooted) {
+  Config config = edit_config(PolicyReference::kBase);
+  config.learner.base_steps = 20;
+  open(config, /*learn=*/false);
+  make_first_weights();
+  const auto edit = deployment_->newest_full_weights();
+  ASSERT_TRUE(edit.ok());
+  deployment_.reset();
+  {
+    std::fstream file(
+        folder_ / "state/weights/base-" + (*edit)->lineage().base_hash + ".safetensors",
+        std::ios::in | std::ios::out | std::ios::binary);
+    ASSERT_TRUE(file);
+    file.seekp(-100, std::ios::end);
+    file.put('\x3f');
+  }
+  notices_.clear();
+  open(config, /*learn=*/false);
+  EXPECT_NE(notices_.find("the confirmed weights v1 cannot be used"), std::string::npos)
+      << notices_;
+  EXPECT_NE(notices_.find("the base that they edit"), std::string::npos) << notices_;
+  const std::size_t before = steps().size();
+  ASSERT_TRUE(deployment_->run_episode(1).ok());
+  deployment_.reset();
+  const std::vector<Step> all = steps();
+  for (std::size_t i = before; i < all.size(); ++i) {
+    EXPECT_NE(all[i].source, ControlSource::kPolicy) << "nothing moves it";
+  }
+}
+
+TEST_F(ReferenceTest, TrainingAnewTouchesNothingUntilItIsInstalled) {
+  Config config = edit_config(PolicyReference::kBase);
+  config.learner.base_steps = 20;
+  open(config, /*learn=*/false);
+  make_first_weights();
+  const auto edit = deployment_->newest_full_weights();
+  ASSERT_TRUE(edit.ok());
+  const auto files = [&] {
+    std::vector<std::string> names = *(*open_folder(folder_ / "state/weights"))->list();
+    const std::vector<std::string> beside = *(*open_folder(folder_ / "state"))->list();
+    names.insert(names.end(), beside.begin(), beside.end());
+    return names;
+  };
+  const std::vector<std::string> before = files();
+  auto anew = deployment_->train_from_scratch(Material::kWholeLog, {});
+  ASSERT_TRUE(anew.ok()) << anew.status().message();
+  EXPECT_EQ(files(), before);
+  anew->base.resize(anew->base.size() / 2);
+  const auto refused = deployment_->install(anew->weights, anew->base);
+  EXPECT_EQ(refused.status().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(files(), before);
+  EXPECT_TRUE(base_of(**edit).ok());
 }
 
 TEST_F(ReferenceTest, EveryStepIsRecordedWithItsReferenceWhoeverDrives) {
@@ -151,11 +210,10 @@ TEST_F(ReferenceTest, WithoutAnythingToEditThereIsNoChunkUnlessTheHeadMayActAlon
   ASSERT_TRUE((*robot)->reset(1).ok());
   const Observation seen = *(*robot)->observe();
   for (const bool alone : {false, true}) {
-    Config config = edit_config(PolicyReference::kBase);  // whose file was never made
-    config.state.dir = folder_ / "nothing";
+    Config config = edit_config(PolicyReference::kBase);  // which comes with weights that name it
     config.policy.act_without_reference = alone;
     auto backbone = make_state_backbone((*robot)->spec().observation);
-    auto references = reference_options(config, (*robot)->spec(), **backbone);
+    auto references = reference_options(config, (*robot)->spec());
     ASSERT_TRUE(references.ok()) << references.status().message();
     Inference inference(*std::move(backbone), 1, *std::move(references));
     SwapSlot<LoadedHead> slot;
@@ -221,6 +279,54 @@ TEST_F(ReferenceTest, OneThatComesLateIsLaidWhereItBelongsAndAskedForOnceATick) 
   EXPECT_EQ(late.asked, 2);
 }
 
+// Always the same action, for the tick that asks.
+class ConstantSource : public ReferenceSource {
+ public:
+  explicit ConstantSource(float action) : action_(action) {}
+  Result<std::optional<ReferenceChunk>> propose(const Observation&, const std::string&,
+                                                const std::vector<float>&,
+                                                ControlTick tick) override {
+    return std::optional(
+        ReferenceChunk{.rows = 8,
+                       .action_size = kKitchenActionSize,
+                       .actions = std::vector<float>(8 * kKitchenActionSize, action_),
+                       .tick = tick});
+  }
+
+ private:
+  float action_;
+};
+
+TEST_F(ReferenceTest, ABaseComesAndGoesWithTheHeadThatEditsIt) {
+  auto robot = KitchenRobot::create({});
+  ASSERT_TRUE(robot.ok());
+  ASSERT_TRUE((*robot)->reset(1).ok());
+  const Observation seen = *(*robot)->observe();
+  ReferenceOptions options;
+  options.source = std::make_unique<ConstantSource>(0.1f);  // for heads that bring none
+  options.fit = {.rows = 8, .action_size = kKitchenActionSize, .ticks_per_row = 5, .least_rows = 4};
+  Inference inference(*make_state_backbone((*robot)->spec().observation), 1, std::move(options));
+  SwapSlot<LoadedHead> slot;
+  const auto features = inference.encode(seen, "lift");
+  const auto acts_on = [&](std::shared_ptr<ReferenceSource> base) {
+    LoadedHead head = untrained_head((*robot)->spec(), edit_config(PolicyReference::kBase), 1);
+    head.base = std::move(base);
+    slot.publish(std::move(head));
+    EXPECT_TRUE(inference.take_from(slot));
+    slot.collect();
+    // Within one tick: what the base before it proposed is not edited.
+    const auto reference = inference.reference(seen, "lift", *features, 40);
+    EXPECT_TRUE(reference.ok());
+    const auto chunk =
+        inference.infer(*features, seen.proprioception, seen.time, reference->actions);
+    EXPECT_TRUE(chunk.ok()) << chunk.status().message();
+    return chunk.ok() ? chunk->actions.front() : 0;
+  };
+  EXPECT_EQ(acts_on(std::make_shared<ConstantSource>(0.2f)), 0.2f);
+  EXPECT_EQ(acts_on(std::make_shared<ConstantSource>(0.3f)), 0.3f);
+  EXPECT_EQ(acts_on(nullptr), 0.1f);
+}
+
 // ---- a policy elsewhere ----
 
 constexpr Duration kPeriod = std::chrono::milliseconds(10);
@@ -272,9 +378,9 @@ TEST(UpstreamReference, BelongsToARobotOfTheOpenpiPort) {
   auto robot = KitchenRobot::create({});
   ASSERT_TRUE(robot.ok());
   const auto backbone = make_state_backbone((*robot)->spec().observation);
-  EXPECT_FALSE(reference_options(config, (*robot)->spec(), **backbone).ok());
+  EXPECT_FALSE(reference_options(config, (*robot)->spec()).ok());
   config.robot.driver = RobotDriver::kOpenpi;
-  const auto options = reference_options(config, (*robot)->spec(), **backbone);
+  const auto options = reference_options(config, (*robot)->spec());
   ASSERT_TRUE(options.ok());
   EXPECT_NE(options->source, nullptr);
 }

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 
+#include "policy/trainer.h"
 #include "test/support/altered_weights.h"
 #include "test/support/learning_log.h"
 #include "test/support/temp_folder.h"
@@ -310,6 +311,166 @@ TEST_F(DamagedWeightsTest, TheLearnerCannotReplaceThem) {
   ASSERT_FALSE(rollout_->load(1, history_).ok());
   expect_refused(base_, "wrong_parent");
   expect_refused(child(*parent_), "wrong_parent");
+}
+
+// ---- the base that weights edit ----
+
+class BasedWeightsTest : public RolloutTest {
+ protected:
+  void SetUp() override {
+    RolloutTest::SetUp();
+    alone_ = parent_;
+    config_.policy.reference = PolicyReference::kBase;
+    options_.folder = folder_ / "edits";
+    options_.head = head_spec(config_, test::small_shape());
+    options_.base = true;
+    history_ = {};
+    next_version_ = 1;
+    reopen();
+  }
+
+  // An untrained head that edits this base; without one: that does not say what it edits.
+  std::vector<std::byte> edit_of(const std::vector<std::byte>& base) {
+    Lineage lineage;
+    lineage.config_hash = training_config_hash(config_);
+    lineage.backbone_hash = test::small_shape().backbone_hash;
+    if (!base.empty()) lineage.base_hash = to_hex(sha256(base));
+    const auto bytes =
+        initial_weights(options_.head, dataset_->demonstration_probe(10'000, 1), 1, lineage);
+    EXPECT_TRUE(bytes.ok()) << bytes.status().message();
+    return *bytes;
+  }
+  // Another head that acts alone.
+  std::vector<std::byte> other_base(float by = 0.1f) const { return child(*alone_, by); }
+
+  Admission bring(const std::vector<std::byte>& weights, const std::vector<std::byte>& base) {
+    auto admission = rollout_->consider(weights, Offered::kByEngineer, history_, next_version_,
+                                        WallTime{}, {}, base);
+    EXPECT_TRUE(admission.ok()) << admission.status().message();
+    return admission.ok() ? *std::move(admission) : Admission{};
+  }
+  void install(const std::vector<std::byte>& base) {
+    const Admission admission = bring(edit_of(base), base);
+    ASSERT_TRUE(admission.report.accepted)
+        << admission.report.reason << ": " << admission.report.detail;
+    take(admission);
+    apply(WeightsPromoted{.version = admission.version});
+    apply(WeightsLive{.version = admission.version});
+  }
+  void expect_not_brought(const std::vector<std::byte>& weights, const std::vector<std::byte>& base,
+                          const std::string& reason) {
+    const std::vector<std::string> before = files();
+    const Admission admission = bring(weights, base);
+    EXPECT_FALSE(admission.report.accepted);
+    EXPECT_EQ(admission.report.reason, reason) << admission.report.detail;
+    EXPECT_EQ(files(), before) << "nothing of what was refused is kept";
+  }
+  std::string base_file(const std::vector<std::byte>& base) const {
+    return options_.folder + "/base-" + to_hex(sha256(base)) + ".safetensors";
+  }
+  // What is edited where a version runs.
+  std::vector<float> proposed_to(WeightsVersion version) {
+    auto loaded = rollout_->load(version, history_);
+    EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+    if (!loaded.ok() || loaded->base == nullptr) return {};
+    Observation seen;
+    seen.proprioception = {0.1f, 0.2f};
+    return (**loaded->base->propose(seen, "", {0.1f, 0.2f, 0.3f, 0.4f}, 1)).actions;
+  }
+
+  std::shared_ptr<const Weights> alone_;  // of base_
+};
+
+TEST_F(BasedWeightsTest, ComeWithTheirBaseAndTheirChildrenEditTheSameOne) {
+  install(base_);
+  EXPECT_TRUE(std::filesystem::exists(base_file(base_)));
+  const auto first = Weights::parse(edit_of(base_));
+  const Admission second = offer(child(**first));
+  ASSERT_TRUE(second.report.accepted) << second.report.detail;
+  EXPECT_NE(second.head.base, nullptr);
+  take(second);
+  EXPECT_EQ(proposed_to(2), proposed_to(1));
+  reopen();
+  EXPECT_EQ(proposed_to(2).size(), 8u);
+}
+
+TEST_F(BasedWeightsTest, GoBackTogetherWithTheirOwnBase) {
+  install(base_);
+  const std::vector<float> old = proposed_to(1);
+  install(other_base());
+  EXPECT_NE(proposed_to(2), old);
+  EXPECT_EQ(proposed_to(1), old);
+  reopen();
+  EXPECT_EQ(proposed_to(1), old) << "and after a restart";
+}
+
+TEST_F(BasedWeightsTest, AreRefusedWhereTheyNameAnotherBaseThanTheirParents) {
+  install(base_);
+  const auto first = *Weights::parse(edit_of(base_));
+  Lineage lineage = child_lineage(*first);
+  lineage.base_hash = to_hex(sha256(other_base()));
+  expect_refused(altered_weights(*first, lineage, [](Tensors&) {}), "wrong_parent");
+  lineage.base_hash.clear();
+  expect_refused(altered_weights(*first, lineage, [](Tensors&) {}), "wrong_shape");
+}
+
+TEST_F(BasedWeightsTest, AreRefusedWithoutABaseOrWithAnother) {
+  expect_not_brought(edit_of(base_), {}, "wrong_parent");
+  expect_not_brought(edit_of({}), {}, "wrong_shape");
+  expect_not_brought(edit_of(base_), other_base(), "wrong_shape");
+}
+
+TEST_F(BasedWeightsTest, AreRefusedWithABaseThatTheGateRefuses) {
+  install(base_);
+  const auto spoilt = [&](float value) {
+    return altered_weights(*alone_, alone_->lineage(), [&](Tensors& tensors) {
+      tensors.at(test::output_layer(*alone_) + ".bias")[0] = value;
+    });
+  };
+  const std::vector<std::byte> nan = spoilt(std::numeric_limits<float>::quiet_NaN());
+  expect_not_brought(edit_of(nan), nan, "non_finite");
+  const std::vector<std::byte> wild = spoilt(1000);
+  expect_not_brought(edit_of(wild), wild, "wild_actions");
+  EXPECT_EQ(proposed_to(1).size(), 8u) << "what runs keeps its base";
+}
+
+TEST_F(BasedWeightsTest, AreNotLoadedWhenTheirBaseWasChanged) {
+  install(base_);
+  {
+    std::fstream file(base_file(base_), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-100, std::ios::end);
+    file.put('\x7f');
+  }
+  reopen();
+  const Status status = rollout_->load(1, history_).status();
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_NE(status.message().find("the base that they edit"), std::string::npos)
+      << status.message();
+  // Nor does anything descend from them.
+  expect_refused(child(**Weights::parse(edit_of(base_))), "wrong_parent");
+  install(other_base());  // an engineer makes it work again
+  EXPECT_EQ(proposed_to(2).size(), 8u);
+}
+
+TEST_F(BasedWeightsTest, OfAnEarlierVersionThatNameNoneAreNotLoaded) {
+  options_.base = false;
+  reopen();
+  take(bring(edit_of({}), {}));
+  apply(WeightsPromoted{.version = 1});
+  EXPECT_TRUE(rollout_->load(1, history_).ok()) << "of another source they go on";
+  options_.base = true;
+  reopen();
+  const Status status = rollout_->load(1, history_).status();
+  EXPECT_EQ(status.code(), Code::kFailedPrecondition);
+  EXPECT_NE(status.message().find("does not name the base"), std::string::npos) << status.message();
+}
+
+TEST_F(BasedWeightsTest, AreNotRunWhereTheReferenceIsSomebodyElses) {
+  install(base_);
+  options_.base = false;
+  reopen();
+  EXPECT_EQ(rollout_->load(1, history_).status().code(), Code::kFailedPrecondition);
+  expect_not_brought(edit_of(base_), base_, "wrong_shape");
 }
 
 // Rolling back twice in a row leads to what was confirmed before; its file must be there.

@@ -67,6 +67,48 @@ TEST(Manifest, IsReadBackAsItWasWritten) {
   EXPECT_EQ(*read, some_manifest());
 }
 
+TEST(Manifest, NamesTheBaseInAFormatThatOlderReadersRefuse) {
+  Manifest manifest = some_manifest();
+  manifest.base.emplace().fill(0xcd);
+  const std::string text = *write_manifest(manifest, key());
+  EXPECT_NE(text.find("\"format\":2"), std::string::npos) << text;
+  EXPECT_NE(some_text().find("\"format\":1"), std::string::npos) << "and nothing else is new";
+  const auto read = read_manifest(text, key().public_key());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(*read, manifest);
+}
+
+BaseManifest some_base_manifest() {
+  return {.hash = some_manifest().hash,
+          .size = 700,
+          .report = "{}",
+          .created = some_manifest().created,
+          .robot = "kitchen-1"};
+}
+
+TEST(Manifest, OfABaseIsReadBackAsItWasWritten) {
+  const auto read =
+      read_base_manifest(*write_manifest(some_base_manifest(), key()), key().public_key());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(*read, some_base_manifest());
+}
+
+TEST(Manifest, OfABaseIsNoneOfAVersionAndTheReverse) {
+  const std::string base = *write_manifest(some_base_manifest(), key());
+  EXPECT_EQ(read_manifest(base, key().public_key()).status().code(), Code::kDataLoss);
+  EXPECT_EQ(read_base_manifest(some_text(), key().public_key()).status().code(), Code::kDataLoss);
+}
+
+TEST(Manifest, OfABaseIsRefusedWhenItWasChangedOrSignedByAnother) {
+  std::string text = *write_manifest(some_base_manifest(), key());
+  EXPECT_EQ(read_base_manifest(text, make_key().public_key()).status().code(),
+            Code::kPermissionDenied);
+  text.replace(text.find("\"size\":700"), 10, "\"size\":701");
+  const Status changed = read_base_manifest(text, key().public_key()).status();
+  EXPECT_EQ(changed.code(), Code::kDataLoss);
+  EXPECT_NE(changed.message().find("signature does not match"), std::string::npos);
+}
+
 TEST(Manifest, EqualManifestsGiveEqualBytes) { EXPECT_EQ(some_text(), some_text()); }
 
 TEST(Manifest, RefusesAnotherKey) {
@@ -120,8 +162,8 @@ TEST(Manifest, RefusesTruncatedText) {
 }
 
 TEST(Manifest, RefusesANewerFormat) {
-  expect_refused(signed_with([](auto& body) { body.set("format", std::uint64_t{2}); }),
-                 Code::kUnimplemented, "format 2");
+  expect_refused(signed_with([](auto& body) { body.set("format", std::uint64_t{3}); }),
+                 Code::kUnimplemented, "format 3");
 }
 
 TEST(Manifest, ChecksTheFormEvenOfWhatIsSigned) {
@@ -136,6 +178,8 @@ TEST(Manifest, ChecksTheFormEvenOfWhatIsSigned) {
   expect_refused(set("created_ns", ~std::uint64_t{0}), Code::kDataLoss, "created_ns");
   expect_refused(set("size", std::string("1")), Code::kDataLoss, "\"size\" has the wrong type");
   expect_refused(set("more", true), Code::kDataLoss, "unknown fields");
+  expect_refused(set("format", std::uint64_t{2}), Code::kDataLoss, "unknown fields");
+  expect_refused(set("base", std::string(64, 'b')), Code::kDataLoss, "unknown fields");
 }
 
 TEST(Manifest, IsNotWrittenOutOfRange) {

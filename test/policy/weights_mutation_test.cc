@@ -294,6 +294,52 @@ TEST_F(WeightsMutation, SignedFilesOfAnotherVersionRobotOrKeyAreRefused) {
   EXPECT_EQ(store.load(kVersion).status().code(), Code::kPermissionDenied);
 }
 
+// ---- the base that weights edit ----
+
+// The same changes, to the base of a version that is whole itself.
+TEST_F(WeightsMutation, OfABaseNoneIsEverLoadedEvenIfItIsSignedAgain) {
+  const auto base = some_weights(50);
+  const std::string stem = "base-" + to_hex(base->hash());
+  PublishRequest wanted{3, 2, "{}", WallTime(std::chrono::seconds(1'700'000'000))};
+  wanted.base = base;
+  WeightsStore store = open(root_.path());
+  ASSERT_TRUE(store.publish(*test::edit_of(*base, 3), wanted).ok());
+  const std::string whole = content(root_ / (stem + ".safetensors"));
+  const std::string manifest = content(root_ / (stem + ".manifest.json"));
+  auto folder = open_folder(root_.path());
+  const auto key = SigningKey::load_or_create(**folder);
+  std::map<std::string, int> tried;
+  for (int i = 0; i < kMutations; ++i) {
+    Random random(static_cast<std::uint64_t>(i));
+    const Mutation& mutation = mutations()[random.below(mutations().size())];
+    std::string changed = whole;
+    mutation.change(changed, random);
+    ASSERT_NE(changed, whole) << mutation.name << " changes nothing";
+    std::string signed_again = manifest;
+    if (i % 2 == 0) {
+      auto stated = read_base_manifest(manifest, key->public_key());
+      ASSERT_TRUE(stated.ok());
+      stated->size = changed.size();
+      if (i % 4 == 0) stated->hash = sha256(bytes_of(changed));
+      signed_again = *write_manifest(*stated, *key);
+    }
+    put(root_ / (stem + ".safetensors"), changed);
+    put(root_ / (stem + ".manifest.json"), signed_again);
+    std::filesystem::remove(root_ / (stem + ".reason.rejected"));
+    const auto loaded = store.load(3);
+    ASSERT_EQ(loaded.status().code(), Code::kDataLoss)
+        << mutation.name << " " << i << ": " << loaded.status().message();
+    ASSERT_NE(content(root_ / (stem + ".reason.rejected")), "") << mutation.name;
+    ++tried[mutation.name];
+  }
+  for (const Mutation& mutation : mutations()) {
+    EXPECT_GT(tried[mutation.name], 500) << mutation.name;
+  }
+  put(root_ / (stem + ".safetensors"), whole);
+  put(root_ / (stem + ".manifest.json"), manifest);
+  EXPECT_TRUE(store.load(3).ok()) << "the version itself was never the worse for it";
+}
+
 // Gives other bytes at the second look.
 class TurncoatFolder final : public Folder {
  public:
@@ -333,6 +379,21 @@ TEST_F(WeightsMutation, BytesSwappedBetweenCheckAndUseAreNeverUsed) {
   const auto loaded = store->load(kVersion);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_EQ(loaded->weights->hash(), some_weights(kVersion)->hash());
+}
+
+TEST_F(WeightsMutation, ABaseThatIsSwappedBetweenCheckAndUseIsNeverUsed) {
+  const auto base = some_weights(50);
+  PublishRequest wanted{3, 2, "{}", WallTime(std::chrono::seconds(1'700'000'000))};
+  wanted.base = base;
+  ASSERT_TRUE(open(root_.path()).publish(*test::edit_of(*base, 3), wanted).ok());
+  auto folder = open_folder(root_.path());
+  auto key = SigningKey::load_or_create(**folder);
+  auto turncoat = std::make_unique<TurncoatFolder>(std::move(*folder), weights_);
+  auto store = WeightsStore::open(std::move(turncoat), std::move(*key), "kitchen-1");
+  ASSERT_TRUE(store.ok());
+  const auto loaded = store->load(3);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  EXPECT_EQ(loaded->base->hash(), base->hash());
 }
 
 }  // namespace

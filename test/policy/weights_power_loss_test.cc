@@ -12,6 +12,7 @@
 namespace nudge {
 namespace {
 
+using test::edit_of;
 using test::LossyDisk;
 using test::LossyFolder;
 using test::some_weights;
@@ -30,6 +31,21 @@ PublishRequest request(WeightsVersion version) {
           WallTime(std::chrono::seconds(1'700'000'000))};
 }
 
+// Version 1 edits a base that nothing else edits; versions 3 and 4 share another; 2 and 9 edit
+// none.
+std::shared_ptr<const Weights> base_of(WeightsVersion version) {
+  if (version == 1) return some_weights(101);
+  return version == 3 || version == 4 ? some_weights(102) : nullptr;
+}
+Result<Manifest> publish(WeightsStore& store, WeightsVersion version, Sha256& hash) {
+  PublishRequest wanted = request(version);
+  wanted.base = base_of(version);
+  const auto weights =
+      wanted.base == nullptr ? some_weights(version) : edit_of(*wanted.base, version);
+  hash = weights->hash();
+  return store.publish(*weights, wanted);
+}
+
 // What the store has promised so far.
 struct Promised {
   std::map<WeightsVersion, Sha256> there;  // published, and nothing else asked since
@@ -41,9 +57,8 @@ void live(LossyDisk& disk, Promised& promised) {
   auto store = open_store(disk);
   if (!store.ok()) return;
   for (WeightsVersion version = 1; version <= 4; ++version) {
-    const auto weights = some_weights(version);
-    promised.meant[version] = weights->hash();
-    if (store->publish(*weights, request(version)).ok()) promised.there[version] = weights->hash();
+    const bool done = publish(*store, version, promised.meant[version]).ok();
+    if (done) promised.there[version] = promised.meant[version];
   }
   promised.there.erase(3);
   if (store->quarantine(3, "test").ok()) promised.gone[3] = true;
@@ -59,6 +74,11 @@ std::string broken_promise(LossyDisk& disk, const Promised& promised) {
     const auto loaded = store->load(version);
     if (loaded.ok()) {
       if (loaded->weights->hash() != hash) return "other weights under a version's name";
+      const auto base = base_of(version);
+      if ((loaded->base == nullptr) != (base == nullptr) ||
+          (base != nullptr && loaded->base->hash() != base->hash())) {
+        return "another base than a version's own";
+      }
       if (promised.gone.contains(version)) return "what was set aside can be loaded again";
     } else if (promised.there.contains(version)) {
       return "version " + std::to_string(version) + " was published: " + loaded.status().message();

@@ -16,6 +16,7 @@
 namespace nudge {
 namespace {
 
+using test::edit_of;
 using test::some_weights;
 
 PublishRequest request(WeightsVersion version) {
@@ -266,6 +267,148 @@ TEST_F(WeightsStoreTest, ClearsAwayWhatAnInterruptedPublishLeft) {
   EXPECT_FALSE(exists(weights(4)));
   EXPECT_TRUE(again.publish(*some_weights(4), request(4)).ok());
   EXPECT_TRUE(again.load(4).ok());
+}
+
+// ---- the base that weights edit ----
+
+class WeightsStoreBase : public WeightsStoreTest {
+ protected:
+  Result<Manifest> publish_edit(WeightsVersion version,
+                                const std::shared_ptr<const Weights>& base) {
+    PublishRequest wanted = request(version);
+    wanted.base = base;
+    return store_.publish(*edit_of(*base, version), wanted);
+  }
+  std::string base_file(const Weights& base, const std::string& suffix = ".safetensors") {
+    return root_ / ("base-" + to_hex(base.hash()) + suffix);
+  }
+  // A version cannot be loaded for this reason; the base is set aside, and the version stays.
+  void expect_base_refused(const std::string& why) {
+    const Status status = store_.load(1).status();
+    EXPECT_EQ(status.code(), Code::kDataLoss) << status.message();
+    EXPECT_NE(status.message().find("version 1: the base that they edit"), std::string::npos)
+        << status.message();
+    EXPECT_NE(status.message().find(why), std::string::npos) << status.message();
+    EXPECT_FALSE(exists(base_file(*base_, ".manifest.json")));
+    EXPECT_TRUE(exists(manifest(1)));
+    EXPECT_EQ(store_.load(1).status().code(), Code::kDataLoss) << "again";
+  }
+  std::string reason() {
+    std::ifstream file(base_file(*base_, ".reason.rejected"));
+    std::string text;
+    std::getline(file, text);
+    return text;
+  }
+
+  const std::shared_ptr<const Weights> base_ = some_weights(100), other_ = some_weights(101);
+};
+
+TEST_F(WeightsStoreBase, ComesWithEachVersionThatNamesIt) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  ASSERT_TRUE(publish_edit(2, other_).ok());
+  ASSERT_TRUE(publish_edit(3, base_).ok());
+  for (const auto& [version, base] : {std::pair{1, base_}, {2, other_}, {3, base_}}) {
+    const auto stored = store_.load(static_cast<WeightsVersion>(version));
+    ASSERT_TRUE(stored.ok()) << stored.status().message();
+    ASSERT_NE(stored->base, nullptr);
+    EXPECT_EQ(stored->base->hash(), base->hash());
+    EXPECT_EQ(stored->manifest.base, base->hash());
+  }
+  publish(4, 4);
+  EXPECT_EQ(store_.load(4)->base, nullptr);
+}
+
+TEST_F(WeightsStoreBase, IsRefusedWhenItsNumbersWereChanged) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  flip_byte(base_file(*base_), std::filesystem::file_size(base_file(*base_)) - 5);
+  expect_base_refused("is not the one that the weights name");
+  EXPECT_NE(reason().find("is not the one that the weights name"), std::string::npos) << reason();
+}
+
+TEST_F(WeightsStoreBase, IsRefusedWithoutItsSignedManifest) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  std::filesystem::remove(base_file(*base_, ".manifest.json"));
+  expect_base_refused("no signed manifest");
+  EXPECT_TRUE(exists(base_file(*base_))) << "nothing was found wrong with it";
+}
+
+TEST_F(WeightsStoreBase, IsMissedWhenItsFileIsGone) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  std::filesystem::remove(base_file(*base_));
+  expect_base_refused("is gone");
+}
+
+TEST_F(WeightsStoreBase, IsRefusedWhenAnotherWholeAndSignedOneLiesInItsPlace) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  ASSERT_TRUE(publish_edit(2, other_).ok());
+  for (const char* suffix : {".safetensors", ".manifest.json"}) {
+    copy_over(base_file(*other_, suffix), base_file(*base_, suffix));
+  }
+  expect_base_refused("belongs to another base");
+  EXPECT_TRUE(store_.load(2).ok());
+}
+
+TEST_F(WeightsStoreBase, OfAnotherRobotOrKeyIsRefused) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  const test::TempFolder elsewhere;
+  PublishRequest wanted = request(1);
+  wanted.base = base_;
+  ASSERT_TRUE(open_store(elsewhere.path()).publish(*edit_of(*base_, 1), wanted).ok());
+  const std::string name = "base-" + to_hex(base_->hash()) + ".manifest.json";
+  copy_over(elsewhere / name, root_ / name);
+  EXPECT_EQ(store_.load(1).status().code(), Code::kPermissionDenied);
+  EXPECT_TRUE(exists(root_ / name)) << "as with weights, it is left for people";
+}
+
+TEST_F(WeightsStoreBase, IsMadeAnewByTheNextVersionThatBringsIt) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  std::filesystem::remove(base_file(*base_, ".manifest.json"));
+  ASSERT_TRUE(publish_edit(2, base_).ok());
+  EXPECT_TRUE(store_.load(1).ok());
+  EXPECT_TRUE(store_.load(2).ok());
+}
+
+TEST_F(WeightsStoreBase, IsAskedForAndMustBeTheOneThatIsNamed) {
+  const auto edit = edit_of(*base_, 1);
+  PublishRequest wanted = request(1);
+  EXPECT_EQ(store_.publish(*edit, wanted).status().code(), Code::kInvalidArgument) << "none";
+  wanted.base = other_;
+  EXPECT_EQ(store_.publish(*edit, wanted).status().code(), Code::kInvalidArgument) << "another";
+  EXPECT_EQ(store_.publish(*some_weights(1), wanted).status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(store_.versions()->empty());
+  EXPECT_FALSE(exists(base_file(*other_)));
+}
+
+TEST_F(WeightsStoreBase, StaysForAsLongAsAVersionNamesIt) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  for (WeightsVersion version = 2; version <= 9; ++version) {
+    ASSERT_TRUE(publish_edit(version, other_).ok());
+  }
+  ASSERT_TRUE(store_.prune({1}).ok());
+  EXPECT_TRUE(store_.load(1).ok()) << "one may go back to it";
+  ASSERT_TRUE(store_.prune({}).ok());
+  EXPECT_FALSE(exists(base_file(*base_)));
+  EXPECT_FALSE(exists(base_file(*base_, ".manifest.json")));
+  EXPECT_TRUE(store_.load(9).ok());
+}
+
+TEST_F(WeightsStoreBase, StaysWhereAManifestCannotBeRead) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  flip_byte(manifest(1), 40);
+  ASSERT_TRUE(store_.prune({}).ok());
+  EXPECT_TRUE(exists(base_file(*base_)));
+}
+
+TEST_F(WeightsStoreBase, OfACopyIsCheckedWithoutTheKey) {
+  ASSERT_TRUE(publish_edit(1, base_).ok());
+  const auto problems = [this] { return *problems_of_bases(**open_folder(root_.path())); };
+  EXPECT_TRUE(problems().empty());
+  flip_byte(base_file(*base_), 500);
+  ASSERT_EQ(problems().size(), 1u);
+  EXPECT_NE(problems()[0].find("was changed"), std::string::npos);
+  std::filesystem::remove(base_file(*base_));
+  ASSERT_EQ(problems().size(), 1u);
+  EXPECT_NE(problems()[0].find("is not there"), std::string::npos);
 }
 
 // One fault at each operation in turn, of several kinds. Version 1 was there before, version 2 is

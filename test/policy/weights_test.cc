@@ -104,7 +104,7 @@ TEST(Weights, OfAHeadThatEditsSayWhetherThereIsAReference) {
 }
 
 // What this build and every older one writes of a head that replaces, and what only newer ones
-// read: a head that edits.
+// read: a head that edits, and one that edits a base of its own.
 TEST(Weights, AreWrittenAsTheirGoldenFiles) {
   HeadSpec tiny = small_head();
   tiny.feature_size = 2;
@@ -114,9 +114,13 @@ TEST(Weights, AreWrittenAsTheirGoldenFiles) {
   tiny.layers = 1;
   HeadSpec edit = tiny;
   edit.reference_chunk = edit.edit = true;
-  for (const auto& [head, name] : {std::pair{tiny, "weights-replace.safetensors"},
-                                   std::pair{edit, "weights-edit.safetensors"}}) {
-    const auto bytes = write_weights(head, some_lineage(), random_tensors(head, 1));
+  Lineage of_base = some_lineage();
+  of_base.base_hash = std::string(64, 'b');
+  for (const auto& [head, lineage, name] :
+       {std::tuple{tiny, some_lineage(), "weights-replace.safetensors"},
+        std::tuple{edit, some_lineage(), "weights-edit.safetensors"},
+        std::tuple{edit, of_base, "weights-edit-base.safetensors"}}) {
+    const auto bytes = write_weights(head, lineage, random_tensors(head, 1));
     ASSERT_TRUE(bytes.ok());
     const std::string now(reinterpret_cast<const char*>(bytes->data()), bytes->size());
     const std::string golden = test::golden(name, now);
@@ -126,7 +130,21 @@ TEST(Weights, AreWrittenAsTheirGoldenFiles) {
     const auto weights = Weights::parse(stored);
     ASSERT_TRUE(weights.ok()) << weights.status().message();
     EXPECT_EQ((*weights)->head(), head);
+    EXPECT_EQ((*weights)->lineage(), lineage);
   }
+}
+
+TEST(Weights, NameABaseOnlyWhereTheyEditOne) {
+  Lineage lineage = some_lineage();
+  lineage.base_hash = std::string(64, 'b');
+  EXPECT_EQ(write_weights(small_head(), lineage, random_tensors(small_head(), 1)).status().code(),
+            Code::kInvalidArgument);
+  const auto file = SafetensorsFile::parse(weights_bytes(1));
+  auto object = *FlatObject::parse(file->metadata().at("lineage"));
+  object.set("base_hash", lineage.base_hash);
+  expect_refused(with_metadata("lineage", *object.dump()), Code::kInvalidArgument, "edits nothing");
+  object.set("base_hash", std::string());
+  expect_refused(with_metadata("lineage", *object.dump()), Code::kDataLoss, "base_hash");
 }
 
 TEST(Weights, AFieldThatSaysNothingIsRefused) {

@@ -65,4 +65,18 @@ inline std::shared_ptr<const Weights> some_weights(std::uint64_t seed,
   return *weights;
 }
 
+// Weights that edit `base`, which some_weights() may be.
+inline std::shared_ptr<const Weights> edit_of(const Weights& base, std::uint64_t seed,
+                                              WeightsKind kind = WeightsKind::kFull) {
+  HeadSpec head = small_head();
+  head.reference_chunk = head.edit = true;
+  Lineage lineage = some_lineage(kind);
+  lineage.base_hash = to_hex(base.hash());
+  const auto bytes = write_weights(head, lineage, random_tensors(head, seed));
+  EXPECT_TRUE(bytes.ok()) << bytes.status().message();
+  const auto weights = Weights::parse(*bytes);
+  EXPECT_TRUE(weights.ok()) << weights.status().message();
+  return *weights;
+}
+
 }  // namespace nudge::test
