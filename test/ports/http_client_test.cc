@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "src/ports/local_socket.h"
@@ -24,7 +25,13 @@ class HttpClientTest : public testing::Test {
         HttpServer::listen_locally(loop_, run(), {.actor = {"eve", Role::kEngineer}}, handler_);
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = *std::move(server);
+    run_loop();
+  }
+  void run_loop() {
     thread_ = std::thread([this] { loop_.run(); });
+    std::promise<void> runs;
+    loop_.post([&runs] { runs.set_value(); });
+    runs.get_future().wait();  // or stopping it would come too soon
   }
   void TearDown() override { end(); }
   void end() {
@@ -61,7 +68,7 @@ TEST_F(HttpClientTest, AsksWhereThePathIsLongerThanASocketsMayBe) {
       HttpServer::listen_locally(loop_, deep, {.actor = {"eve", Role::kEngineer}}, handler_);
   ASSERT_TRUE(server.ok()) << server.status().message();
   server_ = *std::move(server);
-  thread_ = std::thread([this] { loop_.run(); });
+  run_loop();
   const Result<HttpAnswer> answer =
       call(deep, {.method = "GET", .path = "/said", .body = ""}, kPatience);
   ASSERT_TRUE(answer.ok()) << answer.status().message();
