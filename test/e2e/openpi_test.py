@@ -8,7 +8,7 @@ import unittest
 import program
 from live_test import Daemon
 from people import Person
-from program import Case, events, free_port, wait_until
+from program import Case, events, free_port, nudge, wait_until
 
 HAS_PACKAGES = all(importlib.util.find_spec(name) for name in ("websockets", "msgpack", "numpy"))
 if HAS_PACKAGES:
@@ -145,6 +145,24 @@ class Server(OpenpiCase):
         key = (self.daemon.state / "run/openpi.key").read_text().strip()
         asks = self.program(extra_headers={"Authorization": f"Api-Key {key}"})
         self.assertEqual(asks.infer(libero())["hil"]["source"], "hold")
+
+    def test_another_key_sends_away_who_came_with_the_one_before(self):
+        self.begin("--set", "openpi.require_key=true")
+
+        def with_key(key):
+            return {"extra_headers": {"Authorization": f"Api-Key {key}"}}
+        show = ["auth", "--state", self.daemon.state, "token", "show", "openpi"]
+        key = nudge(*show).out.strip()
+        asks = self.program(**with_key(key))
+        self.assertEqual(asks.infer(libero())["hil"]["source"], "hold")
+        self.check(nudge(*show[:4], "rotate", "openpi"), 0)
+        with self.assertRaises(websockets.ConnectionClosed) as closed:
+            asks.receive()
+        self.assertEqual(closed.exception.code, 4401)
+        with self.assertRaises(websockets.InvalidStatusCode):
+            Program(self.port, **with_key(key))
+        again = self.program(**with_key(nudge(*show).out.strip()))
+        self.assertEqual(again.infer(libero())["hil"]["source"], "hold")
 
     def test_other_shapes_of_the_same_things_are_taken(self):
         self.begin()

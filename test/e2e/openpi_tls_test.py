@@ -230,6 +230,17 @@ class BeyondThisMachine(TlsCase):
         self.assertNotIn("PRIVATE", shown.read_text())
         self.check_answered(self.run_robot(self.key, SSL_CERT_FILE=str(shown)))
 
+    def test_a_certificate_that_is_made_anew_is_shown_without_a_restart(self):
+        self.begin_beyond()
+
+        def shown():
+            return ssl.get_server_certificate(("127.0.0.1", self.port))
+        first = shown()
+        # As after a change of the machine's addresses, which is looked for once a minute.
+        (self.daemon.state / "run/server.pem").unlink()
+        wait_until(lambda: shown() != first, "another certificate", 180)
+        self.assertIn(shown().strip(), (self.daemon.state / "run/server.pem").read_text())
+
     def test_nothing_is_answered_in_clear(self):
         self.begin_beyond(*self.given())
         with self.assertRaises(Exception):

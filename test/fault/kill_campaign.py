@@ -243,7 +243,7 @@ class Campaign:
                 kept = self.folder / f"loss-{number}"
                 shutil.rmtree(kept, ignore_errors=True)
                 shutil.copytree(self.folder / "work", kept,
-                                ignore=shutil.ignore_patterns("learner", "ballast"))
+                                ignore=shutil.ignore_patterns("learner", "nudge.sock", "ballast"))
                 self.progress["losses"].append({"kill": number, "what": str(loss)})
                 self.known = None
             self.progress["kills"] += 1
