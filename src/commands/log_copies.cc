@@ -291,7 +291,8 @@ int back_up(const Program& program, const std::string& flag, const std::string& 
     for (const std::string& problem : whole->problems) std::printf("PROBLEM %s\n", problem.c_str());
     if (!whole->ok()) {
       std::puts(
-          "the backup has what could be read: what was whole in it before still is, and the rest is "
+          "the backup has what could be read: what was whole in it before still is, and the rest "
+          "is "
           "damaged on the robot. After 'nudge log salvage' back up into a new folder");
     } else if (keys) {
       std::puts(
