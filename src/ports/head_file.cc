@@ -1,15 +1,81 @@
 #include "src/ports/head_file.h"
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "src/ports/signed_head.h"
 
 namespace nudge {
 namespace {
 
+constexpr Sequence kFinest = 4096;
+
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
+}
+
+struct Line {
+  std::string text;
+  Sequence sequence = 0;
+};
+
+// What is no head has no place in a file that must be thinned out.
+std::vector<Line> heads_of(const std::string& text) {
+  std::vector<Line> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = text.find('\n', begin);
+    if (end == std::string::npos) end = text.size();
+    std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    const Result<SignedHead> head = SignedHead::parse(line);
+    if (head.ok()) lines.push_back({std::move(line), head->head.sequence});
+  }
+  return lines;
+}
+
+// Without those that may be missing: what is left then lies no farther apart than 1 / `share` of
+// its age in entries, where it did not before. The first and the newest stay, and one that is ahead
+// of its successor: it shows that the log was put back.
+std::vector<Line> spaced(const std::vector<Line>& lines, Sequence share) {
+  Sequence newest = 0;
+  for (const Line& line : lines) newest = std::max(newest, line.sequence);
+  std::vector<Line> kept;
+  for (std::size_t i = lines.size(); i-- > 0;) {
+    const bool end = i == 0 || kept.empty();
+    const bool ahead = !end && lines[i].sequence >= kept.back().sequence;
+    const Sequence older = end ? 0 : lines[i - 1].sequence;
+    const bool needed = !end && older < kept.back().sequence &&
+                        kept.back().sequence - older > (newest - older) / share;
+    if (end || ahead || needed) kept.push_back(lines[i]);
+  }
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
+std::string thinned(std::vector<Line> lines, std::uint64_t most) {
+  const auto text_of = [](const std::vector<Line>& all) {
+    std::string text;
+    for (const Line& line : all) text += line.text + "\n";
+    return text;
+  };
+  std::string text = text_of(lines);
+  for (Sequence share = kFinest; text.size() > most && share > 0; share /= 2) {
+    text = text_of(spaced(lines, share));
+  }
+  // Many that were put back.
+  while (text.size() > most && lines.size() > 2) {
+    std::vector<Line> half;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (i % 2 == 0 || i + 1 == lines.size()) half.push_back(std::move(lines[i]));
+    }
+    lines = std::move(half);
+    text = text_of(lines);
+  }
+  return text;
 }
 
 }  // namespace
@@ -53,14 +119,11 @@ Status HeadFile::thin_out(File& file, std::uint64_t size) {
   const auto read = file.pread(std::as_writable_bytes(std::span(text)), 0);
   if (!read.ok()) return read.status();
   text.resize(*read);
-  std::string kept;
-  bool keep = true;
-  for (std::size_t begin = 0; begin < text.size(); keep = !keep) {
-    std::size_t end = text.find('\n', begin);
-    if (end == std::string::npos) end = text.size();
-    if (keep) kept += text.substr(begin, end - begin) + "\n";
-    begin = end + 1;
+  std::vector<Line> heads = heads_of(text);
+  if (heads.empty()) {
+    return resource_exhausted(path_ + " is full, and of something else than heads; name another");
   }
+  const std::string kept = thinned(std::move(heads), most_bytes_ / 2);
   const std::string other = path_ + ".tmp";
   {
     auto made = files_.open(other, OpenMode::kCreate);

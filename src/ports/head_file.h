@@ -1,9 +1,9 @@
 // Signed heads of the log, kept in a file that may lie on another disk or machine: what shows later
 // that the log was cut off or made anew (signed_head.h). One line each, the oldest first.
 //
-// Its size is bounded by leaving out, not by forgetting: when it would grow beyond its limit, every
-// second line goes. So it always reaches back to its first head, and the older its heads are, the
-// farther they lie apart.
+// Its size is bounded by leaving out, not by forgetting: when it would grow beyond its limit, half
+// of it goes, so that what is left lies the farther apart the older it is. It always reaches back
+// to its first head.
 #pragma once
 
 #include <cstdint>

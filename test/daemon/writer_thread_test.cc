@@ -545,10 +545,10 @@ TEST_F(WriterThreadTest, EachSignedHeadIsHandedOnForItsExportAlsoWhenThisDiskDoe
     EXPECT_EQ(heads.size(), 1u);
     return heads.empty() ? Sequence{0} : SignedHead::parse(heads[0])->head.sequence;
   };
-  EXPECT_EQ(head_of("one"), log_->durable());
+  EXPECT_EQ(head_of("one"), 1u);
   // What is in the way of the file beside it.
   std::filesystem::create_directories(audit + "/head.json.tmp/full");
-  EXPECT_EQ(head_of("two"), log_->durable());
+  EXPECT_EQ(head_of("two"), 2u);
 }
 
 TEST_F(WriterThreadTest, TheLatchFollowsStopAndItsReset) {
