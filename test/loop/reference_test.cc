@@ -121,12 +121,12 @@ TEST_F(ReferenceTest, ABaseThatWasChangedIsNotBooted) {
     file.seekp(-100, std::ios::end);
     file.put('\x3f');
   }
+  const std::size_t before = steps().size();
   notices_.clear();
   open(config, /*learn=*/false);
   EXPECT_NE(notices_.find("the confirmed weights v1 cannot be used"), std::string::npos)
       << notices_;
   EXPECT_NE(notices_.find("the base that they edit"), std::string::npos) << notices_;
-  const std::size_t before = steps().size();
   ASSERT_TRUE(deployment_->run_episode(1).ok());
   deployment_.reset();
   const std::vector<Step> all = steps();

@@ -324,7 +324,7 @@ class BasedWeightsTest : public RolloutTest {
     options_.folder = folder_ / "edits";
     options_.head = head_spec(config_, test::small_shape());
     options_.base = true;
-    history_ = {};
+    history_ = WeightsHistory();
     next_version_ = 1;
     reopen();
   }
@@ -341,7 +341,11 @@ class BasedWeightsTest : public RolloutTest {
     return *bytes;
   }
   // Another head that acts alone.
-  std::vector<std::byte> other_base(float by = 0.1f) const { return child(*alone_, by); }
+  std::vector<std::byte> other_base() const {
+    return altered_weights(*alone_, alone_->lineage(), [&](Tensors& tensors) {
+      tensors.at(test::output_layer(*alone_) + ".bias")[0] += 0.1f;
+    });
+  }
 
   Admission bring(const std::vector<std::byte>& weights, const std::vector<std::byte>& base) {
     auto admission = rollout_->consider(weights, Offered::kByEngineer, history_, next_version_,
