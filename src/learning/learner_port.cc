@@ -88,6 +88,7 @@ class Stream {
       const ssize_t got = ::recv(socket_, room.data(), room.size(), MSG_DONTWAIT);
       if (got < 0 && not_yet()) return Read::kNotYet;
       if (got <= 0) return Read::kOver;
+      received_ += static_cast<std::uint64_t>(got);
       broken_ = reader_.took(static_cast<std::size_t>(got));
       if (!broken_.ok()) return Read::kOver;
       if (std::optional<WireMessage> whole = reader_.take()) {
@@ -129,7 +130,8 @@ class Stream {
   bool sending() const { return left_ > 0; }
   std::size_t left() const { return left_; }
   LearnerWireReader& reader() { return reader_; }
-  const Status& broken() const { return broken_; }  // how the peer broke the framing
+  std::uint64_t received() const { return received_; }  // bytes, of all time
+  const Status& broken() const { return broken_; }      // how the peer broke the framing
   pollfd watched() const {
     return {.fd = socket_,
             .events = static_cast<short>(sending() ? POLLIN | POLLOUT : POLLIN),
@@ -140,6 +142,7 @@ class Stream {
   int socket_;
   LearnerWireReader reader_;
   Status broken_;
+  std::uint64_t received_ = 0;
   WirePrefix prefix_{};
   WireMessage out_;
   std::size_t sent_ = 0, left_ = 0;  // bytes of the message on its way out
@@ -263,11 +266,14 @@ std::optional<LearnerMessage> LearnerPort::Impl::hello() {
 std::optional<LearnerMessage> LearnerPort::receive(Duration timeout) {
   turn_away();
   const auto begin = Clock::now();
+  const std::uint64_t before = impl_->peer ? impl_->peer->received() : 0;
   while (true) {
     impl_->accept_all();
     if (auto hello = impl_->hello()) return hello;
     if (auto message = impl_->heard()) return message;
-    const bool arriving = impl_->peer && impl_->peer->reader().within();
+    // One that has stopped in the middle is not waited for.
+    const bool arriving =
+        impl_->peer && impl_->peer->reader().within() && impl_->peer->received() != before;
     const auto now = Clock::now();
     if (now < begin + timeout) {
       impl_->wait(milliseconds_until(begin + timeout));
