@@ -216,8 +216,8 @@ class TakenOver(LiveCase):
 class Judged(unittest.TestCase):
     """What kill_campaign.py --learner calls a control loop that noticed."""
 
-    QUIET = {"states": {"AUTO": 9}, "ticks_kills": 500, "missed_kills": 0, "ticks_quiet": 500,
-             "missed_quiet": 0, "worst_work_ms": 0.9, "steps_lost": 0}
+    QUIET = {"states": {"AUTO": 9}, "learner_kills": 10, "ticks_kills": 500, "missed_kills": 0,
+             "ticks_quiet": 500, "missed_quiet": 0, "worst_work_ms": 0.9, "steps_lost": 0}
 
     def noticed(self, **changes):
         return kill_campaign.noticed({**self.QUIET, **changes})
@@ -226,8 +226,8 @@ class Judged(unittest.TestCase):
         self.assertEqual(self.noticed(), [])
         self.assertEqual(self.noticed(missed_kills=60, missed_quiet=50), [])
 
-    def test_a_tick_missed_for_each_kill_does_not(self):
-        self.assertRegex(self.noticed(missed_kills=10)[0], "10 of 500 ticks were missed")
+    def test_two_ticks_missed_for_each_kill_do_not(self):
+        self.assertRegex(self.noticed(missed_kills=20)[0], "20 of 500 ticks were missed")
 
     def test_long_ticks_lost_steps_and_a_robot_that_stopped_do_not(self):
         self.assertRegex(self.noticed(worst_work_ms=12.5)[0], "12.5 ms")
