@@ -443,10 +443,9 @@ std::vector<Key> make_keys() {
        "",
        {},
        "Whether a learner that the kernel cannot confine (it lacks Landlock or seccomp) is sent "
-       "away: "
-       "nothing is learned then. false: it works on, and status, metrics and log say what it "
+       "away: nothing is learned then. false: it works on, and status, metrics and log say what it "
        "lacks.",
-       "whoever breaks into the learner must not read the daemon's keys"},
+       "kernels of many robot computers (5.10, 5.15) have no Landlock"},
       {KEY(learner, restart_first_s),
        "s",
        {0.1, 60},
