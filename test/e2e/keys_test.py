@@ -10,6 +10,7 @@ import sys
 import time
 import unittest
 
+import abuse
 import live_test
 import program
 import zmtp
@@ -125,23 +126,6 @@ class Teleop(LiveCase):
         with self.assertRaises(package.NudgeError):
             self.connect(patience_s=2.0)
 
-    def test_the_log_tells_of_keys_that_came_and_went_while_a_daemon_ran_or_not(self):
-        daemon = self.start()
-        self.check(nudge(*self.auth, "add", "anna", self.public), 0)
-        self.connect()  # so that the daemon has seen the list
-        daemon.stop()
-        self.check(nudge(*self.auth, "revoke", "anna"), 0)
-        self.check(nudge(*self.auth, "add", "eva", self.public, "--role", "engineer"), 0)
-        again = self.daemon(daemon.state, "--set", f"ports.teleop={self.port}", "--set",
-                            "ports.zmq_curve=true")
-        again.stop()
-        told = [(row["kind"], row["actor"], row["payload"]) for row in program.events(daemon.state)
-                if row["kind"] in ("key_added", "key_removed")]
-        self.assertEqual(told, [
-            ("key_added", "nudge", {"name": "anna", "use": 1, "role": 2, "key": self.public}),
-            ("key_removed", "nudge", {"name": "anna", "key": self.public}),
-            ("key_added", "nudge", {"name": "eva", "use": 1, "role": 3, "key": self.public})])
-
     def test_without_a_key_or_with_another_daemons_nobody_answers(self):
         self.start()
         with self.assertRaises(package.NudgeError):
@@ -153,6 +137,30 @@ class Teleop(LiveCase):
             package.Supervisor("kitchen", "no token", f"tcp://127.0.0.1:{self.port}",
                                patience_s=2.0)  # in the clear
         self.connect()
+
+
+class Audit(LiveCase):
+    def test_the_log_tells_of_keys_that_came_and_went_while_a_daemon_ran_or_not(self):
+        public = self.check(nudge("auth", "key", "make", self.folder / "a.key"), 0).out.strip()
+        curve = ("--no-learning", "--set", "ports.zmq_curve=true")
+        daemon = self.daemon(None, *curve)
+        auth = ["auth", "--state", daemon.state, "key"]
+        live = abuse.live_connection(daemon.port, daemon.token)
+        self.check(nudge(*auth, "add", "anna", public), 0)
+        end = time.monotonic() + 60
+        while '"key_added"' not in str(live.receive()) and time.monotonic() < end:
+            time.sleep(0.05)
+        live.socket.close()
+        daemon.stop()
+        self.check(nudge(*auth, "revoke", "anna"), 0)
+        self.check(nudge(*auth, "add", "eva", public, "--role", "engineer"), 0)
+        self.daemon(daemon.state, *curve).stop()
+        told = [(row["kind"], row["actor"], row["payload"]) for row in program.events(daemon.state)
+                if row["kind"] in ("key_added", "key_removed")]
+        self.assertEqual(told, [
+            ("key_added", "nudge", {"name": "anna", "use": 1, "role": 2, "key": public}),
+            ("key_removed", "nudge", {"name": "anna", "key": public}),
+            ("key_added", "nudge", {"name": "eva", "use": 1, "role": 3, "key": public})])
 
 
 class OurOwnPeers(LiveCase):
