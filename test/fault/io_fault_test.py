@@ -277,21 +277,6 @@ class IoFaults(LiveCase):
                 self.assertEqual(self.metric(daemon, "nudge_state_unwritten"), 0)
                 self.assertEqual(daemon.stop(), 0)
 
-    def test_a_place_for_commands_that_cannot_be_written_is_told_and_never_an_older_daemons(self):
-        daemon = self.daemon()
-        self.assertEqual(daemon.stop(), 0)
-        self.assertTrue((daemon.state / "run/entrance.json").exists())
-        self.plan.fail("/entrance.json.tmp", "ENOSPC")
-        again = self.daemon(daemon.state)
-        self.assertEqual(again.status()["state"], "HOLD")
-        wait_until(lambda: "commands on this machine" in again.status()["storage"],
-                   "that people are told")
-        self.assertFalse((daemon.state / "run/entrance.json").exists())
-        self.plan.end()
-        wait_until(lambda: again.status()["storage"] == "", "that it is written")
-        self.check(nudge("log", "--state", again.state, "head"), 0, "nudge-log-head-1")
-        self.assertEqual(again.stop(), 0)
-
     def test_the_programs_own_lines_cannot_be_written_and_nobody_minds(self):
         daemon = self.begin()
         self.plan.fail(f"{daemon.state.name}.err", "EIO")

@@ -183,6 +183,18 @@ class Scripts(unittest.TestCase):
         result = self.run_script("scripts/fuzz.py", "--minutes", "0.002")
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_an_input_that_was_late_for_the_machines_sake_only_ends_no_search(self):
+        self.target("fine", 'for a; do case "$a" in\n'
+                    '-artifact_prefix=*) place="${a#*=}";;\n'
+                    '-timeout=600) exit 0;;\n'
+                    'esac; done\n'
+                    '[ -e "$place/found/timeout-1" ] && { echo "#7 DONE cov: 5 ft: 6"; exit 0; }\n'
+                    'touch "$place/timeout-1"; echo "#5 NEW cov: 4 ft: 4"; exit 70\n')
+        report = self.folder / "report.json"
+        result = self.run_script("scripts/fuzz.py", "--json", report)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(json.loads(report.read_text())[0]["inputs"], 12)
+
     def test_a_search_keeps_what_reaches_further(self):
         self.target("fine", 'for a; do last="$a"; done\n'
                     'case "$*" in *-set_cover_merge=1*) echo new > "${last%/found}/merged/two";; esac\n')
