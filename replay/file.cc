@@ -20,7 +20,8 @@ Status error(const std::string& path, const char* operation, int number) {
   std::string message =
       path + ": cannot " + operation + ": " + std::generic_category().message(number);
   switch (number) {
-    case ENOENT: return not_found(std::move(message));
+    case ENOENT:
+    case ENOTDIR: return not_found(std::move(message));
     case EEXIST: return already_exists(std::move(message));
     case EACCES:
     case EPERM:

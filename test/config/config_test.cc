@@ -76,10 +76,10 @@ TEST(Config, EveryFieldOfEverySectionHasARow) {
     if (key.type == "integer" || key.type == "number") bytes += 8;
     if (key.type == "text") bytes += sizeof(std::string);
     if (key.type == "list") bytes += sizeof(std::vector<double>);
+    if (key.name == "policy.reference") continue;  // in the padding of the truth value behind it
     if (key.type == "one of")
       // Padded, or two in a row.
-      bytes += key.name == "policy.head" || key.name == "policy.reference" ||
-                       key.name == "robot.driver" || key.name == "ports.tls" ||
+      bytes += key.name == "policy.head" || key.name == "robot.driver" || key.name == "ports.tls" ||
                        key.name.ends_with(".device") || key.name == "learner.share_of" ||
                        key.name == "demo.wrong"
                    ? 8

@@ -576,6 +576,12 @@ TEST_F(SupervisorPortTest, OneCallersRateIsNotAnothers) {
   EXPECT_EQ(comment().status, 0);
 }
 
+TEST_F(SupervisorPortTest, CommandsOnThisMachineAreACallerOfTheirOwn) {
+  use_up_acts();
+  EXPECT_EQ(comment().status, 429);
+  EXPECT_NE(arrive("POST", "/api/v1/log/snapshot", Role::kSupervisor, "", "").status, 429);
+}
+
 TEST_F(SupervisorPortTest, LookingHasARateOfItsOwn) {
   use_up_acts();
   for (int i = 0; i < 400; ++i) {
