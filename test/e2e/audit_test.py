@@ -192,7 +192,7 @@ class Live(LiveCase):
         daemon = self.daemon(None, "--set", f"log.heads_file={kept}")
         wait_until(lambda: "robot.heads" in daemon.status()["storage"], "a word about the heads")
         self.assertTrue(daemon.status()["recording"])
-        self.assertEqual(daemon.request("GET", "/readyz", token="")[0], 200)
+        wait_until(lambda: daemon.request("GET", "/readyz", token="")[0] == 200, "that it is ready")
         self.assertIn(b"nudge_log_heads_waiting 1\n", daemon.request("GET", "/metrics")[1])
         self.assertEqual(daemon.send("label", episode=1, span=0, value="success")[0], 200)
         place.mkdir()
