@@ -20,6 +20,9 @@ struct Caller {
   std::uint64_t era = 0;
 };
 
+// HttpRequest::peer of a command, at the local socket; no address is like it.
+inline constexpr std::string_view kThisMachine = "this machine";
+
 struct HttpRequest {
   std::string method;                        // "GET"
   std::string path;                          // decoded, without the query: "/api/v1/status"
@@ -31,7 +34,7 @@ struct HttpRequest {
   std::optional<Actor> actor;  // of the token; none: a path that needs none
   std::string device;          // of the token, as Caller's; so the next
   std::uint64_t era = 0;
-  std::string peer;  // address it came from
+  std::string peer;  // address it came from, or kThisMachine
   // More than its caller may send: it is taken for the sake of what ends the robot's motion only.
   bool beyond_rate = false;
 };

@@ -575,7 +575,7 @@ void serve_local_http(HttpCore& core, Descriptor descriptor) {
   socket.assign(asio::local::stream_protocol(), descriptor.get(), error);
   if (error) return;
   (void)descriptor.release();
-  begin(core, std::move(socket), "this machine", true);
+  begin(core, std::move(socket), std::string(kThisMachine), true);
 }
 
 }  // namespace nudge

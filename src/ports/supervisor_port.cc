@@ -157,9 +157,6 @@ bool is_act(const ClientMessage& message) {
          (std::holds_alternative<FeedbackMessage>(message) && !is_jog(message));
 }
 
-// The caller that commands on this machine are, all of them; no role's or device's name.
-constexpr const char* kCommands = "commands";
-
 // Whose rates a request or a connection has. All who show one token of the machine are one.
 std::string rated_as(const Actor& actor, const std::string& device) {
   return device.empty() ? "as " + std::string(to_string(actor.role)) : device;
@@ -311,8 +308,9 @@ std::optional<HttpResponse> SupervisorPort::turn_away(HttpRequest& head,
     if ((act ? public_acts_ : public_reads_).take(from, now)) return std::nullopt;
     return too_many();
   }
-  // Commands on this machine have no address, and no share in what a page with that role may send.
-  const std::string caller = head.peer.empty() ? kCommands : rated_as(*head.actor, head.device);
+  // Commands have no share in what a page with their role may send.
+  const std::string caller =
+      head.peer == kThisMachine ? head.peer : rated_as(*head.actor, head.device);
   if ((act ? acts_ : reads_).take(caller, now)) return std::nullopt;
   // Whether it ends the robot's motion stands in its body, which is read if it can be that.
   head.beyond_rate = act && head.path == kFeedback && body_bytes.value_or(SIZE_MAX) <= kMaxStopText;
