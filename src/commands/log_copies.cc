@@ -365,7 +365,8 @@ int salvage(const Program& program, const std::string& flag) {
 
 }  // namespace
 
-void add_log_copies(Program& program, CLI::App& command, std::shared_ptr<std::string> state) {
+void add_log_copies(Program& program, CLI::App& command,
+                    const std::shared_ptr<std::string>& state) {
   auto folder = std::make_shared<std::string>();
   CLI::App* copy = command.add_subcommand(
       "backup", "Copy log and weights into a folder, also while the daemon runs");

@@ -9,6 +9,6 @@
 namespace nudge {
 
 // Adds them to `nudge log`, whose --state is `state`.
-void add_log_copies(Program& program, CLI::App& command, std::shared_ptr<std::string> state);
+void add_log_copies(Program& program, CLI::App& command, const std::shared_ptr<std::string>& state);
 
 }  // namespace nudge

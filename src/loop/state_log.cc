@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <compare>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/ports/signed_head.h"
@@ -41,10 +41,7 @@ Status keep_head(FileSystem& files, const std::string& state) {
 }
 
 // When a log was set aside, and which one of that second it is.
-struct AsideName {
-  std::uint64_t seconds = 0, number = 0;
-  friend auto operator<=>(const AsideName&, const AsideName&) = default;
-};
+using AsideName = std::pair<std::uint64_t, std::uint64_t>;
 
 // None: the name is no such log's.
 std::optional<AsideName> aside_name(std::string_view name) {
@@ -52,9 +49,9 @@ std::optional<AsideName> aside_name(std::string_view name) {
     if (!name.starts_with(prefix)) continue;
     AsideName aside;
     const char* const end = name.data() + name.size();
-    auto read = std::from_chars(name.data() + prefix.size(), end, aside.seconds);
+    auto read = std::from_chars(name.data() + prefix.size(), end, aside.first);
     if (read.ec == std::errc() && read.ptr != end && *read.ptr == '-') {
-      read = std::from_chars(read.ptr + 1, end, aside.number);
+      read = std::from_chars(read.ptr + 1, end, aside.second);
     }
     if (read.ec == std::errc() && read.ptr == end) return aside;
   }

@@ -45,6 +45,7 @@ class HttpHandler {
   // client's `?name=` or "person", followed by # and the connection's number; at most 64 bytes.
   virtual void on_open(ConnectionId connection, const Caller& caller) = 0;
   // A message of a server whose live connections are binary, at most `max_message_bytes`; likewise.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who keep it move it.
   virtual void on_binary(ConnectionId /*connection*/, std::string /*bytes*/) {}
   // Valid UTF-8, at most `max_message_bytes`. Never called after close().
   virtual void on_text(ConnectionId connection, const std::string& text) = 0;
