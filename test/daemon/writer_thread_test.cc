@@ -77,6 +77,21 @@ class WriterThreadTest : public ::testing::Test {
         [] {});
   }
 
+  // The learner's end, which has said hello. Null: failed.
+  std::unique_ptr<DaemonLink> make_writer_with_learner() {
+    LearnerHostOptions options;
+    options.socket_path = folder_ / "run/learner";
+    auto host = LearnerHost::open(options, fake_clock);
+    EXPECT_TRUE(host.ok()) << host.status().message();
+    if (!host.ok()) return nullptr;
+    make_writer(*std::move(host));
+    auto link = DaemonLink::connect("ipc://" + options.socket_path);
+    EXPECT_TRUE(link.ok()) << link.status().message();
+    if (!link.ok()) return nullptr;
+    EXPECT_TRUE((*link)->send(LearnerMessage(LearnerHello{})).ok());
+    return *std::move(link);
+  }
+
   std::string latch_path() const { return folder_ / "stop.latch"; }
 
   // One control tick, the inference that it asks for, and, unless it stalls, a turn of the writer.
@@ -428,20 +443,14 @@ TEST_F(WriterThreadTest, WhatIsDurableReachesTheGateInOrderAndWithoutAGap) {
 }
 
 TEST_F(WriterThreadTest, ALearnerThatSendsMoreThanTheGateTriesTakesNoMoreMemory) {
-  LearnerHostOptions options;
-  options.socket_path = folder_ / "run/learner";
-  auto host = LearnerHost::open(options, fake_clock);
-  ASSERT_TRUE(host.ok()) << host.status().message();
-  make_writer(*std::move(host));
-  auto link = DaemonLink::connect("ipc://" + options.socket_path);
-  ASSERT_TRUE(link.ok()) << link.status().message();
-  ASSERT_TRUE((*link)->send(LearnerMessage(LearnerHello{})).ok());
+  const std::unique_ptr<DaemonLink> link = make_writer_with_learner();
+  ASSERT_NE(link, nullptr);
   Sequence sent = 0;
   const auto send_and_turn = [&] {
     CandidateMessage candidate;
     candidate.kind = WeightsKind::kFull;
     candidate.prefix = ++sent;
-    ASSERT_TRUE((*link)->send(LearnerMessage(std::move(candidate))).ok());
+    ASSERT_TRUE(link->send(LearnerMessage(std::move(candidate))).ok());
     fake_now = fake_now.load() + std::chrono::minutes(2);
     turn();
   };
@@ -469,18 +478,13 @@ TEST_F(WriterThreadTest, ALearnerThatSendsMoreThanTheGateTriesTakesNoMoreMemory)
 }
 
 TEST_F(WriterThreadTest, ACandidateThatTheGatesQueueHasNoRoomForIsPassedOnWholeLater) {
-  LearnerHostOptions options;
-  options.socket_path = folder_ / "run/learner";
-  auto host = LearnerHost::open(options, fake_clock);
-  ASSERT_TRUE(host.ok()) << host.status().message();
-  make_writer(*std::move(host));
-  auto link = DaemonLink::connect("ipc://" + options.socket_path);
-  ASSERT_TRUE((*link)->send(LearnerMessage(LearnerHello{})).ok());
+  const std::unique_ptr<DaemonLink> link = make_writer_with_learner();
+  ASSERT_NE(link, nullptr);
   while (links_.gate.push_reserved(GateItem(FeedBatch{}))) {
   }
   CandidateMessage candidate;
   candidate.weights.assign(1000, std::byte{7});
-  ASSERT_TRUE((*link)->send(LearnerMessage(candidate)).ok());
+  ASSERT_TRUE(link->send(LearnerMessage(candidate)).ok());
   for (int i = 0; i < 4; ++i) turn();
   std::vector<GateItem> items;
   links_.gate.try_take_all(items);

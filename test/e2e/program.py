@@ -87,6 +87,22 @@ def learners(state):
     return found
 
 
+def kill_a_learner(state, killed, pause):
+    """Kills one that is not among `killed`, `pause()` seconds after it was seen, and adds it. False:
+    there was none, or it ended first."""
+    alive = [pid for pid in learners(state) if pid not in killed]
+    if not alive:
+        time.sleep(0.02)
+        return False
+    time.sleep(pause())
+    try:
+        os.kill(alive[0], signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    killed.append(alive[0])
+    return True
+
+
 def wait_until(condition, what, patience=60):
     end = time.monotonic() + patience
     while not condition():

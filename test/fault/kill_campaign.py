@@ -17,7 +17,6 @@ import argparse
 import hashlib
 import http.client
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -415,17 +414,8 @@ class Campaign:
     def kill_one_learner(self, dice, killed, look):
         while True:
             look()
-            alive = [pid for pid in program.learners(self.state) if pid not in killed]
-            if not alive:
-                time.sleep(0.02)
-                continue
-            time.sleep(dice.uniform(0, 1.0))
-            try:
-                os.kill(alive[0], signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            killed.append(alive[0])
-            return
+            if program.kill_a_learner(self.state, killed, lambda: dice.uniform(0, 1.0)):
+                return
 
 
 def too_busy(report):

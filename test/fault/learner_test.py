@@ -74,16 +74,7 @@ class Learner(Case):
         demo = self.demo(episodes, "--set", "learner.restart_max_s=0.2")
         killed = []
         while len(killed) < KILLS and demo.poll() is None:
-            fresh = [pid for pid in program.learners(self.state) if pid not in killed]
-            if not fresh:
-                time.sleep(0.01)
-                continue
-            time.sleep(moments.uniform(0, 0.8))
-            try:
-                os.kill(fresh[0], signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # the demo ended it first
-            killed.append(fresh[0])
+            program.kill_a_learner(self.state, killed, lambda: moments.uniform(0, 0.8))
         outcome = self.finish(demo)
         deaths = outcome.json()["learner_deaths"]
         self.assertEqual(len(killed), KILLS, "the demo was over too soon")
