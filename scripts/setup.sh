@@ -105,7 +105,7 @@ while (($# > 0)); do
         test) build=yes more+=(python3-numpy python3-zmq python3-websockets python3-msgpack ffmpeg) ;;
         video) build=yes more+=(ffmpeg) ;;
         bench) build=yes more+=(libbenchmark-dev) ;;
-        clang) build=yes more+=("clang-$(clang_version)") ;;
+        clang) build=yes more+=("clang-$(clang_version)" "libclang-rt-$(clang_version)-dev") ;;
         format)
           build="${build:-no}"
           more+=("clang-format-$(clang_version)" git)

@@ -9,10 +9,6 @@
 #include "src/commands/command.h"
 
 int main(int argc, char** argv) {
-  // Before anything that could load threads: may start the program anew, see blas.h.
-  if (const nudge::Status status = nudge::prefer_fast_blas(argv); !status.ok()) {
-    std::fprintf(stderr, "nudge: %s\n", status.message().c_str());
-  }
   try {
     nudge::Program program(std::filesystem::read_symlink("/proc/self/exe").string());
     CLI::App& app = program.app;
@@ -55,7 +51,14 @@ int main(int argc, char** argv) {
       const int code = app.exit(error);
       return code == 0 ? nudge::kExitOk : nudge::kExitUsage;
     }
-    return program.run ? program.run() : nudge::kExitUsage;
+    if (!program.run) return nudge::kExitUsage;
+    // Before anything that could start threads: may start the program anew, see blas.h.
+    if (program.calculates) {
+      if (const nudge::Status status = nudge::prefer_fast_blas(argv); !status.ok()) {
+        std::fprintf(stderr, "nudge: %s\n", status.message().c_str());
+      }
+    }
+    return program.run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "nudge: internal error: %s; please report it\n", error.what());
     return nudge::kExitSoftware;

@@ -21,6 +21,7 @@ struct Program {
   std::vector<std::string> sets;  // --set
   bool json = false;              // --json
   bool quiet = false;             // --quiet
+  bool calculates = true;         // false: multiplies no matrices, and need not wait for blas.h
   std::function<int()> run;       // what was chosen; returns the exit code
 };
 

@@ -93,8 +93,10 @@ int reencode(const Program& program, const std::string& flag) {
 void add_log_reencode(Program& program, CLI::App& command, std::shared_ptr<std::string> state) {
   CLI::App* again = command.add_subcommand(
       "reencode", "Make the features of all steps anew, with policy.backbone");
-  again->callback(
-      [&program, state] { program.run = [&program, state] { return reencode(program, *state); }; });
+  again->callback([&program, state] {
+    program.calculates = true;  // as no other command of the log's
+    program.run = [&program, state] { return reencode(program, *state); };
+  });
 }
 
 }  // namespace nudge
