@@ -8,7 +8,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "src/ports/addresses.h"
 #include "src/ports/http_rules.h"
 #include "src/ports/openapi.h"
 #include "src/ports/supervisor_wire.h"
@@ -16,11 +15,8 @@
 namespace nudge {
 namespace {
 
-constexpr std::size_t kMaxStopText = 256;  // a STOP with the longest id is half of it
 constexpr std::uint16_t kPolicyViolation = 1008;
 constexpr std::uint16_t kAccessEnded = 4401;  // as HTTP's 401
-constexpr std::uint16_t kFrameVersion = 1;
-constexpr std::size_t kFrameHeader = 24;
 constexpr Duration kDevicesPeriod = std::chrono::milliseconds(500);
 constexpr std::size_t kDefaultEpisodes = 50, kMostEpisodes = 1000;
 
@@ -44,9 +40,6 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/log/snapshot"},
 };
 constexpr std::string_view kPast = "/api/v1/episodes/";
-constexpr std::string_view kFeedback = "/api/v1/feedback";
-// Callers that rates are kept of: all roles and devices, and more addresses than come together.
-constexpr std::size_t kMostCallers = 128, kMostAddresses = 1024;
 constexpr const char* kTooManyActs =
     "more is sent in a second than is taken of one token or device; wait a second, then send it "
     "again";
@@ -85,6 +78,13 @@ HttpResponse tagged(std::string body) {
   return response;
 }
 
+HttpResponse too_many() {
+  HttpResponse answer = problem(429, to_string(Code::kResourceExhausted), kTooManyActs);
+  answer.retry_after_s = 1;
+  answer.close = true;
+  return answer;
+}
+
 // In the place of an answer; the frames of a page come over one connection, which goes on.
 HttpResponse too_much_past() {
   HttpResponse answer = problem(429, to_string(Code::kResourceExhausted), kTooMuchPast);
@@ -121,47 +121,6 @@ bool is(const ClientMessage& message) {
 
 bool is_jog(const ClientMessage& message) { return is<JogCommand>(message); }
 
-// Ends the robot's motion, or takes it from whoever moves it: no rate may stand between a person
-// and this.
-bool is_brake(const ClientMessage& message) {
-  if (is<Stop>(message) || is<Hold>(message) || is<TakeoverRequest>(message) ||
-      is<Release>(message)) {
-    return true;
-  }
-  const auto* feedback = std::get_if<FeedbackMessage>(&message);
-  if (feedback == nullptr) return false;
-  const auto* words = std::get_if<WordsMessage>(&feedback->body);
-  return words != nullptr && understand_only_stop(*words).use == WordsUse::kHold;
-}
-
-// By its bytes; what only looks like it is found out when it is parsed.
-bool may_be_brake(std::string_view text) {
-  constexpr std::string_view kTypes[] = {"\"stop\"", "\"hold\"", "\"takeover\"", "\"release\"",
-                                         "\"words\""};
-  return text.size() <= kMaxStopText &&
-         std::any_of(std::begin(kTypes), std::end(kTypes), [&](std::string_view type) {
-           return text.find(type) != std::string_view::npos;
-         });
-}
-
-// Whether it ends motion that there may be in this state.
-bool ends_motion(const ClientMessage& message, AuthorityState state) {
-  if (is<Stop>(message)) return state != AuthorityState::kEstop;
-  return is<Hold>(message) && state != AuthorityState::kHold &&
-         state != AuthorityState::kFaultHold && state != AuthorityState::kEstop;
-}
-
-// What is put into the log, or decided: all that has an id but asking, which only tells.
-bool is_act(const ClientMessage& message) {
-  return std::holds_alternative<OperatorMessage>(message) ||
-         (std::holds_alternative<FeedbackMessage>(message) && !is_jog(message));
-}
-
-// Whose rates a request or a connection has. All who show one token of the machine are one.
-std::string rated_as(const Actor& actor, const std::string& device) {
-  return device.empty() ? "as " + std::string(to_string(actor.role)) : device;
-}
-
 std::string id_of(const ClientMessage& message) {
   if (const auto* feedback = std::get_if<FeedbackMessage>(&message)) return feedback->id;
   if (const auto* act = std::get_if<OperatorMessage>(&message)) return act->id;
@@ -173,27 +132,6 @@ std::string id_of(const ClientMessage& message) {
 bool is_device(std::string_view name) {
   const std::size_t number = name.rfind('#');
   return number != std::string_view::npos && name.substr(number + 1).starts_with('t');
-}
-
-void put(std::uint8_t*& at, std::uint64_t value, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; ++i) *at++ = static_cast<std::uint8_t>(value >> (8 * i));
-}
-
-// As docs/reference/supervisor-port.md draws it.
-std::vector<std::uint8_t> frame_of(const Image& image, std::size_t camera, std::uint32_t sequence,
-                                   Instant now) {
-  const auto age = std::chrono::duration_cast<std::chrono::microseconds>(now - image.captured);
-  std::vector<std::uint8_t> bytes(kFrameHeader + image.jpeg.size());
-  std::uint8_t* at = bytes.data();
-  put(at, camera, 2);
-  put(at, kFrameVersion, 2);
-  put(at, sequence, 4);
-  put(at, static_cast<std::uint64_t>(image.captured.time_since_epoch().count()), 8);
-  put(at, static_cast<std::uint64_t>(image.width), 2);
-  put(at, static_cast<std::uint64_t>(image.height), 2);
-  put(at, static_cast<std::uint64_t>(std::clamp<std::int64_t>(age.count(), 0, UINT32_MAX)), 4);
-  std::copy(image.jpeg.begin(), image.jpeg.end(), at);
-  return bytes;
 }
 
 bool changes_weights(const Event& event) {
@@ -241,14 +179,10 @@ int http_status_of(const Status& status) {
 SupervisorPort::SupervisorPort(SupervisorPortOptions options, Desk& desk)
     : options_(std::move(options)),
       desk_(desk),
-      sequences_(desk.info().robot.observation.cameras.size()),
+      views_(desk.info().robot.observation.cameras, options_.frame_timeout),
       frames_(options_.frames_per_second, options_.now()),
       past_episodes_(options_.past_episodes_per_second, options_.now()),
-      reads_(options_.reads_per_second, kMostCallers),
-      acts_(options_.acts_per_second, kMostCallers),
-      brakes_(options_.brakes_per_second, kMostCallers),
-      public_reads_(options_.public_reads_per_second, kMostAddresses),
-      public_acts_(options_.public_acts_per_second, kMostAddresses),
+      rates_(options_.rates),
       self_(std::make_shared<SupervisorPort*>(this)) {
   if (options_.devices == nullptr) return;
   options_.devices->on_gone = [this](const std::string& device, std::string_view reason) {
@@ -271,7 +205,8 @@ SupervisorPort::~SupervisorPort() {
 std::span<const Route> SupervisorPort::routes() { return kRoutes; }
 
 bool SupervisorPort::may_be_stop(std::string_view text) {
-  return text.size() <= kMaxStopText && text.find("\"stop\"") != std::string_view::npos;
+  return text.size() <= CallerRates::kMaxBrakeText &&
+         text.find("\"stop\"") != std::string_view::npos;
 }
 
 // ---- REST ---------------------------------------------------------------------------------------
@@ -291,30 +226,9 @@ const Route* SupervisorPort::route(std::string_view path) const {
   return found != nullptr || options_.devices == nullptr ? found : find(DeviceDesk::routes());
 }
 
-HttpResponse SupervisorPort::too_many() {
-  ++limited_;
-  HttpResponse answer = problem(429, to_string(Code::kResourceExhausted), kTooManyActs);
-  answer.retry_after_s = 1;
-  answer.close = true;
-  return answer;
-}
-
 std::optional<HttpResponse> SupervisorPort::turn_away(HttpRequest& head,
                                                       std::optional<std::uint64_t> body_bytes) {
-  const Instant now = options_.now();
-  const bool act = head.method == "POST";
-  if (!head.actor) {
-    const std::string from = network_of(head.peer);
-    if ((act ? public_acts_ : public_reads_).take(from, now)) return std::nullopt;
-    return too_many();
-  }
-  // Commands have no share in what a page with their role may send.
-  const std::string caller =
-      head.peer == kThisMachine ? head.peer : rated_as(*head.actor, head.device);
-  if ((act ? acts_ : reads_).take(caller, now)) return std::nullopt;
-  // Whether it ends the robot's motion stands in its body, which is read if it can be that.
-  head.beyond_rate = act && head.path == kFeedback && body_bytes.value_or(SIZE_MAX) <= kMaxStopText;
-  if (head.beyond_rate) return std::nullopt;
+  if (rates_.take(head, body_bytes, options_.now())) return std::nullopt;
   return too_many();
 }
 
@@ -343,7 +257,7 @@ void SupervisorPort::handle(HttpRequest request, Respond respond) {
 
 void SupervisorPort::act(const HttpRequest& request, Respond respond) {
   const bool of_devices = is_of_devices(request.path);
-  if (request.beyond_rate && !may_be_brake(request.body)) return respond(too_many());
+  if (request.beyond_rate && !rates_.may_spare(request.body)) return respond(too_many());
   // Nothing comes between a person and a robot that is to stand still.
   if (!request.idempotency_key.empty() && !may_be_stop(request.body) &&
       request.body.find("\"hold\"") == std::string::npos) {
@@ -444,7 +358,7 @@ HttpResponse SupervisorPort::metrics() const {
       .robot_state_age = time - now.observation.time,
       .snapshot_age = time - now.now,
       .wrong_jogs = wrong_jogs_,
-      .limited = limited_,
+      .limited = rates_.limited(),
       .http = sink_ != nullptr ? sink_->counters() : HttpCounters{},
       .ports = options_.port_metrics ? options_.port_metrics() : PortMetrics{},
       .log = options_.log_metrics ? options_.log_metrics() : LogMetrics{},
@@ -519,7 +433,8 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
   const auto key = idempotency_key(request.idempotency_key);
   auto message =
       parse_client_message(request.body, actor, nullptr, key.value_or(std::string_view()));
-  if (request.beyond_rate && !(message.ok() && is_spared(*message, actor, request.device))) {
+  if (request.beyond_rate &&
+      !rates_.spare(message, request, desk_.snapshot().state, options_.now())) {
     return respond(too_many());
   }
   if (!message.ok()) {
@@ -542,13 +457,6 @@ void SupervisorPort::take_feedback(const HttpRequest& request, Respond respond) 
   }
   submit(*std::move(message), actor,
          [respond = std::move(respond)](const Ack& ack) { respond(answer_of(ack)); });
-}
-
-bool SupervisorPort::is_spared(const ClientMessage& message, const Actor& actor,
-                               const std::string& device) {
-  if (!is_brake(message)) return false;
-  return brakes_.take(rated_as(actor, device), options_.now()) ||
-         ends_motion(message, desk_.snapshot().state);
 }
 
 void SupervisorPort::submit(ClientMessage message, const Actor& actor, Desk::Reply reply) {
@@ -644,8 +552,6 @@ void SupervisorPort::on_open(ConnectionId connection, const Caller& caller) {
   Viewer viewer;
   viewer.actor = caller.actor;
   viewer.device = caller.device;
-  viewer.caller = rated_as(caller.actor, caller.device);
-  viewer.cameras.resize(sequences_.size());
   viewer.stops = options_.stops_per_second;
   viewer.stops_at = options_.now();
   viewers_[connection] = std::move(viewer);
@@ -690,7 +596,10 @@ void SupervisorPort::end_those_without_token() {
   }
 }
 
-void SupervisorPort::on_close(ConnectionId connection) { viewers_.erase(connection); }
+void SupervisorPort::on_close(ConnectionId connection) {
+  viewers_.erase(connection);
+  views_.forget(connection);
+}
 
 void SupervisorPort::on_text(ConnectionId connection, const std::string& text) {
   const auto at = viewers_.find(connection);
@@ -711,8 +620,7 @@ void SupervisorPort::on_text(ConnectionId connection, const std::string& text) {
   if (const Status allowed = may_send(viewer.actor.role, *message); !allowed.ok()) {
     return refuse(connection, {.id = id_of(*message), .jog = is_jog(*message)}, allowed);
   }
-  if (is_act(*message) && !is_brake(*message) && !acts_.take(viewer.caller, options_.now())) {
-    ++limited_;
+  if (!rates_.take(*message, viewer.actor, viewer.device, options_.now())) {
     return refuse(connection, {.id = id_of(*message), .jog = false},
                   resource_exhausted(kTooManyActs));
   }
@@ -752,13 +660,9 @@ void SupervisorPort::take(ConnectionId connection, Viewer& viewer, ClientMessage
   } else if (auto* act = std::get_if<OperatorMessage>(&message)) {
     desk_.submit(std::move(*act), viewer.actor, reply_to(connection));
   } else if (const auto* wanted = std::get_if<FramesWanted>(&message)) {
-    want(connection, viewer, *wanted);
+    want(connection, *wanted);
   } else if (const auto* seen = std::get_if<FrameSeen>(&message)) {
-    if (seen->camera >= viewer.cameras.size()) return;
-    View& view = viewer.cameras[seen->camera];
-    if (seen->sequence != view.sent) return;  // of one that was given up
-    view.in_flight.reset();
-    offer(connection, viewer, seen->camera);
+    if (views_.see(connection, *seen)) offer(connection, seen->camera);
   } else if (const auto* ping = std::get_if<Ping>(&message)) {
     sink_->send(connection, encode_pong(*ping, options_.now()));
   } else if (const auto* ask = std::get_if<AskToDrive>(&message)) {
@@ -801,39 +705,19 @@ Ack SupervisorPort::ask_to_drive(Viewer& viewer, const AskToDrive& ask) {
   return ack;
 }
 
-void SupervisorPort::want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted) {
-  const auto& cameras = desk_.info().robot.observation.cameras;
+void SupervisorPort::want(ConnectionId connection, const FramesWanted& wanted) {
   for (const std::string& name : wanted.cameras) {
-    if (std::none_of(cameras.begin(), cameras.end(),
-                     [&](const CameraSpec& camera) { return camera.name == name; })) {
-      sink_->send(connection, encode_problem(not_found("there is no camera '" + name + "'")));
-    }
+    if (views_.has(name)) continue;
+    sink_->send(connection, encode_problem(not_found("there is no camera '" + name + "'")));
   }
-  for (std::size_t i = 0; i < viewer.cameras.size(); ++i) {
-    View& view = viewer.cameras[i];
-    const bool before = view.wanted;
-    view.wanted = std::find(wanted.cameras.begin(), wanted.cameras.end(), cameras[i].name) !=
-                  wanted.cameras.end();
-    if (view.wanted && !before) {
-      // Whoever looks again gets a picture at once.
-      view = {.wanted = true, .sent = 0, .in_flight = std::nullopt};
-      offer(connection, viewer, i);
-    }
+  for (const std::size_t camera : views_.want(connection, wanted.cameras)) {
+    offer(connection, camera);
   }
 }
 
-// Sends the newest frame of a camera, unless the viewer has it, or has not shown the one before.
-void SupervisorPort::offer(ConnectionId connection, Viewer& viewer, std::size_t camera) {
-  View& view = viewer.cameras[camera];
-  const Instant now = options_.now();
-  if (view.in_flight && now - *view.in_flight >= options_.frame_timeout) view.in_flight.reset();
-  if (!view.wanted || view.in_flight || view.sent == sequences_[camera]) return;
-  const auto frames = desk_.frames();
-  if (camera >= frames.size() || frames[camera].jpeg.empty()) return;
-  view.sent = sequences_[camera];
-  view.in_flight = now;
-  sink_->offer(connection, static_cast<std::uint32_t>(camera),
-               frame_of(frames[camera], camera, view.sent, now));
+void SupervisorPort::offer(ConnectionId connection, std::size_t camera) {
+  auto frame = views_.next(connection, camera, desk_.frames(), options_.now());
+  if (frame) sink_->offer(connection, static_cast<std::uint32_t>(camera), *std::move(frame));
 }
 
 Desk::Reply SupervisorPort::reply_to(ConnectionId connection) {
@@ -888,10 +772,8 @@ void SupervisorPort::on_status() {
 }
 
 void SupervisorPort::on_frame(std::size_t camera) {
-  if (camera >= sequences_.size()) return;
-  ++sequences_[camera];
-  if (sequences_[camera] == 0) ++sequences_[camera];  // 0 is none
-  for (auto& [connection, viewer] : viewers_) offer(connection, viewer, camera);
+  views_.renew(camera);
+  for (const auto& [connection, viewer] : viewers_) offer(connection, camera);
 }
 
 void SupervisorPort::send_all(const std::string& text) {

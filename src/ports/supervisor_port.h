@@ -15,12 +15,13 @@
 #include <string_view>
 #include <vector>
 
+#include "src/ports/caller_rates.h"
+#include "src/ports/camera_views.h"
 #include "src/ports/desk.h"
 #include "src/ports/device_desk.h"
 #include "src/ports/http_server.h"
 #include "src/ports/idempotency.h"
 #include "src/ports/metrics.h"
-#include "src/ports/rate_table.h"
 #include "src/ports/route.h"
 #include "src/ports/token_bucket.h"
 #include "src/ports/web_files.h"
@@ -53,13 +54,7 @@ struct SupervisorPortOptions {
   Duration frame_timeout = std::chrono::seconds(2);
   // STOP is exempt from the server's rate; this many in a second are more than a thumb can press.
   double stops_per_second = 20;
-  // Of one caller, a device or a token: requests that only look, and what is kept or decided, over
-  // REST and all of the caller's live connections together.
-  double reads_per_second = 400, acts_per_second = 50;
-  // What ends the robot's motion is exempt from the latter, and is then bounded by this.
-  double brakes_per_second = 20;
-  // Of one address, without a token.
-  double public_reads_per_second = 200, public_acts_per_second = 20;
+  CallerRatesOptions rates = {};
   // Of one connection, between two requests to drive that reach the holder.
   Duration between_asks = std::chrono::seconds(1);
   Duration learning_period = std::chrono::seconds(1);  // between two looks at what is learned
@@ -106,17 +101,9 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   void on_frame(std::size_t camera) override;
 
  private:
-  // A camera, as one viewer sees it.
-  struct View {
-    bool wanted = false;
-    std::uint32_t sent = 0;            // sequence of the newest frame offered; 0: none
-    std::optional<Instant> in_flight;  // since when it is on its way
-  };
   struct Viewer {
     Actor actor;
     std::string device;            // that was paired; empty: none
-    std::string caller;            // whose rates are its
-    std::vector<View> cameras;     // as in RobotSpec
     double stops = 0;              // allowance left
     Instant stops_at;              // when that was so
     std::optional<Instant> asked;  // the holder to pass the lease on
@@ -144,14 +131,11 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::string learning() const;
 
   bool stop_allowed(Viewer& viewer);
-  HttpResponse too_many();
-  // Whether a message beyond the caller's rate is taken all the same.
-  bool is_spared(const ClientMessage& message, const Actor& actor, const std::string& device);
   void refuse(ConnectionId connection, const RefusedMessage& refused, const Status& why);
   void take(ConnectionId connection, Viewer& viewer, ClientMessage message);
   Ack ask_to_drive(Viewer& viewer, const AskToDrive& ask);
-  void want(ConnectionId connection, Viewer& viewer, const FramesWanted& wanted);
-  void offer(ConnectionId connection, Viewer& viewer, std::size_t camera);
+  void want(ConnectionId connection, const FramesWanted& wanted);
+  void offer(ConnectionId connection, std::size_t camera);
   void send_all(const std::string& text);
   Desk::Reply reply_to(ConnectionId connection);
 
@@ -159,7 +143,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   Desk& desk_;
   LiveSink* sink_ = nullptr;
   std::map<ConnectionId, Viewer> viewers_;
-  std::vector<std::uint32_t> sequences_;  // of the newest frame of each camera; 0: none
+  CameraViews views_;
   bool curves_changed_ = false, weights_changed_ = false, phrases_changed_ = false;
   std::string learning_sent_;  // newest, to everybody
   Instant learning_looked_{};  // when it was last compared
@@ -167,8 +151,7 @@ class SupervisorPort final : public HttpHandler, public DeskListener {
   std::array<std::uint64_t, 4> eras_{};  // by Role
   Instant devices_seen_{};               // when those that are too old were looked for
   TokenBucket frames_, past_episodes_;
-  RateTable reads_, acts_, brakes_, public_reads_, public_acts_;
-  std::uint64_t limited_ = 0;  // requests and messages that were more than allowed
+  CallerRates rates_;
   // Those of feedback, and those of devices, which hold tokens and are kept as short as can be.
   IdempotentAnswers answers_{std::chrono::hours(24)}, secrets_{std::chrono::minutes(1)};
   // What an act with `If-Match` is changing at the moment: a second one has seen the state before.

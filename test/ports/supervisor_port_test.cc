@@ -567,22 +567,6 @@ TEST_F(SupervisorPortTest, TurnsAwayWhoSendsMoreInASecondThanAPersonCan) {
   EXPECT_EQ(comment().status, 429);
 }
 
-TEST_F(SupervisorPortTest, OneCallersRateIsNotAnothers) {
-  use_up_acts();
-  EXPECT_EQ(comment(Role::kEngineer).status, 0);
-  device_ = "d-1";
-  EXPECT_EQ(comment().status, 0);
-  device_ = "d-2";
-  EXPECT_EQ(comment().status, 0);
-}
-
-TEST_F(SupervisorPortTest, CommandsOnThisMachineAreACallerOfTheirOwn) {
-  use_up_acts();
-  EXPECT_EQ(comment().status, 429);
-  EXPECT_NE(arrive("POST", "/api/v1/log/snapshot", Role::kSupervisor, "", "this machine").status,
-            429);
-}
-
 TEST_F(SupervisorPortTest, LookingHasARateOfItsOwn) {
   use_up_acts();
   for (int i = 0; i < 400; ++i) {
@@ -590,19 +574,6 @@ TEST_F(SupervisorPortTest, LookingHasARateOfItsOwn) {
   }
   EXPECT_EQ(arrive("GET", "/version", Role::kSupervisor).status, 429);
   EXPECT_EQ(arrive("GET", "/version", Role::kViewer).status, 200);
-}
-
-TEST_F(SupervisorPortTest, WhoShowsNoTokenIsRatedByAddress) {
-  const auto ask = [&](const std::string& peer) {
-    return arrive("POST", "/healthz", std::nullopt, "", peer).status;
-  };
-  for (int i = 0; i < 20; ++i) ASSERT_EQ(ask("10.0.0.9"), 405) << i;
-  EXPECT_EQ(ask("10.0.0.9"), 429);
-  EXPECT_EQ(ask("10.0.0.8"), 405);
-  EXPECT_EQ(arrive("GET", "/healthz", std::nullopt).status, 200) << "who only looks goes on";
-  // Of these anybody has as many as they like.
-  for (int i = 0; i < 20; ++i) ASSERT_EQ(ask("2001:db8::" + std::to_string(i + 1)), 405) << i;
-  EXPECT_EQ(ask("2001:db8::abcd"), 429);
 }
 
 TEST_F(SupervisorPortTest, NoRateStandsBetweenAPersonAndWhatEndsTheMotion) {
