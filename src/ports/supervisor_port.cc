@@ -480,6 +480,7 @@ void SupervisorPort::submit_if_unchanged(const std::string& if_match, ClientMess
     if (label != nullptr) episode = label->episode;
     if (span != 0) episode = desk_.episode_of(span);
     if (episode == 0) return respond(problem(400, to_string(Code::kInvalidArgument), kNoMatch));
+    if (!past_episodes_.take(options_.now())) return respond(too_much_past());
   }
   const std::string what = episode == 0 ? "weights" : "episode " + std::to_string(episode);
   const auto decide = [self = self_, if_match, what, message = std::move(message), actor,
@@ -501,9 +502,6 @@ void SupervisorPort::submit_if_unchanged(const std::string& if_match, ClientMess
     });
   };
   if (episode == 0) return decide(encode_weights(desk_.history(), desk_.ledger()));
-  if (!past_episodes_.take(options_.now())) {
-    return respond(too_much_past());
-  }
   desk_.read_episode(episode, decide);
 }
 

@@ -19,8 +19,8 @@ import program
 from program import Case, LONG, Prepared, SHORT_DEMO, nudge
 
 SEED = int(os.environ.get("NUDGE_SEED", "1"))  # of the moments
-KILLS = int(os.environ.get("NUDGE_KILLS", "200" if LONG else "15"))
-KILLS_BEFORE_WEIGHTS = 30 if LONG else 4
+KILLS = int(os.environ.get("NUDGE_KILLS", "200" if LONG else "4"))
+KILLS_BEFORE_WEIGHTS = 30 if LONG else 2
 
 prepared = Prepared()
 

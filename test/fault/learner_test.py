@@ -26,7 +26,7 @@ from live_test import LiveCase, memory_mib
 from program import Case, LONG, PATIENCE, Prepared, SHORT_DEMO, nudge
 
 SEED = int(os.environ.get("NUDGE_SEED", "1"))  # of the moments
-KILLS = 100 if LONG else 10
+KILLS = 100 if LONG else 5
 
 prepared = Prepared()
 

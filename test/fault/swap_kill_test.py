@@ -22,7 +22,7 @@ from live_test import Daemon, LiveCase, UNLIMITED
 from people import Person
 from program import LONG, PATIENCE, events, free_port, nudge, wait_until
 
-KILLS = 10_000 if LONG else 3  # of each act, evenly spread over its calls, and one behind them
+KILLS = 10_000 if LONG else 1  # of each act: evenly spread, one behind its calls; one: amid them
 MOMENT = 5  # s, for the rest of what an act writes
 GONE = (OSError, http.client.HTTPException, json.JSONDecodeError)  # the daemon, while we asked
 # Quick rounds, and what is never the fault of quick weights: this is not about how good they are.
@@ -158,7 +158,8 @@ class SwapKilled(LiveCase):
         daemon.stop()
         self.assertGreater(calls, 3)
         seen, kills = {}, 0
-        for call in {1 + round(calls * i / (KILLS - 1)) for i in range(KILLS)}:
+        moments = [i / (KILLS - 1) for i in range(KILLS)] if KILLS > 1 else [0.5]
+        for call in {1 + round(calls * moment) for moment in moments}:
             with self.subTest(act=act, call=call, of=calls):
                 daemon = self.begin(original, *arguments)
                 self.plan.kill(str(daemon.state) + pattern, call, process=daemon.process.pid,
@@ -181,7 +182,8 @@ class SwapKilled(LiveCase):
                 if done:
                     self.assertEqual(version, may_boot[-1], "it was acknowledged")
                 seen[version] = seen.get(version, 0) + 1
-        self.assertEqual(sorted(seen), sorted(may_boot))
+        if KILLS > 1:
+            self.assertEqual(sorted(seen), sorted(may_boot))
         if LONG or os.environ.get("NUDGE_FIGURES"):
             told = ", ".join(f"v{version} booted {n} times" for version, n in sorted(seen.items()))
             print(f"{act}: {calls} calls, {kills} kills, {told}", file=sys.stderr)

@@ -15,7 +15,7 @@ import faulty_calls
 import program
 from program import Case, LONG, Prepared, environment, events, nudge
 
-MOMENTS = 10_000 if LONG else 4  # of each act, evenly spread
+MOMENTS = 10_000 if LONG else 2  # of each act, evenly spread
 KILLED = -9
 
 prepared = Prepared()

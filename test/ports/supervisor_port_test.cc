@@ -750,6 +750,18 @@ TEST_F(SupervisorPortTest, WhatIsSaidOfASpanIsHeldAgainstItsEpisode) {
   }
 }
 
+TEST_F(SupervisorPortTest, AnActWithATagIsAnsweredWhenTooMuchOfThePastIsReadForIt) {
+  if_match_ = etag_of("{\"outcome\":\"none\"}");
+  const std::string label = R"({"type":"label","id":"a-1","episode":7,"span":0,"value":"success"})";
+  while (desk_.asked.size() < 100) {
+    const std::size_t asked = desk_.asked.size();
+    request("POST", "/api/v1/feedback", Role::kSupervisor, label);
+    if (desk_.asked.size() == asked) break;
+  }
+  EXPECT_EQ(answer_->status, 429);
+  EXPECT_TRUE(desk_.feedback.empty());
+}
+
 TEST_F(SupervisorPortTest, WhatAnEngineerDecidesIsHeldAgainstTheWeights) {
   const std::string seen = get("/api/v1/weights").etag;
   accept_weights(90);
