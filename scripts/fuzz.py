@@ -148,12 +148,13 @@ def line(result):
 
 
 def keep(name, folder):
-    """Adds what reaches further to the committed inputs. Returns how many."""
+    """Adds what reaches further to the committed inputs. Returns how many. Places count, not how
+    often one input passes them: that would be ten times as many files."""
     merged = folder / name / "merged"
     shutil.rmtree(merged, ignore_errors=True)
     shutil.copytree(CORPUS / name, merged)
     before = {file.name for file in merged.iterdir()}
-    subprocess.run([PROGRAMS / f"{name}_fuzz", *LIMITS, "-set_cover_merge=1", merged,
+    subprocess.run([PROGRAMS / f"{name}_fuzz", *LIMITS, "-use_counters=0", "-set_cover_merge=1", merged,
                     folder / name / "found"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     new = [file for file in merged.iterdir() if file.name not in before]
