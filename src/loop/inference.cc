@@ -26,9 +26,10 @@ Result<std::vector<float>> Inference::encode(const Observation& observation,
 }
 
 bool Inference::take_from(SwapSlot<LoadedHead>& slot) {
+  // The head in use is the publisher's to free as soon as another one is taken.
+  const ReferenceSource* const before = source();
   const LoadedHead* const taken = slot.try_take();
   if (taken == nullptr) return false;
-  const ReferenceSource* const before = source();
   head_ = taken;
   // What another base proposed is nothing for this head to edit.
   if (source() != before) reference_tick_.reset();

@@ -1,6 +1,8 @@
 #include "src/loop/inference.h"
 
 #include <gtest/gtest.h>
+#include <atomic>
+#include <thread>
 
 #include "src/sim/kitchen_robot.h"
 #include "test/support/untrained_head.h"
@@ -59,6 +61,23 @@ TEST_F(InferenceTest, ChunksAreTheSameToTheByteWithAndWithoutSamplesOfDoubt) {
     plain->begin_episode(9);
     doubtful->begin_episode(9);
   }
+}
+
+// The sanitizers tell when it looks at one that is gone.
+TEST_F(InferenceTest, TakesHeadsWhileThePublisherFreesThoseThatItGaveUp) {
+  const auto inference = make(7);
+  SwapSlot<LoadedHead>& slot = *slots_.back();
+  const LoadedHead head = untrained_head(robot_->spec(), config_, 2);
+  std::atomic<bool> over{false};
+  std::thread publisher([&] {
+    while (!over) slot.publish(head);
+  });
+  for (int taken = 0; taken < 1000;) {
+    if (inference->take_from(slot)) ++taken;
+  }
+  over = true;
+  publisher.join();
+  EXPECT_EQ(inference->version(), 2u);
 }
 
 // Keeps what it was shown.
