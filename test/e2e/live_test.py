@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -292,11 +293,22 @@ class RemoteRobot(LiveCase):
         self.robots.append(program.start("robot", "--port", self.port))
         return self.robots[-1]
 
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def remote(self):
-        robot = self.robot()
+        # A robot looks for its daemon for some seconds only, and a busy machine takes longer to
+        # start one, which is there for people once it knows its robot.
+        def comes():
+            wait_until(self.listens, "the robot port")
+            self.robot()
+        coming = threading.Thread(target=comes)
+        coming.start()
         daemon = self.daemon(None, "--set", "robot.driver=remote", "--set",
                              f"ports.robot={self.port}")
-        return daemon, robot
+        coming.join()
+        return daemon, self.robots[-1]
 
     def test_works_through_the_whole_loop_and_holds_at_the_end_of_an_episode(self):
         daemon, _ = self.remote()
