@@ -28,12 +28,12 @@ using BlasEnvironment = std::vector<std::pair<std::string, std::string>>;
 BlasEnvironment blas_environment(const CpuFeatures& features, const std::string& loaded_core,
                                  const std::function<const char*(const char*)>& variable);
 
-// Call in main() before any thread. It costs a second start, most of which is loading LibTorch (0.4 s
-// of processor time), so that commands which multiply no matrices do without. Sets OPENBLAS_CORETYPE, OPENBLAS_NUM_THREADS and
-// OMP_NUM_THREADS where the user has not, and, if that changed anything, replaces the process by
-// itself (/proc/self/exe, same arguments). A guard variable makes that happen at most once; child
-// processes inherit all of it. Returns an error only when the new start failed; the program then
-// runs on, slower.
+// Call in main() before any thread. It costs a second start, most of which is loading LibTorch (0.4
+// s of processor time), so that commands which multiply no matrices do without. Sets
+// OPENBLAS_CORETYPE, OPENBLAS_NUM_THREADS and OMP_NUM_THREADS where the user has not, and, if that
+// changed anything, replaces the process by itself (/proc/self/exe, same arguments). A guard
+// variable makes that happen at most once; child processes inherit all of it. Returns an error only
+// when the new start failed; the program then runs on, slower.
 Status prefer_fast_blas(char** argv);
 
 // The core type the loaded OpenBLAS runs with ("SkylakeX"), or empty when OpenBLAS is not loaded or

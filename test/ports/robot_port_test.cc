@@ -162,8 +162,8 @@ TEST_F(RobotPortTest, ARobotInAnotherProcessIsOneLikeAnyOther) {
   }));
   EXPECT_EQ(process.robot.read([&] { return process.robot.applied[0]; }), (Action{0.5f, -0.5f}));
   // The deadline travels as a duration; it has not grown on the way by more than the latency.
-  const Duration left = process.robot.read(
-      [&] { return process.robot.deadlines[0] - process.robot.applied_at[0]; });
+  const Duration left =
+      process.robot.read([&] { return process.robot.deadlines[0] - process.robot.applied_at[0]; });
   EXPECT_GT(left, Duration::zero());
   EXPECT_LE(left, milliseconds(100));
 }
