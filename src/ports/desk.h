@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "feedback/broker.h"
@@ -83,9 +82,7 @@ class Desk {
   virtual EpisodeId episode_of(SpanId span) const = 0;
   // Has a copy of the log's database made, for a backup: `reply` gets JSON with its place in the
   // state folder. Errors of Log::go_on_with_snapshot().
-  virtual void snapshot_log(Read reply) {
-    std::move(reply)(unimplemented("there is no log here"));
-  }
+  virtual void snapshot_log(Read reply) = 0;
 };
 
 // What the desk tells its ports.

@@ -49,6 +49,7 @@ class PromptDesk final : public Desk {
     reply("\xff\xd8" + camera);
   }
   EpisodeId episode_of(SpanId span) const override { return fake.episode_of(span); }
+  void snapshot_log(Read reply) override { reply(unimplemented("there is no log here")); }
   test::FakeDesk fake;
 };
 

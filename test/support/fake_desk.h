@@ -49,6 +49,7 @@ class FakeDesk final : public Desk {
         {.episode = episode, .camera = std::move(camera), .step = step, .reply = std::move(reply)});
   }
 
+  void snapshot_log(Read reply) override { reply(unimplemented("there is no log here")); }
   EpisodeId episode_of(SpanId span) const override {
     const auto found = spans.find(span);
     return found == spans.end() ? 0 : found->second;

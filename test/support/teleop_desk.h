@@ -57,6 +57,7 @@ class TeleopDesk final : public Desk {
   }
 
   EpisodeId episode_of(SpanId) const override { return 0; }
+  void snapshot_log(Read reply) override { reply(unimplemented("there is no log here")); }
 
   Snapshot now;
   std::function<void(FeedbackMessage, Reply)> judge;  // instead of keeping it
