@@ -285,7 +285,7 @@ TEST_F(TeleopPortTest, AViewersFeedbackIsForTheBrokerToRefuse) {
   ASSERT_TRUE(broker.ok());
   bool stopped = false;
   int jogs = 0;
-  desk.judge = [&](FeedbackMessage message, Desk::Reply reply) {
+  desk.judge = [&](const FeedbackMessage& message, const Desk::Reply& reply) {
     Handled handled = broker->handle(message, {});
     stopped = stopped || handled.stop;
     if (handled.jog) ++jogs;
