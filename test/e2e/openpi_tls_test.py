@@ -93,10 +93,13 @@ class SecureUpstream(TlsCase):
         self.addCleanup(self.upstream.leave)
 
     def show(self, certificate):
-        """The upstream begins anew with another certificate, or with none."""
+        """The upstream begins anew with another certificate, or with none. Gives how often the one
+        before was asked: a request may have been on its way until it closed."""
         self.upstream.close()
+        asked = len(self.upstream.requests)
         self.upstream.tls = certificate and serving(certificate)
         self.upstream.open()
+        return asked
 
     def begin_behind(self, *more, host="localhost"):
         self.begin("--set", f"openpi.upstream=wss://{host}:{self.upstream.port}", *more)
@@ -129,8 +132,7 @@ class SecureUpstream(TlsCase):
         stranger = Authority(self.folder, "stranger").certificate("unknown", "DNS:localhost")
         for certificate, words in ((other, "is not for 'localhost'"), (expired, "has expired"),
                                    (stranger, "openpi.upstream_ca"), (None, "TLS")):
-            asked = len(self.upstream.requests)
-            self.show(certificate)
+            asked = self.show(certificate)
             self.wait_for_trouble(words)
             self.assertEqual(len(self.upstream.requests), asked, "nothing was said to it")
             self.assertEqual(self.asks.newest()["hil"]["source"], "hold")
