@@ -154,8 +154,8 @@ def keep(name, folder):
     shutil.rmtree(merged, ignore_errors=True)
     shutil.copytree(CORPUS / name, merged)
     before = {file.name for file in merged.iterdir()}
-    subprocess.run([PROGRAMS / f"{name}_fuzz", *LIMITS, "-use_counters=0", "-set_cover_merge=1", merged,
-                    folder / name / "found"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    subprocess.run([PROGRAMS / f"{name}_fuzz", *LIMITS, "-use_counters=0", "-set_cover_merge=1",
+                    merged, folder / name / "found"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     new = [file for file in merged.iterdir() if file.name not in before]
     for file in new:

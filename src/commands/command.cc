@@ -21,6 +21,10 @@ Result<LoadedConfig> load_config(const Program& program) {
   return loaded;
 }
 
+void multiplies_nothing(CLI::App& command, Program& program) {
+  command.parse_complete_callback([&program] { program.calculates = false; });
+}
+
 void add_level_flag(CLI::App& command, Program& program) {
   command
       .add_option_function<int>(

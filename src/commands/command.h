@@ -30,6 +30,9 @@ struct Program {
 // terminal.
 Result<LoadedConfig> load_config(const Program& program);
 
+// Clears Program::calculates for `command` and all below it; a callback of one below may set it.
+void multiplies_nothing(CLI::App& command, Program& program);
+
 // Adds --level, which is kitchen.level for the one run.
 void add_level_flag(CLI::App& command, Program& program);
 

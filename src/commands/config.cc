@@ -8,7 +8,7 @@ namespace nudge {
 void add_config_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("config", "Show and check the configuration");
   command->require_subcommand(1);
-  command->parse_complete_callback([&program] { program.calculates = false; });
+  multiplies_nothing(*command, program);
   CLI::App* print =
       command->add_subcommand("print", "Every setting, and where its value comes from");
   print->callback([&program] {

@@ -44,7 +44,7 @@ int run_robot(const Program& program, const PeerFlags& peer) {
 void add_robot_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "robot", "The simulated kitchen as a robot in a process of its own, at the robot port");
-  command->parse_complete_callback([&program] { program.calculates = false; });
+  multiplies_nothing(*command, program);
   auto peer = std::make_shared<PeerFlags>();
   add_level_flag(*command, program);
   add_peer_flags(*command, *peer, "ports.robot");

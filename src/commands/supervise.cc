@@ -149,7 +149,7 @@ int run_supervise(const Program& program, const SuperviseFlags& flags) {
 void add_supervise_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "supervise", "A scripted supervisor for the simulated kitchen, at the teleop port");
-  command->parse_complete_callback([&program] { program.calculates = false; });
+  multiplies_nothing(*command, program);
   auto flags = std::make_shared<SuperviseFlags>();
   command->add_option("--state", flags->state,
                       "State folder of the daemon, for its token; by default state.dir");
