@@ -350,6 +350,15 @@ struct Kind<KeyRemoved> {
   }
 };
 
+template <>
+struct Kind<TokenChanged> {
+  static constexpr std::string_view kName = "token_changed";
+  static void fields(auto& a, auto& p) {
+    a.field("role", p.role, Role::kEngineer);
+    a.field("id", p.id);
+  }
+};
+
 // Fills `out` with the payload called `kind`; false when there is no such kind.
 template <std::size_t I = 0>
 bool read_kind(std::string_view kind, std::uint32_t version, auto& reader, Payload& out) {

@@ -278,6 +278,12 @@ struct KeyRemoved {
   std::string name;
   std::string key;
 };
+// A role's token of this machine became another one; the daemon tells when it sees that, also at
+// its start.
+struct TokenChanged {
+  Role role = Role::kViewer;
+  std::string id;  // token_id(): which one it is now; empty: the role has none
+};
 
 // A record of these kinds in the log is a fact; which ones exist is part of the log's format.
 using Payload =
@@ -288,7 +294,7 @@ using Payload =
                  LearningResumed, Fault, Stopped, StopReset, WordsConfirmed, WordsActed,
                  WordsUndone, HelpAsked, HelpEnded, HelpScored, CorrectionsWithdrawn,
                  CorrectionsRestored, EpisodeEvicted, PairingCodeMade, DevicePaired, DeviceRevoked,
-                 KeyAdded, KeyRemoved>;
+                 KeyAdded, KeyRemoved, TokenChanged>;
 
 // One discrete event.
 struct Event {

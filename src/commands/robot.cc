@@ -12,7 +12,12 @@
 namespace nudge {
 namespace {
 
-int run_robot(const Program& program, const PeerFlags& peer) {
+struct RobotFlags {
+  PeerFlags peer;
+  double wait_s = 5;
+};
+
+int run_robot(const Program& program, const RobotFlags& flags) {
   const Result<LoadedConfig> loaded = load_config(program);
   if (!loaded.ok()) return fail_config(loaded.status());
   const Config& config = loaded->config;
@@ -21,9 +26,11 @@ int run_robot(const Program& program, const PeerFlags& peer) {
       LiveKitchen::create(kitchen_options(config), steady_now);
   if (!robot.ok()) return fail(robot.status());
   RobotClientOptions options;
-  options.endpoint = peer.endpoint_of(config.ports.robot);
-  options.server_key = peer.server_key;
-  options.key_file = peer.key_file;
+  options.endpoint = flags.peer.endpoint_of(config.ports.robot);
+  options.server_key = flags.peer.server_key;
+  options.key_file = flags.peer.key_file;
+  options.patience =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(flags.wait_s));
   Result<std::unique_ptr<RobotClient>> client = RobotClient::connect(options, **robot);
   if (!client.ok()) return fail(client.status());
   (*robot)->start();
@@ -45,11 +52,18 @@ void add_robot_command(Program& program) {
   CLI::App* command = program.app.add_subcommand(
       "robot", "The simulated kitchen as a robot in a process of its own, at the robot port");
   multiplies_nothing(*command, program);
-  auto peer = std::make_shared<PeerFlags>();
+  auto flags = std::make_shared<RobotFlags>();
   add_level_flag(*command, program);
-  add_peer_flags(*command, *peer, "ports.robot");
-  command->callback(
-      [&program, peer] { program.run = [&program, peer] { return run_robot(program, *peer); }; });
+  add_peer_flags(*command, flags->peer, "ports.robot");
+  command
+      ->add_option("--wait", flags->wait_s,
+                   "How long to look for the daemon, in s; one that goes away later is waited for "
+                   "without end")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 86400.0));
+  command->callback([&program, flags] {
+    program.run = [&program, flags] { return run_robot(program, *flags); };
+  });
 }
 
 }  // namespace nudge

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "src/daemon/keeper.h"
 #include "src/daemon/key_audit.h"
 #include "src/daemon/step_thread.h"
+#include "src/daemon/token_audit.h"
 #include "src/daemon/watchdog.h"
 #include "src/daemon/writer_thread.h"
 #include "src/learning/settings.h"
@@ -41,6 +43,7 @@ const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 constexpr const char* kProgram = "nudge " NUDGE_VERSION;
 
 constexpr Duration kEntrancePeriod = std::chrono::minutes(1);
+constexpr Duration kUnheardPeriod = std::chrono::seconds(2);
 
 Result<Devices> load_devices(Folder& folder, const std::string& robot) {
   const Result<std::string> text = read_private(folder, kDevicesFile, Devices::kMaxFile);
@@ -55,11 +58,14 @@ ServedAt served_at(const Entrance& entrance, std::uint16_t port) {
           .authority_der = entrance.certificate.authority_der};
 }
 
-Status fold_log(Log& log, Succession& succession, Past& past, KeyAudit& keys) {
+Status fold_log(Log& log, Succession& succession, Past& past, KeyAudit& keys, TokenAudit& tokens) {
   return follow(log, succession.folded(), [&](const FeedItem& item) -> Status {
     NUDGE_TRY(succession.fold(item));
     std::visit([&past](const auto& entry) { (void)past.apply(entry); }, item);
-    if (const auto* event = std::get_if<Event>(&item)) keys.apply(*event);
+    if (const auto* event = std::get_if<Event>(&item)) {
+      keys.apply(*event);
+      tokens.apply(*event);
+    }
     return {};
   });
 }
@@ -90,10 +96,13 @@ struct Daemon::Parts {
   std::unique_ptr<Folder> run_folder;  // of the thread that starts and stops the daemon
   Entrance entrance;
   Instant entrance_seen{};
+  std::atomic<bool> unheard{false};  // commands have no socket; cleared by the io thread
+  Instant unheard_seen{};
   std::unique_ptr<Keeper> keeper;
   std::unique_ptr<DeviceDesk> devices;
   std::optional<PairingOffer> first_offer;
-  KeyAudit keys;  // of the loop's thread, once it runs
+  KeyAudit keys;      // of the loop's thread, once it runs
+  TokenAudit tokens;  // likewise
   std::unique_ptr<Log> log;
   std::unique_ptr<GateThread> gate;
   std::unique_ptr<HeadExport> heads;  // null: they are not exported
@@ -113,6 +122,10 @@ struct Daemon::Parts {
   Status of_log(Status status) {
     log_damaged = log_damaged || status.code() == Code::kDataLoss;
     return status;
+  }
+
+  void record(std::vector<Payload> changes) const {
+    for (Payload& change : changes) desk->record(std::move(change), kDaemon, {});
   }
 
   void tell(LogLevel level, std::string_view component, const std::string& message) const {
@@ -283,7 +296,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   Past past;
   past.help =
       HelpCalibration(config.help.false_alarms, static_cast<std::size_t>(config.help.episodes));
-  NUDGE_TRY(p.of_log(fold_log(*p.log, *succession, past, p.keys)));
+  NUDGE_TRY(p.of_log(fold_log(*p.log, *succession, past, p.keys, p.tokens)));
   if (const std::uint64_t lost = succession->damaged_runs(); alarm.empty() && lost > 0) {
     alarm = "recorded steps of " + std::to_string(lost) +
             " places in the log are damaged and are not learned from; 'nudge log verify' names "
@@ -428,8 +441,9 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   }
   // People can still drive without it, and stop the robot.
   if (const Status local = p.supervisors->listen_locally(run_folder); !local.ok()) {
+    p.unheard = true;
     tell(LogLevel::kWarn, "commands",
-         "commands on this machine cannot ask this daemon: " + local.message());
+         "commands on this machine cannot ask this daemon, which tries again: " + local.message());
   }
   // Of older versions, whose commands would send a token to whoever has that port later.
   (void)p.run_folder->remove("entrance.json");
@@ -446,11 +460,10 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
       [access = &p.admitted](std::string_view token) { return access->who_is(token); }, *p.desk);
   if (!teleop_port.ok()) return teleop_port.status();
   p.teleop = *std::move(teleop_port);
+  p.record(p.tokens.changes_to(p.admitted));
   if (options.door != nullptr) {
     const auto audit = [parts = &p, door = options.door] {
-      for (Payload& change : parts->keys.changes_to(door->keyring())) {
-        parts->desk->record(std::move(change), kDaemon, {});
-      }
+      parts->record(parts->keys.changes_to(door->keyring()));
     };
     audit();
     options.door->on_change([parts = &p, audit] {
@@ -486,6 +499,14 @@ void Daemon::tend() {
   follow_tokens();
   Parts& p = *parts_;
   const Instant now = steady_now();
+  if (p.unheard && now - p.unheard_seen >= kUnheardPeriod) {
+    p.unheard_seen = now;
+    p.loop->post([&p] {
+      if (!p.supervisors->listen_locally(p.options.state_folder + "/run").ok()) return;
+      p.unheard = false;
+      p.tell(LogLevel::kInfo, "commands", "commands on this machine can ask this daemon now");
+    });
+  }
   if (!p.entrance.tls || now - p.entrance_seen < kEntrancePeriod) return;
   p.entrance_seen = now;
   Result<std::optional<Entrance>> newest =
@@ -539,6 +560,7 @@ void Daemon::follow_tokens() {
   p.access = *access;
   p.loop->post([&p, changed, now = *std::move(access)]() mutable {
     p.admitted = std::move(now);
+    p.record(p.tokens.changes_to(p.admitted));
     for (const Role role : changed) {
       p.supervisors->end_role(role);
       p.teleop->end_role(role);

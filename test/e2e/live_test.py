@@ -9,13 +9,12 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import abuse
 import program
-from program import Case, end, environment, events, free_port, nudge, wait_until
+from program import Case, PATIENCE, end, environment, events, free_port, nudge, wait_until
 
 prepared = program.Prepared()
 # A busy machine stalls threads for longer than a robot may be left alone; what is tested here is not
@@ -290,25 +289,15 @@ class RemoteRobot(LiveCase):
         self.addCleanup(lambda: [end(robot) for robot in self.robots])
 
     def robot(self):
-        self.robots.append(program.start("robot", "--port", self.port))
+        self.robots.append(program.start("robot", "--port", self.port, "--wait", PATIENCE))
         return self.robots[-1]
 
-    def listens(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
     def remote(self):
-        # A robot looks for its daemon for some seconds only, and a busy machine takes longer to
-        # start one, which is there for people once it knows its robot.
-        def comes():
-            wait_until(self.listens, "the robot port")
-            self.robot()
-        coming = threading.Thread(target=comes)
-        coming.start()
+        # The robot first: a daemon is there for people once it knows its robot.
+        robot = self.robot()
         daemon = self.daemon(None, "--set", "robot.driver=remote", "--set",
                              f"ports.robot={self.port}")
-        coming.join()
-        return daemon, self.robots[-1]
+        return daemon, robot
 
     def test_works_through_the_whole_loop_and_holds_at_the_end_of_an_episode(self):
         daemon, _ = self.remote()

@@ -556,6 +556,19 @@ class Asked(PairingCase):
             thread.join()
         self.assertEqual(heard, [])
 
+    def test_commands_are_heard_once_what_was_in_the_way_of_their_socket_is_gone(self):
+        state = self.folder / "state"
+        run = state / "run"
+        obstacle = run / "nudge.sock"
+        obstacle.mkdir(parents=True)
+        run.chmod(0o700)
+        daemon = self.daemon()
+        program.wait_until(lambda: "cannot ask this daemon" in daemon.errors(), "a word")
+        self.assertNotEqual(nudge("auth", "--state", state, "list").code, 0)
+        obstacle.rmdir()
+        program.wait_until(lambda: "can ask this daemon now" in daemon.errors(), "the socket")
+        self.check(nudge("auth", "--state", state, "list"), 0)
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to be somebody else")
     def test_another_user_is_not_heard_though_every_folder_is_open(self):
         daemon = self.daemon()
@@ -669,6 +682,29 @@ class Tokens(PairingCase):
         (daemon.state / "run/tokens.json").write_text("{")
         program.wait_until(lambda: status(made["engineer"]) == 401, "the end of them")
         self.check(nudge("auth", "list", "--state", daemon.state), 0)
+
+    def test_the_log_tells_of_tokens_that_were_changed_while_a_daemon_ran_or_not(self):
+        daemon = self.daemon()
+        auth = ["auth", "--state", daemon.state, "token"]
+
+        def ids():
+            return {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+        first_ids = ids()
+        before = daemon.tokens()["viewer"]
+        self.check(nudge(*auth, "rotate", "viewer"), 0)
+        program.wait_until(lambda: daemon.request("GET", "/api/v1/status", token=before)[0] == 401,
+                           "the new token")
+        second_ids = ids()
+        daemon.stop()
+        self.check(nudge(*auth, "revoke", "script"), 0)
+        self.daemon(state=daemon.state).stop()
+        told = [(row["actor"], row["payload"]) for row in program.events(daemon.state)
+                if row["kind"] == "token_changed"]
+        self.assertEqual(told[:4], [("nudge", {"role": role, "id": first_ids[name]})
+                                    for role, name in ((3, "engineer"), (2, "supervisor"),
+                                                       (1, "viewer"), (0, "script"))])
+        self.assertEqual(told[4:], [("nudge", {"role": 1, "id": second_ids["viewer"]}),
+                                    ("nudge", {"role": 0, "id": ""})])
 
 
 class Crowded(PairingCase):

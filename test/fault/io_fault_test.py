@@ -32,8 +32,9 @@ SETTINGS_FAULTS = [("full", "ENOSPC", faulty_calls.ALWAYS), ("once", "ENOSPC", 1
 if LONG:
     SETTINGS_FAULTS.append(("good", "EIO", faulty_calls.ALWAYS))
 # Quick rounds are none of the best, and how good they are is not what is tested here: probation may
-# roll them back as often as it likes.
-TEACHING = ["--set", "learner.full_steps=40", "--set", "probation.rollbacks_to_pause=100", *UNLIMITED]
+# roll them back as often as it likes. A full round begins when an episode ends.
+TEACHING = ["--set", "learner.full_steps=40", "--set", "robot.episode_steps=20",
+            "--set", "probation.rollbacks_to_pause=100", *UNLIMITED]
 
 prepared = live_test.prepared
 

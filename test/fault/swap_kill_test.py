@@ -27,9 +27,10 @@ MOMENT = 5  # s, for the rest of what an act writes
 GONE = (OSError, http.client.HTTPException, json.JSONDecodeError)  # the daemon, while we asked
 # Quick rounds, and what is never the fault of quick weights: this is not about how good they are.
 QUICK = ["--set", "learner.full_steps=20", "--set", "probation.latency_ms=1000", *UNLIMITED]
+LEARN = ["--set", "robot.episode_steps=20"]  # a full round begins when an episode ends
 SOON = ["--set", "probation.episodes=1", "--set", "probation.min_steps=1", "--set", "probation.doubt=0",
-        "--set", "probation.confidence=0.9999", "--set", "robot.episode_steps=20"]
-NOT_YET = ["--set", "probation.episodes=1000"]
+        "--set", "probation.confidence=0.9999", *LEARN]
+NOT_YET = ["--set", "probation.episodes=1000", *LEARN]
 WATCH = ["--no-learning"]
 
 prepared = live_test.prepared

@@ -455,7 +455,8 @@ std::vector<Payload> every_kind() {
           DeviceRevoked{"d-3f0a51c2b7e94d18", "Anna's tablet", DeviceEnd::kByHand},
           KeyAdded{"left-arm", KeyUse::kTeleop, Role::kSupervisor,
                    "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
-          KeyRemoved{"left-arm", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"}};
+          KeyRemoved{"left-arm", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
+          TokenChanged{Role::kSupervisor, "c0ffee0123456789"}};
 }
 
 TEST(SupervisorWire, WritesEveryKindOfEventThatPeopleSee) {

@@ -135,6 +135,7 @@ inline std::vector<Payload> every_payload() {
       KeyAdded{"left-arm", KeyUse::kTeleop, Role::kSupervisor,
                "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
       KeyRemoved{"left-arm", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
+      TokenChanged{Role::kSupervisor, "c0ffee0123456789"},
   };
 }
 

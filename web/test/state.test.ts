@@ -119,5 +119,7 @@ test("events are told in words, whether enums come as names or as numbers", () =
   assert.equal(eventWords(event("device_revoked", { name: "phone", reason: 1 })), "“phone” was sent away: somebody has a copy of its key");
   assert.equal(eventWords(event("key_added", { name: "arm", use: 1, role: 2 })), "The key “arm” was added, as a supervisor");
   assert.equal(eventWords(event("key_removed", { name: "arm" })), "The key “arm” was removed");
+  assert.equal(eventWords(event("token_changed", { role: 3, id: "c0ffee" })), "The token of an engineer on this machine was changed");
+  assert.equal(eventWords(event("token_changed", { role: 1, id: "" })), "The token of a viewer on this machine was revoked");
   assert.equal(eventWords(event("something_new", {})), "something new");
 });

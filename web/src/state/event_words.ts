@@ -69,6 +69,8 @@ export function eventWords(event: LogEvent): string {
     case "key_added": return data["use"] === 0
       ? `The key of the robot “${value("name")}” was added` : `The key “${value("name")}” was added, as ${role()}`;
     case "key_removed": return `The key “${value("name")}” was removed`;
+    case "token_changed": return value("id") !== ""
+      ? `The token of ${role()} on this machine was changed` : `The token of ${role()} on this machine was revoked`;
     case "steps_lost": return `${value("count")} steps were not recorded`;
     default: return event.kind.replaceAll("_", " ");
   }
