@@ -15,7 +15,7 @@ import live_test
 import program
 import zmtp
 from live_test import LiveCase
-from program import Case, free_port, nudge, wait_until
+from program import Case, PATIENCE, free_port, nudge, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python" / "src"))
 try:
@@ -189,7 +189,7 @@ class OurOwnPeers(LiveCase):
 
     def test_the_kitchen_is_a_robot_with_a_key(self):
         port = free_port()
-        self.begin("robot", *self.with_keys("arm", port))
+        self.begin("robot", *self.with_keys("arm", port), "--wait", PATIENCE)
         daemon = self.daemon(self.state, "--set", "robot.driver=remote", "--set",
                              f"ports.robot={port}", "--set", "ports.zmq_curve=true")
         # On a busy machine the robot may be known before its first observation is there.
