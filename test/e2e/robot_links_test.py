@@ -52,7 +52,7 @@ class RemoteRobot(LiveCase):
                            f"ports.robot={self.port}")
 
     def begin_robot(self):
-        self.robot = program.start("robot", "--port", self.proxy.port)
+        self.robot = program.start("robot", "--port", self.proxy.port, "--wait", program.PATIENCE)
         self.addCleanup(end, self.robot)
 
     def hear(self, piece):
