@@ -124,6 +124,8 @@ struct Daemon::Parts {
     return status;
   }
 
+  std::string run_path() const { return options.state_folder + "/run"; }
+
   void record(std::vector<Payload> changes) const {
     for (Payload& change : changes) desk->record(std::move(change), kDaemon, {});
   }
@@ -185,7 +187,7 @@ Status Daemon::assemble(EventLoop& loop, Robot& robot, const DaemonOptions& opti
   p.loop = &loop;
   const Config& config = options.config;
   const RobotSpec& spec = robot.spec();
-  const std::string run_folder = options.state_folder + "/run";
+  const std::string run_folder = p.run_path();
   const WallTime wall = wall_now();
   const std::string boot = new_boot_id(wall);
   const auto tell = [parts = &p](LogLevel level, std::string_view component,
@@ -502,7 +504,7 @@ void Daemon::tend() {
   if (p.unheard && now - p.unheard_seen >= kUnheardPeriod) {
     p.unheard_seen = now;
     p.loop->post([&p] {
-      if (!p.supervisors->listen_locally(p.options.state_folder + "/run").ok()) return;
+      if (!p.supervisors->listen_locally(p.run_path()).ok()) return;
       p.unheard = false;
       p.tell(LogLevel::kInfo, "commands", "commands on this machine can ask this daemon now");
     });
@@ -535,8 +537,7 @@ void Daemon::follow_tokens() {
   Result<Access> access = Access::load(*p.run_folder);
   if (access.status().code() == Code::kNotFound) {
     // Nobody waits here: whoever holds the lock is changing the file, which is looked at again.
-    if (const auto lock = ChangeLock::take(p.options.state_folder + "/run", Duration());
-        lock.ok()) {
+    if (const auto lock = ChangeLock::take(p.run_path(), Duration()); lock.ok()) {
       access = Access::load_or_create(*p.run_folder);
     } else {
       access = lock.status();

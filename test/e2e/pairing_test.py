@@ -635,6 +635,9 @@ class Kept(PairingCase):
 
 
 class Tokens(PairingCase):
+    def ids(self, auth):
+        return {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+
     def test_tokens_are_listed_without_being_shown_and_shown_when_asked(self):
         state = self.folder / "state"
         auth = ["auth", "--state", state, "token"]
@@ -644,12 +647,12 @@ class Tokens(PairingCase):
         self.assertEqual(shown, tokens["engineer"])
         for token in tokens.values():
             self.assertNotIn(token, listed)
-        rows = {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+        rows = self.ids(auth)
         self.assertEqual(set(rows), {"engineer", "supervisor", "viewer", "script", "openpi"})
         self.assertEqual(rows["openpi"], "")
         self.check(nudge(*auth, "rotate", "viewer"), 0)
         self.check(nudge(*auth, "revoke", "script"), 0)
-        after = {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
+        after = self.ids(auth)
         self.assertEqual([name for name in rows if rows[name] != after[name]], ["viewer", "script"])
         self.check(nudge(*auth, "show", "script"), 66)
         self.check(nudge(*auth, "rotate", "king"), 64)
@@ -686,15 +689,12 @@ class Tokens(PairingCase):
     def test_the_log_tells_of_tokens_that_were_changed_while_a_daemon_ran_or_not(self):
         daemon = self.daemon()
         auth = ["auth", "--state", daemon.state, "token"]
-
-        def ids():
-            return {row["token"]: row["id"] for row in nudge(*auth, "ls", "--json").json()}
-        first_ids = ids()
+        first_ids = self.ids(auth)
         before = daemon.tokens()["viewer"]
         self.check(nudge(*auth, "rotate", "viewer"), 0)
         program.wait_until(lambda: daemon.request("GET", "/api/v1/status", token=before)[0] == 401,
                            "the new token")
-        second_ids = ids()
+        second_ids = self.ids(auth)
         daemon.stop()
         self.check(nudge(*auth, "revoke", "script"), 0)
         self.daemon(state=daemon.state).stop()
