@@ -174,6 +174,13 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result,
          {"confirmed", p.confirmed},
          {"rolled_back", p.rolled_back}});
   }
+  Json hand_backs = Json::array();
+  for (const HandBackError& each : result.hand_backs) {
+    hand_backs.push_back({{"episode", each.episode},
+                          {"steps", each.steps},
+                          {"error_before", each.before},
+                          {"error_after", each.after}});
+  }
   return {{"seed", *flags.seed},
           {"instructions", result.instructions},
           {"points", points},
@@ -184,6 +191,7 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result,
           {"better", p_value < kChance},
           {"micro_round_seconds", result.delays.micro},
           {"full_round_seconds", result.delays.full},
+          {"hand_backs", hand_backs},
           // Lockstep has no missed ticks, since time waits; they are counted in real time only.
           {"missed_ticks", real_time ? Json(real_time->missed) : Json()},
           {"real_time", real_time ? to_json(*real_time) : Json()},
@@ -219,6 +227,12 @@ void print_report(const CampaignResult& result, double p_value, double wall) {
         " (%zu)\n",
         percentile(result.delays.full, 0.5), percentile(result.delays.full, 0.99),
         result.delays.full.size());
+  }
+  if (const HandBackMean mean = mean_of(result.hand_backs); mean.hand_backs > 0) {
+    std::printf(
+        "how far from the supervisor's own action, in the steps after a hand-back: %.3f before the "
+        "micro-round, %.3f with it (%zu)\n",
+        mean.before, mean.after, mean.hand_backs);
   }
   const DeploymentCounts& c = result.counts;
   std::printf(

@@ -101,6 +101,7 @@ class Campaign {
       result_.instructions.push_back((*level)->data().tasks[(*level)->task_of(seed)].instruction);
     }
     result_.delays = deployment_.delays();
+    result_.hand_backs = deployment_.hand_backs();
     result_.counts = deployment_.counts();
     on_progress_(total_, total_, "done");
     return std::move(result_);

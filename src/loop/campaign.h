@@ -43,6 +43,7 @@ struct CampaignPoint {
 struct CampaignResult {
   std::vector<CampaignPoint> points;
   LearningDelays delays;
+  std::vector<HandBackError> hand_backs;
   DeploymentCounts counts;
   std::vector<std::string> instructions;          // of each start
   std::vector<bool> base_success, final_success;  // per start, paired

@@ -142,6 +142,7 @@ Deployment::Deployment(const DeploymentOptions& options, Parts parts)
           }),
       supervisor_(supervisor_options(options.config), robot_->level()),
       seat_(supervisor_, robot_->spec().id, "scripted-supervisor", parts.boot + ":sup"),
+      hand_back_probe_(supervisor_options(options.config).hand, robot_->level()),
       lockstep_(*robot_, *controller_, *inference_,
                 lockstep_options(options.config, robot_->spec(), parts.wall)) {
   options_.config.state.dir = options_.state_folder;
@@ -320,6 +321,7 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   outcome_.episode = *episode;
   seen_ = false;
   seat_.begin_episode(seed);
+  hand_back_probe_.begin_episode(*episode, seed);
   succession_.on_episode_started();
 
   const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
@@ -350,6 +352,10 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   NUDGE_TRY(commit_and_fold());  // first: what led to a fault is worth most
   NUDGE_TRY(make_room());
   NUDGE_TRY(stands);
+  Result<std::vector<HandBackError>> answered =
+      hand_back_probe_.end_episode([this](WeightsVersion version) { return load_head(version); });
+  if (!answered.ok()) return answered.status();
+  hand_backs_.insert(hand_backs_.end(), answered->begin(), answered->end());
   NUDGE_TRY(heed_probation(robot_->now()));
   NUDGE_TRY(succession_.refresh_probes());
   NUDGE_TRY(learn_from_episode(robot_->now()));
@@ -429,6 +435,14 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
   seen_ = true;
   const Decision& decision = *outcome.decision;
   const Actor driver = decision.lease.holder.value_or(kDaemon);
+  if (outcome.finished) {
+    const ControlSource source = outcome.finished->source;
+    if (source == ControlSource::kPolicy) {
+      hand_back_probe_.on_step(features, outcome.finished->proprioception);
+    } else if (source == ControlSource::kHuman || source == ControlSource::kNudge) {
+      hand_back_probe_.on_interference();
+    }
+  }
   NUDGE_TRY(
       recorder_.on_tick(outcome, std::move(features), std::move(images), driver, moment(now)));
   for (const ActAnswer& answer : decision.answers) {
@@ -459,8 +473,11 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     outcome_.corrected = true;
     correction_ended_ = now;
     micro_measured_ = full_measured_ = false;
+    hand_back_probe_.on_hand_back(history().live());
+    if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
     return learn_from_correction(now);
   }
+  if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
   // While the disk is full, each policy step tries again.
   if (!recording_ && outcome.finished) commit_wanted_ = true;
   return commit_wanted_ ? commit_and_fold() : Status{};
@@ -589,6 +606,7 @@ Status Deployment::played(WeightsVersion version, Instant now) {
   NUDGE_TRY(commit_and_fold());
   const double delay = seconds(now - correction_ended_);
   const bool provisional = history().find(version)->kind == WeightsKind::kProvisional;
+  if (provisional) hand_back_probe_.on_micro_round(version);
   bool& measured = provisional ? micro_measured_ : full_measured_;
   if (!std::exchange(measured, true)) {
     (provisional ? delays_.micro : delays_.full).push_back(delay);

@@ -26,6 +26,7 @@
 #include "src/learning/succession.h"
 #include "src/loop/clock.h"
 #include "src/loop/first_training.h"
+#include "src/loop/hand_back_probe.h"
 #include "src/loop/lockstep.h"
 #include "src/loop/recorder.h"
 #include "src/loop/supervisor_seat.h"
@@ -103,6 +104,9 @@ class Deployment final : private Companion {
   // The newest full version that may run: what an evaluation measures.
   Result<std::shared_ptr<const Weights>> newest_full_weights();
 
+  // What micro-rounds brought until now, hand-back by hand-back.
+  const std::vector<HandBackError>& hand_backs() const { return hand_backs_; }
+
   // An accepted version, ready to run; for measurements beside the deployment.
   Result<LoadedHead> load_head(WeightsVersion version) {
     return rollout_->load(version, history());
@@ -162,6 +166,7 @@ class Deployment final : private Companion {
   Succession succession_;
   ScriptedSupervisor supervisor_;
   SupervisorSeat seat_;
+  HandBackProbe hand_back_probe_;
   Lockstep lockstep_;
 
   // This tick's input.
@@ -186,6 +191,7 @@ class Deployment final : private Companion {
   bool micro_measured_ = true;  // nothing to measure yet
   bool full_measured_ = true;
   LearningDelays delays_;
+  std::vector<HandBackError> hand_backs_;
   DeploymentCounts counts_;
   EpisodeOutcome outcome_;
 };

@@ -156,6 +156,7 @@ class Runner:
         return {"points": result["points"], "instructions": result["instructions"],
                 "micro_round_seconds": result["micro_round_seconds"],
                 "full_round_seconds": result["full_round_seconds"],
+                "hand_backs": result["hand_backs"],
                 "core_type": result["core_type"]}
 
     def evaluation(self, piece, seed, state, *more):

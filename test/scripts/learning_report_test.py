@@ -25,7 +25,8 @@ def piece(name, seed, points, **more):
     return {"name": name, "title": known.title, "of": known.of, "kind": known.kind,
             "group": known.group, "settings": list(known.settings), "seed": seed,
             "limits": learning.FULL, "wall_seconds": 60.0, "load": [1.0, 2.0], "cpus": 2,
-            "version": "nudge 1", "result": {"points": points, "instructions": instructions}} | more
+            "version": "nudge 1", "result": {"points": points, "instructions": instructions,
+                                             "hand_backs": more.pop("hand_backs", [])}} | more
 
 
 class LearningReport(unittest.TestCase):
@@ -60,6 +61,18 @@ class LearningReport(unittest.TestCase):
         text = self.report().stdout
         self.assertIn("at least 95 % after 5 corrected episodes | 100 % | met |", text)
         self.assertIn("at least 98 % after 15 corrected episodes | 90 % | **falls short** |", text)
+
+    def test_a_micro_round_is_judged_by_the_error_after_the_hand_back_each_by_its_steps(self):
+        before_after = lambda steps, before, after: {
+            "episode": 1, "steps": steps, "error_before": before, "error_after": after}
+        points = [point(0, 5), point(5, 8)]
+        self.keep(piece("state-1", 1, points, hand_backs=[before_after(10, 1.0, 0.5)]),
+                  piece("state-1", 2, points, hand_backs=[before_after(30, 1.0, 0.5)]),
+                  piece("cameras-1", 1, points, hand_backs=[before_after(10, 1.0, 1.0),
+                                                            before_after(10, 0.5, 0.35)]))
+        text = self.report().stdout
+        self.assertIn("at least 30 % | -50 % (-50 to -50; 2 hand-backs) | met |", text)
+        self.assertIn("at least 30 % | -10 % (-30 to +0; 2 hand-backs) | **falls short** |", text)
 
     def test_people_s_work_is_compared_from_the_first_corrections_to_the_last(self):
         self.keep(piece("state-1", 1, [point(0, 5), point(5, 9), point(

@@ -1,0 +1,77 @@
+// What a correction changed at once: how far the policy is from what its supervisor would do, at
+// the states that it comes to after the hand-back, by the weights of before and by those of the
+// micro-round that learned from the correction. No round has trained on those states. A
+// measurement beside a deployment in the simulated kitchen; it changes nothing there.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "nudge/batch.h"
+#include "nudge/status.h"
+#include "src/loop/inference.h"
+#include "src/sim/expert.h"
+
+namespace nudge {
+
+// Mean absolute difference between the first action of a chunk and the expert's, both as rates from
+// -1 to 1, over steps and samples of noise, the same for both weights. In standard deviations of
+// the demonstrated actions.
+struct HandBackError {
+  EpisodeId episode = 0;
+  std::size_t steps = 0;
+  double before = 0, after = 0;
+};
+
+// Over the hand-backs, each by its steps.
+struct HandBackMean {
+  std::size_t hand_backs = 0;
+  double before = 0, after = 0;
+};
+HandBackMean mean_of(std::span<const HandBackError> errors);
+
+// Not thread-safe: one thread.
+class HandBackProbe {
+ public:
+  // `hand` is the supervisor's; the level lives longer.
+  HandBackProbe(const ExpertOptions& hand, const KitchenLevel& level);
+
+  void begin_episode(EpisodeId episode, std::uint64_t seed);
+  // A person has handed back to a policy with these weights.
+  void on_hand_back(WeightsVersion live);
+  // Somebody takes over, or the policy is nudged: what comes is not the policy's own way.
+  void on_interference() { watching_ = false; }
+  // The first observation of a policy step, and what the backbone and the robot made of it once the
+  // step has ended.
+  void on_step_begun(const Observation& observation);
+  void on_step(std::span<const float> features, std::span<const float> proprioception);
+  // Weights that were learned from the newest correction are in use.
+  void on_micro_round(WeightsVersion version);
+
+  // The hand-backs of this episode that a micro-round answered. `load` gives heads by version;
+  // those that edit a reference are not measured. Errors of both.
+  Result<std::vector<HandBackError>> end_episode(
+      const std::function<Result<LoadedHead>(WeightsVersion)>& load);
+
+ private:
+  struct HandBack {
+    WeightsVersion before = 0, after = 0;
+    std::vector<float> features, proprioception;  // [steps, size]
+    std::vector<float> expert;                    // [steps, action size]
+    std::size_t steps = 0;
+  };
+  Result<double> error(ActionHead& head, const HandBack& at) const;
+
+  ExpertOptions hand_;
+  const KitchenLevel* level_;
+  Expert expert_;
+  EpisodeId episode_ = 0;
+  std::uint64_t seed_ = 0;
+  std::vector<HandBack> hand_backs_;
+  bool watching_ = false;
+  std::optional<Action> would_do_;  // the expert, in the step under way
+};
+
+}  // namespace nudge
