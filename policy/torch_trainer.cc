@@ -327,8 +327,7 @@ void Trainer::Impl::reserve(std::int64_t n) {
   filled.target = at::empty({n, out}, here);
   noise = at::empty({n, out}, at::kFloat);
   time = at::empty({n}, at::kFloat);
-  const std::size_t columns =
-      options.feature_noise > 0 ? spec.feature_size + spec.proprioception_size : 0;
+  const std::size_t columns = options.feature_noise > 0 ? spec.feature_size : 0;
   jitter = at::empty({n, static_cast<std::int64_t>(columns)}, at::kFloat);
   filled.one_hot = at::zeros({n, 3}, here);
   filled.coefficient = at::empty({n, out}, here);
@@ -430,9 +429,8 @@ Status Trainer::Impl::fill(const Batch& batch) {
           (p[c] - proprioception_mean[c]) * proprioception_inverse[c];
     }
     if (options.feature_noise > 0) {
-      const std::size_t columns = spec.feature_size + spec.proprioception_size;
-      const float* by = jitter.data_ptr<float>() + r * columns;
-      for (std::size_t c = 0; c < columns; ++c) row[layout.features.offset + c] += by[c];
+      const float* by = jitter.data_ptr<float>() + r * spec.feature_size;
+      for (std::size_t c = 0; c < spec.feature_size; ++c) row[layout.features.offset + c] += by[c];
     }
     if (flow) {
       float* e = row + layout.time.offset;

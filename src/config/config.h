@@ -102,7 +102,7 @@ struct Config {
     std::int64_t micro_steps = 20;
     double micro_rate = 1e-3;  // AdamW
     double micro_ema = 0.95;
-    std::int64_t full_steps = 1000;    // of a full round with a new correction
+    std::int64_t full_steps = 300;     // of a full round with a new correction
     std::int64_t refresh_steps = 200;  // of one without; at most full_steps
     double full_rate = 3e-4;           // AdamW
     double full_ema = 0.99;
@@ -125,7 +125,7 @@ struct Config {
     bool quarantine_link_lost = true;
     double advantage_dropout = 0.2;  // of a row
     double reference_dropout = 0.5;  // of a row
-    double feature_noise = 0.0;      // deviation, normalised units
+    double feature_noise = 0.1;      // deviation, normalised units
     double relabel = 0.5;            // of a row that somebody spoke to
     double swap = 0.0;               // of a row
     std::int64_t nice = 10;          // of the learner process

@@ -304,7 +304,8 @@ std::vector<Key> make_keys() {
        "steps",
        {1, 100'000},
        "Optimiser steps of a full round at the end of an episode, when there is a new correction.",
-       kPrototype},
+       "a prototype of the kitchen, from cameras; with 1000 the simulated kitchen's level 3 from "
+       "cameras lost again what it had learned"},
       {KEY(learner, refresh_steps),
        "steps",
        {1, 100'000},
@@ -415,9 +416,10 @@ std::vector<Key> make_keys() {
       {KEY(learner, feature_noise),
        "1",
        {0, 10},
-       "Standard deviation of noise on features and proprioception in training, in deviations of "
-       "each: augmentation in feature space.",
-       "0.3 cost a prototype from cameras a fifth of its success"},
+       "Standard deviation of noise on features in training, in deviations of each: augmentation "
+       "in "
+       "feature space.",
+       "measured at level 3 of the simulated kitchen from cameras: 0.1 solves more than 0 or 0.2"},
       {KEY(learner, relabel),
        "1",
        {0, 1},

@@ -71,6 +71,7 @@ TEST(Defaults, OfTrainingAreTheTrainersOwn) {
   EXPECT_EQ(kDefaults.learner.full_ema, full.ema_decay);
   for (const TrainerOptions& own : {full, micro}) {
     EXPECT_EQ(kDefaults.learner.weight_decay, own.weight_decay);
+    EXPECT_EQ(kDefaults.learner.feature_noise, own.feature_noise);
     EXPECT_EQ(kDefaults.learner.clip, own.gradient_clip);
     EXPECT_EQ(kDefaults.learner.proximal, own.proximal);
     EXPECT_EQ(kDefaults.learner.max_distance, own.max_relative_distance);
@@ -112,7 +113,6 @@ TEST(Defaults, OfTheNightlyTrainingAreItsOwn) {
   EXPECT_EQ(kDefaults.nightly.failure_cost, own.failure_cost);
   EXPECT_EQ(static_cast<std::uint32_t>(kDefaults.nightly.lookahead), own.lookahead);
   EXPECT_EQ(kDefaults.nightly.quantile, own.quantile);
-  EXPECT_EQ(kDefaults.nightly.steps, 10 * kDefaults.learner.full_steps);  // ten full rounds
 }
 
 TEST(Defaults, OfHelpAreItsOwn) {
