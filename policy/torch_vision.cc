@@ -18,7 +18,7 @@ namespace {
 class Net {
  public:
   Net(const VisionSpec& spec, const std::map<std::string, std::vector<float>>& values)
-      : spec_(spec), side_(static_cast<std::int64_t>(spec.side)) {
+      : spec_(spec), layers_(layers_of(spec)), side_(static_cast<std::int64_t>(spec.side)) {
     for (const auto& [name, shape] : tensors_of(spec)) {
       at::Tensor tensor = at::empty(shape, at::kFloat);
       const std::vector<float>& from = values.at(name);
@@ -51,7 +51,7 @@ class Net {
     const at::Tensor words = at::relu(linear("words", sentences * scale));
     std::vector<at::Tensor> all;
     for (std::size_t camera = 0; camera < spec_.cameras.size(); ++camera) {
-      for (std::size_t i = 1; i < kVisionLayers.size(); ++i) {
+      for (std::size_t i = 1; i < layers_.size(); ++i) {
         all.push_back(linear(layer(camera, i) + ".words", words));
       }
     }
@@ -67,8 +67,8 @@ class Net {
     std::size_t place = 0;
     for (std::size_t camera = 0; camera < spec_.cameras.size(); ++camera) {
       at::Tensor x = pictures.select(1, static_cast<std::int64_t>(camera));
-      for (std::size_t i = 0; i < kVisionLayers.size(); ++i) {
-        const VisionLayer& shape = kVisionLayers[i];
+      for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const VisionLayer& shape = layers_[i];
         const std::string name = layer(camera, i);
         x = at::conv2d(x, at_(name + ".weight"), at_(name + ".bias"), shape.stride,
                        shape.kernel / 2);
@@ -108,6 +108,7 @@ class Net {
   }
 
   VisionSpec spec_;
+  std::array<VisionLayer, kVisionLayers> layers_;
   std::int64_t side_;
   std::map<std::string, at::Tensor> tensors_;
 };
@@ -270,6 +271,11 @@ constexpr double kExact = 0.01;       // m of error that counts as one right at 
 constexpr double kShareFar = 0.15;    // and more of it, by the distance
 constexpr std::size_t kReadings = 6;  // numbers read for a position: itself, and its near field
 constexpr std::int64_t kErrorBatch = 128;
+// Pictures are taught in other light each time, so that what is learned of their colours is not
+// learned by heart: each picture's contrast, each channel's, and brightness change by up to this.
+constexpr double kContrast = 0.15;
+constexpr double kTint = 0.08;
+constexpr double kBrightness = 0.05;
 constexpr std::size_t kLossWindow = 100;
 
 }  // namespace
@@ -298,7 +304,24 @@ struct VisionTrainer::Impl {
     return at::linear(features, weight, bias);
   }
   at::Tensor loss(const Rows& rows) const;
+  void relight(at::Tensor& pictures);
 };
+
+void VisionTrainer::Impl::relight(at::Tensor& pictures) {
+  const std::int64_t n = pictures.size(0), cameras = pictures.size(1);
+  const at::Tensor gain = at::empty({n, cameras, 3, 1, 1}, at::kFloat);
+  const at::Tensor offset = at::empty({n, cameras, 1, 1, 1}, at::kFloat);
+  auto* g = gain.data_ptr<float>();
+  auto* o = offset.data_ptr<float>();
+  for (std::int64_t i = 0; i < n * cameras; ++i) {
+    const double contrast = 1 + random.uniform(-kContrast, kContrast);
+    for (int c = 0; c < 3; ++c) {
+      g[3 * i + c] = static_cast<float>(contrast + random.uniform(-kTint, kTint));
+    }
+    o[i] = static_cast<float>(random.uniform(-kBrightness, kBrightness));
+  }
+  pictures.mul_(gain).add_(offset);
+}
 
 VisionTrainer::Impl::Rows VisionTrainer::Impl::rows_of(
     const VisionExamples& examples, const std::vector<std::size_t>& which) const {
@@ -485,7 +508,9 @@ Status VisionTrainer::train(const VisionExamples& examples,
       rate.lr(s.options.learning_rate * 0.5 * (1 + std::cos(3.14159265358979 * done)));
       for (std::size_t& row : which) row = s.random.next() % examples.size;
       optimiser.zero_grad();
-      const at::Tensor loss = s.loss(s.rows_of(examples, which));
+      Impl::Rows rows = s.rows_of(examples, which);
+      s.relight(rows.pictures);
+      const at::Tensor loss = s.loss(rows);
       loss.backward();
       torch::nn::utils::clip_grad_norm_(trained, 1.0);
       optimiser.step();

@@ -69,6 +69,7 @@ Result<VisionSpec> spec_from(const std::string& text) {
     spec.sentence_size = count("sentence_size");
     spec.hidden = count("hidden");
     spec.features = count("features");
+    if (json.contains("stride")) spec.stride = count("stride");  // older files have none
     spec.encoder = json.at("encoder").get<std::string>();
     spec.supervision = json.at("supervision").get<std::string>();
   } catch (const Json::exception& error) {
@@ -83,6 +84,7 @@ std::string json_of(const VisionSpec& spec) {
               {"kind", "vision"},
               {"cameras", spec.cameras},
               {"side", spec.side},
+              {"stride", spec.stride},
               {"proprioception_size", spec.proprioception_size},
               {"sentence_size", spec.sentence_size},
               {"hidden", spec.hidden},
@@ -121,7 +123,8 @@ Status VisionSpec::validate() const {
     return wrong("two cameras have the same name");
   }
   NUDGE_TRY(range("side", side, 16, 256));
-  if (side % 8 != 0) return wrong("side must be a multiple of 8");
+  if (stride != 2 && stride != 4) return wrong("stride must be 2 or 4");
+  if (side % (4 * stride) != 0) return wrong("side must be a multiple of 4 x stride");
   NUDGE_TRY(range("proprioception_size", proprioception_size, 0, 256));
   NUDGE_TRY(range("sentence_size", sentence_size, 1, 4096));
   NUDGE_TRY(range("hidden", hidden, 1, 2048));
@@ -131,6 +134,11 @@ Status VisionSpec::validate() const {
   return {};
 }
 
+std::array<VisionLayer, kVisionLayers> layers_of(const VisionSpec& spec) {
+  const auto stride = static_cast<std::int64_t>(spec.stride);
+  return {{{16, stride + 3, stride}, {24, 3, 2}, {32, 3, 2}, {32, 3, 1}}};
+}
+
 std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const VisionSpec& spec) {
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> all;
   const auto words = static_cast<std::int64_t>(kWordsHidden);
@@ -138,11 +146,12 @@ std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const 
     all.emplace_back(name + ".weight", std::vector<std::int64_t>{out, in});
     all.emplace_back(name + ".bias", std::vector<std::int64_t>{out});
   };
+  const std::array<VisionLayer, kVisionLayers> layers = layers_of(spec);
   linear("words", words, static_cast<std::int64_t>(spec.sentence_size));
   for (std::size_t camera = 0; camera < spec.cameras.size(); ++camera) {
     std::int64_t in = 3;
-    for (std::size_t i = 0; i < kVisionLayers.size(); ++i) {
-      const VisionLayer& layer = kVisionLayers[i];
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const VisionLayer& layer = layers[i];
       const std::string name = "camera." + std::to_string(camera) + "." + std::to_string(i);
       all.emplace_back(name + ".weight",
                        std::vector<std::int64_t>{layer.maps, in, layer.kernel, layer.kernel});
@@ -151,8 +160,8 @@ std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const 
       in = layer.maps;
     }
   }
-  const auto across = static_cast<std::int64_t>(spec.side / 8);
-  const std::int64_t maps = kVisionLayers.back().maps * across * across;
+  const auto across = static_cast<std::int64_t>(spec.side / (4 * spec.stride));
+  const std::int64_t maps = layers.back().maps * across * across;
   const auto hidden = static_cast<std::int64_t>(spec.hidden);
   const auto proprioception = static_cast<std::int64_t>(spec.proprioception_size);
   linear("trunk", hidden, static_cast<std::int64_t>(spec.cameras.size()) * maps + proprioception);

@@ -4,8 +4,8 @@
 // runs it is vision_backbone.h, what trains it vision_trainer.h. docs/reference/backbone-format.md
 // describes it.
 //
-//   per camera   side x side pixels, four convolutions (kVisionLayers), ReLU; before the ReLU of
-//                all but the first, each map is scaled and shifted by the instruction
+//   per camera   side x side pixels, four convolutions (layers_of()), ReLU; before the ReLU of all
+//                but the first, each map is scaled and shifted by the instruction
 //   trunk        all maps, flattened, and proprioception: `hidden` units, modulated, ReLU
 //   features     `features` units, ReLU
 #pragma once
@@ -30,14 +30,13 @@ inline constexpr std::size_t kWordsHidden = 64;           // units between sente
 struct VisionLayer {
   std::int64_t maps = 0, kernel = 0, stride = 0;  // padded by half the kernel
 };
-// Together they make an eighth of the side. From the prototype of two rendered cameras.
-inline constexpr std::array<VisionLayer, 4> kVisionLayers = {
-    {{16, 5, 2}, {24, 3, 2}, {32, 3, 2}, {32, 3, 1}}};
+inline constexpr std::size_t kVisionLayers = 4;
 
 // Stored as JSON in the file's metadata ("backbone").
 struct VisionSpec {
   std::vector<std::string> cameras;     // 1..4, in the order in which the network takes them
-  std::size_t side = 64;                // pixels, a multiple of 8 from 16 to 256
+  std::size_t side = 64;                // pixels, a multiple of 4 x stride from 16 to 256
+  std::size_t stride = 2;               // pixels, of the first layer: 2 or 4
   std::size_t proprioception_size = 0;  // 0..256
   std::size_t sentence_size = 0;        // numbers of a sentence's vector, 1..4096
   std::size_t hidden = 256;             // 1..2048
@@ -58,6 +57,10 @@ struct KnownSentences {
 
   friend bool operator==(const KnownSentences&, const KnownSentences&) = default;
 };
+
+// Together they make side / (4 x stride) rows and columns. Maps from the prototype of two rendered
+// cameras.
+std::array<VisionLayer, kVisionLayers> layers_of(const VisionSpec& spec);
 
 // Names and shapes of all tensors of a network, in a fixed order. "known" is not among them.
 std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors_of(const VisionSpec& spec);

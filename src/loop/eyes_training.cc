@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
-#include <optional>
+#include <mutex>
+#include <thread>
+#include <utility>
 
 #include "nudge/random.h"
 #include "policy/picture.h"
@@ -15,6 +18,9 @@ namespace nudge {
 namespace {
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
+// As the kitchen's cameras give them: at half of that, a pot far from the hand is four pixels wide,
+// and cannot be told from the things that lie about.
+constexpr std::size_t kSide = 128;
 constexpr double kDrawerUnit = 0.05;     // m
 constexpr double kUnsaid = 0.2;          // share of pictures of a single task without its words
 constexpr double kOtherWords = 0.5;      // share with other words than the task's own
@@ -49,96 +55,155 @@ std::string described(const EyesTrainingOptions& options) {
          std::to_string(options.trainer.seed);
 }
 
-class Collector {
- public:
-  explicit Collector(const EyesTrainingOptions& options)
-      : options_(options), targets_(targets_of(options.supervision)) {}
-
-  // The level's phrases become known.
-  Status learn_words(const KitchenLevel& level) {
-    auto& tasks = phrases_[level.data().number];
-    for (const KitchenTask& task : level.data().tasks) {
-      auto& rows = tasks.emplace_back();
-      for (const std::string& phrase : task_phrases(task.instruction)) {
-        Result<std::vector<float>> vector = options_.encode(phrase);
-        if (!vector.ok()) return vector.status();
-        if (size_ == 0) size_ = vector->size();
-        rows.push_back(static_cast<std::uint32_t>(known_.text.size()));
-        known_.text.push_back(phrase);
-        known_.vectors.insert(known_.vectors.end(), vector->begin(), vector->end());
-      }
-    }
-    return {};
-  }
-
-  Status add(const KitchenLevel& level, std::uint64_t seed, std::size_t count, VisionExamples& to,
-             const std::function<void()>& on_picture) {
-    auto scenes = KitchenScenes::create(level, seed);
-    if (!scenes.ok()) return scenes.status();
-    cameras_ = (*scenes)->cameras();
-    Random random(Random::derive(seed, kWords));
-    const std::size_t each = 3 * VisionSpec{}.side * VisionSpec{}.side;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Result<KitchenScene> scene = (*scenes)->next();
-      if (!scene.ok()) return scene.status();
-      proprioception_ = scene->proprioception.size();
-      for (const Image& image : scene->images) {
-        const Result<RgbPicture> picture = decode_jpeg(std::as_bytes(std::span(image.jpeg)));
-        if (!picture.ok()) return picture.status();
-        to.pictures.resize(to.pictures.size() + each);
-        shrink(picture->rgb, static_cast<std::size_t>(picture->size.width),
-               static_cast<std::size_t>(picture->size.height), VisionSpec{}.side,
-               std::span(to.pictures).last(each));
-      }
-      to.proprioception.insert(to.proprioception.end(), scene->proprioception.begin(),
-                               scene->proprioception.end());
-      const auto& rows = phrases_.at(level.data().number).at(scene->task);
-      const bool unsaid =
-          phrases_.at(level.data().number).size() == 1 && random.uniform() < kUnsaid;
-      const bool own = random.uniform() >= kOtherWords;
-      const std::uint32_t other = rows[random.next() % rows.size()];
-      to.sentence.push_back(unsaid ? kNoSentence : own ? rows.front() : other);
-      append_targets(*scene, to.targets);
-      ++to.size;
-      on_picture();
-    }
-    return {};
-  }
-
-  VisionSpec spec() const {
-    VisionSpec spec;
-    for (const CameraSpec& camera : cameras_) spec.cameras.push_back(camera.name);
-    spec.proprioception_size = proprioception_;
-    spec.sentence_size = size_;
-    spec.encoder = options_.encoder_hash;
-    spec.supervision = described(options_) + "; sentences by " + options_.encoder_name;
-    return spec;
-  }
-  const VisionTargets& targets() const { return targets_; }
-  const KnownSentences& known() const { return known_; }
-
- private:
-  void append_targets(const KitchenScene& scene, std::vector<float>& to) const {
-    if (options_.supervision == EyesSupervision::kActions) {
-      to.insert(to.end(), scene.expert.begin(), scene.expert.end());
-      return;
-    }
-    for (const double v : scene.object) to.push_back(static_cast<float>(v));
-    for (std::size_t i = 0; i < 3; ++i) {
-      to.push_back(scene.goal ? static_cast<float>((*scene.goal)[i]) : kUnknown);
-    }
-    to.push_back(scene.held ? 1.0F : 0.0F);
-    to.push_back(scene.drawer ? static_cast<float>(*scene.drawer / kDrawerUnit) : kUnknown);
-  }
-
-  const EyesTrainingOptions& options_;
-  VisionTargets targets_;
-  KnownSentences known_;
-  std::map<int, std::vector<std::vector<std::uint32_t>>> phrases_;  // by level and task: rows
-  std::size_t size_ = 0;                                            // of a sentence
-  std::vector<CameraSpec> cameras_;
-  std::size_t proprioception_ = 0;
+// Sentences by level and task: rows of `sentences`.
+struct Phrases {
+  KnownSentences sentences;
+  std::map<int, std::vector<std::vector<std::uint32_t>>> rows;
+  std::size_t size = 0;  // of a vector
 };
+
+Result<Phrases> phrases_of(const EyesTrainingOptions& options) {
+  Phrases known;
+  for (const int number : options.levels) {
+    const Result<const KitchenLevel*> level = kitchen_level(number);
+    if (!level.ok()) return level.status();
+    for (const KitchenTask& task : (*level)->data().tasks) {
+      auto& rows = known.rows[number].emplace_back();
+      for (const std::string& phrase : task_phrases(task.instruction)) {
+        const Result<std::vector<float>> vector = options.encode(phrase);
+        if (!vector.ok()) return vector.status();
+        known.size = vector->size();
+        rows.push_back(static_cast<std::uint32_t>(known.sentences.text.size()));
+        known.sentences.text.push_back(phrase);
+        known.sentences.vectors.insert(known.sentences.vectors.end(), vector->begin(),
+                                       vector->end());
+      }
+    }
+  }
+  return known;
+}
+
+void append_targets(const KitchenScene& scene, EyesSupervision supervision,
+                    std::vector<float>& to) {
+  if (supervision == EyesSupervision::kActions) {
+    to.insert(to.end(), scene.expert.begin(), scene.expert.end());
+    return;
+  }
+  for (const double v : scene.object) to.push_back(static_cast<float>(v));
+  for (std::size_t i = 0; i < 3; ++i) {
+    to.push_back(scene.goal ? static_cast<float>((*scene.goal)[i]) : kUnknown);
+  }
+  to.push_back(scene.held ? 1.0F : 0.0F);
+  to.push_back(scene.drawer ? static_cast<float>(*scene.drawer / kDrawerUnit) : kUnknown);
+}
+
+// `count` moments of a level.
+Result<VisionExamples> moments_of(int number, std::uint64_t seed, std::size_t count,
+                                  EyesSupervision supervision, const Phrases& known,
+                                  const std::function<void()>& on_moment) {
+  const Result<const KitchenLevel*> level = kitchen_level(number);
+  if (!level.ok()) return level.status();
+  const auto scenes = KitchenScenes::create(**level, seed);
+  if (!scenes.ok()) return scenes.status();
+  Random random(Random::derive(seed, kWords));
+  const std::vector<std::vector<std::uint32_t>>& tasks = known.rows.at(number);
+  const std::size_t each = 3 * kSide * kSide;
+  VisionExamples made;
+  made.pictures.reserve(count * (*scenes)->cameras().size() * each);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Result<KitchenScene> scene = (*scenes)->next();
+    if (!scene.ok()) return scene.status();
+    for (const Image& image : scene->images) {
+      const Result<RgbPicture> picture = decode_jpeg(std::as_bytes(std::span(image.jpeg)));
+      if (!picture.ok()) return picture.status();
+      made.pictures.resize(made.pictures.size() + each);
+      shrink(picture->rgb, static_cast<std::size_t>(picture->size.width),
+             static_cast<std::size_t>(picture->size.height), kSide,
+             std::span(made.pictures).last(each));
+    }
+    made.proprioception.insert(made.proprioception.end(), scene->proprioception.begin(),
+                               scene->proprioception.end());
+    const std::vector<std::uint32_t>& rows = tasks.at(scene->task);
+    const bool unsaid = tasks.size() == 1 && random.uniform() < kUnsaid;
+    const bool own = random.uniform() >= kOtherWords;
+    const std::uint32_t other = rows[random.next() % rows.size()];
+    made.sentence.push_back(unsaid ? kNoSentence : own ? rows.front() : other);
+    append_targets(*scene, supervision, made.targets);
+    ++made.size;
+    on_moment();
+  }
+  return made;
+}
+
+struct Moments {
+  VisionExamples taught;
+  std::map<int, VisionExamples> held_out;  // by level
+};
+
+void append(VisionExamples more, VisionExamples& to) {
+  const auto join = [](auto& of, auto& with) { of.insert(of.end(), with.begin(), with.end()); };
+  to.size += more.size;
+  join(to.pictures, more.pictures);
+  join(to.proprioception, more.proprioception);
+  join(to.sentence, more.sentence);
+  join(to.targets, more.targets);
+}
+
+// Each level's by a thread of its own, joined in the order of the levels.
+Result<Moments> all_moments(const EyesTrainingOptions& options, const Phrases& known,
+                            const OnEyes& on_progress) {
+  const std::size_t total = options.levels.size() * (options.frames + options.held_out);
+  std::mutex mutex;
+  std::size_t done = 0;
+  const auto on_moment = [&] {
+    const std::lock_guard lock(mutex);
+    on_progress(EyesStage::kPictures, ++done, total, 0);
+  };
+  struct Work {
+    int level;
+    Result<VisionExamples> taught = VisionExamples(), held_out = VisionExamples();
+  };
+  std::vector<Work> work;
+  for (const int level : options.levels) work.push_back({level});
+  std::vector<std::thread> threads;
+  for (Work& one : work) {
+    threads.emplace_back([&] {
+      const std::uint64_t seed = options.trainer.seed;
+      one.held_out = moments_of(one.level, Random::derive(seed, kHeldOut), options.held_out,
+                                options.supervision, known, on_moment);
+      if (!one.held_out.ok()) return;
+      one.taught =
+          moments_of(one.level, seed, options.frames, options.supervision, known, on_moment);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Moments all;
+  for (Work& one : work) {
+    if (!one.held_out.ok()) return one.held_out.status();
+    if (!one.taught.ok()) return one.taught.status();
+  }
+  std::size_t pixels = 0;
+  for (const Work& one : work) pixels += one.taught->pictures.size();
+  all.taught.pictures.reserve(pixels);
+  for (Work& one : work) {
+    append(*std::exchange(one.taught, VisionExamples()), all.taught);
+    all.held_out[one.level] = *std::move(one.held_out);
+  }
+  return all;
+}
+
+VisionSpec spec_of(const EyesTrainingOptions& options, const Phrases& known,
+                   const VisionExamples& examples) {
+  VisionSpec spec;
+  spec.cameras = {"front", "wrist"};
+  spec.side = kSide;
+  spec.stride = 4;
+  spec.proprioception_size = examples.proprioception.size() / examples.size;
+  spec.sentence_size = known.size;
+  spec.encoder = options.encoder_hash;
+  spec.supervision = described(options) + "; sentences by " + options.encoder_name;
+  return spec;
+}
 
 }  // namespace
 
@@ -147,34 +212,24 @@ Result<EyesReport> train_eyes(const EyesTrainingOptions& options, const OnEyes& 
     return invalid_argument("eyes: at least one level and one picture are needed");
   }
   EyesReport report;
-  Collector collector(options);
-  VisionExamples examples;
-  std::map<int, VisionExamples> held_out;
-  const std::size_t total = options.levels.size() * (options.frames + options.held_out);
-  std::size_t done = 0;
-  const auto on_picture = [&] { on_progress(EyesStage::kPictures, ++done, total, 0); };
   Instant begin = steady_now();
-  for (const int number : options.levels) {
-    const Result<const KitchenLevel*> level = kitchen_level(number);
-    if (!level.ok()) return level.status();
-    NUDGE_TRY(collector.learn_words(**level));
-    const std::uint64_t seed = options.trainer.seed;
-    NUDGE_TRY(collector.add(**level, Random::derive(seed, kHeldOut), options.held_out,
-                            held_out[number], on_picture));
-    NUDGE_TRY(collector.add(**level, seed, options.frames, examples, on_picture));
-  }
+  Result<Phrases> known = phrases_of(options);
+  if (!known.ok()) return known.status();
+  const Result<Moments> moments = all_moments(options, *known, on_progress);
+  if (!moments.ok()) return moments.status();
   report.picture_seconds = seconds(steady_now() - begin);
   begin = steady_now();
   VisionTrainerOptions training = options.trainer;
   if (options.supervision == EyesSupervision::kNone) training.steps = 0;
   Result<std::unique_ptr<VisionTrainer>> trainer = VisionTrainer::make(
-      collector.spec(), collector.targets(), collector.known(), training, examples);
+      spec_of(options, *known, moments->taught), targets_of(options.supervision), known->sentences,
+      training, moments->taught);
   if (!trainer.ok()) return trainer.status();
-  NUDGE_TRY((*trainer)->train(examples, [&](std::size_t step, double loss) {
+  NUDGE_TRY((*trainer)->train(moments->taught, [&](std::size_t step, double loss) {
     on_progress(EyesStage::kTraining, step, training.steps, loss);
   }));
   report.training_seconds = seconds(steady_now() - begin);
-  for (const auto& [number, of_level] : held_out) {
+  for (const auto& [number, of_level] : moments->held_out) {
     if (of_level.size == 0) continue;
     const Result<VisionError> error = (*trainer)->error(of_level);
     if (!error.ok()) return error.status();

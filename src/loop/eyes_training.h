@@ -26,9 +26,10 @@ enum class EyesSupervision {
 struct EyesTrainingOptions {
   EyesSupervision supervision = EyesSupervision::kPoses;
   std::vector<int> levels = {1, 2, 3, 4};
-  std::size_t frames = 8'000;  // of each level
-  std::size_t held_out = 500;  // of each level, to measure with
-  VisionTrainerOptions trainer = {.steps = 9'000};
+  std::size_t frames = 25'000;  // of each level; 98 kB of memory each. With 8,000 they are learned
+                                // by heart
+  std::size_t held_out = 500;   // of each level, to measure with
+  VisionTrainerOptions trainer = {.steps = 25'000};
   EncodeSentence encode;  // of sentences
   std::string encoder_hash;
   std::string encoder_name;  // for people

@@ -15,7 +15,7 @@
 namespace nudge {
 namespace {
 
-constexpr int kEpisodeSteps = 60;   // policy steps with one start
+constexpr int kEpisodeSteps = 25;   // policy steps with one start
 constexpr double kScattered = 0.4;  // share of starts with things thrown about
 constexpr double kPlain = 0.25;     // share of pictures with the looks as they were drawn up
 constexpr double kTaken = 0.5;      // share of steps of which a picture is made

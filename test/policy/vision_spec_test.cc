@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "policy/picture.h"
+#include "test/support/golden.h"
 #include "test/support/small_eyes.h"
 
 namespace nudge {
@@ -45,6 +46,13 @@ TEST(VisionSpec, AFileIsReadBackAsItWasWritten) {
   }
   // Rounded once, and never again.
   EXPECT_EQ(*read->write(), *bytes);
+}
+
+TEST(VisionSpec, AFileIsWrittenAsItAlwaysWas) {
+  const auto bytes = test::small_eyes(1, 2, {.stride = 4}).write();
+  ASSERT_TRUE(bytes.ok()) << bytes.status().message();
+  const std::string text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+  EXPECT_TRUE(test::golden("eyes-stride.safetensors", text) == text);
 }
 
 TEST(VisionSpec, HalvesAreRoundedToTheNearestAndBack) {
@@ -86,7 +94,7 @@ TEST(VisionSpec, BytesThatAreNoSuchFileAreRefused) {
   EXPECT_FALSE(VisionFile::parse({whole.begin(), whole.end() - 1}).ok());
   expect_refused(VisionFile::parse(with(whole, "vision", "vicion")), "none of version 1");
   expect_refused(VisionFile::parse(with(whole, "\\\"side\\\":16", "\\\"side\\\":17")),
-                 "multiple of 8");
+                 "multiple of 4 x stride");
   expect_refused(VisionFile::parse(with(whole, "\\\"side\\\":16", "\\\"side\\\":24")),
                  "another shape");
   expect_refused(VisionFile::parse(with(whole, "trunk.bias", "drunk.bias")),
@@ -113,6 +121,7 @@ TEST(VisionSpec, EachFieldHasBounds) {
   EXPECT_TRUE(refused([](VisionSpec& s) { s.sentence_size = 0; }));
   EXPECT_TRUE(refused([](VisionSpec& s) { s.hidden = 0; }));
   EXPECT_TRUE(refused([](VisionSpec& s) { s.features = 513; }));
+  EXPECT_TRUE(refused([](VisionSpec& s) { s.stride = 3; }));
   EXPECT_TRUE(refused([](VisionSpec& s) { s.supervision.assign(1001, 'x'); }));
   EXPECT_FALSE(refused([](VisionSpec&) {}));
 }

@@ -70,6 +70,22 @@ TEST_F(VisionBackboneTest, AFileThatWasMadeEarlierIsStillReadAndMakesTheSame) {
             "34821d220c27a7f6c8a49622cb05abc2d200ad1e6531db43d2b5309be045d551");
 }
 
+TEST_F(VisionBackboneTest, AFirstLayerWithAStrideOfFourLooksAtLargerPictures) {
+  spec_.cameras = {{"wrist", 32, 32}, {"front", 32, 32}};
+  VisionFile file = test::small_eyes(1, 2, {.side = 32, .stride = 4});
+  EXPECT_EQ(file.tensors["camera.0.0.weight"].size(), 16u * 3 * 7 * 7);
+  bytes_ = *file.write();
+  auto backbone = load();
+  ASSERT_TRUE(backbone.ok()) << backbone.status().message();
+  Observation seen = observation();
+  for (Image& image : seen.images) {
+    image.width = image.height = 32;
+    image.rgb.assign(std::size_t{3} * 32 * 32, 9);
+  }
+  EXPECT_TRUE((*backbone)->encode(seen, "go left").ok());
+  EXPECT_EQ(VisionFile::parse(bytes_)->spec.stride, 4u);
+}
+
 TEST_F(VisionBackboneTest, FeaturesDependOnEachCameraOnProprioceptionAndOnTheInstruction) {
   auto backbone = load();
   ASSERT_TRUE(backbone.ok());

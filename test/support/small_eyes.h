@@ -6,12 +6,17 @@
 
 namespace nudge::test {
 
-// Two cameras at 16 pixels, sentences of 3 numbers; knows "go left" and "go right". Weights are
-// random.
-inline VisionFile small_eyes(std::uint64_t seed = 1, std::size_t proprioception = 2) {
+struct SmallEyesLook {
+  std::size_t side = 16, stride = 2;
+};
+
+// Two cameras, sentences of 3 numbers; knows "go left" and "go right". Weights are random.
+inline VisionFile small_eyes(std::uint64_t seed = 1, std::size_t proprioception = 2,
+                             SmallEyesLook look = {}) {
   VisionFile file;
   file.spec = {.cameras = {"front", "wrist"},
-               .side = 16,
+               .side = look.side,
+               .stride = look.stride,
                .proprioception_size = proprioception,
                .sentence_size = 3,
                .hidden = 12,
