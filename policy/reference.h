@@ -38,6 +38,7 @@ class ReferenceSource {
 
   // For sources whose chunks come from elsewhere: one has come for the observation made at
   // `observed`. Its tick is for the source to find out; `chunk.tick` means nothing.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): whoever overrides it keeps the chunk
   virtual void offer(ReferenceChunk /*chunk*/, Instant /*observed*/) {}
   // A chunk for this observation, or for a newer one, is still to be offered: whoever records the
   // observation does well to ask a little later.

@@ -36,7 +36,8 @@ struct EyesTrainingOptions {
 };
 
 enum class EyesStage { kPictures, kTraining };
-// `done` of `total` pictures or steps; `loss` while training.
+// `done` of `total` pictures or steps; `loss` while training. Told by several threads, one at a
+// time.
 using OnEyes =
     std::function<void(EyesStage stage, std::size_t done, std::size_t total, double loss)>;
 
