@@ -469,15 +469,15 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
   if (decision.roll_back_weights) succession_.on_non_finite();
   NUDGE_TRY(heed_probation(now));
 
-  if (recorder_.take_span_closed()) {
+  const bool handed_back = recorder_.take_span_closed();
+  if (handed_back) hand_back_probe_.on_hand_back(history().live());
+  if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
+  if (handed_back) {
     outcome_.corrected = true;
     correction_ended_ = now;
     micro_measured_ = full_measured_ = false;
-    hand_back_probe_.on_hand_back(history().live());
-    if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
     return learn_from_correction(now);
   }
-  if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
   // While the disk is full, each policy step tries again.
   if (!recording_ && outcome.finished) commit_wanted_ = true;
   return commit_wanted_ ? commit_and_fold() : Status{};

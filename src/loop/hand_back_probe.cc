@@ -33,7 +33,7 @@ HandBackMean mean_of(std::span<const HandBackError> errors) {
 }
 
 HandBackProbe::HandBackProbe(const ExpertOptions& hand, const KitchenLevel& level)
-    : hand_(hand), level_(&level), expert_(hand, level) {}
+    : expert_(hand, level) {}
 
 void HandBackProbe::begin_episode(EpisodeId episode, std::uint64_t seed) {
   episode_ = episode;
@@ -47,7 +47,6 @@ void HandBackProbe::on_hand_back(WeightsVersion live) {
   hand_backs_.emplace_back().before = live;
   watching_ = true;
   would_do_.reset();
-  expert_ = Expert(hand_, *level_);
   expert_.begin(seed_);
 }
 

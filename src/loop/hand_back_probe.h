@@ -64,8 +64,6 @@ class HandBackProbe {
   };
   Result<double> error(ActionHead& head, const HandBack& at) const;
 
-  ExpertOptions hand_;
-  const KitchenLevel* level_;
   Expert expert_;
   EpisodeId episode_ = 0;
   std::uint64_t seed_ = 0;

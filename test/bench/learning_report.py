@@ -29,6 +29,12 @@ TARGETS = (("state-1", 5, 0.95), ("state-1", 15, 0.98), ("cameras-1", 15, 0.98),
 TAUGHT_MARK = "demo.tasks="
 
 
+def middle_95(drawn):
+    """The ends of the middle 95 % of DRAWS values."""
+    ordered = sorted(drawn)
+    return ordered[int(0.025 * DRAWS)], ordered[int(0.975 * DRAWS) - 1]
+
+
 def interval(by_seed):
     """95 %, of the mean of what each start gives, in a list for each seed."""
     draw = random.Random(1)
@@ -37,8 +43,7 @@ def interval(by_seed):
         seeds = draw.choices(by_seed, k=len(by_seed))
         values = [sum(draw.choices(starts, k=len(starts))) / len(starts) for starts in seeds]
         means.append(sum(values) / len(values))
-    means.sort()
-    return means[int(0.025 * DRAWS)], means[int(0.975 * DRAWS) - 1]
+    return middle_95(means)
 
 
 def relative_change(hand_backs):
@@ -50,8 +55,8 @@ def relative_change(hand_backs):
         return after / before - 1
 
     draw = random.Random(1)
-    changes = sorted(change(draw.choices(hand_backs, k=len(hand_backs))) for _ in range(DRAWS))
-    return change(hand_backs), changes[int(0.025 * DRAWS)], changes[int(0.975 * DRAWS) - 1]
+    drawn = [change(draw.choices(hand_backs, k=len(hand_backs))) for _ in range(DRAWS)]
+    return change(hand_backs), *middle_95(drawn)
 
 
 def difference(by_seed):
