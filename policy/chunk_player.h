@@ -20,11 +20,13 @@
 namespace nudge {
 
 struct ChunkPlayerOptions {
-  Duration policy_period{};      // of a row, as in RobotSpec; > 0
-  std::size_t horizon = 0;       // rows of a chunk, as in HeadSpec; 1..64
-  std::size_t action_size = 0;   // numbers of a row, as in ActionSpec; 1..64
-  std::size_t replan_after = 4;  // rows, 1..horizon. Half of the default horizon of 8, so that
-                                 // inference may take as long as the other half
+  Duration policy_period{};     // of a row, as in RobotSpec; > 0
+  std::size_t horizon = 0;      // rows of a chunk, as in HeadSpec; 1..64
+  std::size_t action_size = 0;  // numbers of a row, as in ActionSpec; 1..64
+  // Rows, 1..horizon; what is left of the horizon is how long inference may take. The default
+  // looks again at every policy step: in the simulated kitchen from cameras, level 2, one head
+  // solves 168, 176 and 193 of 200 starts with 4, 2 and 1, and level 3 as many with all three.
+  std::size_t replan_after = 1;
   // Ramp into a new chunk, >= 0; 0: none. The default is three control ticks at 50 Hz: long enough
   // to be smooth, shorter than a policy period at 10 Hz.
   Duration blend = std::chrono::milliseconds(60);

@@ -81,7 +81,7 @@ struct Config {
     std::string backbone = "state";  // or a TorchScript file
     PolicyHead head = PolicyHead::kFlow;
     std::int64_t horizon = 8;       // policy steps in a chunk
-    std::int64_t replan_after = 4;  // policy steps executed of a chunk before the next
+    std::int64_t replan_after = 1;  // policy steps executed of a chunk before the next
     std::int64_t hidden = 256;      // width
     std::int64_t layers = 3;        // hidden layers
     std::int64_t euler_steps = 5;   // flow only

@@ -216,8 +216,10 @@ std::vector<Key> make_keys() {
       {KEY(policy, replan_after),
        "policy steps",
        {1, 64},
-       "Actions of a chunk that are executed before the next chunk; at most horizon.",
-       kPrototype},
+       "Actions of a chunk that are executed before the next chunk; at most horizon. What is left "
+       "of the horizon is how long inference may take.",
+       "measured in the simulated kitchen from cameras: 1 solves more than 2 or 4 at level 2, and "
+       "as much at level 3"},
       {KEY(policy, hidden), "units", {1, 2048}, "Width of each hidden layer.", kPrototype},
       {KEY(policy, layers), "layers", {1, 8}, "Hidden layers.", kPrototype},
       {KEY(policy, euler_steps),
@@ -416,9 +418,8 @@ std::vector<Key> make_keys() {
       {KEY(learner, feature_noise),
        "1",
        {0, 10},
-       "Standard deviation of noise on features in training, in deviations of each: augmentation "
-       "in "
-       "feature space.",
+       "Standard deviation of noise in training on features of what cameras saw, in deviations of "
+       "each: augmentation in feature space. The object state as a robot reports it gets none.",
        "measured at level 3 of the simulated kitchen from cameras: 0.1 solves more than 0 or 0.2"},
       {KEY(learner, relabel),
        "1",

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "policy/weights.h"
+#include "src/loop/perception.h"
 #include "src/loop/robot_record.h"
 
 namespace nudge {
@@ -103,7 +104,7 @@ namespace {
 void set_augmentation(TrainerOptions& options, const Config& config) {
   options.advantage_dropout = config.learner.advantage_dropout;
   options.reference_dropout = config.learner.reference_dropout;
-  options.feature_noise = config.learner.feature_noise;
+  options.feature_noise = looks_at_cameras(config) ? config.learner.feature_noise : 0;
 }
 
 }  // namespace

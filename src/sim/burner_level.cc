@@ -17,7 +17,7 @@ constexpr double kTurned = 0.26;  // rad
 const KitchenObject kPot = {"pot", {0.025, 0.025, 0.022}};
 
 Placing placing(const KitchenState& state) {
-  return {.goal = burner_goal(state.task), .carry = kCarry, .near = 0.012};
+  return {.goal = burner_goal(state.task), .carry = kCarry, .near = 0.012, .enough = 0.03};
 }
 
 bool on_burner(const KitchenState& state) {

@@ -41,7 +41,8 @@ Placing placing(const KitchenState& state) {
   return {
       .goal = {kDrawerX, drawer_handle(state.drawer)[1] + kGoalInside, kFloorTop + kBowl.half[2]},
       .carry = kCarry,
-      .near = 0.012};
+      .near = 0.012,
+      .enough = 0.04};
 }
 
 // Fingers around the handle from above, then along with it.

@@ -55,7 +55,11 @@ Action Grasp::act(const KitchenState& state, const Vec3& object, const GraspShap
   const double dx = object[0] - tool[0], dy = object[1] - tool[1], dz = object[2] - tool[2];
   const double side = std::hypot(dx, dy);
   const bool around = side < shape.around && std::abs(dz) < kAroundHeight;
-  if (!grasping_ && (gripped(state, object, shape) || (around && state.opening > shape.inside))) {
+  if (!grasping_ && gripped(state, object, shape)) {
+    // Who takes over with the object in the grip goes on, and does not stand still as if closing.
+    grasping_ = true;
+    steps_ = kCloseSteps - 1;
+  } else if (!grasping_ && around && state.opening > shape.inside) {
     grasping_ = true;
     steps_ = 0;
   }

@@ -39,6 +39,10 @@ void PickAndPlace::begin() {
 Action PickAndPlace::act(const KitchenState& state, const Vec3& object, const GraspShape& shape,
                          const Placing& placing, const HandStyle& style) {
   if (letting_go_ && released(state, object)) begin();
+  const double dx = placing.goal[0] - object[0], dy = placing.goal[1] - object[1];
+  const double side = std::hypot(dx, dy);
+  const double down = placing.goal[2] - object[2];
+  if (side < placing.enough && std::abs(down) < kTouchesDown) letting_go_ = true;
   Action action(kKitchenActionSize, 0.0f);
   if (letting_go_) {
     action[kMoveGripper] = 1;
@@ -51,9 +55,6 @@ Action PickAndPlace::act(const KitchenState& state, const Vec3& object, const Gr
     return grasping;
   }
   action[kMoveGripper] = -1;
-  const double dx = placing.goal[0] - object[0], dy = placing.goal[1] - object[1];
-  const double side = std::hypot(dx, dy);
-  const double down = placing.goal[2] - object[2];
   if (side > placing.near && lowering_ == 0) {
     action[kMoveZ] = rate_towards(placing.carry - object[2], style.speed);
     // Sideways when it is high enough, and a little before.

@@ -10,6 +10,9 @@ struct Placing {
   Vec3 goal{};        // m; the object's centre when it rests there
   double carry = 0;   // m; height of its centre on the way
   double near = 0.0;  // m off the goal to the side; nearer than this it is lowered
+  // m off the goal to the side; what stands there nearer than this is let go, as a person would:
+  // taking it up again to put it down a centimetre better teaches nothing but doubt.
+  double enough = 0.0;
 };
 
 // Not thread-safe.

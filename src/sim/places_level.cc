@@ -34,7 +34,8 @@ Vec3 place_of(const KitchenState& state) { return place_goal(state.task); }
 Placing placing(const KitchenState& state) {
   const std::size_t thing = thing_of(state);
   const Vec3 place = place_of(state);
-  Placing best{.goal = {0, 0, kThings[thing].half[2]}, .carry = kCarry, .near = 0.012};
+  Placing best{
+      .goal = {0, 0, kThings[thing].half[2]}, .carry = kCarry, .near = 0.012, .enough = 0.025};
   double most = -1;
   for (const double along : {0.0, -0.042, 0.042}) {
     double room = 0.055;  // as good as more

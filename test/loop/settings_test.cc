@@ -63,6 +63,15 @@ TEST_F(SettingsTest, RoundsTrainWithTheTrainersDefaults) {
   EXPECT_EQ(config_.learner.base_steps, static_cast<std::int64_t>(kBaseSteps));
 }
 
+TEST_F(SettingsTest, WhatARobotReportsExactlyIsTaughtWithoutNoise) {
+  EXPECT_EQ(trainer_options(config_, WeightsKind::kFull).feature_noise, 0);
+  EXPECT_EQ(base_trainer_options(config_).feature_noise, 0);
+  config_.policy.backbone = "kitchen";
+  EXPECT_EQ(trainer_options(config_, WeightsKind::kFull).feature_noise,
+            config_.learner.feature_noise);
+  EXPECT_EQ(base_trainer_options(config_).feature_noise, config_.learner.feature_noise);
+}
+
 TEST_F(SettingsTest, EveryTrainingOfAHeadIsOnTheLearnersDevice) {
   EXPECT_EQ(TrainerOptions{}.device, DeviceUse::kCpu);
   for (const DeviceUse use : {DeviceUse::kAuto, DeviceUse::kCpu, DeviceUse::kCuda}) {
