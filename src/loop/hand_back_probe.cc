@@ -75,7 +75,7 @@ Result<std::vector<HandBackError>> HandBackProbe::end_episode(
   watching_ = false;
   std::vector<HandBackError> errors;
   for (const HandBack& at : hand_backs_) {
-    if (at.after == 0 || at.steps == 0) continue;
+    if (at.before == 0 || at.after == 0 || at.steps == 0) continue;
     const Result<LoadedHead> before = load(at.before);
     if (!before.ok()) return before.status();
     const Result<LoadedHead> after = load(at.after);

@@ -39,7 +39,8 @@ class HandBackProbe {
   HandBackProbe(const ExpertOptions& hand, const KitchenLevel& level);
 
   void begin_episode(EpisodeId episode, std::uint64_t seed);
-  // A person has handed back to a policy with these weights.
+  // A person has handed back to a policy with these weights; 0: to one that has not acted yet,
+  // which is not measured.
   void on_hand_back(WeightsVersion live);
   // Somebody takes over, or the policy is nudged: what comes is not the policy's own way.
   void on_interference() { watching_ = false; }

@@ -122,6 +122,14 @@ TEST_F(HandBackProbeTest, AHandBackThatNoMicroRoundAnsweredIsLeftOut) {
   EXPECT_EQ(mean_of({}).hand_backs, 0u);
 }
 
+TEST_F(HandBackProbeTest, AHandBackToAPolicyThatHasNotActedYetIsLeftOut) {
+  probe_.begin_episode(9, 1);
+  probe_.on_hand_back(0);
+  steps(2);
+  probe_.on_micro_round(2);
+  EXPECT_TRUE(end().empty());
+}
+
 TEST_F(HandBackProbeTest, HeadsThatEditAReferenceAreNotMeasured) {
   HeadSpec spec = constant_spec();
   spec.kind = HeadKind::kFlow;

@@ -73,12 +73,21 @@ TEST(ChunkPlayer, StandsStillAfterTheEndAndSaysHowLate) {
   EXPECT_EQ(player.lateness(at_ms(860)), milliseconds(60));
 }
 
-TEST(ChunkPlayer, AsksForTheNextChunkOnceHalfIsPlayed) {
+TEST(ChunkPlayer, AsksForTheNextChunkAfterEachRow) {
   ChunkPlayer player(options());
+  ASSERT_TRUE(player.load(chunk(0, 10), at_ms(0)).ok());
+  EXPECT_FALSE(player.needs_chunk(at_ms(99)));
+  EXPECT_TRUE(player.needs_chunk(at_ms(100)));
+  EXPECT_TRUE(player.needs_chunk(at_ms(10'000)));
+}
+
+TEST(ChunkPlayer, AsksForTheNextChunkAfterAsManyRowsAsItIsToldTo) {
+  ChunkPlayerOptions four = options();
+  four.replan_after = 4;
+  ChunkPlayer player(four);
   ASSERT_TRUE(player.load(chunk(0, 10), at_ms(0)).ok());
   EXPECT_FALSE(player.needs_chunk(at_ms(399)));
   EXPECT_TRUE(player.needs_chunk(at_ms(400)));
-  EXPECT_TRUE(player.needs_chunk(at_ms(10'000)));
 }
 
 TEST(ChunkPlayer, BlendsLinearlyIntoANewChunkOfTheSameVersion) {
