@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "nudge/utf8.h"
 #include "src/cli/exit_code.h"
 #include "src/sim/level.h"
 
@@ -44,13 +45,13 @@ Result<std::string> state_folder(const Program& program, const std::string& flag
 }
 
 int fail(const Status& status) {
-  std::fprintf(stderr, "nudge: %s\n", status.message().c_str());
+  std::fprintf(stderr, "nudge: %s\n", for_terminal(status.message()).c_str());
   // What a newer Nudge wrote is input that this one cannot read, not a bug in it.
   return status.code() == Code::kUnimplemented ? kExitData : exit_code(status);
 }
 
 int fail_config(const Status& status) {
-  std::fprintf(stderr, "nudge: %s\n", status.message().c_str());
+  std::fprintf(stderr, "nudge: %s\n", for_terminal(status.message()).c_str());
   return status.code() == Code::kNotFound ? exit_code(status) : kExitConfig;
 }
 

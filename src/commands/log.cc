@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "nudge/utf8.h"
 #include "replay/event_codec.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/logging.h"
@@ -183,7 +184,8 @@ Result<std::vector<ChainHead>> read_heads(const std::string& path, const std::st
     const std::string where = path + ", line " + std::to_string(number);
     if (!head.ok()) {
       const Status why = head.status().with_context(where);
-      if (++others <= kMostTold) std::fprintf(stderr, "passed over: %s\n", why.message().c_str());
+      if (++others <= kMostTold)
+        std::fprintf(stderr, "passed over: %s\n", for_terminal(why.message()).c_str());
       continue;
     }
     if (!key.empty() && hex_of(head->key) != key) {
@@ -252,7 +254,7 @@ int verify(const Program& program, const std::string& state, const VerifyFlags& 
                   static_cast<unsigned long long>(report->evicted_steps));
     }
     for (const std::string& problem : report->problems)
-      std::printf("PROBLEM %s\n", problem.c_str());
+      std::printf("PROBLEM %s\n", for_terminal(problem).c_str());
     if (report->linked_later > 0) {
       std::printf(
           "events up to %llu were linked when version 2 of the log came; %llu steps of "

@@ -29,5 +29,21 @@ TEST(Utf8, RefusesLongFormsSurrogatesAndWhatLiesBeyondUnicode) {
   }
 }
 
+TEST(ForTerminal, LeavesTextAsItIs) {
+  for (const std::string_view text : {"", "mug\n\ta \"b\"", "T\u00fcr", "\U0001f916"}) {
+    EXPECT_EQ(for_terminal(text), text);
+  }
+}
+
+TEST(ForTerminal, WritesBytesThatAreNoTextAsTheirNumbers) {
+  EXPECT_EQ(for_terminal("kind \x93\xff z"), "kind \\x93\\xff z");
+  EXPECT_EQ(for_terminal("\xe2\x82"), "\\xe2\\x82");
+}
+
+TEST(ForTerminal, LetsNoControlCharacterReachATerminal) {
+  EXPECT_EQ(for_terminal("\x1b[2J\x7f\r"), "\\x1b[2J\\x7f\\x0d");
+  EXPECT_EQ(for_terminal(std::string_view("a\0b", 3)), "a\\x00b");
+}
+
 }  // namespace
 }  // namespace nudge
