@@ -17,13 +17,33 @@ constexpr double kTilt = 0.35;             // of the lamp's direction
 constexpr double kCameraShift = 0.012;     // m, of the front camera; the wrist's is a quarter
 constexpr double kCameraTurn = 0.025;      // rad
 constexpr double kClearOfObjects = 0.085;  // m
+constexpr double kUnlikeObjects = 0.4;     // between colours, each part 0 to 1
 constexpr int kTries = 20;
+
+double distance(const std::array<float, 3>& a, const std::array<float, 3>& b) {
+  return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+}
+
+// Materials of what lies about loosely: the things that a task is about.
+std::vector<std::size_t> materials_of_objects(const mjModel& model) {
+  std::vector<std::size_t> materials;
+  for (int g = 0; g < model.ngeom; ++g) {
+    const int body = model.geom_bodyid[g];
+    const bool loose =
+        model.body_jntnum[body] == 1 && model.jnt_type[model.body_jntadr[body]] == mjJNT_FREE;
+    if (loose && model.geom_matid[g] >= 0) {
+      materials.push_back(static_cast<std::size_t>(model.geom_matid[g]));
+    }
+  }
+  return materials;
+}
 
 }  // namespace
 
 struct KitchenDresser::Impl {
   mjModel* model = nullptr;
-  std::vector<float> colours;  // rgba of each material
+  std::vector<float> colours;                // rgba of each material
+  std::vector<std::size_t> object_material;  // of each geom of an object
   std::vector<mjtNum> camera_at, camera_turn;
   std::array<float, 3> light{}, ambient{};
   Vec3 light_direction{};
@@ -34,6 +54,7 @@ KitchenDresser::KitchenDresser(mjModel_* model) : impl_(std::make_unique<Impl>()
   Impl& s = *impl_;
   s.model = model;
   s.colours.assign(model->mat_rgba, model->mat_rgba + 4 * model->nmat);
+  s.object_material = materials_of_objects(*model);
   s.camera_at.assign(model->cam_pos, model->cam_pos + 3 * model->ncam);
   s.camera_turn.assign(model->cam_quat, model->cam_quat + 4 * model->ncam);
   for (int i = 0; i < 3; ++i) {
@@ -73,6 +94,11 @@ KitchenLooks KitchenDresser::draw(std::uint64_t seed, const std::vector<Vec3>& o
     for (double& v : camera.by) v = share * random.uniform(-kCameraShift, kCameraShift);
     for (double& v : camera.turn) v = random.uniform(-kCameraTurn, kCameraTurn);
   }
+  const auto like_an_object = [&](const std::array<float, 3>& colour) {
+    return std::ranges::any_of(s.object_material, [&](std::size_t m) {
+      return distance(looks.colours[m], colour) < kUnlikeObjects;
+    });
+  };
   const auto wanted = static_cast<std::size_t>(random.uniform(0, kDistractors + 1));
   for (std::size_t i = 0; i < kDistractors; ++i) {
     auto& d = looks.distractors[i];
@@ -80,12 +106,17 @@ KitchenLooks KitchenDresser::draw(std::uint64_t seed, const std::vector<Vec3>& o
     d.yaw = random.uniform(-3.14, 3.14);
     for (double& half : d.half) half = random.uniform(0.012, 0.03);
     for (float& part : d.colour) part = static_cast<float>(random.uniform(0.05, 0.95));
+    Random other(Random::derive(seed, i));  // so that recolouring one thing changes no other draw
+    for (int i_try = 0; i_try < kTries && like_an_object(d.colour); ++i_try) {
+      for (float& part : d.colour) part = static_cast<float>(other.uniform(0.05, 0.95));
+    }
+    const bool unlike = !like_an_object(d.colour);
     for (int i_try = 0; i_try < kTries && !d.there; ++i_try) {
       d.at = {random.uniform(0.28, 0.60), random.uniform(-0.29, 0.29), d.half[2]};
       const bool clear = std::all_of(objects.begin(), objects.end(), [&](const Vec3& object) {
         return std::hypot(object[0] - d.at[0], object[1] - d.at[1]) > kClearOfObjects;
       });
-      d.there = clear && i < wanted;
+      d.there = clear && unlike && i < wanted;
     }
   }
   return looks;

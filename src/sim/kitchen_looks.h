@@ -46,7 +46,8 @@ class KitchenDresser {
   KitchenDresser& operator=(const KitchenDresser&) = delete;
 
   // Equal seeds, equal looks. Distractors keep clear of `objects` at the start; the arm passes
-  // through them.
+  // through them. None has a colour that an object has: of two red cubes nobody could tell which is
+  // "the block", and a correction that goes to the right one would teach to go away from a block.
   KitchenLooks draw(std::uint64_t seed, const std::vector<Vec3>& objects) const;
   // As the scene was drawn up: nothing changed, nothing lying about.
   KitchenLooks plain() const;

@@ -211,7 +211,9 @@ Status guarded(F call) {
   return unavailable(std::string("OpenGL: MuJoCo says: ") + guard_message);
 }
 
-// MuJoCo binds the GL functions once per process, so there can be one GL library only.
+// MuJoCo binds the GL functions once per process, so there can be one GL library only. Also held
+// where a context comes or goes: in Mesa those of a process share a screen, and a campaign once
+// crashed inside Mesa, where evaluations let two of them go at once.
 std::mutex bound_mutex;
 std::optional<GlBackend> bound;
 
@@ -237,7 +239,11 @@ struct Renderer::Impl {
   std::vector<std::uint8_t> upside_down;
 
   ~Impl() {
-    if (!made) return;
+    const std::lock_guard<std::mutex> lock(bound_mutex);
+    if (made) free_drawing();
+    gl.reset();
+  }
+  void free_drawing() {
     // Without its context there is nothing to free on the GL's side.
     if (gl->make_current()) {
       mjr_freeContext(&context);

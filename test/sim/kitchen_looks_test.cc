@@ -1,11 +1,15 @@
 #include "src/sim/kitchen_looks.h"
 
 #include <gtest/gtest.h>
+#include <mujoco/mujoco.h>
 
 #include <cmath>
 #include <cstdlib>
+#include <map>
+#include <vector>
 
 #include "src/sim/kitchen_cameras.h"
+#include "src/sim/kitchen_model.h"
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
@@ -63,6 +67,36 @@ TEST(KitchenLooks, KeepClutterClearOfTheObjects) {
   }
   EXPECT_GT(there, 40u);
   EXPECT_LT(there, 150u);
+}
+
+// Who is told "lift the block" must be able to see which thing is meant.
+TEST(KitchenLooks, GiveClutterNoColourOfAnObject) {
+  const std::map<int, std::vector<const char*>> worn = {{1, {"block"}},
+                                                        {2, {"bowl", "bowl_inside"}},
+                                                        {3, {"saucepan"}},
+                                                        {4, {"cup", "sponge", "can"}}};
+  for (const auto& [number, names] : worn) {
+    auto robot = KitchenRobot::create({.level = number, .random_looks = true});
+    ASSERT_TRUE(robot.ok());
+    const auto model = load_kitchen_model((*robot)->level());
+    ASSERT_TRUE(model.ok());
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+      ASSERT_TRUE((*robot)->reset(seed).ok());
+      const KitchenLooks looks = *(*robot)->looks();
+      for (const auto& thing : looks.distractors) {
+        if (!thing.there) continue;
+        for (const char* name : names) {
+          const int material = mj_name2id(model->get(), mjOBJ_MATERIAL, name);
+          ASSERT_GE(material, 0) << name;
+          const auto& colour = looks.colours[static_cast<std::size_t>(material)];
+          EXPECT_GE(std::hypot(colour[0] - thing.colour[0], colour[1] - thing.colour[1],
+                               colour[2] - thing.colour[2]),
+                    0.4F)
+              << "level " << number << ", seed " << seed << ", " << name;
+        }
+      }
+    }
+  }
 }
 
 TEST(KitchenLooks, ShowTheClutter) {

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 #include "src/sim/demonstrator.h"
 #include "src/sim/kitchen_model.h"
@@ -212,6 +213,23 @@ TEST(KitchenRobotPictures, ShowTheSceneAsItWasObservedWhateverMovedSince) {
   ASSERT_TRUE(after.ok());
   EXPECT_NE((*after)[0].rgb, (*before)[0].rgb);
   EXPECT_EQ((*after)[0].captured, robot->now());
+}
+
+// As evaluations do, one kitchen for each of their threads.
+TEST(Renderer, ComesAndGoesOnManyThreadsAtOnce) {
+  NUDGE_KITCHEN_WITH_CAMERAS(first);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([] {
+      for (int again = 0; again < 5; ++again) {
+        auto robot = KitchenRobot::create({.cameras = true});
+        ASSERT_TRUE(robot.ok()) << robot.status().message();
+        (*robot)->render(true);
+        EXPECT_EQ(look(**robot).size(), 2u);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace
