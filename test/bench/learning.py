@@ -58,8 +58,8 @@ class Piece:
 
 CASES = (
     Piece("state-1", "level 1 from state", 1),
-    Piece("cameras-1", "level 1 from cameras", 1, EYES),
-    Piece("cameras-2", "level 2 from cameras", 2, (*EYES, "demo.demonstrations=30")),
+    Piece("cameras-1", "level 1 from cameras", 1, (*EYES, "demo.demonstrations=8")),
+    Piece("cameras-2", "level 2 from cameras", 2, (*EYES, "demo.demonstrations=10")),
     Piece("cameras-3", "level 3 from cameras", 3, (*EYES, "demo.demonstrations=30")),
     Piece("compose-4", "level 4 from cameras, three of six pairs corrected", 4,
           (*EYES, "demo.demonstrations=60", "demo.tasks=" + "; ".join(TAUGHT))),
