@@ -11,6 +11,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "nudge/utf8.h"
+
 namespace nudge {
 namespace {
 
@@ -39,15 +41,14 @@ std::string_view level_name(LogLevel level) {
 // A line stays one line, and a terminal is sent no commands.
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const char c : text.substr(0, kMaxMessage)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
+  for (const char c : for_terminal(text.substr(0, kMaxMessage))) {
+    if (c == '\n') {
+      out += "\\x0a";
+    } else if (c == '\t') {
+      out += "\\x09";
+    } else {
       out += c;
-      continue;
     }
-    char code[8];
-    std::snprintf(code, sizeof code, "\\x%02x", byte);
-    out += code;
   }
   return out;
 }
