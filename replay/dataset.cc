@@ -90,6 +90,7 @@ Dataset::~Dataset() = default;
 Dataset::Dataset(Dataset&&) noexcept = default;
 Dataset& Dataset::operator=(Dataset&&) noexcept = default;
 
+const std::vector<EpisodeId>& Dataset::refused_takeovers() const { return state_->refused; }
 Sequence Dataset::prefix() const { return state_->prefix; }
 Status Dataset::take_unread() { return std::exchange(state_->unread, {}); }
 std::size_t Dataset::steps_in_memory() const { return state_->rows.size(); }

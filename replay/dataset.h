@@ -18,10 +18,12 @@
 //                       nothing, unless they have a token of their own
 //   autonomous failure  the same, labelled failure
 // Quarantine: corrections and recoveries of a suspect takeover (DatasetOptions::quarantine_*) teach
-// nothing until somebody labels the span a success, and again when that label is taken back.
-// Episodes of a robot of another shape (Booted::shape) than today's teach nothing: what their
-// numbers meant is not what they mean now. Of boots that did not say their shape, it is not known
-// to be another one.
+// nothing until somebody labels the span a success, and again when that label is taken back. So do
+// those that the gate holds against a round: once several full rounds in a row were refused for
+// what their weights do, the takeovers that the first of them learned from and the last accepted
+// one did not. Else one that contradicts all others would end all learning. Episodes of a robot of
+// another shape (Booted::shape) than today's teach nothing: what their numbers meant is not what
+// they mean now. Of boots that did not say their shape, it is not known to be another one.
 //
 // Nothing, and the end of any window: all else (unlabelled, evaluation episodes, holding); steps
 // undone (StepsDiscarded); episodes labelled discard; spans labelled failure or discard, or whose
@@ -85,6 +87,7 @@ struct DatasetOptions {
   // who drives against the limits. Above 1: never for that.
   double quarantine_clamped = 0.5;
   bool quarantine_link_lost = true;
+  std::uint32_t quarantine_refused = 3;  // full rounds in a row; 0: never for that
   // The last `instruction_size` features stand for the instruction; 0: none do.
   // `instruction_features` makes them of another sentence, once for each; null: rows keep their
   // own. With probability `relabel` a correction, recovery or nudged step gets a sentence that
@@ -224,6 +227,10 @@ class Dataset {
   Batch recent_observations(std::size_t max = 64) const;
   // What kept steps out of the probes since the last call; ok: nothing did.
   Status take_unread();
+
+  // The episode of each takeover that went into quarantine since the gate refused what it taught;
+  // those that somebody vouched for later are still among them.
+  const std::vector<EpisodeId>& refused_takeovers() const;
 
   DatasetCounts counts() const;
   // Steps of this episode in each class, held out or not; the last entry: in none.

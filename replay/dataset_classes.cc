@@ -11,9 +11,9 @@ bool Dataset::State::covers(const SpanState& span, std::uint32_t policy_step) co
 }
 
 bool Dataset::State::in_quarantine(const SpanState& span) const {
-  if (!span.closed || span.kind != SpanKind::kTakeover) return false;
+  if (span.closed_at == 0 || span.kind != SpanKind::kTakeover) return false;
   if (span.outcome.value() == LabelValue::kSuccess) return false;
-  return (options.quarantine_link_lost && span.link_lost) ||
+  return span.refused || (options.quarantine_link_lost && span.link_lost) ||
          (span.steps > 0 && span.clamped >= options.quarantine_clamped * span.steps);
 }
 

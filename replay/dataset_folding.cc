@@ -1,8 +1,18 @@
+#include <array>
+#include <string_view>
+
 #include "nudge/hold_out.h"
 #include "replay/dataset_state.h"
 #include "replay/person.h"
 
 namespace nudge {
+namespace {
+
+// Words of WeightsRejected that speak of what the weights do, and so of what they were taught.
+constexpr std::array<std::string_view, 4> kRefusedForActs = {"forgets", "wild_actions", "too_far",
+                                                             "worse_on_held_out"};
+
+}  // namespace
 
 std::uint32_t Dataset::State::episode_at(EpisodeId id) {
   const auto [found, is_new] =
@@ -163,11 +173,11 @@ void Dataset::State::fold(const Event& event, const SpanOpened& opened) {
   place_from(number, from);
 }
 
-void Dataset::State::fold(const Event&, const SpanClosed& closed) {
+void Dataset::State::fold(const Event& event, const SpanClosed& closed) {
   SpanState& span = spans[span_at(closed.span)];
   span.last_step = closed.last_step;
   span.empty = closed.last_step < span.first_step;
-  span.closed = true;
+  span.closed_at = event.sequence;
   span.link_lost = closed.reason == SpanEnd::kLinkLost;
   if (!span.opened) return;
   EpisodeState& episode = episodes[span.episode];
@@ -276,6 +286,38 @@ void Dataset::State::person_changed(const std::string& name) {
   for (std::uint32_t i = 0; i < episodes.size(); ++i) {
     if (touched[i] != 0) place_from(i, 0);
   }
+}
+
+void Dataset::State::fold(const Event&, const CandidateReceived& candidate) {
+  if (candidate.kind == WeightsKind::kFull) judged[candidate.hash] = candidate.prefix;
+}
+
+void Dataset::State::fold(const Event&, const WeightsAccepted& accepted) {
+  if (accepted.kind != WeightsKind::kFull) return;
+  refusals = 0;
+  if (const auto round = judged.extract(accepted.hash)) learned = std::max(learned, round.mapped());
+}
+
+void Dataset::State::fold(const Event&, const WeightsRejected& rejected) {
+  const auto round = judged.extract(rejected.hash);
+  const bool for_its_acts = std::find(kRefusedForActs.begin(), kRefusedForActs.end(),
+                                      rejected.reason) != kRefusedForActs.end();
+  if (!round || !for_its_acts || options.quarantine_refused == 0) return;
+  if (refusals++ == 0) first_refused = round.mapped();
+  if (refusals < options.quarantine_refused) return;
+  // What came later has not had three rounds of its own.
+  for (std::size_t number = 0; number < spans.size(); ++number) {
+    SpanState& span = spans[number];
+    const bool taught = span.opened && span.kind == SpanKind::kTakeover &&
+                        span.closed_at > learned && span.closed_at <= first_refused &&
+                        !episodes[span.episode].kept_back;
+    if (!taught) continue;
+    span.refused = true;
+    refused.push_back(episodes[span.episode].id);
+    place_from(span.episode, span.first_step, span.last_step);
+  }
+  learned = std::max(learned, first_refused);
+  refusals = 0;
 }
 
 void Dataset::State::fold(const Event&, const EpisodeEvicted& gone) {

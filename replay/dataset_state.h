@@ -110,7 +110,8 @@ struct Dataset::State {
     std::uint32_t correction_from = 0;
     bool empty = false;
     bool link_lost = false;
-    bool closed = false;
+    bool refused = false;    // the gate holds it against the rounds that learned from it
+    Sequence closed_at = 0;  // 0: it is open
     std::uint32_t steps = 0, clamped = 0;  // driven, and those of them that the limits cut
     std::vector<std::uint32_t> words;      // utterances that may stand for the instruction
     bool undone = false;                   // the words that caused it were taken back
@@ -186,6 +187,11 @@ struct Dataset::State {
       elsewhere;        // files that lie in another, by episode
   std::string scanned;  // path of the segment that is read
   Status unread;
+  std::map<Sha256, Sequence> judged;  // prefix of the full rounds that wait for the gate's word
+  Sequence learned = 0;        // that far the gate has accepted what was taught, or set it aside
+  Sequence first_refused = 0;  // prefix of the first full round that was refused since
+  std::uint32_t refusals = 0;  // of full rounds, in a row
+  std::vector<EpisodeId> refused;  // of each takeover that is in quarantine for it
   std::uint64_t evicted_rows = 0, dropped_rows = 0;  // still in memory; not any more
   std::uint64_t corrected_episodes = 0;
   std::uint64_t held_out_episodes = 0;
@@ -246,7 +252,7 @@ struct Dataset::State {
   void fold(const Event& event, const Words& said);
   void fold(const Event& event, const EpisodeEnded&) { end_episode(episode_at(event.episode)); }
   void fold(const Event& event, const SpanOpened& opened);
-  void fold(const Event&, const SpanClosed& closed);
+  void fold(const Event& event, const SpanClosed& closed);
   void fold(const Event&, const SpanSplit& split);
   void fold(const Event& event, const Label& label);
   void fold(const Event&, const StepsDiscarded& undo);
@@ -259,6 +265,9 @@ struct Dataset::State {
   // Whether this person's teaching counts has changed: every episode with some of it is looked at
   // anew.
   void person_changed(const std::string& name);
+  void fold(const Event&, const CandidateReceived& candidate);
+  void fold(const Event&, const WeightsAccepted& accepted);
+  void fold(const Event&, const WeightsRejected& rejected);
   // A reader that still has the file mapped, and one that starts over, have the same dataset.
   void fold(const Event&, const EpisodeEvicted& gone);
   // What is left is numbered anew, in order.

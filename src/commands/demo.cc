@@ -177,9 +177,12 @@ Json to_json(const DemoFlags& flags, const CampaignResult& result,
   Json hand_backs = Json::array();
   for (const HandBackError& each : result.hand_backs) {
     hand_backs.push_back({{"episode", each.episode},
-                          {"steps", each.steps},
-                          {"error_before", each.before},
-                          {"error_after", each.after}});
+                          {"steps", each.followed.steps},
+                          {"error_before", each.followed.before},
+                          {"error_after", each.followed.after},
+                          {"led_steps", each.led.steps},
+                          {"led_error_before", each.led.before},
+                          {"led_error_after", each.led.after}});
   }
   return {{"seed", *flags.seed},
           {"instructions", result.instructions},
@@ -230,9 +233,10 @@ void print_report(const CampaignResult& result, double p_value, double wall) {
   }
   if (const HandBackMean mean = mean_of(result.hand_backs); mean.hand_backs > 0) {
     std::printf(
-        "how far from the supervisor's own action, in the steps after a hand-back: %.3f before the "
-        "micro-round, %.3f with it (%zu)\n",
-        mean.before, mean.after, mean.hand_backs);
+        "how far from the supervisor's own action, before the micro-round and with it: %.3f and "
+        "%.3f in the second that led to a takeover, %.3f and %.3f after the hand-back (%zu)\n",
+        mean.led.before, mean.led.after, mean.followed.before, mean.followed.after,
+        mean.hand_backs);
   }
   const DeploymentCounts& c = result.counts;
   std::printf(

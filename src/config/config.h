@@ -123,15 +123,16 @@ struct Config {
     Unwanted failures = Unwanted::kDrop;  // autonomous steps of episodes labelled failure
     double quarantine_clamped = 0.5;      // share of a takeover's steps; above 1: never
     bool quarantine_link_lost = true;
-    double advantage_dropout = 0.2;  // of a row
-    double reference_dropout = 0.5;  // of a row
-    double feature_noise = 0.1;      // deviation, normalised units
-    double relabel = 0.5;            // of a row that somebody spoke to
-    double swap = 0.0;               // of a row
-    std::int64_t nice = 10;          // of the learner process
-    std::int64_t memory_mib = 4096;  // of its own that it may take; 0: no limit
-    bool require_sandbox = false;    // one that the kernel cannot confine is sent away
-    double restart_first_s = 1.0;    // wait before the first restart; doubles each time
+    std::int64_t quarantine_refused = 3;  // full rounds in a row; 0: never for that
+    double advantage_dropout = 0.2;       // of a row
+    double reference_dropout = 0.5;       // of a row
+    double feature_noise = 0.1;           // deviation, normalised units
+    double relabel = 0.5;                 // of a row that somebody spoke to
+    double swap = 0.0;                    // of a row
+    std::int64_t nice = 10;               // of the learner process
+    std::int64_t memory_mib = 4096;       // of its own that it may take; 0: no limit
+    bool require_sandbox = false;         // one that the kernel cannot confine is sent away
+    double restart_first_s = 1.0;         // wait before the first restart; doubles each time
     double restart_max_s = 60.0;
     DeviceUse device = DeviceUse::kAuto;  // of all training of the head
   } learner;

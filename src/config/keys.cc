@@ -405,6 +405,13 @@ std::vector<Key> make_keys() {
        {},
        "So is a takeover that ended with a lost link.",
        "nobody can say what the person meant to do next"},
+      {KEY(learner, quarantine_refused),
+       "rounds",
+       {0, 1000},
+       "So are the takeovers since the last full round that the gate accepted, once it has refused "
+       "so many in a row for what their weights do; 0: never. Else one that contradicts all others "
+       "would end all learning.",
+       "17 campaigns in the simulated kitchen without an adversary: 1 of 2,514 rounds was refused"},
       {KEY(learner, advantage_dropout),
        "1",
        {0, 1},

@@ -82,6 +82,7 @@ DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
   options.references = reference_rows(config) > 0;
   options.quarantine_clamped = config.learner.quarantine_clamped;
   options.quarantine_link_lost = config.learner.quarantine_link_lost;
+  options.quarantine_refused = static_cast<std::uint32_t>(config.learner.quarantine_refused);
   return options;
 }
 

@@ -40,6 +40,7 @@ Succession::Succession(FileSystem& files, Rollout& rollout, const DatasetOptions
 // ---- the log ------------------------------------------------------------------------------------
 
 Status Succession::fold(const FeedItem& item) {
+  const std::size_t refused = dataset_.refused_takeovers().size();
   Status folded = dataset_.apply(item);
   const auto* steps = std::get_if<StepsRef>(&item);
   if (folded.code() == Code::kDataLoss && steps != nullptr) {
@@ -63,11 +64,31 @@ Status Succession::fold(const FeedItem& item) {
         live != nullptr && live->version == announced_) {
       announced_ = 0;
     }
+    if (const auto* rejected = std::get_if<WeightsRejected>(&event->payload)) {
+      tell_refused(refused, *rejected);
+    }
     if (std::holds_alternative<LearningPaused>(event->payload)) pause_asked_ = false;
     if (std::holds_alternative<WeightsRolledBack>(event->payload)) going_back_ = false;
   }
   folded_ = last_sequence(item);
   return {};
+}
+
+void Succession::tell_refused(std::size_t known, const WeightsRejected& rejected) const {
+  const std::vector<EpisodeId>& all = dataset_.refused_takeovers();
+  if (!booted_ || all.size() == known) return;
+  std::string episodes;
+  for (std::size_t i = known; i < all.size(); ++i) {
+    if (i > known && all[i] == all[i - 1]) continue;
+    episodes += (episodes.empty() ? "" : ", ") + std::to_string(all[i]);
+  }
+  tell_(LogLevel::kWarn, "learner",
+        "the gate refuses every round that learns from what people did in episode " + episodes +
+            " (" + rejected.reason + ": " + rejected.detail + "); " +
+            std::to_string(all.size() - known) +
+            (all.size() - known == 1 ? " takeover teaches nothing until somebody labels it"
+                                     : " takeovers teach nothing until somebody labels them") +
+            " a success");
 }
 
 Status Succession::fits(WeightsVersion version) const {
@@ -86,6 +107,7 @@ Result<LoadedHead> Succession::load(WeightsVersion version) {
 }
 
 Result<std::optional<LoadedHead>> Succession::boot() {
+  booted_ = true;
   const WeightsVersion confirmed = history().confirmed();
   probation_.on_boot(confirmed, {});
   if (confirmed == 0) return std::optional<LoadedHead>();

@@ -50,6 +50,7 @@ class Succession {
 
   // kResourceExhausted, kUnavailable: the same again later. Steps of a damaged segment are passed
   // over, and told.
+  // Tells when the gate holds takeovers against the rounds that learned from them.
   Status fold(const FeedItem& item);
   Sequence folded() const { return folded_; }
   std::uint64_t damaged_runs() const { return damaged_runs_; }  // of steps, passed over
@@ -116,6 +117,7 @@ class Succession {
 
  private:
   void prune();
+  void tell_refused(std::size_t known, const WeightsRejected& rejected) const;
   // As of Rollout::load(), of a version that fits.
   Result<LoadedHead> load(WeightsVersion version);
   Status record(Payload payload) { return record_(std::move(payload), std::nullopt, ""); }
@@ -140,6 +142,7 @@ class Succession {
   WeightsVersion announced_ = 0;  // live, and not yet durable as such
   WeightsVersion refused_ = 0;    // whose chunk was refused last, so that it is told once
   std::string unread_;            // what kept steps out of the probes, told last
+  bool booted_ = false;
   bool pause_asked_ = false;
   bool going_back_ = false;     // a rollback is recorded and not yet folded
   std::uint32_t unpruned_ = 0;  // accepted since the folder was cleared of old versions

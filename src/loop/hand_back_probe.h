@@ -1,7 +1,8 @@
-// What a correction changed at once: how far the policy is from what its supervisor would do, at
-// the states that it comes to after the hand-back, by the weights of before and by those of the
-// micro-round that learned from the correction. No round has trained on those states. A
-// measurement beside a deployment in the simulated kitchen; it changes nothing there.
+// What a correction changed at once: how far the policy is from what its supervisor would do, by
+// the weights of before and by those of the micro-round that learned from the correction. At two
+// places that no round has trained on: in the second that made the person take over, and where the
+// policy comes to after the hand-back. A measurement beside a deployment in the simulated kitchen;
+// it changes nothing there.
 #pragma once
 
 #include <functional>
@@ -19,16 +20,21 @@ namespace nudge {
 // Mean absolute difference between the first action of a chunk and the expert's, both as rates from
 // -1 to 1, over steps and samples of noise, the same for both weights. In standard deviations of
 // the demonstrated actions.
-struct HandBackError {
-  EpisodeId episode = 0;
+struct PairedError {
   std::size_t steps = 0;
   double before = 0, after = 0;
+};
+
+struct HandBackError {
+  EpisodeId episode = 0;
+  PairedError led;  // the policy's last second before the takeover; no steps: it had not driven
+  PairedError followed;  // its first two seconds after the hand-back
 };
 
 // Over the hand-backs, each by its steps.
 struct HandBackMean {
   std::size_t hand_backs = 0;
-  double before = 0, after = 0;
+  PairedError led, followed;
 };
 HandBackMean mean_of(std::span<const HandBackError> errors);
 
@@ -57,18 +63,27 @@ class HandBackProbe {
       const std::function<Result<LoadedHead>(WeightsVersion)>& load);
 
  private:
-  struct HandBack {
-    WeightsVersion before = 0, after = 0;
+  // The policy's steps, and what the expert would have done in each.
+  struct States {
     std::vector<float> features, proprioception;  // [steps, size]
     std::vector<float> expert;                    // [steps, action size]
     std::size_t steps = 0;
+
+    void add(std::span<const float> of_features, std::span<const float> of_robot,
+             const Action& would_do);
+    void keep_newest(std::size_t most);
   };
-  Result<double> error(ActionHead& head, const HandBack& at) const;
+  struct HandBack {
+    WeightsVersion before = 0, after = 0;
+    States led, followed;
+  };
+  Result<double> error(ActionHead& head, const States& at) const;
 
   Expert expert_;
   EpisodeId episode_ = 0;
   std::uint64_t seed_ = 0;
   std::vector<HandBack> hand_backs_;
+  States lately_;  // what the policy drove last
   bool watching_ = false;
   std::optional<Action> would_do_;  // the expert, in the step under way
 };

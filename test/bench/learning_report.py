@@ -46,13 +46,18 @@ def interval(by_seed):
     return middle_95(means)
 
 
-def relative_change(hand_backs):
-    """Of the error after hand-backs, by the micro-rounds: (share, low, high); each hand-back counts
-    by its steps. The interval is of hand-backs drawn with replacement."""
+def relative_change(hand_backs, place=""):
+    """Of the error after hand-backs, or where `place` is "led_" of that before their takeovers, by
+    the micro-rounds: (share, low, high); each hand-back counts by its steps. The interval is of
+    hand-backs drawn with replacement. None: it was not measured there."""
+    hand_backs = [one for one in hand_backs if one.get(f"{place}steps", 0) > 0]
+    if not hand_backs:
+        return None
+
     def change(chosen):
-        before = sum(one["steps"] * one["error_before"] for one in chosen)
-        after = sum(one["steps"] * one["error_after"] for one in chosen)
-        return after / before - 1
+        error = lambda when: sum(one[f"{place}steps"] * one[f"{place}error_{when}"]
+                                 for one in chosen)
+        return error("after") / error("before") - 1
 
     draw = random.Random(1)
     drawn = [change(draw.choices(hand_backs, k=len(hand_backs))) for _ in range(DRAWS)]
@@ -171,10 +176,9 @@ class Report:
         for name, piece in self.campaigns("cases"):
             hand_backs = [one for told in piece.seeds.values() for one in told["result"]["hand_backs"]]
             if hand_backs:
-                change, low, high = relative_change(hand_backs)
                 row(f"{piece.any['title']}: the micro-round cuts the error after the hand-back by at "
-                    "least 30 %", f"{100 * change:+.0f} % ({100 * low:+.0f} to {100 * high:+.0f}; "
-                    f"{len(hand_backs)} hand-backs)", change <= -0.3)
+                    "least 30 %", self.hand_back_text(hand_backs),
+                    relative_change(hand_backs)[0] <= -0.3)
         compose = self.pieces.get("compose-4")
         if compose is None:
             self.missing.append("compose-4: pairs never corrected")
@@ -273,6 +277,17 @@ class Report:
     @staticmethod
     def points_text(change):
         return f"{change[0]:+.1f} ({change[1]:+.1f} to {change[2]:+.1f})"
+
+    @staticmethod
+    def hand_back_text(hand_backs):
+        text = "{0:+.0f} % ({1:+.0f} to {2:+.0f}".format(
+            *(100 * value for value in relative_change(hand_backs)))
+        text += f"; {len(hand_backs)} hand-backs)"
+        led = relative_change(hand_backs, "led_")
+        if led is not None:
+            text += "; before their takeovers {0:+.0f} % ({1:+.0f} to {2:+.0f})".format(
+                *(100 * value for value in led))
+        return text
 
     def against(self, piece, seed):
         """Each start with what it is a variant of, and with the variant."""

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
 
 #include "replay/salvage.h"
 #include "test/support/altered_weights.h"
@@ -40,7 +41,10 @@ class GateThreadTest : public ::testing::Test {
     options.backbone_hash = test::small_shape().backbone_hash;
     auto rollout = Rollout::open(options);
     ASSERT_TRUE(rollout.ok()) << rollout.status().message();
-    const auto tell = [](LogLevel, std::string_view, const std::string&) {};
+    const auto tell = [this](LogLevel, std::string_view, const std::string& text) {
+      const std::lock_guard lock(told_mutex_);
+      told_ += text + "\n";
+    };
     gate_ = std::make_unique<GateThread>(*std::move(rollout), links_, no_wall, tell);
     auto succession = std::make_unique<Succession>(
         posix_files(), gate_->rollout(), dataset_options(config_, test::small_shape()),
@@ -49,6 +53,7 @@ class GateThreadTest : public ::testing::Test {
     ASSERT_TRUE(items.ok()) << items.status().message();
     for (const FeedItem& item : *items) ASSERT_TRUE(succession->fold(item).ok());
     fed_ = log_->log().durable();
+    ASSERT_TRUE(succession->boot().ok());
     base_ = test::base_weights(succession->dataset(), config_);
     const auto installed = succession->install(base_, kEva, 1, WallTime{});
     ASSERT_TRUE(installed.ok()) << installed.status().message();
@@ -87,6 +92,10 @@ class GateThreadTest : public ::testing::Test {
       (void)links_.heads.try_take();
       return links_.heads.current() != nullptr && links_.heads.current()->version == version;
     });
+  }
+  bool told(const std::string& what) {
+    const std::lock_guard lock(told_mutex_);
+    return told_.find(what) != std::string::npos;
   }
   // Long enough for the thread to have gone round several times.
   bool nothing_is_handed_over() {
@@ -141,6 +150,8 @@ class GateThreadTest : public ::testing::Test {
   Sequence fed_ = 0;
   std::vector<RecordWanted> wanted_;
   std::vector<std::string> ids_;
+  std::mutex told_mutex_;
+  std::string told_;  // a line each
 };
 
 TEST_F(GateThreadTest, WeightsRunOnlyOnceTheirAcceptanceIsDurable) {
@@ -204,6 +215,26 @@ TEST_F(GateThreadTest, WhatTheLearnerSaysOfItsRoundIsRecordedWithTheCandidate) {
   EXPECT_EQ(received->correction_episodes, 2u);
   EXPECT_EQ(received->correction_steps, 24u);
   EXPECT_EQ(received->demonstration_steps, 120u);
+}
+
+TEST_F(GateThreadTest, TellsWhichEpisodesNoRoundIsAcceptedWith) {
+  run_with_base();
+  log_->corrected_episode();  // 6
+  make_durable();
+  for (std::uint8_t round = 1; round <= 3; ++round) {
+    EXPECT_FALSE(told("episode 6")) << round;
+    CandidateReceived candidate;
+    candidate.hash[0] = round;
+    candidate.prefix = log_->log().durable();
+    log_->append(candidate);
+    log_->append(WeightsRejected{candidate.hash, 1, "forgets", "error on demonstrations is 9"});
+    make_durable();
+  }
+  EXPECT_TRUE(eventually([&] {
+    return told(
+        "in episode 6 (forgets: error on demonstrations is 9); "
+        "1 takeover teaches nothing");
+  }));
 }
 
 TEST_F(GateThreadTest, WeightsWaitWhileAPersonDrives) {

@@ -66,9 +66,9 @@ TEST_F(HandBackProbeTest, ComparesTheWeightsOfBeforeAndAfterAtTheSameStates) {
   const auto errors = end();
   ASSERT_EQ(errors.size(), 1u);
   EXPECT_EQ(errors[0].episode, 9u);
-  EXPECT_EQ(errors[0].steps, 6u);
-  EXPECT_NEAR(errors[0].before, 0.4, 1e-6);  // in standard deviations
-  EXPECT_NEAR(errors[0].after, 0.1, 1e-6);
+  EXPECT_EQ(errors[0].followed.steps, 6u);
+  EXPECT_NEAR(errors[0].followed.before, 0.4, 1e-6);  // in standard deviations
+  EXPECT_NEAR(errors[0].followed.after, 0.1, 1e-6);
   EXPECT_TRUE(end().empty());
 }
 
@@ -77,7 +77,7 @@ TEST_F(HandBackProbeTest, ActionsCountAsTheLimitsLetThemThrough) {
   probe_.on_hand_back(3);
   steps(1);
   probe_.on_micro_round(2);
-  EXPECT_NEAR(end().at(0).before, 0.5, 1e-6);
+  EXPECT_NEAR(end().at(0).followed.before, 0.5, 1e-6);
 }
 
 TEST_F(HandBackProbeTest, WhatComesAfterTwoSecondsOrUnderAPersonsHandDoesNotCount) {
@@ -85,14 +85,14 @@ TEST_F(HandBackProbeTest, WhatComesAfterTwoSecondsOrUnderAPersonsHandDoesNotCoun
   probe_.on_hand_back(1);
   steps(30);
   probe_.on_micro_round(2);
-  EXPECT_EQ(end().at(0).steps, 20u);
+  EXPECT_EQ(end().at(0).followed.steps, 20u);
   probe_.begin_episode(10, 1);
   probe_.on_hand_back(1);
   steps(3);
   probe_.on_micro_round(2);
   probe_.on_interference();
   steps(5);
-  EXPECT_EQ(end().at(0).steps, 3u);
+  EXPECT_EQ(end().at(0).followed.steps, 3u);
 }
 
 TEST_F(HandBackProbeTest, EachHandBackIsComparedWithTheWeightsThatWereInUse) {
@@ -106,12 +106,38 @@ TEST_F(HandBackProbeTest, EachHandBackIsComparedWithTheWeightsThatWereInUse) {
   probe_.on_micro_round(1);
   const auto errors = end();
   ASSERT_EQ(errors.size(), 2u);
-  EXPECT_NEAR(errors[1].before, 0.1, 1e-6);
-  EXPECT_NEAR(errors[1].after, 0.4, 1e-6);
+  EXPECT_NEAR(errors[1].followed.before, 0.1, 1e-6);
+  EXPECT_NEAR(errors[1].followed.after, 0.4, 1e-6);
   const HandBackMean mean = mean_of(errors);
   EXPECT_EQ(mean.hand_backs, 2u);
-  EXPECT_NEAR(mean.before, (2 * 0.4 + 0.1) / 3, 1e-6);
-  EXPECT_NEAR(mean.after, (2 * 0.1 + 0.4) / 3, 1e-6);
+  EXPECT_NEAR(mean.followed.before, (2 * 0.4 + 0.1) / 3, 1e-6);
+  EXPECT_NEAR(mean.followed.after, (2 * 0.1 + 0.4) / 3, 1e-6);
+}
+
+TEST_F(HandBackProbeTest, ComparesThemInTheSecondBeforeTheTakeoverAsWell) {
+  probe_.begin_episode(9, 1);
+  steps(15);
+  probe_.on_interference();
+  probe_.on_hand_back(1);
+  steps(2);
+  probe_.on_micro_round(2);
+  const auto errors = end();
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].led.steps, 10u);
+  EXPECT_NEAR(errors[0].led.before, 0.4, 1e-6);
+  EXPECT_NEAR(errors[0].led.after, 0.1, 1e-6);
+  EXPECT_EQ(errors[0].followed.steps, 2u);
+}
+
+TEST_F(HandBackProbeTest, APolicyThatHadNotDrivenSinceTheLastHandBackLedToNothing) {
+  probe_.begin_episode(9, 1);
+  steps(4);
+  probe_.on_hand_back(1);
+  probe_.on_interference();
+  probe_.on_hand_back(1);
+  steps(2);
+  probe_.on_micro_round(2);
+  EXPECT_EQ(end().at(0).led.steps, 0u);
 }
 
 TEST_F(HandBackProbeTest, AHandBackThatNoMicroRoundAnsweredIsLeftOut) {

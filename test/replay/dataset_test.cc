@@ -172,6 +172,19 @@ class Recorder {
     return id;
   }
 
+  // A full round that learned from all before it, and the gate's word on it; empty: accepted.
+  void round(const std::string& refused = "", WeightsKind kind = WeightsKind::kFull) {
+    flush();
+    CandidateReceived candidate{.kind = kind, .prefix = sequence_};
+    candidate.hash[0] = ++rounds_;
+    event(candidate);
+    if (refused.empty()) {
+      event(WeightsAccepted{rounds_, candidate.hash, 0, kind, ""});
+    } else {
+      event(WeightsRejected{candidate.hash, 0, refused, ""});
+    }
+  }
+
   std::uint32_t policy_step() const { return policy_step_; }
   const std::string& path() const { return path_; }
 
@@ -191,6 +204,7 @@ class Recorder {
   EpisodeId episode_ = 0;
   SpanId span_ = 0, last_span_ = 0;
   std::uint32_t policy_step_ = 0;
+  std::uint8_t rounds_ = 0;
   StepsRef run_;
 };
 
@@ -348,6 +362,80 @@ TEST(Dataset, PutsATakeoverAgainstTheLimitsInQuarantine) {
     never.quarantine_clamped = 2;
     EXPECT_EQ(trainable(fold(log, never), SampleClass::kCorrection), 13u);
   }
+}
+
+TEST(Dataset, PutsWhatThreeRoundsInARowWereRefusedForInQuarantine) {
+  Recorder log;
+  log.corrected(0, 10);
+  log.round();
+  log.corrected(0, 7);
+  log.round("forgets");
+  log.round("wild_actions");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 17u);
+  log.round("worse_on_held_out");
+  const Dataset dataset = fold(log);
+  EXPECT_EQ(trainable(dataset, SampleClass::kCorrection), 10u) << "what was accepted still teaches";
+  EXPECT_EQ(dataset.counts().quarantined, 7u);
+  EXPECT_EQ(dataset.refused_takeovers(), std::vector<EpisodeId>{2});
+}
+
+TEST(Dataset, LearnsWhatThreeRefusedRoundsHadBeenTaughtOnceSomebodyVouchesForIt) {
+  Recorder log;
+  log.corrected(0, 7);
+  for (int i = 0; i < 3; ++i) log.round("forgets");
+  log.label(1, LabelValue::kSuccess, kBen, 1);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 7u);
+}
+
+TEST(Dataset, HoldsAgainstACorrectionOnlyRoundsThatAllLearnedFromIt) {
+  Recorder log;
+  log.corrected(0, 7);
+  log.round("forgets");
+  log.corrected(0, 5);
+  log.round("forgets");
+  log.round("forgets");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 5u);
+  log.round("forgets");
+  log.round("forgets");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 5u) << "two without the first";
+  log.round("forgets");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 0u);
+}
+
+TEST(Dataset, AnAcceptedRoundEndsARowOfRefusedOnes) {
+  Recorder log;
+  log.corrected(0, 7);
+  log.round("forgets");
+  log.round("forgets");
+  log.round();
+  for (int i = 0; i < 5; ++i) log.round("forgets");
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 7u) << "nothing is new since";
+}
+
+TEST(Dataset, HoldsNothingAgainstCorrectionsWhereARoundWasNotRefusedForItsActs) {
+  for (const std::string reason : {"superseded", "non_finite", "wrong_parent", "wrong_backbone"}) {
+    Recorder log;
+    log.corrected(0, 7);
+    for (int i = 0; i < 9; ++i) log.round(reason);
+    EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 7u) << reason;
+  }
+  Recorder log;
+  log.corrected(0, 7);
+  for (int i = 0; i < 9; ++i) log.round("forgets", WeightsKind::kProvisional);
+  EXPECT_EQ(trainable(fold(log), SampleClass::kCorrection), 7u) << "micro-rounds";
+  DatasetOptions never = options();
+  never.quarantine_refused = 0;
+  for (int i = 0; i < 9; ++i) log.round("forgets");
+  EXPECT_EQ(trainable(fold(log, never), SampleClass::kCorrection), 7u);
+}
+
+TEST(Dataset, KeepsHeldOutCorrectionsWhereRoundsAreRefused) {
+  Recorder log;
+  for (int i = 0; i < 5; ++i) log.corrected(0, 4);
+  for (int i = 0; i < 3; ++i) log.round("forgets");
+  const Dataset dataset = fold(log);
+  EXPECT_EQ(trainable(dataset, SampleClass::kCorrection), 0u);
+  EXPECT_EQ(dataset.counts().held_out[static_cast<int>(SampleClass::kCorrection)], 4u);
 }
 
 TEST(Dataset, CountsACorrectedEpisodeInQuarantineForTheHoldOutAllTheSame) {

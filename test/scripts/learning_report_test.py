@@ -74,6 +74,14 @@ class LearningReport(unittest.TestCase):
         self.assertIn("at least 30 % | -50 % (-50 to -50; 2 hand-backs) | met |", text)
         self.assertIn("at least 30 % | -10 % (-30 to +0; 2 hand-backs) | **falls short** |", text)
 
+    def test_what_a_micro_round_did_before_the_takeover_stands_beside_it(self):
+        one = {"episode": 1, "steps": 10, "error_before": 1.0, "error_after": 1.0}
+        self.keep(piece("state-1", 1, [point(0, 5), point(5, 8)], hand_backs=[
+            one | {"led_steps": 10, "led_error_before": 2.0, "led_error_after": 1.0},
+            one | {"led_steps": 0, "led_error_before": 0.0, "led_error_after": 0.0}]))
+        self.assertIn("| +0 % (+0 to +0; 2 hand-backs); before their takeovers -50 % (-50 to -50) |",
+                      self.report().stdout)
+
     def test_people_s_work_is_compared_from_the_first_corrections_to_the_last(self):
         self.keep(piece("state-1", 1, [point(0, 5), point(5, 9), point(
             10, 9, human_seconds_per_episode=1.0, interventions_per_100_steps=0.5)]))
