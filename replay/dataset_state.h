@@ -265,6 +265,7 @@ struct Dataset::State {
   // Whether this person's teaching counts has changed: every episode with some of it is looked at
   // anew.
   void person_changed(const std::string& name);
+  // The gate's word on full rounds: see Quarantine.
   void fold(const Event&, const CandidateReceived& candidate);
   void fold(const Event&, const WeightsAccepted& accepted);
   void fold(const Event&, const WeightsRejected& rejected);

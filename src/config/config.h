@@ -99,7 +99,7 @@ struct Config {
     std::int64_t batch = 128;        // chunks
     std::int64_t base_steps = 3000;  // of the first training on demonstrations
     double base_rate = 1e-3;         // AdamW
-    std::int64_t micro_steps = 20;
+    std::int64_t micro_steps = 60;
     double micro_rate = 1e-3;  // AdamW
     double micro_ema = 0.95;
     std::int64_t full_steps = 300;     // of a full round with a new correction

@@ -62,7 +62,7 @@ CASES = (
     Piece("cameras-2", "level 2 from cameras", 2, (*EYES, "demo.demonstrations=10")),
     Piece("cameras-3", "level 3 from cameras", 3, (*EYES, "demo.demonstrations=30")),
     Piece("compose-4", "level 4 from cameras, three of six pairs corrected", 4,
-          (*EYES, "demo.demonstrations=60", "demo.tasks=" + "; ".join(TAUGHT))),
+          (*EYES, "demo.demonstrations=18", "demo.tasks=" + "; ".join(TAUGHT))),
 )
 
 
