@@ -784,6 +784,7 @@ std::string encode_learning(const DatasetCounts& dataset, const LearningLedger& 
                       {"nudged", of(SampleClass::kNudged)},
                       {"autonomous_success", of(SampleClass::kAutonomousSuccess)},
                       {"demonstration", of(SampleClass::kDemonstration)},
+                      {"quarantined", dataset.quarantined},
                       {"discarded", dataset.discarded + dataset.taken_out},
                       {"held_out", held_out}}},
                     {"supervisors", supervisors_json(dataset)}}},

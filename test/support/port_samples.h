@@ -147,6 +147,7 @@ inline DatasetCounts sample_dataset() {
   counts.held_out[static_cast<std::size_t>(SampleClass::kAutonomousSuccess)] = 30;
   counts.discarded = 6;
   counts.taken_out = 7;
+  counts.quarantined = 26;
   counts.deployments = 14;
   counts.successes = 9;
   counts.failures = 2;

@@ -108,7 +108,7 @@ export function learning(rows) {
     type: "learning",
     dataset: {
       episodes: { success: of("success"), failure: of("failure"), discard: of("discard"), unlabelled: of("none") },
-      steps: { correction: 312, recovery: 44, nudged: 38, autonomous_success: 1740, demonstration: 960, discarded: 91, held_out: 71 },
+      steps: { correction: 312, recovery: 44, nudged: 38, autonomous_success: 1740, demonstration: 960, quarantined: 26, discarded: 91, held_out: 71 },
       supervisors: [{ name: "anna", corrections: 201 }, { name: "bert", corrections: 88 }, { name: "tablet", corrections: 23 }],
     },
     rounds, next: "after this episode",

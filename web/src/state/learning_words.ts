@@ -10,7 +10,8 @@ export interface Share {
 
 const classNames: Record<string, string> = {
   correction: "correction", recovery: "recovery", nudged: "nudged", autonomous_success: "policy alone, worked",
-  demonstration: "demonstration", held_out: "held out, to judge by", discarded: "taken out",
+  demonstration: "demonstration", held_out: "held out, to judge by",
+  quarantined: "set aside until labelled", discarded: "taken out",
 };
 const classOrder = Object.keys(classNames);
 
