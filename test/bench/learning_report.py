@@ -393,7 +393,7 @@ def plot(folder, name, title, x_label, y_label, lines):
     script = ["set terminal pngcairo size 900,480 font 'DejaVu Sans,11'",
               f"set output '{folder / (name + '.png')}'", f"set title \"{title}\"",
               f"set xlabel \"{x_label}\"", f"set ylabel \"{y_label}\"", "set yrange [0:*]", "set grid",
-              "set key outside right",
+              "set key below maxcols 2 samplen 2",
               "plot " + ", ".join(f"'-' with linespoints lw 2 pt 7 title \"{label}\""
                                   for label, _ in lines)]
     for _, points in lines:
