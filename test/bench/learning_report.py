@@ -176,9 +176,12 @@ class Report:
         for name, piece in self.campaigns("cases"):
             hand_backs = [one for told in piece.seeds.values() for one in told["result"]["hand_backs"]]
             if hand_backs:
+                change, led = relative_change(hand_backs), relative_change(hand_backs, "led_")
+                text = self.percent_text(change, f"; {len(hand_backs)} hand-backs")
+                if led is not None:
+                    text += f"; before their takeovers {self.percent_text(led)}"
                 row(f"{piece.any['title']}: the micro-round cuts the error after the hand-back by at "
-                    "least 30 %", self.hand_back_text(hand_backs),
-                    relative_change(hand_backs)[0] <= -0.3)
+                    "least 30 %", text, change[0] <= -0.3)
         compose = self.pieces.get("compose-4")
         if compose is None:
             self.missing.append("compose-4: pairs never corrected")
@@ -279,15 +282,9 @@ class Report:
         return f"{change[0]:+.1f} ({change[1]:+.1f} to {change[2]:+.1f})"
 
     @staticmethod
-    def hand_back_text(hand_backs):
-        text = "{0:+.0f} % ({1:+.0f} to {2:+.0f}".format(
-            *(100 * value for value in relative_change(hand_backs)))
-        text += f"; {len(hand_backs)} hand-backs)"
-        led = relative_change(hand_backs, "led_")
-        if led is not None:
-            text += "; before their takeovers {0:+.0f} % ({1:+.0f} to {2:+.0f})".format(
-                *(100 * value for value in led))
-        return text
+    def percent_text(change, more=""):
+        mean, low, high = (100 * value for value in change)
+        return f"{mean:+.0f} % ({low:+.0f} to {high:+.0f}{more})"
 
     def against(self, piece, seed):
         """Each start with what it is a variant of, and with the variant."""
