@@ -14,6 +14,7 @@
 #include "src/commands/state.h"
 #include "src/learning/sentences.h"
 #include "src/loop/clock.h"
+#include "src/loop/ears_training.h"
 #include "src/loop/eyes_training.h"
 #include "src/loop/perception.h"
 
@@ -23,6 +24,10 @@ namespace {
 struct BackboneFlags {
   std::string out;
   EyesTrainingOptions training;
+};
+struct EarsFlags {
+  std::string out, backbone;
+  EarsTrainingOptions training;
 };
 
 const std::map<std::string, EyesSupervision>& supervisions() {
@@ -56,6 +61,21 @@ std::string millimetres(double metres) {
   return text;
 }
 
+const char* title_of(EyesStage stage) {
+  switch (stage) {
+    case EyesStage::kPictures: return "pictures";
+    case EyesStage::kTraining: return "training";
+    case EyesStage::kSentences: return "sentences";
+  }
+  return "";
+}
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
 std::string decimal(double value) {
   if (value < 0) return "-";
   char text[32];
@@ -85,8 +105,7 @@ int run_train(const Program& program, const BackboneFlags& flags) {
           if (bar) bar->finish("done", steady_now());
           bar.reset();
           bar.emplace(stderr, progress_style(stderr, program.json || program.quiet),
-                      stage == EyesStage::kPictures ? "pictures" : "training",
-                      std::max<std::size_t>(total, 1), steady_now());
+                      title_of(stage), std::max<std::size_t>(total, 1), steady_now());
           shown = stage;
         }
         char text[48] = "";
@@ -113,6 +132,7 @@ int run_train(const Program& program, const BackboneFlags& flags) {
                                  {"bytes", report->file.size()},
                                  {"picture_seconds", report->picture_seconds},
                                  {"training_seconds", report->training_seconds},
+                                 {"misheard", report->misheard},
                                  {"levels", levels}};
     std::printf("%s\n", json.dump(2).c_str());
     return kExitOk;
@@ -127,6 +147,57 @@ int run_train(const Program& program, const BackboneFlags& flags) {
   }
   std::printf("on pictures it was not trained on, median error of the object's position:\n%s",
               table.text().c_str());
+  if (flags.training.supervision != EyesSupervision::kNone) {
+    std::printf("of other words for a task %s are taken for another's\n",
+                percent(report->misheard).c_str());
+  }
+  return kExitOk;
+}
+
+int run_hear(const Program& program, const EarsFlags& flags) {
+  const Result<LoadedConfig> loaded = load_config(program);
+  if (!loaded.ok()) return fail_config(loaded.status());
+  use_one_torch_thread();
+  Config config = loaded->config;
+  config.policy.backbone = flags.backbone;
+  Result<VisionFile> eyes = vision_file(config);
+  if (!eyes.ok()) return fail(eyes.status());
+  const Result<SentenceSource> source = sentence_source(config);
+  if (!source.ok()) return fail(source.status());
+  if (!source->note.empty()) std::fprintf(stderr, "note: %s\n", source->note.c_str());
+  EarsTrainingOptions options = flags.training;
+  options.encode = source->encode;
+  options.encoder_hash = source->hash;
+  std::optional<ProgressBar> bar;
+  const Result<EarsReport> report =
+      train_ears(*std::move(eyes), options, [&](std::size_t done, std::size_t total) {
+        if (!bar) {
+          bar.emplace(stderr, progress_style(stderr, program.json || program.quiet), "sentences",
+                      total, steady_now());
+        }
+        bar->update(done, "", steady_now());
+      });
+  if (!report.ok()) {
+    bar.reset();
+    return fail(report.status());
+  }
+  if (bar) bar->finish("done", steady_now());
+  bar.reset();
+  const Result<std::vector<std::byte>> bytes = report->file.write();
+  if (!bytes.ok()) return fail(bytes.status());
+  if (Status status = write_whole(flags.out, *bytes); !status.ok()) return fail(status);
+  if (program.json) {
+    const nlohmann::json json = {{"file", flags.out},
+                                 {"bytes", bytes->size()},
+                                 {"sentences", report->sentences},
+                                 {"misheard_before", report->misheard_before},
+                                 {"misheard", report->misheard}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return kExitOk;
+  }
+  std::printf("%s: taught %zu sentences; of others %s are taken for another task's (before: %s)\n",
+              flags.out.c_str(), report->sentences, percent(report->misheard).c_str(),
+              percent(report->misheard_before).c_str());
   return kExitOk;
 }
 
@@ -179,6 +250,21 @@ void add_backbone_command(Program& program) {
   train->callback([&program, flags] {
     program.run = [&program, flags] { return run_train(program, *flags); };
   });
+
+  CLI::App* hear = command->add_subcommand(
+      "hear", "Teaches eyes that are done to hear the kitchen's tasks said in many ways");
+  auto ears = std::make_shared<EarsFlags>();
+  ears->backbone = "kitchen";
+  hear->add_option("BACKBONE", ears->backbone, "kitchen, or a file of eyes")->capture_default_str();
+  hear->add_option("--out", ears->out, "File to write; policy.backbone may name it")->required();
+  hear->add_option("--ways", ears->training.ways, "Sentences to teach for each task")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  hear->add_option("--seed", ears->training.seed, "Fixes which sentences")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  hear->callback(
+      [&program, ears] { program.run = [&program, ears] { return run_hear(program, *ears); }; });
 
   CLI::App* show =
       command->add_subcommand("show", "What a backbone is, and what it was taught with");

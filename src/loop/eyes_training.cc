@@ -12,6 +12,7 @@
 #include "policy/picture.h"
 #include "src/datasets/jpeg.h"
 #include "src/loop/clock.h"
+#include "src/sim/kitchen_phrases.h"
 #include "src/sim/kitchen_scenes.h"
 
 namespace nudge {
@@ -235,7 +236,21 @@ Result<EyesReport> train_eyes(const EyesTrainingOptions& options, const OnEyes& 
     if (!error.ok()) return error.status();
     report.error[number] = *error;
   }
-  Result<std::vector<std::byte>> file = (*trainer)->file().write();
+  VisionFile eyes = (*trainer)->file();
+  if (options.supervision != EyesSupervision::kNone) {
+    Result<EarsReport> ears = train_ears(std::move(eyes),
+                                         {.ways = options.ways,
+                                          .seed = options.trainer.seed,
+                                          .encode = options.encode,
+                                          .encoder_hash = options.encoder_hash},
+                                         [&](std::size_t done, std::size_t total) {
+                                           on_progress(EyesStage::kSentences, done, total, 0);
+                                         });
+    if (!ears.ok()) return ears.status();
+    eyes = std::move(ears->file);
+    report.misheard = ears->misheard;
+  }
+  Result<std::vector<std::byte>> file = eyes.write();
   if (!file.ok()) return file.status();
   report.file = *std::move(file);
   return report;

@@ -1,5 +1,5 @@
 // Makes the eyes of the simulated kitchen (policy/vision_spec.h) from pictures of it that are drawn
-// up for the purpose: src/sim/kitchen_scenes.h.
+// up for the purpose (src/sim/kitchen_scenes.h), and then their ears (ears_training.h).
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include "nudge/status.h"
 #include "policy/instruction_features.h"
 #include "policy/vision_trainer.h"
+#include "src/loop/ears_training.h"
 
 namespace nudge {
 
@@ -30,20 +31,22 @@ struct EyesTrainingOptions {
                                 // by heart
   std::size_t held_out = 500;   // of each level, to measure with
   VisionTrainerOptions trainer = {.steps = 25'000};
-  EncodeSentence encode;  // of sentences
+  std::size_t ways = EarsTrainingOptions{}.ways;  // to say each task; random eyes hear none of them
+  EncodeSentence encode;                          // of sentences
   std::string encoder_hash;
   std::string encoder_name;  // for people
 };
 
-enum class EyesStage { kPictures, kTraining };
-// `done` of `total` pictures or steps; `loss` while training. Told by several threads, one at a
-// time.
+enum class EyesStage { kPictures, kTraining, kSentences };
+// `done` of `total` pictures, steps or sentences; `loss` while training. Told by several threads,
+// one at a time.
 using OnEyes =
     std::function<void(EyesStage stage, std::size_t done, std::size_t total, double loss)>;
 
 struct EyesReport {
   std::vector<std::byte> file;
   std::map<int, VisionError> error;  // by level; measured before weights are rounded
+  double misheard = 0;               // share of other words for a task that are taken for another's
   double picture_seconds = 0, training_seconds = 0;  // wall time
 };
 

@@ -9,7 +9,6 @@
 
 #include "policy/script_backbone.h"
 #include "policy/vision_backbone.h"
-#include "policy/vision_spec.h"
 #include "policy/weights.h"
 #include "src/datasets/jpeg.h"
 #include "src/learning/sentences.h"
@@ -130,6 +129,20 @@ Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const Obse
   }
   if (!eyes.ok()) return eyes;
   return with_ears(*std::move(eyes), config, std::move(source));
+}
+
+Result<VisionFile> vision_file(const Config& config) {
+  const Kind kind = kind_of(config);
+  if (kind != Kind::kKitchen && kind != Kind::kVisionFile) {
+    return invalid_argument("backbone " + config.policy.backbone +
+                            " is none of the project's own eyes: kitchen, or a file that ends in "
+                            ".safetensors");
+  }
+  Result<std::vector<std::byte>> bytes = vision_bytes(config);
+  if (!bytes.ok()) return bytes.status();
+  Result<VisionFile> file = VisionFile::parse(*std::move(bytes));
+  if (!file.ok()) return file.status().with_context(config.policy.backbone);
+  return file;
 }
 
 bool looks_at_cameras(const Config& config) { return kind_of(config) != Kind::kState; }

@@ -8,6 +8,7 @@
 #include "nudge/robot.h"
 #include "nudge/status.h"
 #include "policy/backbone.h"
+#include "policy/vision_spec.h"
 #include "src/config/config.h"
 
 namespace nudge {
@@ -21,6 +22,10 @@ Result<std::unique_ptr<Backbone>> make_backbone(const Config& config, const Obse
 
 // Whether that backbone may look at cameras: a simulation then renders them.
 bool looks_at_cameras(const Config& config);
+
+// The file of the project's own eyes, where policy.backbone names such. kInvalidArgument: it names
+// another kind. kNotFound, and errors of VisionFile::parse().
+Result<VisionFile> vision_file(const Config& config);
 
 // What it is, for people. The same errors; the file is read and tried.
 Result<std::string> backbone_summary(const Config& config);

@@ -40,21 +40,6 @@ std::optional<Vec3> goal_of(const KitchenLevel& level, const KitchenState& state
 
 }  // namespace
 
-std::vector<std::string> task_phrases(const std::string& instruction) {
-  std::vector<std::string> phrases = {instruction};
-  const auto with = [&](const std::string& verb, std::initializer_list<const char*> others) {
-    if (!instruction.starts_with(verb + " ")) return;
-    const std::string rest = instruction.substr(verb.size());
-    for (const char* other : others) {
-      phrases.push_back(other + rest);
-      phrases.push_back("please " + std::string(other) + rest);
-    }
-  };
-  with("put", {"place", "move", "set", "bring"});
-  with("lift", {"raise", "pick up", "grab", "take"});
-  return phrases;
-}
-
 struct KitchenScenes::Impl {
   const KitchenLevel* level = nullptr;
   std::unique_ptr<KitchenRobot> robot;

@@ -25,9 +25,6 @@ struct KitchenScene {
   Action expert;                 // what the expert would do now
 };
 
-// What people may call a task: the instruction itself, and the same with other verbs.
-std::vector<std::string> task_phrases(const std::string& instruction);
-
 // Not thread-safe: one thread at a time.
 class KitchenScenes {
  public:

@@ -12,7 +12,8 @@ COMMANDS = [["demo"], ["eval"], ["train"], ["learn"], ["log"], ["weights"], ["co
             ["weights", "show"], ["weights", "promote"], ["weights", "rollback"],
             ["config", "print"], ["config", "check"], ["config", "defaults"], ["export"],
             ["export", "lerobot"], ["import"], ["import", "lerobot"], ["backbone"],
-            ["backbone", "train"], ["backbone", "show"], ["log", "reencode"]]
+            ["backbone", "train"], ["backbone", "hear"], ["backbone", "show"],
+            ["log", "reencode"]]
 
 prepared = Prepared()
 
@@ -71,6 +72,9 @@ class Json(Case):
         self.assertEqual(outcome.code, 0, str(outcome))
         self.assertIn("64 features of front wrist", outcome.json()["summary"])
         self.assertEqual(nudge("backbone", "show", "/nowhere/eyes.safetensors").code, 66)
+        for eyes, code in (("/nowhere/eyes.safetensors", 66), ("state", 64)):
+            out = ["--out", os.path.join(prepared.state, "heard.safetensors")]
+            self.assertEqual(nudge("backbone", "hear", eyes, *out).code, code, eyes)
 
     def test_of_the_log(self):
         state = ["--state", prepared.state]

@@ -15,6 +15,7 @@ EyesTrainingOptions few_moments(EyesSupervision supervision = EyesSupervision::k
   options.held_out = 6;
   options.trainer.steps = 2;
   options.trainer.batch = 4;
+  options.ways = 5;
   options.encode = [](const std::string& text) -> Result<std::vector<float>> {
     return std::vector<float>{static_cast<float>(text.size()) / 100, 1};
   };
@@ -43,25 +44,29 @@ TEST(EyesTraining, TheFileKnowsEachLevelsPhrasesAndSaysWhatItWasTaughtWith) {
   EXPECT_EQ(file->spec.sentence_size, 2u);
   EXPECT_NE(file->spec.supervision.find("object poses"), std::string::npos);
   EXPECT_NE(file->spec.supervision.find("sentences by lengths"), std::string::npos);
+  EXPECT_NE(file->spec.supervision.find("ears: 5 ways to say each task"), std::string::npos);
   for (const char* known : {"lift the block", "put the pot on the right burner"}) {
     EXPECT_NE(std::ranges::find(file->known.text, known), file->known.text.end()) << known;
   }
 }
 
 TEST(EyesTraining, EachMomentAndStepIsToldOf) {
-  std::size_t moments = 0, step = 0;
+  std::size_t moments = 0, step = 0, sentences = 0;
   const auto report =
       train_eyes(few_moments(), [&](EyesStage stage, std::size_t done, std::size_t total, double) {
         if (stage == EyesStage::kPictures) {
           EXPECT_EQ(total, 36u);
           EXPECT_EQ(done, ++moments);
-        } else {
+        } else if (stage == EyesStage::kTraining) {
           step = done;
+        } else {
+          EXPECT_EQ(done, ++sentences);
         }
       });
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_EQ(moments, 36u);
   EXPECT_EQ(step, 2u);
+  EXPECT_EQ(sentences, 3 * 106u);  // three tasks: their own, those that teach, those that measure
 }
 
 TEST(EyesTraining, WithoutSupervisionTheWeightsAreRandom) {
