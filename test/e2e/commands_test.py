@@ -73,7 +73,7 @@ class Json(Case):
         self.assertIn("64 features of front wrist", outcome.json()["summary"])
         self.assertEqual(nudge("backbone", "show", "/nowhere/eyes.safetensors").code, 66)
         for eyes, code in (("/nowhere/eyes.safetensors", 66), ("state", 64)):
-            out = ["--out", os.path.join(prepared.state, "heard.safetensors")]
+            out = ["--out", f"{prepared.state}/heard.safetensors"]
             self.assertEqual(nudge("backbone", "hear", eyes, *out).code, code, eyes)
 
     def test_of_the_log(self):
