@@ -387,12 +387,15 @@ def plot(folder, name, title, x_label, y_label, lines):
     lines = [(label, points) for label, points in lines if len(points) > 1]
     if not lines:
         return None
-    script = ["set terminal pngcairo size 900,480 font 'DejaVu Sans,11'",
+    colours, circle, square = 8, 7, 5  # gnuplot's own; what comes after them looks otherwise
+    styles = [f"lc {i % colours + 1} dt {i // colours + 1} pt {circle if i < colours else square}"
+              for i in range(len(lines))]
+    script = [f"set terminal pngcairo size 900,{400 + 17 * len(lines)} font 'DejaVu Sans,11'",
               f"set output '{folder / (name + '.png')}'", f"set title \"{title}\"",
               f"set xlabel \"{x_label}\"", f"set ylabel \"{y_label}\"", "set yrange [0:*]", "set grid",
               "set key below maxcols 2 samplen 2",
-              "plot " + ", ".join(f"'-' with linespoints lw 2 pt 7 title \"{label}\""
-                                  for label, _ in lines)]
+              "plot " + ", ".join(f"'-' with linespoints lw 2 {style} title \"{label}\""
+                                  for style, (label, _) in zip(styles, lines))]
     for _, points in lines:
         script += [f"{x} {y}" for x, y in points] + ["e"]
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
