@@ -46,8 +46,15 @@ at::Tensor tensor_of(const VisionFile& file, const std::string& name, std::int64
   return matrix(file.tensors.at(name), columns);
 }
 
-// What the units do to the maps, all places in one row.
-at::Tensor modulation(const VisionFile& file, const at::Tensor& units) {
+// What the layer makes of sentences [n, size], before its ReLU: [n, kWordsHidden].
+at::Tensor read(const VisionFile& file, const at::Tensor& sentences) {
+  return sentences.mm(tensor_of(file, "words.weight", sentences.size(1)).t()) +
+         tensor_of(file, "words.bias", 1).t();
+}
+
+// What sentences do to the maps, all places in one row.
+at::Tensor modulation(const VisionFile& file, const at::Tensor& sentences) {
+  const at::Tensor units = at::relu(read(file, sentences));
   std::vector<at::Tensor> all;
   for (const auto& [name, shape] : tensors_of(file.spec)) {
     if (!name.ends_with(".words.weight")) continue;
@@ -75,8 +82,6 @@ Result<VisionFile> teach_ears(VisionFile file, std::span<const SaidTask> tasks,
     if (!said.ok()) return said.status();
     if (said->ways.size(0) == 0) return std::move(file);
     const std::int64_t size = said->own.size(1);
-    const at::Tensor weight = tensor_of(file, "words.weight", size);
-    const at::Tensor bias = tensor_of(file, "words.bias", 1).t();
     // Only what is orthogonal to all own sentences may change.
     const at::Tensor basis = std::get<0>(at::linalg_qr(said->own.t()));
     const at::Tensor ways = said->ways - said->ways.mm(basis).mm(basis.t());
@@ -84,9 +89,8 @@ Result<VisionFile> teach_ears(VisionFile file, std::span<const SaidTask> tasks,
                                                     at::eye(size, at::kDouble);
     const at::Tensor factor = at::linalg_cholesky(gram);
 
-    const at::Tensor before = said->ways.mm(weight.t()) + bias;
-    const at::Tensor meant =
-        (said->own.mm(weight.t()) + bias).index_select(0, said->task);  // before the ReLU
+    const at::Tensor before = read(file, said->ways);
+    const at::Tensor meant = read(file, said->own).index_select(0, said->task);
     at::Tensor target = meant, change;
     for (std::size_t round = 0; round < std::max<std::size_t>(options.rounds, 1); ++round) {
       change = at::cholesky_solve(ways.t().mm(target - before), factor);  // [size, units]
@@ -94,7 +98,8 @@ Result<VisionFile> teach_ears(VisionFile file, std::span<const SaidTask> tasks,
       target = at::where(meant > 0, meant, off);
     }
     change = change - basis.mm(basis.t().mm(change));
-    const at::Tensor fitted = (weight + change.t()).to(at::kFloat).contiguous();
+    const at::Tensor fitted =
+        (tensor_of(file, "words.weight", size) + change.t()).to(at::kFloat).contiguous();
     const float* first = fitted.data_ptr<float>();
     file.tensors.at("words.weight").assign(first, first + fitted.numel());
     return std::move(file);
@@ -106,12 +111,8 @@ Result<double> misheard(const VisionFile& file, std::span<const SaidTask> tasks)
     const Result<Heard> said = heard(file.spec, tasks);
     if (!said.ok()) return said.status();
     if (said->ways.size(0) == 0) return 0.0;
-    const at::Tensor weight = tensor_of(file, "words.weight", said->own.size(1));
-    const at::Tensor bias = tensor_of(file, "words.bias", 1).t();
-    const auto modulated = [&](const at::Tensor& sentences) {
-      return modulation(file, at::relu(sentences.mm(weight.t()) + bias));
-    };
-    const at::Tensor nearest = at::cdist(modulated(said->ways), modulated(said->own)).argmin(1);
+    const at::Tensor nearest =
+        at::cdist(modulation(file, said->ways), modulation(file, said->own)).argmin(1);
     return nearest.ne(said->task).to(at::kDouble).mean().item<double>();
   });
 }

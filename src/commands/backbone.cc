@@ -132,7 +132,7 @@ int run_train(const Program& program, const BackboneFlags& flags) {
                                  {"bytes", report->file.size()},
                                  {"picture_seconds", report->picture_seconds},
                                  {"training_seconds", report->training_seconds},
-                                 {"misheard", report->misheard},
+                                 {"misheard", number_or_null(report->misheard)},
                                  {"levels", levels}};
     std::printf("%s\n", json.dump(2).c_str());
     return kExitOk;
@@ -147,7 +147,7 @@ int run_train(const Program& program, const BackboneFlags& flags) {
   }
   std::printf("on pictures it was not trained on, median error of the object's position:\n%s",
               table.text().c_str());
-  if (flags.training.supervision != EyesSupervision::kNone) {
+  if (report->misheard >= 0) {
     std::printf("of other words for a task %s are taken for another's\n",
                 percent(report->misheard).c_str());
   }

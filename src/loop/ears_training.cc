@@ -1,6 +1,5 @@
 #include "src/loop/ears_training.h"
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 

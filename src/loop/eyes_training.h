@@ -46,7 +46,8 @@ using OnEyes =
 struct EyesReport {
   std::vector<std::byte> file;
   std::map<int, VisionError> error;  // by level; measured before weights are rounded
-  double misheard = 0;               // share of other words for a task that are taken for another's
+  // Share of other words for a task that are taken for another's; negative: no ears were taught.
+  double misheard = -1;
   double picture_seconds = 0, training_seconds = 0;  // wall time
 };
 
