@@ -69,12 +69,21 @@ void RoundPlanner::on_span_closed(const Event& event, const SpanClosed& closed) 
                                   closed.reason == SpanEnd::kPreempted;
   if (!finished_by_choice || held_out(span.episode)) return;
   on_new(event.sequence);
-  newest_correction_ = event.sequence;
   // Preempted: a higher role goes on correcting, and the round would come to nothing.
   const std::uint64_t steps = std::uint64_t{closed.last_step} - span.first_step + 1;
   if (closed.reason != SpanEnd::kPreempted && steps >= options_.micro_min_steps && !paused_) {
     micro_ = RoundOrder{RoundKind::kMicro, event.sequence, 0, span.episode, 0};
   }
+}
+
+void RoundPlanner::on_label(const Event& event, const Label& label) {
+  if (!deployment_.contains(label.episode)) return;
+  const bool of_episode = label.span == 0;
+  if (of_episode && label.value == LabelValue::kDiscard) discarded_.insert(label.episode);
+  // Where outcomes teach nothing, a round would train on what the last one trained on.
+  const bool teaches = options_.outcomes_teach || !demonstrated_ || !of_episode ||
+                       discarded_.contains(label.episode);
+  if (teaches && !held_out_for_label(label.episode)) on_new(event.sequence);
 }
 
 void RoundPlanner::apply(const Event& event) {
@@ -83,6 +92,7 @@ void RoundPlanner::apply(const Event& event) {
   if (const auto* started = std::get_if<EpisodeStarted>(&event.payload)) {
     episode_began_ = event.sequence;
     if (started->purpose == EpisodePurpose::kDeployment) deployment_.insert(event.episode);
+    demonstrated_ |= started->purpose == EpisodePurpose::kDemonstration;
   } else if (std::holds_alternative<EpisodeEnded>(event.payload)) {
     micro_.reset();
     if (awaits_verdict_ > 0) --awaits_verdict_;
@@ -107,9 +117,7 @@ void RoundPlanner::apply(const Event& event) {
   } else if (const auto* closed = std::get_if<SpanClosed>(&event.payload)) {
     on_span_closed(event, *closed);
   } else if (const auto* label = std::get_if<Label>(&event.payload)) {
-    if (deployment_.contains(label->episode) && !held_out_for_label(label->episode)) {
-      on_new(event.sequence);
-    }
+    on_label(event, *label);
   } else if (const auto* discarded = std::get_if<StepsDiscarded>(&event.payload)) {
     // Undone steps leave the dataset: weights that learned from them are to be replaced, but this
     // alone is no feedback that makes a rolled back round worth repeating.
@@ -183,9 +191,10 @@ std::optional<RoundOrder> RoundPlanner::due() const {
   }
   std::optional<RoundOrder> order = micro_ ? micro_ : full_;
   if (!order) return std::nullopt;
-  order->new_correction = newest_correction_ > learned_;
-  order->base = order->kind == RoundKind::kMicro ? micro_base() : weights_.newest_full();
-  if (order->base == 0) return std::nullopt;
+  const bool micro = order->kind == RoundKind::kMicro;
+  order->base = micro ? micro_base() : weights_.newest_full();
+  order->start = micro ? order->base : weights_.origin();
+  if (order->base == 0 || order->start == 0) return std::nullopt;
   order->seed = Random::derive(Random::derive(options_.seed, order->prefix),
                                static_cast<std::uint64_t>(order->kind));
   return order;

@@ -11,14 +11,16 @@
 // of that one and runs now: provisional versions of other episodes are never built on, or they
 // would pile up where full rounds are late. Worth nothing once its episode is over. Full round: a
 // deployment episode has ended and there is something new to learn since the last full round: a
-// correction, or a label that a training step depends on. Starts from the newest full version that
-// was not rolled back. It goes on while a person takes over and drives. When their correction ends,
-// it gives way to the micro-round, and is due again at the end of that episode; but the next full
-// round then goes through, and the micro-round waits: where full rounds take longer than people let
-// robots work, every second one arrives. Held-out episodes (nudge/hold_out.h) are never trained on,
-// so nothing in them is new. After a rollback the same data would give the same weights: nothing is
-// due until a person (or a script in a person's place) has corrected or labelled something. Two
-// rollbacks in a row, without a confirmation between them, ask for LearningPaused.
+// correction, or a label that a training step depends on. Trains from the version that an engineer
+// promoted last, on all that the log teaches, and takes the place of the newest full version: what
+// comes of it depends on the log and not on the rounds before, whose chance would add up. It goes
+// on while a person takes over and drives. When their correction ends, it gives way to the
+// micro-round, and is due again at the end of that episode; but the next full round then goes
+// through, and the micro-round waits: where full rounds take longer than people let robots work,
+// every second one arrives. Held-out episodes (nudge/hold_out.h) are never trained on, so nothing
+// in them is new. After a rollback the same data would give the same weights: nothing is due until
+// a person (or a script in a person's place) has corrected or labelled something. Two rollbacks in
+// a row, without a confirmation between them, ask for LearningPaused.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +37,10 @@ namespace nudge {
 struct RoundPlannerOptions {
   std::uint32_t micro_min_steps = 8;     // one chunk of the default horizon; >= 1
   std::uint32_t rollbacks_to_pause = 2;  // in a row; >= 1
-  std::uint64_t seed = 0;                // of all rounds; each order derives its own
+  // How an episode went decides what its steps teach; false: only where nothing was demonstrated.
+  // Labels of spans, and discarded episodes, always do.
+  bool outcomes_teach = true;
+  std::uint64_t seed = 0;  // of all rounds; each order derives its own
 };
 
 // WeightsRejected::reason of a candidate that was not judged: a correction or a rollback came
@@ -49,12 +54,11 @@ struct RoundOrder {
   // Train on the log up to and including it: the event that made the round due, or a later one that
   // is folded already when it starts.
   Sequence prefix = 0;
-  WeightsVersion base = 0;  // to start from, and the candidate's parent; never 0
-  EpisodeId episode = 0;    // in which it became due
-  std::uint64_t seed = 0;   // from the planner's seed, the kind and the prefix: equal logs give
-                            // equal orders
-  // There is a correction that no full round has learned from; false: only labels are new.
-  bool new_correction = true;
+  WeightsVersion base = 0;   // the candidate's parent; never 0
+  EpisodeId episode = 0;     // in which it became due
+  std::uint64_t seed = 0;    // from the planner's seed, the kind and the prefix: equal logs give
+                             // equal orders
+  WeightsVersion start = 0;  // to train from: a micro-round's base, a full round's origin; never 0
 
   friend bool operator==(const RoundOrder&, const RoundOrder&) = default;
 };
@@ -109,6 +113,7 @@ class RoundPlanner {
   };
 
   void on_span_closed(const Event& event, const SpanClosed& closed);
+  void on_label(const Event& event, const Label& label);
   void on_new(Sequence sequence);
   void drop_rounds();
   void learned(Sequence prefix);
@@ -119,16 +124,17 @@ class RoundPlanner {
   RoundPlannerOptions options_;
   WeightsHistory weights_;
   NumberSet deployment_;                          // all deployment episodes
+  NumberSet discarded_;                           // of these, what was ever labelled so
+  bool demonstrated_ = false;                     // there is a demonstration
   std::map<EpisodeId, std::uint64_t> corrected_;  // to the number for is_held_out()
   std::map<SpanId, OpenSpan> open_;
-  std::map<SpanId, EpisodeId> takeovers_;  // all spans that a split may be about
-  Sequence newest_ = 0;                    // newest event with something to learn from
-  Sequence newest_correction_ = 0;  // newest closed takeover span with something to learn from
-  Sequence learned_ = 0;            // prefix of the last full round that was completed
-  Sequence learned_before_ = 0;     // and of the one before it
-  Sha256 learned_by_{};             // the candidate that came of it, once the log has it
-  Sequence episode_began_ = 0;      // the newest one
-  std::optional<RoundOrder> micro_, full_;  // wanted; base and seed are filled in by due()
+  std::map<SpanId, EpisodeId> takeovers_;   // all spans that a split may be about
+  Sequence newest_ = 0;                     // newest event with something to learn from
+  Sequence learned_ = 0;                    // prefix of the last full round that was completed
+  Sequence learned_before_ = 0;             // and of the one before it
+  Sha256 learned_by_{};                     // the candidate that came of it, once the log has it
+  Sequence episode_began_ = 0;              // the newest one
+  std::optional<RoundOrder> micro_, full_;  // wanted; versions and seed are filled in by due()
   std::optional<RoundOrder> running_;
   bool abort_ = false;
   bool full_insists_ = false;  // the last full round came to nothing

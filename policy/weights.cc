@@ -106,8 +106,9 @@ FlatObject to_object(const Lineage& lineage) {
   object.set("config_hash", lineage.config_hash);
   object.set("backbone_hash", lineage.backbone_hash);
   object.set("steps", std::uint64_t{lineage.steps});
-  // Only where there is one: all other files stay as every version has written them.
+  // Only where there are any: all other files stay as every version has written them.
   if (!lineage.base_hash.empty()) object.set("base_hash", lineage.base_hash);
+  if (!lineage.origin_hash.empty()) object.set("origin_hash", lineage.origin_hash);
   return object;
 }
 
@@ -115,7 +116,12 @@ Status check(const Lineage& lineage, const HeadSpec& head) {
   if (!lineage.base_hash.empty() && !head.edit) {
     return invalid_argument("lineage: base_hash names a base, and the head edits nothing");
   }
+  if (!lineage.origin_hash.empty() && lineage.origin_hash == lineage.parent_hash) {
+    return invalid_argument(
+        "lineage: origin_hash is the parent's, which is written by leaving it out");
+  }
   NUDGE_TRY(check_hash("base_hash", lineage.base_hash));
+  NUDGE_TRY(check_hash("origin_hash", lineage.origin_hash));
   NUDGE_TRY(check_hash("parent_hash", lineage.parent_hash));
   NUDGE_TRY(check_hash("config_hash", lineage.config_hash));
   return check_hash("backbone_hash", lineage.backbone_hash);
@@ -154,12 +160,18 @@ Result<Lineage> lineage_from(const FlatObject& object, const HeadSpec& head) {
     return data_loss("\"steps\" is out of range");
   }
   lineage.steps = static_cast<std::uint32_t>(*steps);
-  if (object.values().contains("base_hash")) {
-    const Result<std::string> base = object.get<std::string>("base_hash");
-    if (!base.ok()) return base.status();
-    if (base->empty())
-      return data_loss("\"base_hash\" is empty, which is written by leaving it out");
-    lineage.base_hash = *base;
+  const std::pair<const char*, std::string*> optional[] = {
+      {"base_hash", &lineage.base_hash},
+      {"origin_hash", &lineage.origin_hash},
+  };
+  for (const auto& [name, hash] : optional) {
+    if (!object.values().contains(name)) continue;
+    const Result<std::string> value = object.get<std::string>(name);
+    if (!value.ok()) return value.status();
+    if (value->empty()) {
+      return data_loss('"' + std::string(name) + "\" is empty, which is written by leaving it out");
+    }
+    *hash = *value;
   }
   NUDGE_TRY(check(lineage, head));
   return lineage;

@@ -51,6 +51,9 @@ struct Lineage {
   // Hex SHA-256 of the frozen base head whose chunks these weights edit; empty, and then absent in
   // the file: they edit none, or what somebody else proposes. Only heads with HeadSpec::edit.
   std::string base_hash = {};
+  // Hex SHA-256 of the weights that the round trained from; empty, and then absent in the file:
+  // its parent.
+  std::string origin_hash = {};
 
   friend bool operator==(const Lineage&, const Lineage&) = default;
 };

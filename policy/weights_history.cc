@@ -25,6 +25,7 @@ void WeightsHistory::apply(const Event& event) {
     take_back_above(promoted->version, "promoted_over");
     if (auto it = records_.find(promoted->version); it != records_.end()) {
       it->second.state = WeightsState::kConfirmed;
+      it->second.promoted = true;
     }
   } else if (const auto* back = std::get_if<WeightsRolledBack>(&event.payload)) {
     ++rolled_back_;
@@ -59,8 +60,8 @@ void WeightsHistory::take_back_above(WeightsVersion version, const std::string& 
 }
 
 void WeightsHistory::let_go_of_oldest() {
-  const WeightsVersion needed[] = {live_, confirmed_, newest_full(), full_ancestor(live_),
-                                   confirmed_before()};
+  const WeightsVersion needed[] = {live_,    confirmed_,           newest_full(),
+                                   origin(), full_ancestor(live_), confirmed_before()};
   const auto oldest = std::find_if(records_.begin(), records_.end(), [&](const auto& entry) {
     return std::find(std::begin(needed), std::end(needed), entry.first) == std::end(needed);
   });
@@ -84,6 +85,13 @@ WeightsVersion WeightsHistory::newest_full() const {
     }
   }
   return 0;
+}
+
+WeightsVersion WeightsHistory::origin() const {
+  const auto it = std::find_if(records_.rbegin(), records_.rend(), [](const auto& entry) {
+    return entry.second.promoted && entry.second.state != WeightsState::kRolledBack;
+  });
+  return it == records_.rend() ? confirmed_ : it->first;
 }
 
 WeightsVersion WeightsHistory::full_ancestor(WeightsVersion version) const {

@@ -22,6 +22,7 @@ struct WeightsRecord {
   Sequence accepted_at = 0;  // sequence number of WeightsAccepted
   WallTime accepted_wall{};
   bool was_live = false;
+  bool promoted = false;        // by an engineer
   std::string rollback_reason;  // kRolledBack only
   std::string gate_report;      // one line of JSON; empty unless everything is kept
 };
@@ -30,7 +31,7 @@ struct WeightsRecord {
 class WeightsHistory {
  public:
   // A daemon that learns every minute must not grow by it: beyond kNewest versions the oldest is
-  // let go, unless something may still lead to it (live, confirmed, what a round starts from, what
+  // let go, unless something may still lead to it (live, confirmed, what a round trains from, what
   // one may go back to). Who lists versions for people keeps all.
   enum class Keep { kNewest, kAll };
   static constexpr std::size_t kNewest = 1000;
@@ -47,8 +48,11 @@ class WeightsHistory {
   WeightsVersion confirmed() const {
     return confirmed_;
   }  // the only one that may be booted; 0: none
-  // What a full round starts from: the newest full version that was not rolled back; 0: none.
+  // The newest full version that was not rolled back; 0: none.
   WeightsVersion newest_full() const;
+  // What a full round trains from: the version that an engineer promoted last, of those not rolled
+  // back; where none is left, the confirmed one; 0: none.
+  WeightsVersion origin() const;
   // The full version that `version` descends from through provisional ones (itself if full).
   WeightsVersion full_ancestor(WeightsVersion version) const;
   // Where a rollback by hand leads: to the confirmed version, and from there to the nearest one

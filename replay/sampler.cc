@@ -49,6 +49,31 @@ std::vector<double> water_fill(const std::vector<double>& sizes, double cap) {
   }
 }
 
+// A stratum of human feedback: its part of a batch, and its rows.
+struct Fed {
+  double mass = 0, rows = 0;
+};
+
+// The part that anchors have once no row of `fed` is drawn more than `most` times as often as one
+// of their `anchor_rows`; `others` is the part of all else, which stays. With the strata in order
+// of how often their rows are drawn, the first n of them held to the bound give
+//   anchors = (1 - others - sum of the rest) / (1 + most * sum of the n's rows / anchor_rows),
+// and n is the least for which the rest keep to the bound by themselves: holding one more to it
+// never raises the anchors so far that one before it would not need to be.
+double anchored_part(std::vector<Fed> fed, double others, double anchor_rows, double most) {
+  std::sort(fed.begin(), fed.end(),
+            [](const Fed& a, const Fed& b) { return a.mass * b.rows > b.mass * a.rows; });
+  double rest = 0, held_rows = 0;
+  for (const Fed& each : fed) rest += each.mass;
+  for (const Fed& each : fed) {
+    const double anchors = (1 - others - rest) / (1 + most * held_rows / anchor_rows);
+    if (each.mass <= most * each.rows * anchors / anchor_rows) return anchors;
+    rest -= each.mass;
+    held_rows += each.rows;
+  }
+  return (1 - others - rest) / (1 + most * held_rows / anchor_rows);
+}
+
 }  // namespace
 
 Status Mix::validate() const {
@@ -66,6 +91,7 @@ Status Mix::validate() const {
   if (!(supervisor_cap > 0 && supervisor_cap <= 1)) {
     return invalid_argument("mix: supervisor_cap must be above 0 and at most 1");
   }
+  if (!(oversampling >= 1)) return invalid_argument("mix: oversampling must be at least 1");
   return {};
 }
 
@@ -203,10 +229,41 @@ Status Sampler::prepare(const Mix& mix) {
       probabilities_[members[c][k]] = mass[c] * parts[c][k];
     }
   }
+  if (std::isfinite(mix.oversampling)) hold_to_anchors(mix.oversampling);
   fill_table();
   mix_ = mix;
   dirty_ = false;
   return {};
+}
+
+void Sampler::hold_to_anchors(double most) {
+  double anchors = 0, anchor_rows = 0, others = 0;
+  std::vector<Fed> fed;
+  for (std::size_t i = 0; i < strata_.size(); ++i) {
+    const double mass = probabilities_[i];
+    if (mass <= 0) continue;
+    const auto rows = static_cast<double>(strata_[i].rows.size());
+    if (is_anchor(strata_[i].sample_class)) {
+      anchors += mass;
+      anchor_rows += rows;
+    } else if (is_human(strata_[i].sample_class)) {
+      fed.push_back({mass, rows});
+    } else {
+      others += mass;
+    }
+  }
+  if (anchors <= 0) return;
+  anchor_rows = std::min(anchor_rows, Mix::kCountedAnchors);
+  const double held = anchored_part(std::move(fed), others, anchor_rows, most);
+  const double most_a_row = most * held / anchor_rows;
+  for (std::size_t i = 0; i < strata_.size(); ++i) {
+    double& mass = probabilities_[i];
+    if (is_anchor(strata_[i].sample_class)) {
+      mass *= held / anchors;
+    } else if (is_human(strata_[i].sample_class)) {
+      mass = std::min(mass, most_a_row * static_cast<double>(strata_[i].rows.size()));
+    }
+  }
 }
 
 void Sampler::fill_table() {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <span>
 #include <tuple>
@@ -36,8 +37,16 @@ struct Mix {
   // from one supervisor, once the class has two or more: bounds what one careless or hostile
   // person can teach. What nobody may fill goes to demonstrations and successes. 1: no cap.
   double supervisor_cap = 0.25;
+  // Most often that a row of human feedback is drawn for each time that a row of demonstrations and
+  // successes is; what is left over goes to these. Without it, the first few corrections fill their
+  // share by being drawn a hundred times as often, and are learned by heart. Beside more than
+  // kCountedAnchors rows it is as beside so many: few corrections would else hardly be seen. Has no
+  // effect on corrections that stand alone; infinity: no bound.
+  double oversampling = 5;
   // Corrections without any demonstration or autonomous success to hold them are refused.
   bool corrections_may_stand_alone = false;
+
+  static constexpr double kCountedAnchors = 2'000;
 
   friend bool operator==(const Mix&, const Mix&) = default;
   // kInvalidArgument naming the first value out of its range.
@@ -100,6 +109,8 @@ class Sampler {
   };
   static constexpr std::size_t kBlock = 1u << 16;  // rows; blocks never move, so growing is cheap
 
+  // Mix::oversampling, on probabilities_.
+  void hold_to_anchors(double most);
   void fill_table();
 
   std::map<std::tuple<SampleClass, std::uint32_t, bool>, StratumId> ids_;

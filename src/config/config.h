@@ -102,9 +102,8 @@ struct Config {
     std::int64_t micro_steps = 60;
     double micro_rate = 1e-3;  // AdamW
     double micro_ema = 0.95;
-    std::int64_t full_steps = 300;     // of a full round with a new correction
-    std::int64_t refresh_steps = 200;  // of one without; at most full_steps
-    double full_rate = 3e-4;           // AdamW
+    std::int64_t full_steps = 1000;
+    double full_rate = 1e-3;  // AdamW
     double full_ema = 0.99;
     double weight_decay = 1e-4;  // AdamW
     double clip = 1.0;           // L2 norm of the gradient
@@ -117,6 +116,7 @@ struct Config {
     double share_recovery = 0.1;           // beside those three, which sum to 1
     double share_nudged = 0.1;             // likewise
     double share_negatives = 0.1;          // likewise, of each kind
+    double oversampling = 5;               // of human feedback against demonstrations; >= 1
     double supervisor_cap = 0.25;          // of a class of human feedback, once it has two people
     double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover
     Unwanted before_takeover = Unwanted::kDrop;

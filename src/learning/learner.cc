@@ -32,11 +32,8 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   const auto start = std::chrono::steady_clock::now();
   const bool micro = order.kind == RoundKind::kMicro;
   const auto& learner = config.learner;
-  const auto steps = static_cast<std::uint32_t>(
-      micro                  ? learner.micro_steps
-      : order.new_correction ? learner.full_steps
-                             : std::min(learner.refresh_steps, learner.full_steps));
-  const Mix mix = sampling_mix(config);
+  const auto steps = static_cast<std::uint32_t>(micro ? learner.micro_steps : learner.full_steps);
+  const Mix mix = sampling_mix(config, kind_of(order.kind));
   Random random(order.seed);
   Batch batch;
   double loss = 0;
@@ -205,10 +202,10 @@ Result<std::shared_ptr<const Weights>> Learner::load(WeightsVersion version) {
 }
 
 Result<Trainer*> Learner::trainer_for(const RoundOrder& order,
-                                      const std::shared_ptr<const Weights>& base) {
+                                      const std::shared_ptr<const Weights>& start) {
   const bool micro = order.kind == RoundKind::kMicro;
   if (micro && micro_ != nullptr && micro_episode_ == order.episode &&
-      micro_hash_ == to_hex(base->hash())) {
+      micro_hash_ == to_hex(start->hash())) {
     return micro_.get();
   }
   std::shared_ptr<const Weights> confirmed;
@@ -219,7 +216,7 @@ Result<Trainer*> Learner::trainer_for(const RoundOrder& order,
   }
   TrainerOptions options = trainer_options(config_, kind_of(order.kind));
   options.seed = order.seed;
-  Result<std::unique_ptr<Trainer>> trainer = Trainer::create(base, confirmed, options);
+  Result<std::unique_ptr<Trainer>> trainer = Trainer::create(start, confirmed, options);
   if (!trainer.ok()) return trainer.status();
   std::unique_ptr<Trainer>& place = micro ? micro_ : full_;
   place = *std::move(trainer);
@@ -242,7 +239,10 @@ Status Learner::run_due_round() {
   const auto attempt = [&]() -> Result<CandidateMessage> {
     Result<std::shared_ptr<const Weights>> base = load(order.base);
     if (!base.ok()) return base.status();
-    Result<Trainer*> trainer = trainer_for(order, *base);
+    Result<std::shared_ptr<const Weights>> start =
+        order.start == order.base ? base : load(order.start);
+    if (!start.ok()) return start.status();
+    Result<Trainer*> trainer = trainer_for(order, *start);
     if (!trainer.ok()) return trainer.status();
     Lineage lineage;
     lineage.parent_hash = to_hex((*base)->hash());
@@ -251,6 +251,7 @@ Status Learner::run_due_round() {
     lineage.config_hash = training_config_hash(config_);
     lineage.backbone_hash = shape_.backbone_hash;
     lineage.base_hash = (*base)->lineage().base_hash;
+    if (order.start != order.base) lineage.origin_hash = to_hex((*start)->hash());
     return run_round(order, config_, *dataset_, **trainer, lineage,
                      [this] { return something_newer(); });
   };

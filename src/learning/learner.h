@@ -48,7 +48,8 @@ class Learner {
   bool is_overtaken(const RoundOrder& order) const;
   bool something_newer();  // that makes the running round pointless
   Result<std::shared_ptr<const Weights>> load(WeightsVersion version);
-  Result<Trainer*> trainer_for(const RoundOrder& order, const std::shared_ptr<const Weights>& base);
+  Result<Trainer*> trainer_for(const RoundOrder& order,
+                               const std::shared_ptr<const Weights>& start);
   Status report_progress();
 
   Config config_;

@@ -175,8 +175,8 @@ Result<Admission> Rollout::consider(std::span<const std::byte> bytes, Offered of
   }
   admission.kind = (*candidate)->lineage().kind;
 
-  // Parents: what is live, the full version behind it, and the newest full version, which a full
-  // round starts from while it waits for its turn.
+  // Parents: what is live, the full version behind it, and the newest full version, which the
+  // next one replaces even while it waits for its turn.
   GateContext context;
   context.head = options_.head;
   context.backbone_hash = options_.backbone_hash;
@@ -289,6 +289,7 @@ Status Rollout::prune(const WeightsHistory& history) {
   std::vector<WeightsVersion> keep = {history.live(),
                                       history.full_ancestor(history.live()),
                                       history.newest_full(),
+                                      history.origin(),
                                       history.confirmed(),
                                       history.roll_back_target(),
                                       history.confirmed_before()};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 
 #include "policy/weights.h"
 #include "src/loop/perception.h"
@@ -86,7 +87,7 @@ DatasetOptions dataset_options(const Config& config, const PolicyShape& shape) {
   return options;
 }
 
-Mix sampling_mix(const Config& config) {
+Mix sampling_mix(const Config& config, WeightsKind kind) {
   Mix mix;
   mix.share[index_of(SampleClass::kDemonstration)] = config.learner.share_demonstrations;
   mix.share[index_of(SampleClass::kCorrection)] = config.learner.share_corrections;
@@ -97,6 +98,8 @@ Mix sampling_mix(const Config& config) {
   mix.share[index_of(SampleClass::kAutonomousFailure)] = config.learner.share_negatives;
   mix.by_rows = config.learner.share_of == ShareOf::kStep;
   mix.supervisor_cap = config.learner.supervisor_cap;
+  mix.oversampling = kind == WeightsKind::kFull ? config.learner.oversampling
+                                                : std::numeric_limits<double>::infinity();
   return mix;
 }
 
@@ -151,6 +154,8 @@ RoundPlannerOptions round_planner_options(const Config& config) {
   // A shorter correction than one chunk shows too little to learn from.
   options.micro_min_steps = static_cast<std::uint32_t>(config.policy.horizon);
   options.rollbacks_to_pause = static_cast<std::uint32_t>(config.probation.rollbacks_to_pause);
+  options.outcomes_teach =
+      config.learner.share_autonomous > 0 || config.learner.failures == Unwanted::kNegative;
   options.seed = static_cast<std::uint64_t>(config.learner.seed);
   return options;
 }

@@ -40,7 +40,8 @@ std::size_t reference_rows(const Config& config);  // policy.horizon; 0: there i
 
 HeadSpec head_spec(const Config& config, const PolicyShape& shape);
 DatasetOptions dataset_options(const Config& config, const PolicyShape& shape);
-Mix sampling_mix(const Config& config);
+// Micro-rounds, of provisional weights, draw a correction as often as its share says.
+Mix sampling_mix(const Config& config, WeightsKind kind = WeightsKind::kFull);
 TrainerOptions trainer_options(const Config& config, WeightsKind kind);
 TrainerOptions base_trainer_options(const Config& config);  // first training, from demonstrations
 GateOptions gate_options(const Config& config);

@@ -97,7 +97,9 @@ VARIANTS = (
             "demo.wrong=adversarial"),
 )
 BACKBONES = (
-    Piece("backbone-none", "random eyes", 0, ("--supervision", "none"), kind="eyes"),
+    # Pictures are for the features' scale alone.
+    Piece("backbone-none", "random eyes", 0, ("--supervision", "none", "--pictures", "1000"),
+          kind="eyes"),
     Piece("backbone-actions", "eyes taught with the expert's actions", 0,
           ("--supervision", "actions"), kind="eyes"),
 )

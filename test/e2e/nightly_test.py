@@ -13,12 +13,12 @@ from program import Case, Prepared, end, nudge, start, wait_until
 ALONE = ["--headless", "--real-time", "0", "--episodes", "8", "--corrected", "8",
          "--set", "demo.starts=1", "--set", "demo.stall_s=60", "--set", "robot.episode_steps=20",
          "--set", "demo.demonstrations=6",
-         "--set", "learner.base_steps=60", "--set", "learner.refresh_steps=20",
+         "--set", "learner.base_steps=60",
          "--set", "learner.nice=0"]
 # Legs of 60 steps, so that there is something to interrupt.
 SHORT = ["--set", "nightly.advantage=true", "--set", "nightly.steps=180", "--set", "nightly.value_steps=40",
          "--set", "nightly.starts=3", "--set", "learner.full_steps=60",
-         "--set", "learner.base_steps=60", "--set", "learner.refresh_steps=20"]
+         "--set", "learner.base_steps=60"]
 
 prepared = Prepared()
 

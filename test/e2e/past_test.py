@@ -14,7 +14,7 @@ from program import wait_until
 CAMERAS = ["--set", "sim.cameras=true"]
 # A busy machine is no lost link.
 SLOW_LINK = ["--set", "authority.fresh_ms=500", "--set", "authority.lease_ms=2000"]
-QUICK_ROUNDS = ["--set", "learner.full_steps=40", "--set", "learner.refresh_steps=20"]
+QUICK_ROUNDS = ["--set", "learner.full_steps=40"]
 
 
 def setUpModule():

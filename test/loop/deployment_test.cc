@@ -125,6 +125,12 @@ class DeploymentTest : public ::testing::Test {
       if (level == LogLevel::kError) ++errors_;
     };
   }
+  // An episode that went well starts a round.
+  void let_successes_teach() {
+    options_.config.learner.share_corrections = 0.5;
+    options_.config.learner.share_demonstrations = 0.3;
+    options_.config.learner.share_autonomous = 0.2;
+  }
   void TearDown() override {
     deployment_.reset();
     learner_.reset();
@@ -490,6 +496,7 @@ std::vector<std::byte> time_bomb(const Weights& base, std::size_t at, double lim
 }
 
 TEST_F(DeploymentTest, WhatIsNotFiniteNeverReachesTheRobotAndIsRolledBack) {
+  let_successes_teach();
   options_.config.gate.max_change = 1e300;  // the bomb is in numbers that no real round would make
   open_with(
       [](const RoundOrder& order, const Weights& base) -> std::optional<std::vector<std::byte>> {
@@ -524,6 +531,7 @@ TEST_F(DeploymentTest, WhatIsNotFiniteNeverReachesTheRobotAndIsRolledBack) {
 }
 
 TEST_F(DeploymentTest, TwoRollbacksInARowPauseLearning) {
+  let_successes_teach();
   options_.config.gate.max_change = 1e300;
   std::atomic<int> rollbacks = 0;
   int bombs = 0;  // of the learner's thread
@@ -552,6 +560,7 @@ TEST_F(DeploymentTest, TwoRollbacksInARowPauseLearning) {
 }
 
 TEST_F(DeploymentTest, ARollbackWhileThePolicyDrivesGoesOnWithTheConfirmedWeights) {
+  let_successes_teach();
   options_.config.gate.max_change = 1e300;
   open_with(
       [](const RoundOrder& order, const Weights& base) -> std::optional<std::vector<std::byte>> {

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <map>
 #include <thread>
 
+#include "policy/input_layout.h"
 #include "src/learning/learner_host.h"
 #include "src/learning/rollout.h"
 #include "src/loop/clock.h"
@@ -328,6 +330,36 @@ TEST(EqualBytes, ALearnerThatStartsOverMakesTheSameWeightsOfTheNextEpisode) {
     restarted = of_kind(candidates, WeightsKind::kFull, prefix)->weights;
   }
   EXPECT_EQ(restarted, steady);
+}
+
+TEST(EqualBytes, AFullRoundMakesTheSameOfALogWhateverRoundsHaveMadeBefore) {
+  const auto second_round = [](bool first_runs) {
+    World world(test::small_config());
+    world.start();
+    world.catch_up();
+    const Sequence first = world.log().corrected_episode();
+    const auto made = world.catch_up();
+    const CandidateMessage* full = of_kind(made, WeightsKind::kFull, first);
+    EXPECT_NE(full, nullptr);
+    if (first_runs) {
+      world.go_live(world.accept(full->weights));
+    } else {
+      world.refuse(0);  // so that both logs are of one length
+    }
+    const Sequence second = world.log().corrected_episode();
+    const auto candidates = world.catch_up();
+    const CandidateMessage* found = of_kind(candidates, WeightsKind::kFull, second);
+    EXPECT_NE(found, nullptr);
+    EXPECT_EQ(found->base, first_runs ? 2u : 1u);
+    const auto weights = Weights::parse(found->weights);
+    EXPECT_TRUE(weights.ok()) << weights.status().message();
+    std::map<std::string, std::vector<float>> tensors;
+    for (const auto& [name, view] : (*weights)->file().tensors()) {
+      tensors[name] = values_of(**weights, name);
+    }
+    return tensors;
+  };
+  EXPECT_EQ(second_round(true), second_round(false));
 }
 
 // ---- which rounds run --------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "src/sim/kitchen_robot.h"
 
 namespace nudge {
@@ -86,6 +88,12 @@ TEST_F(SettingsTest, BatchesAreMixedAsTheSamplerAdvises) {
   EXPECT_EQ(sampling_mix(config_), Mix{});
 }
 
+TEST_F(SettingsTest, OnlyMicroRoundsDrawACorrectionAsOftenAsItsShareSays) {
+  EXPECT_EQ(sampling_mix(config_, WeightsKind::kFull), sampling_mix(config_));
+  EXPECT_EQ(sampling_mix(config_).oversampling, config_.learner.oversampling);
+  EXPECT_TRUE(std::isinf(sampling_mix(config_, WeightsKind::kProvisional).oversampling));
+}
+
 TEST_F(SettingsTest, SharesMayBeOfEachStep) {
   config_.learner.share_of = ShareOf::kStep;
   EXPECT_TRUE(sampling_mix(config_).by_rows);
@@ -145,6 +153,15 @@ TEST_F(SettingsTest, ARoundNeedsACorrectionOfOneChunk) {
   EXPECT_EQ(made.micro_min_steps, head_spec(config_, shape_).horizon);
   EXPECT_EQ(made.rollbacks_to_pause, own.rollbacks_to_pause);
   EXPECT_EQ(made.seed, static_cast<std::uint64_t>(config_.learner.seed));
+}
+
+TEST_F(SettingsTest, OutcomesTeachWhereSuccessesHaveAShareOrFailuresAreNegatives) {
+  EXPECT_FALSE(round_planner_options(config_).outcomes_teach);
+  config_.learner.share_autonomous = 0.2;
+  EXPECT_TRUE(round_planner_options(config_).outcomes_teach);
+  config_.learner.share_autonomous = 0;
+  config_.learner.failures = Unwanted::kNegative;
+  EXPECT_TRUE(round_planner_options(config_).outcomes_teach);
 }
 
 TEST_F(SettingsTest, ChunksArePlayedWithThePlayersDefaults) {

@@ -341,7 +341,6 @@ TEST(RoundPlanner, ASupersededCandidateHasTaughtNothing) {
   log.start();
   log.end();
   ASSERT_EQ(kind_due(log), RoundKind::kFull);
-  EXPECT_TRUE(log.planner.due()->new_correction);
   log.planner.started(*log.planner.due());
   log.start();
   log.correct();
@@ -372,6 +371,23 @@ TEST(RoundPlanner, NothingIsBegunUntilItIsKnownWhatBecameOfTheLastFullCandidate)
     ASSERT_EQ(kind_due(log), RoundKind::kFull);
     EXPECT_EQ(log.planner.due()->base, accepted ? 2u : 1u);
   }
+}
+
+TEST(RoundPlanner, AFullRoundTrainsFromWhatAnEngineerPromotedAndReplacesTheNewestVersion) {
+  Log log;
+  log.live(2, 1, WeightsKind::kFull);
+  log.start();
+  log.correct();
+  const auto micro = log.planner.due();
+  ASSERT_TRUE(micro);
+  EXPECT_EQ(micro->base, 2u);
+  EXPECT_EQ(micro->start, 2u);
+  log.end();
+  const auto full = log.planner.due();
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->kind, RoundKind::kFull);
+  EXPECT_EQ(full->base, 2u);
+  EXPECT_EQ(full->start, 1u);
 }
 
 TEST(RoundPlanner, ACandidateThatIsNotHeardOfForFiveEpisodesIsTakenForLost) {
@@ -487,7 +503,6 @@ TEST(RoundPlanner, ASplitIsNewHoweverLateItIs) {
   log.add(SpanSplit{1, 14});
   log.end();
   EXPECT_EQ(kind_due(log), RoundKind::kFull);
-  EXPECT_FALSE(log.planner.due()->new_correction);
 }
 
 TEST(RoundPlanner, ASplitOfAHeldOutEpisodeOrOfNothingIsNothingNew) {
@@ -544,6 +559,48 @@ TEST(RoundPlanner, AHeldOutEpisodeDoesNotHoldBackWhatIsNewElsewhere) {
   log.start();
   log.add(Label{1, 0, LabelValue::kFailure});
   log.correct();
+  log.end();
+  EXPECT_EQ(kind_due(log), RoundKind::kFull);
+}
+
+TEST(RoundPlanner, AnOutcomeThatTeachesNothingIsNothingNew) {
+  Log log({.outcomes_teach = false});
+  log.start(EpisodePurpose::kDemonstration);
+  log.end();
+  for (const LabelValue value : {LabelValue::kSuccess, LabelValue::kFailure, LabelValue::kNone}) {
+    log.start();
+    log.add(Label{log.episode, 0, value});
+    log.end();
+    EXPECT_FALSE(log.planner.anything_new());
+    EXPECT_FALSE(log.planner.due());
+  }
+}
+
+TEST(RoundPlanner, WhereOutcomesTeachNothingALabelOfASpanIsNewAllTheSame) {
+  Log log({.outcomes_teach = false});
+  log.start(EpisodePurpose::kDemonstration);
+  log.end();
+  log.corrected_episodes(1);
+  log.add(Label{2, 1, LabelValue::kFailure});
+  EXPECT_TRUE(log.planner.anything_new());
+}
+
+TEST(RoundPlanner, WhereOutcomesTeachNothingADiscardIsNewAndSoIsWhatTakesItBack) {
+  Log log({.outcomes_teach = false});
+  log.start(EpisodePurpose::kDemonstration);
+  log.end();
+  for (const LabelValue value : {LabelValue::kDiscard, LabelValue::kSuccess}) {
+    log.corrected_episodes(1);
+    EXPECT_FALSE(log.planner.anything_new());
+    log.add(Label{2, 0, value});
+    EXPECT_TRUE(log.planner.anything_new());
+  }
+}
+
+TEST(RoundPlanner, OutcomesTeachWhereNothingWasDemonstrated) {
+  Log log({.outcomes_teach = false});
+  log.start();
+  log.add(Label{1, 0, LabelValue::kSuccess});
   log.end();
   EXPECT_EQ(kind_due(log), RoundKind::kFull);
 }

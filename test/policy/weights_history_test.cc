@@ -93,6 +93,25 @@ TEST(WeightsHistory, LearnsOnFromAnOlderVersionThatIsPromoted) {
   EXPECT_EQ(history.find(3)->rollback_reason, "promoted_over");
 }
 
+TEST(WeightsHistory, FullRoundsTrainFromTheVersionThatAnEngineerPromotedLast) {
+  EXPECT_EQ(WeightsHistory().origin(), 0u);
+  auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
+                             WeightsLive{2}, WeightsConfirmed{2}});
+  EXPECT_EQ(history.origin(), 1u) << "2 was confirmed by driving";
+  history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
+                        accepted(3, 0, kFull), WeightsPromoted{3}, accepted(4, 3, kFull)});
+  EXPECT_EQ(history.origin(), 3u);
+}
+
+TEST(WeightsHistory, FullRoundsDoNotTrainFromAPromotedVersionThatWasRolledBack) {
+  auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 0, kFull),
+                             WeightsPromoted{2}, WeightsRolledBack{2, 1, "by_hand"}});
+  EXPECT_EQ(history.origin(), 1u);
+  history = history_of({accepted(1, 0, kFull), WeightsConfirmed{1}, accepted(2, 0, kFull),
+                        WeightsPromoted{2}, WeightsRolledBack{2, 1, "by_hand"}});
+  EXPECT_EQ(history.origin(), 1u) << "nobody promoted it, but it is confirmed";
+}
+
 TEST(WeightsHistory, ForgetsAConfirmationThatWasRolledBack) {
   const auto history = history_of({accepted(1, 0, kFull), WeightsPromoted{1}, accepted(2, 1, kFull),
                                    WeightsConfirmed{2}, WeightsRolledBack{2, 1, "by_hand"}});
@@ -141,6 +160,7 @@ TEST(WeightsHistory, BootsAndGoesBackAsIfItHadKeptEverything) {
       const WeightsVersion parent = micro ? bounded.live() : bounded.newest_full();
       apply(accepted(v, parent, micro ? kProvisional : kFull));
       if (random.below(3) != 0) apply(WeightsLive{v});
+      if (random.below(900) == 0) apply(WeightsPromoted{bounded.newest_full()});
       if (random.below(confirm_every) == 0) apply(WeightsConfirmed{bounded.newest_full()});
       if (random.below(200) == 0) {
         apply(WeightsRolledBack{
@@ -149,6 +169,7 @@ TEST(WeightsHistory, BootsAndGoesBackAsIfItHadKeptEverything) {
       ASSERT_EQ(bounded.live(), whole.live());
       ASSERT_EQ(bounded.confirmed(), whole.confirmed());
       ASSERT_EQ(bounded.newest_full(), whole.newest_full());
+      ASSERT_EQ(bounded.origin(), whole.origin());
       ASSERT_EQ(bounded.full_ancestor(bounded.live()), whole.full_ancestor(whole.live()));
       ASSERT_EQ(bounded.roll_back_target(), whole.roll_back_target()) << v;
       ASSERT_LE(bounded.records().size(), WeightsHistory::kNewest);

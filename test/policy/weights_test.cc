@@ -116,10 +116,13 @@ TEST(Weights, AreWrittenAsTheirGoldenFiles) {
   edit.reference_chunk = edit.edit = true;
   Lineage of_base = some_lineage();
   of_base.base_hash = std::string(64, 'b');
+  Lineage of_origin = some_lineage();
+  of_origin.origin_hash = std::string(64, 'e');
   for (const auto& [head, lineage, name] :
        {std::tuple{tiny, some_lineage(), "weights-replace.safetensors"},
         std::tuple{edit, some_lineage(), "weights-edit.safetensors"},
-        std::tuple{edit, of_base, "weights-edit-base.safetensors"}}) {
+        std::tuple{edit, of_base, "weights-edit-base.safetensors"},
+        std::tuple{tiny, of_origin, "weights-origin.safetensors"}}) {
     const auto bytes = write_weights(head, lineage, random_tensors(head, 1));
     ASSERT_TRUE(bytes.ok());
     const std::string now(reinterpret_cast<const char*>(bytes->data()), bytes->size());
@@ -145,6 +148,19 @@ TEST(Weights, NameABaseOnlyWhereTheyEditOne) {
   expect_refused(with_metadata("lineage", *object.dump()), Code::kInvalidArgument, "edits nothing");
   object.set("base_hash", std::string());
   expect_refused(with_metadata("lineage", *object.dump()), Code::kDataLoss, "base_hash");
+}
+
+TEST(Weights, NameAnOriginOnlyWhereItIsNotTheParent) {
+  Lineage lineage = some_lineage();
+  lineage.origin_hash = lineage.parent_hash = std::string(64, 'e');
+  EXPECT_EQ(write_weights(small_head(), lineage, random_tensors(small_head(), 1)).status().code(),
+            Code::kInvalidArgument);
+  const auto file = SafetensorsFile::parse(weights_bytes(1));
+  auto object = *FlatObject::parse(file->metadata().at("lineage"));
+  object.set("origin_hash", std::string());
+  expect_refused(with_metadata("lineage", *object.dump()), Code::kDataLoss, "origin_hash");
+  object.set("origin_hash", std::string("e"));
+  expect_refused(with_metadata("lineage", *object.dump()), Code::kInvalidArgument, "origin_hash");
 }
 
 TEST(Weights, AFieldThatSaysNothingIsRefused) {

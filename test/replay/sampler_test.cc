@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <vector>
@@ -41,8 +42,10 @@ std::vector<Sampler::Row> draw(const Sampler& sampler, std::size_t n, std::uint6
   return rows;
 }
 
+// Shares alone, however often that draws a step.
 constexpr Mix mix_of(double demonstrations, double corrections, double successes) {
   Mix mix;
+  mix.oversampling = std::numeric_limits<double>::infinity();
   mix.share[static_cast<std::size_t>(kDemo)] = demonstrations;
   mix.share[static_cast<std::size_t>(kCorrection)] = corrections;
   mix.share[static_cast<std::size_t>(kSuccess)] = successes;
@@ -52,7 +55,7 @@ constexpr Mix mix_of(double demonstrations, double corrections, double successes
 TEST(Sampler, GivesThreeFifthsToCorrectionsAndTwoToDemonstrations) {
   Sampler sampler;
   add(sampler, kDemo, 0, 1000);
-  add(sampler, kCorrection, 1, 3);
+  add(sampler, kCorrection, 1, 500);
   add(sampler, kSuccess, 0, 50);
   ASSERT_TRUE(sampler.prepare({}).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.6, 1e-12);
@@ -71,7 +74,7 @@ TEST(Sampler, GivesTheShareOfEmptyClassesToTheOthersInProportion) {
 
 TEST(Sampler, GivesTheShareOfDemonstrationsToSuccessesWhereThereAreNone) {
   Sampler sampler;
-  add(sampler, kCorrection, 1, 3);
+  add(sampler, kCorrection, 1, 30);
   add(sampler, kSuccess, 0, 50);
   add(sampler, kDemo, 0, 10, /*held_out=*/true);
   ASSERT_TRUE(sampler.prepare({}).ok());
@@ -160,6 +163,50 @@ TEST(Sampler, GivesToAnchorsWhatTwoCappedSupervisorsMayNotFill) {
   EXPECT_NEAR(probability(sampler, kSuccess, 0), 0.75 * 0.4, 1e-12);
 }
 
+TEST(Sampler, DrawsAStepOfAFewCorrectionsNoMoreOftenThanTheBoundAllows) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 1000);
+  add(sampler, kCorrection, 1, 10);
+  Mix mix;
+  mix.oversampling = 5;
+  ASSERT_TRUE(sampler.prepare(mix).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 5 * 10 / 1050.0, 1e-12);
+  EXPECT_NEAR(probability(sampler, kDemo, 0), 1000 / 1050.0, 1e-12);
+}
+
+TEST(Sampler, DrawsAFewCorrectionsBesideAnyNumberOfDemonstrationsAsBesideTwoThousand) {
+  for (const std::size_t demonstrations : {2'000u, 50'000u}) {
+    Sampler sampler;
+    add(sampler, kDemo, 0, demonstrations);
+    add(sampler, kCorrection, 1, 10);
+    Mix mix;
+    mix.oversampling = 5;
+    ASSERT_TRUE(sampler.prepare(mix).ok());
+    EXPECT_NEAR(probability(sampler, kCorrection, 1), 5 * 10 / 2050.0, 1e-12);
+  }
+}
+
+TEST(Sampler, GivesCorrectionsTheirWholeShareOnceThereAreEnough) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 1000);
+  add(sampler, kCorrection, 1, 300);
+  Mix mix;
+  mix.oversampling = 5;
+  ASSERT_TRUE(sampler.prepare(mix).ok());
+  EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.6, 1e-12);
+}
+
+TEST(Sampler, LeavesToNegativesTheirShareWhateverTheBound) {
+  Sampler sampler;
+  add(sampler, kDemo, 0, 1000);
+  add(sampler, kCorrection, 1, 10);
+  add(sampler, SampleClass::kBeforeTakeover, 0, 10);
+  Mix mix;
+  mix.oversampling = 2;
+  ASSERT_TRUE(sampler.prepare(mix).ok());
+  EXPECT_NEAR(probability(sampler, SampleClass::kBeforeTakeover, 0), 0.1 / 1.1, 1e-12);
+}
+
 TEST(Sampler, RefusesAMixThatIsNoMix) {
   Mix mix;
   mix.share[2] = -0.1;
@@ -169,6 +216,9 @@ TEST(Sampler, RefusesAMixThatIsNoMix) {
   EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
   mix = {};
   mix.supervisor_cap = 0;
+  EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
+  mix = {};
+  mix.oversampling = 0.9;
   EXPECT_EQ(mix.validate().code(), Code::kInvalidArgument);
 }
 
@@ -301,6 +351,45 @@ TEST(Sampler, NeverGivesOneOfSeveralSupervisorsMoreThanTheCapWhateverTheNumbers)
     }
     // The class gets all that the cap lets it have: the rest, and no more, goes to the anchors.
     EXPECT_NEAR(sum, share * std::min(1.0, people * mix.supervisor_cap), 1e-12) << round;
+  }
+}
+
+TEST(Sampler, NeverDrawsAStepOfAPersonMoreOftenThanTheBoundAllowsWhateverTheNumbers) {
+  Random random(8);
+  for (int round = 0; round < 300; ++round) {
+    Sampler sampler;
+    add(sampler, kDemo, 0, 1 + random.below(500));
+    if (random.below(2) == 0) add(sampler, kSuccess, 0, 1 + random.below(500));
+    const auto people = static_cast<std::uint32_t>(1 + random.below(4));
+    for (std::uint32_t s = 1; s <= people; ++s) {
+      add(sampler, kCorrection, s, 1 + random.below(200));
+    }
+    if (random.below(2) == 0) add(sampler, SampleClass::kRecovery, 1, 1 + random.below(20));
+    if (random.below(2) == 0) add(sampler, SampleClass::kNudged, 2, 1 + random.below(20));
+    Mix mix = mix_of(0.3, 0.5, 0.2);
+    ASSERT_TRUE(sampler.prepare(mix).ok());
+    const std::vector<double> without = sampler.probabilities();
+    mix.oversampling = random.uniform(1, 20);
+    ASSERT_TRUE(sampler.prepare(mix).ok());
+
+    double anchors = 0, anchor_rows = 0, total = 0;
+    for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
+      total += sampler.probabilities()[i];
+      if (sampler.strata()[i].sample_class != kDemo && sampler.strata()[i].sample_class != kSuccess)
+        continue;
+      anchors += sampler.probabilities()[i];
+      anchor_rows += static_cast<double>(sampler.strata()[i].rows.size());
+    }
+    EXPECT_NEAR(total, 1, 1e-12) << round;
+    const double most = mix.oversampling * anchors / anchor_rows;  // of a row
+    for (std::size_t i = 0; i < sampler.strata().size(); ++i) {
+      const auto& s = sampler.strata()[i];
+      if (s.sample_class == kDemo || s.sample_class == kSuccess) continue;
+      // No more than the bound; and as much as without it, or as the bound allows.
+      EXPECT_NEAR(sampler.probabilities()[i],
+                  std::min(without[i], most * static_cast<double>(s.rows.size())), 1e-12)
+          << round;
+    }
   }
 }
 
