@@ -10,7 +10,8 @@ namespace {
 constexpr Duration kLook = std::chrono::milliseconds(5);
 constexpr int kLooksPerStatus = 10;
 constexpr std::size_t kMaxWaiting = 4096;
-constexpr const char* kAfterFeedback = "after the next correction or label";
+constexpr const char* kAfterFeedback =
+    "after the next correction, or label that changes what is taught";
 constexpr std::size_t kHeadsOfAnExport = 2;  // more wait only for a disk that does not answer
 constexpr Duration kLearnerStale = std::chrono::seconds(60);
 
@@ -432,7 +433,9 @@ void FrontDesk::update_learning() {
   } else if (gate_.waits_for_feedback) {
     learning.state = "waiting";
     learning.detail =
-        "Weights were rolled back. Learning goes on with the next correction or label.";
+        "Weights were rolled back. Learning goes on with the next correction, or a label that "
+        "changes "
+        "what is taught.";
     learning.next = kAfterFeedback;
   } else {
     const bool behind = writer_.learner.through < writer_.log.durable;

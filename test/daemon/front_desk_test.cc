@@ -450,7 +450,8 @@ TEST_F(FrontDeskTest, TellsWhenTheNextRoundComes) {
   EXPECT_EQ(desk_->dataset().steps, 44u);
   links_.gate_status.put({.paused = false, .waits_for_feedback = false, .anything_new = false});
   for (int i = 0; i < 6; ++i) look();
-  EXPECT_EQ(desk_->learning().next, "after the next correction or label");
+  EXPECT_EQ(desk_->learning().next,
+            "after the next correction, or label that changes what is taught");
 }
 
 TEST_F(FrontDeskTest, SaysWhenTheLearnerIsNotConfined) {
