@@ -13,7 +13,8 @@
 // deployment episode has ended and there is something new to learn since the last full round: a
 // correction, or a label that a training step depends on. Trains from the version that an engineer
 // promoted last, on all that the log teaches, and takes the place of the newest full version: what
-// comes of it depends on the log and not on the rounds before, whose chance would add up. It goes
+// comes of it depends on the log, and on rounds before, whose chance would add up, by the pull
+// towards the confirmed weights alone. It goes
 // on while a person takes over and drives. When their correction ends, it gives way to the
 // micro-round, and is due again at the end of that episode; but the next full round then goes
 // through, and the micro-round waits: where full rounds take longer than people let robots work,
