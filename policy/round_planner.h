@@ -14,14 +14,14 @@
 // correction, or a label that a training step depends on. Trains from the version that an engineer
 // promoted last, on all that the log teaches, and takes the place of the newest full version: what
 // comes of it depends on the log, and on rounds before, whose chance would add up, by the pull
-// towards the confirmed weights alone. It goes
-// on while a person takes over and drives. When their correction ends, it gives way to the
-// micro-round, and is due again at the end of that episode; but the next full round then goes
-// through, and the micro-round waits: where full rounds take longer than people let robots work,
-// every second one arrives. Held-out episodes (nudge/hold_out.h) are never trained on, so nothing
-// in them is new. After a rollback the same data would give the same weights: nothing is due until
-// a person (or a script in a person's place) has corrected or labelled something. Two rollbacks in
-// a row, without a confirmation between them, ask for LearningPaused.
+// towards the confirmed weights alone. It goes on while a person takes over and drives. When their
+// correction ends, it gives way to the micro-round, and is due again at the end of that episode;
+// but the next full round then goes through, and the micro-round waits: where full rounds take
+// longer than people let robots work, every second one arrives. Held-out episodes
+// (nudge/hold_out.h) are never trained on, so nothing in them is new. After a rollback the same
+// data would give the same weights: nothing is due until a person (or a script in a person's place)
+// has corrected or labelled something. Two rollbacks in a row, without a confirmation between them,
+// ask for LearningPaused.
 #pragma once
 
 #include <cstdint>

@@ -56,7 +56,7 @@ struct TrainerOptions {
 
   // Full round: the defaults, from the version that an engineer promoted last.
   static TrainerOptions full() { return {}; }
-  // Micro-round: 20 steps, optimiser kept between the rounds of an episode; prototype.
+  // Micro-round: optimiser kept between the rounds of an episode; prototype.
   static TrainerOptions micro() {
     TrainerOptions o;
     o.ema_decay = 0.95;

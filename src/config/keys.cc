@@ -306,8 +306,7 @@ std::vector<Key> make_keys() {
        "steps",
        {1, 100'000},
        "Optimiser steps of a full round at the end of an episode, from the weights that an "
-       "engineer "
-       "promoted last.",
+       "engineer promoted last.",
        "the simulated kitchen from cameras: what 3,000 from scratch learn, in a third of the time"},
       {KEY(learner, full_rate),
        "1",

@@ -434,8 +434,7 @@ void FrontDesk::update_learning() {
     learning.state = "waiting";
     learning.detail =
         "Weights were rolled back. Learning goes on with the next correction, or a label that "
-        "changes "
-        "what is taught.";
+        "changes what is taught.";
     learning.next = kAfterFeedback;
   } else {
     const bool behind = writer_.learner.through < writer_.log.durable;

@@ -52,6 +52,13 @@ constexpr Mix mix_of(double demonstrations, double corrections, double successes
   return mix;
 }
 
+// The usual shares, and a bound on how often a row of human feedback is drawn.
+Mix bounded(double oversampling) {
+  Mix mix;
+  mix.oversampling = oversampling;
+  return mix;
+}
+
 TEST(Sampler, GivesThreeFifthsToCorrectionsAndTwoToDemonstrations) {
   Sampler sampler;
   add(sampler, kDemo, 0, 1000);
@@ -167,9 +174,7 @@ TEST(Sampler, DrawsAStepOfAFewCorrectionsNoMoreOftenThanTheBoundAllows) {
   Sampler sampler;
   add(sampler, kDemo, 0, 1000);
   add(sampler, kCorrection, 1, 10);
-  Mix mix;
-  mix.oversampling = 5;
-  ASSERT_TRUE(sampler.prepare(mix).ok());
+  ASSERT_TRUE(sampler.prepare(bounded(5)).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 5 * 10 / 1050.0, 1e-12);
   EXPECT_NEAR(probability(sampler, kDemo, 0), 1000 / 1050.0, 1e-12);
 }
@@ -179,9 +184,7 @@ TEST(Sampler, DrawsAFewCorrectionsBesideAnyNumberOfDemonstrationsAsBesideTwoThou
     Sampler sampler;
     add(sampler, kDemo, 0, demonstrations);
     add(sampler, kCorrection, 1, 10);
-    Mix mix;
-    mix.oversampling = 5;
-    ASSERT_TRUE(sampler.prepare(mix).ok());
+    ASSERT_TRUE(sampler.prepare(bounded(5)).ok());
     EXPECT_NEAR(probability(sampler, kCorrection, 1), 5 * 10 / 2050.0, 1e-12);
   }
 }
@@ -190,9 +193,7 @@ TEST(Sampler, GivesCorrectionsTheirWholeShareOnceThereAreEnough) {
   Sampler sampler;
   add(sampler, kDemo, 0, 1000);
   add(sampler, kCorrection, 1, 300);
-  Mix mix;
-  mix.oversampling = 5;
-  ASSERT_TRUE(sampler.prepare(mix).ok());
+  ASSERT_TRUE(sampler.prepare(bounded(5)).ok());
   EXPECT_NEAR(probability(sampler, kCorrection, 1), 0.6, 1e-12);
 }
 
@@ -201,9 +202,7 @@ TEST(Sampler, LeavesToNegativesTheirShareWhateverTheBound) {
   add(sampler, kDemo, 0, 1000);
   add(sampler, kCorrection, 1, 10);
   add(sampler, SampleClass::kBeforeTakeover, 0, 10);
-  Mix mix;
-  mix.oversampling = 2;
-  ASSERT_TRUE(sampler.prepare(mix).ok());
+  ASSERT_TRUE(sampler.prepare(bounded(2)).ok());
   EXPECT_NEAR(probability(sampler, SampleClass::kBeforeTakeover, 0), 0.1 / 1.1, 1e-12);
 }
 
