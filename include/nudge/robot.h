@@ -25,7 +25,8 @@ class Robot {
   // robot that needs more time begins here, and resetting() says when it is done.
   virtual Status reset(std::uint64_t seed) = 0;
 
-  // True from a reset() that takes its time until that reset has ended, well or badly. Meanwhile
+  // True from a reset() that takes its time until that reset has ended, well or badly, and at least
+  // once, however soon it ended: what was observed until then may be from before. Meanwhile
   // observe() may return the last state again, however old; nothing is applied, and hold() is
   // called only when somebody wants the robot to stand still: a reset that moves the robot stops
   // moving then, and ends with an error. A reset that lasts longer than the daemon's

@@ -273,11 +273,12 @@ void StepThread::begin_episode(Instant now, StepReport& report) {
   human_ = {};
   const std::uint64_t seed = Random::derive(options_.seed, episode_);
   reset_trouble_.clear();
-  const Status begun = robot_.reset(seed);
+  Status begun = robot_.reset(seed);
+  resetting_ = begun.ok() && robot_.resetting();
+  if (begun.ok() && !resetting_) begun = robot_.reset_result();
   if (!begun.ok()) reset_failed_ = "the reset failed: " + begun.message();
   if (std::string told = robot_.instruction(); !told.empty())
     options_.instruction = std::move(told);
-  resetting_ = begun.ok() && robot_.resetting();
   reset_pending_ = resetting_ || !begun.ok();
   reset_seen_ = now;
   controller_->begin_episode(reset_pending_ ? 0 : episode_, scene_since(now));

@@ -16,7 +16,7 @@ RemoteRobot::RemoteRobot(std::shared_ptr<RobotLink> link) : link_(std::move(link
 Status RemoteRobot::reset(std::uint64_t seed) {
   const std::uint32_t session = link_->session.load(std::memory_order_acquire);
   if (session == 0) return not_connected();
-  resetting_ = true;
+  resetting_ = just_begun_ = true;
   reset_session_ = session;
   reset_result_ = {};
   ++reset_request_;
@@ -28,6 +28,8 @@ Status RemoteRobot::reset(std::uint64_t seed) {
 
 bool RemoteRobot::resetting() {
   if (!resetting_) return false;
+  // An answer may be there at once; what was observed until now is from before it all the same.
+  if (std::exchange(just_begun_, false)) return true;
   if (auto done = link_->reset_done.try_take(); done && done->request == reset_request_) {
     resetting_ = false;
     reset_result_ = std::move(done->status);

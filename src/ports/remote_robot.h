@@ -21,7 +21,7 @@ class RemoteRobot final : public Robot {
   // Asks for a new episode and returns; `resetting()` tells when the robot is done.
   // kUnavailable: not connected.
   Status reset(std::uint64_t seed) override;
-  // True from reset() until the robot answered or was lost. Step thread.
+  // True from reset() until the robot answered or was lost, and when asked first. Step thread.
   bool resetting() override;
   // How the last reset ended; ok while one is under way. Step thread.
   Status reset_result() override { return reset_result_; }
@@ -51,6 +51,7 @@ class RemoteRobot final : public Robot {
   std::uint32_t reset_request_ = 0;
   std::uint32_t reset_session_ = 0;
   bool resetting_ = false;
+  bool just_begun_ = false;  // the reset, and nobody has asked yet
   Status reset_result_;
 };
 

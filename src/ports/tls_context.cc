@@ -25,6 +25,12 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(const Certificate& certific
   SSL_CTX* const native = made->context_->native_handle();
   SSL_CTX_set_options(native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // No tickets to resume sessions by. TLS 1.3 sends them after the handshake, unasked: to a program
+  // that reads in one thread while another writes its first request, over an SSL socket of CPython,
+  // which has no lock. Of the connections of websockets' sync client, and so of openpi's, one in
+  // five hundred then waited in vain.
+  SSL_CTX_set_options(native, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(native, 0);
   // Idle connections give their buffers back.
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
   if (SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION) != 1 ||

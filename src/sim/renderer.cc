@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,8 @@ class GlContext {
   virtual ~GlContext() = default;
   virtual bool make_current() = 0;
   virtual void release() = 0;
+  // Of Mesa's software rasterisers, whose contexts look into one another. Only while current.
+  virtual bool in_software() const = 0;
 };
 
 // LibTorch 2.6 of Debian 13 has an LLVM inside and shows some of its symbols to the whole process;
@@ -79,9 +82,17 @@ class EglContext final : public GlContext {
     return bind_api_(kOpenGlApi) != 0 && make_current_(display_, nullptr, nullptr, context_) != 0;
   }
   void release() override { make_current_(display_, nullptr, nullptr, nullptr); }
+  bool in_software() const override {
+    constexpr unsigned kRenderer = 0x1F01;
+    const auto* text = get_string_ == nullptr ? nullptr : get_string_(kRenderer);
+    if (text == nullptr) return true;  // whatever it is
+    const std::string_view name(reinterpret_cast<const char*>(text));
+    return name.starts_with("llvmpipe") || name.starts_with("softpipe");
+  }
 
  private:
   using Handle = void*;
+  using GetString = const unsigned char*(unsigned);
   static constexpr unsigned kOpenGlApi = 0x30A2;
   static constexpr unsigned kSurfaceless = 0x31DD;  // EGL_PLATFORM_SURFACELESS_MESA
   static constexpr std::int32_t kNone = 0x3038;
@@ -95,9 +106,11 @@ class EglContext final : public GlContext {
     unsigned (*choose_config)(Handle, const std::int32_t*, Handle*, std::int32_t, std::int32_t*) =
         nullptr;
     Handle (*create_context)(Handle, Handle, Handle, const std::int32_t*) = nullptr;
+    void (*(*get_address)(const char*))() = nullptr;
     if (!egl_.find(get_platform_display, "eglGetPlatformDisplay") ||
         !egl_.find(initialize, "eglInitialize") || !egl_.find(choose_config, "eglChooseConfig") ||
         !egl_.find(create_context, "eglCreateContext") ||
+        !egl_.find(get_address, "eglGetProcAddress") ||
         !egl_.find(destroy_context_, "eglDestroyContext") ||
         !egl_.find(make_current_, "eglMakeCurrent") || !egl_.find(bind_api_, "eglBindAPI")) {
       return "libEGL is older than EGL 1.5";
@@ -118,6 +131,7 @@ class EglContext final : public GlContext {
     if (context == nullptr) return "EGL could not create an OpenGL context";
     context_ = context;
     if (!make_current()) return "EGL could not make its context current without a surface";
+    get_string_ = reinterpret_cast<GetString*>(get_address("glGetString"));
     egl_.promote();
     return "";
   }
@@ -127,6 +141,7 @@ class EglContext final : public GlContext {
   unsigned (*destroy_context_)(Handle, Handle) = nullptr;
   unsigned (*make_current_)(Handle, Handle, Handle, Handle) = nullptr;
   unsigned (*bind_api_)(unsigned) = nullptr;
+  GetString* get_string_ = nullptr;
   Handle display_ = nullptr;
   Handle context_ = nullptr;
 };
@@ -150,6 +165,7 @@ class OsMesaContext final : public GlContext {
     return make_current_(context_, pixels_.data(), kUnsignedByte, kSize, kSize) != 0;
   }
   void release() override { make_current_(nullptr, nullptr, 0, 0, 0); }
+  bool in_software() const override { return true; }
 
  private:
   using Handle = void*;
@@ -211,11 +227,13 @@ Status guarded(F call) {
   return unavailable(std::string("OpenGL: MuJoCo says: ") + guard_message);
 }
 
-// MuJoCo binds the GL functions once per process, so there can be one GL library only. Also held
-// where a context comes or goes: in Mesa those of a process share a screen, and a campaign once
-// crashed inside Mesa, where evaluations let two of them go at once.
-std::mutex bound_mutex;
-std::optional<GlBackend> bound;
+// Held where a context comes or goes, and where Mesa draws in software: the contexts of a process
+// share a screen there, and reading a picture walks what all of them are drawing, without a lock
+// (llvmpipe_flush_resource() and lp_setup_is_resource_referenced() of Mesa 22.3). Two threads that
+// drew at once crashed in it, about once in sixty evaluations.
+std::mutex screen_mutex;
+// MuJoCo binds the GL functions once per process, so there can be one GL library only.
+std::optional<GlBackend> bound;  // under screen_mutex
 
 struct Compressor {
   tjhandle handle = tjInitCompress();
@@ -235,11 +253,12 @@ struct Renderer::Impl {
   mjvOption look{};
   mjrContext context{};
   bool made = false;
+  bool draws_alone = true;  // under screen_mutex
   Compressor compressor;
   std::vector<std::uint8_t> upside_down;
 
   ~Impl() {
-    const std::lock_guard<std::mutex> lock(bound_mutex);
+    const std::lock_guard<std::mutex> lock(screen_mutex);
     if (made) free_drawing();
     gl.reset();
   }
@@ -273,7 +292,7 @@ Result<std::unique_ptr<Renderer>> Renderer::create(const mjModel_* model,
   Impl& s = *renderer->impl_;
   s.model = model;
   s.options = options;
-  std::lock_guard<std::mutex> lock(bound_mutex);
+  std::lock_guard<std::mutex> lock(screen_mutex);
   const std::optional<GlBackend> wanted = options.backend ? options.backend : bound;
   if (bound && wanted != bound) {
     return unavailable("renderer: this process already renders through the other GL library");
@@ -301,6 +320,7 @@ Result<std::unique_ptr<Renderer>> Renderer::create(const mjModel_* model,
   s.scene.flags[mjRND_SHADOW] = 0;
   s.scene.flags[mjRND_REFLECTION] = 0;
   s.made = true;
+  s.draws_alone = s.gl->in_software();
   bound = s.backend;
   const Status status = guarded([&] {
     mjr_makeContext(model, &s.context, mjFONTSCALE_50);
@@ -319,8 +339,6 @@ Result<Image> Renderer::render(mjData_* data, const std::string& camera, Instant
   Impl& s = *impl_;
   const int id = mj_name2id(s.model, mjOBJ_CAMERA, camera.c_str());
   if (id < 0) return not_found("renderer: no camera named \"" + camera + "\"");
-  if (!s.gl->make_current()) return unavailable("renderer: the OpenGL context was lost");
-
   mj_camlight(s.model, data);
   mjvCamera view;
   mjv_defaultCamera(&view);
@@ -332,12 +350,17 @@ Result<Image> Renderer::render(mjData_* data, const std::string& camera, Instant
   const mjrRect area{0, 0, width, height};
   const std::size_t row = static_cast<std::size_t>(width) * 3;
   s.upside_down.resize(row * height);
-  const Status status = guarded([&] {
-    mjr_render(area, &s.scene, &s.context);
-    mjr_readPixels(s.upside_down.data(), nullptr, area, &s.context);
-  });
-  s.gl->release();
-  if (!status.ok()) return status;
+  {
+    std::unique_lock<std::mutex> lock(screen_mutex, std::defer_lock);
+    if (s.draws_alone) lock.lock();
+    if (!s.gl->make_current()) return unavailable("renderer: the OpenGL context was lost");
+    const Status status = guarded([&] {
+      mjr_render(area, &s.scene, &s.context);
+      mjr_readPixels(s.upside_down.data(), nullptr, area, &s.context);
+    });
+    s.gl->release();
+    if (!status.ok()) return status;
+  }
 
   Image image;
   image.camera = camera;

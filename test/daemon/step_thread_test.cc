@@ -572,6 +572,16 @@ TEST_F(StepThreadTest, AResetThatFailsEndsItsEpisodeInHoldAndSaysWhy) {
   EXPECT_EQ(snapshot_.robot_trouble, "");
 }
 
+TEST_F(StepThreadTest, AResetThatHasFailedBeforeAnybodyAsksIsAFailureToo) {
+  robot_.reset_ended = unavailable("the gripper is stuck");
+  links_->loaded = 3;
+  act(HandBack{});
+  tick(5);
+  EXPECT_EQ(snapshot_.state, AuthorityState::kHold);
+  EXPECT_EQ(snapshot_.robot_trouble, "the reset failed: the gripper is stuck");
+  EXPECT_TRUE(robot_.applied.empty());
+}
+
 TEST_F(StepThreadTest, ARobotThatRefusesToResetIsNotDriven) {
   robot_.reset_answer = unavailable("the robot is not connected");
   links_->loaded = 3;

@@ -45,6 +45,13 @@ TEST_F(HttpTlsTest, AnswersUnderItsCertificate) {
   EXPECT_EQ(answer.body, "POST /said desk " + std::string(60'000, 'x'));
 }
 
+TEST_F(HttpTlsTest, SendsNoTicketsThatNobodyAskedFor) {
+  Served served(encrypted(certificate()));
+  const TlsAnswer answer = say(served, "");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_FALSE(answer.resumable);
+}
+
 TEST_F(HttpTlsTest, SendsToTlsWhoSpeaksInClear) {
   Served served(encrypted(certificate()));
   Peer peer = served.peer();

@@ -236,6 +236,17 @@ TEST_F(RobotPortTest, AResetIsAnsweredWhenTheRobotIsDone) {
             std::vector<std::uint64_t>{77});
 }
 
+TEST_F(RobotPortTest, AResetIsUnderWayForWhoeverAsksFirstHoweverFastTheRobotWas) {
+  open();
+  RobotProcess process(number);
+  const auto robot = remote();
+  ASSERT_TRUE(robot->reset(1).ok());
+  ASSERT_TRUE(process.robot.wait([&] { return !process.robot.resets.empty(); }));
+  std::this_thread::sleep_for(milliseconds(50));  // its answer has come, most likely
+  EXPECT_TRUE(robot->resetting());
+  EXPECT_TRUE(eventually([&] { return !robot->resetting(); }));
+}
+
 TEST_F(RobotPortTest, ARobotWhoseResetDoesNotBlockIsWaitedForAndItsFailureTold) {
   open();
   RobotProcess process(number);

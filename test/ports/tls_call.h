@@ -24,6 +24,7 @@ struct TlsAnswer {
   std::string fingerprint;  // of the certificate that was shown; empty: no handshake
   int status = 0;           // 0: no answer
   std::string body;
+  bool resumable = false;  // a ticket came to resume the session by
 };
 
 // Trusts whatever is shown, and says what it was. Ends with the connection.
@@ -61,6 +62,7 @@ inline TlsAnswer tls_call(std::uint16_t port, std::string_view request) {
   while ((got = SSL_read(tls.get(), some.data(), static_cast<int>(some.size()))) > 0) {
     received.append(some.data(), static_cast<std::size_t>(got));
   }
+  answer.resumable = SSL_SESSION_is_resumable(SSL_get0_session(tls.get())) == 1;
   if (received.starts_with("HTTP/1.1 ")) answer.status = std::atoi(received.c_str() + 9);
   if (const std::size_t end = received.find("\r\n\r\n"); end != std::string::npos) {
     answer.body = received.substr(end + 4);
