@@ -178,7 +178,7 @@ TEST_F(ReferenceTest, EveryStepIsRecordedWithItsReferenceWhoeverDrives) {
 TEST_F(ReferenceTest, CorrectionsTeachTheHeadToEditAPlannerThatMisjudgesTheBlock) {
   Config config = edit_config(PolicyReference::kPlanner);
   config.sim.planner_error = 0.03;
-  config.learner.full_steps = 300;
+  config.learner.full_steps = 1000;  // as by default: fewer are too few from the first version
   open(config, /*learn=*/true);
   make_first_weights();
   const auto seeds = evaluation_seeds(3, 20);
