@@ -404,10 +404,11 @@ void StepThread::ask_inference(Instant now, const TickOutcome& outcome) {
   request.tick = controller_->control_tick();
   if (outcome.step_begun) request.step = controller_->policy_step();
   request.chunk = chunk;
+  const auto step = request.step;
   if (!links_.requests.try_push(std::move(request))) {
     // The step goes into the log without them, rather than hold it up.
-    if (request.step) {
-      StepFeatures none{.episode = episode_, .step = *request.step, .features = {}, .images = {}};
+    if (step) {
+      StepFeatures none{.episode = episode_, .step = *step, .features = {}, .images = {}};
       (void)links_.writer.push_reserved(WriterItem(std::move(none)));
     }
     return;
