@@ -253,7 +253,7 @@ struct Renderer::Impl {
   mjvOption look{};
   mjrContext context{};
   bool made = false;
-  bool draws_alone = true;  // under screen_mutex
+  bool draws_alone = true;  // constant from create() on
   Compressor compressor;
   std::vector<std::uint8_t> upside_down;
 

@@ -5,8 +5,8 @@
 //
 // Mesa's software rasteriser starts threads of its own that would compete with the control loop for
 // a few thousand triangles; unless LP_NUM_THREADS is set in the environment, create() sets it to 0
-// (rasterise in the calling thread). It does not let two threads draw at once, so here renderers of
-// one process take turns; on a GPU they do not.
+// (rasterise in the calling thread). Two threads that draw with it at once crash, so its renderers
+// take turns; those of a GPU do not.
 #pragma once
 
 #include <memory>
