@@ -28,7 +28,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(const Certificate& certific
   // No tickets to resume sessions by. TLS 1.3 sends them after the handshake, unasked: to a program
   // that reads in one thread while another writes its first request, over an SSL socket of CPython,
   // which has no lock. Of the connections of websockets' sync client, and so of openpi's, one in
-  // five hundred then waited in vain.
+  // three hundred then waited in vain.
   SSL_CTX_set_options(native, SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(native, 0);
   // Idle connections give their buffers back.
