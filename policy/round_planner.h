@@ -20,8 +20,8 @@
 // longer than people let robots work, every second one arrives. Held-out episodes
 // (nudge/hold_out.h) are never trained on, so nothing in them is new. After a rollback the same
 // data would give the same weights: nothing is due until a person (or a script in a person's place)
-// has corrected or labelled something. Two rollbacks in a row, without a confirmation between them,
-// ask for LearningPaused.
+// has corrected something, or labelled it so that what is taught changes. Two rollbacks in a row,
+// without a confirmation between them, ask for LearningPaused.
 #pragma once
 
 #include <cstdint>
