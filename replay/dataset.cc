@@ -188,7 +188,6 @@ Status Dataset::set_advantages(std::span<const StepAdvantage> tokens) {
   }
   for (const StepAdvantage& token : tokens) {
     State::StepRow& row = s.rows[token.row];
-    if (row.source != ControlSource::kPolicy) continue;
     row.token = static_cast<std::uint8_t>(token.advantage) & 3;
     s.place(token.row);
   }

@@ -8,7 +8,8 @@
 //   NUDGE_TRY(dataset.sample(batch, 256, Mix{}, random));
 //
 // What a step is (SampleClass), from what is known so far; late labels, splits and undos move it:
-//   demonstration       kHuman or kScript drove in a kDemonstration episode not labelled failure
+//   demonstration       kHuman or kScript drove in a kDemonstration episode not labelled failure,
+//                       or labelled so and judged positive (set_advantages)
 //   correction          kHuman or kScript drove in a takeover span, from the split on
 //   recovery            the same, before the split
 //   nudged              kNudge drove in a nudge span
@@ -16,7 +17,8 @@
 //   autonomous success  kPolicy drove in a kDeployment episode labelled success. Up to the last
 //                       takeover it may have been the person who made it one: such steps teach
 //                       nothing, unless they have a token of their own
-//   autonomous failure  the same, labelled failure
+//   autonomous failure  the same, labelled failure; and what was judged negative in a
+//                       demonstration labelled failure
 // Quarantine: corrections and recoveries of a suspect takeover (DatasetOptions::quarantine_*) teach
 // nothing until somebody labels the span a success, and again when that label is taken back. So do
 // those that the gate holds against a round: once several full rounds in a row were refused for
@@ -210,9 +212,10 @@ class Dataset {
   // Needs `mapped`.
   Batch observe(std::span<const std::uint32_t> rows) const;
   // Steps that the policy drove get tokens of their own, and teach even where their class is
-  // dropped; what a person drove or bent keeps its class's. Holds until the next call for the same
-  // rows, whatever is folded meanwhile. kInvalidArgument for a row that does not exist: nothing is
-  // changed then.
+  // dropped. So do those of demonstrations for as long as they are labelled failure, which teach
+  // nothing without. What else a person drove or bent keeps its class's. Holds until the next call
+  // for the same rows, whatever is folded meanwhile. kInvalidArgument for a row that does not
+  // exist: nothing is changed then.
   Status set_advantages(std::span<const StepAdvantage> tokens);
 
   // ---- probes for the gate, as batches of their own; less than `max` when there is less, or when

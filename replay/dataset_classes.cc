@@ -53,9 +53,15 @@ std::optional<SampleClass> Dataset::State::classify(const StepRow& row,
   const bool driven = row.source == ControlSource::kHuman || row.source == ControlSource::kScript;
 
   if (*episode.purpose == EpisodePurpose::kDemonstration) {
-    if (!driven || is_excluded(episode.starter) || outcome == LabelValue::kFailure) return {};
+    if (!driven || is_excluded(episode.starter)) return {};
     if (row.span != kNoSpan && !covers(spans[row.span], row.policy_step)) return {};
-    return SampleClass::kDemonstration;
+    if (outcome != LabelValue::kFailure) return SampleClass::kDemonstration;
+    // Only its judged steps teach: what went well as any demonstration does, the rest as failing.
+    switch (static_cast<Advantage>(row.token)) {
+      case Advantage::kPositive: return SampleClass::kDemonstration;
+      case Advantage::kNegative: return SampleClass::kAutonomousFailure;
+      case Advantage::kNone: return {};
+    }
   }
   if (*episode.purpose != EpisodePurpose::kDeployment) return {};
 
@@ -96,9 +102,17 @@ bool Dataset::State::is_dropped(SampleClass c, const StepRow& row,
           options.autonomous_failure_advantage == Advantage::kNone);
 }
 
+bool Dataset::State::has_own_token(const StepRow& row) const {
+  if (row.token == 0) return false;
+  const EpisodeState& episode = episodes[row.episode];
+  return row.source == ControlSource::kPolicy ||
+         (episode.purpose == EpisodePurpose::kDemonstration &&
+          episode.outcome.value() == LabelValue::kFailure);
+}
+
 Advantage Dataset::State::advantage_of(const StepRow& row) const {
   if (!has_class(row.step_class)) return Advantage::kNone;
-  if (row.token != 0) return static_cast<Advantage>(row.token);
+  if (has_own_token(row)) return static_cast<Advantage>(row.token);
   const auto c = static_cast<SampleClass>(row.step_class);
   if (c == SampleClass::kBeforeTakeover) return options.before_takeover_advantage;
   if (c == SampleClass::kAutonomousFailure) return options.autonomous_failure_advantage;
@@ -121,7 +135,7 @@ void Dataset::State::place(Row number) {
   taken_out += row.step_class == kTakenOut ? 1 : 0;
   quarantined += row.step_class == kQuarantined ? 1 : 0;
   Sampler::StratumId to = Sampler::kNowhere;
-  if (c && (row.token != 0 || !is_dropped(*c, row, episode))) {
+  if (c && (has_own_token(row) || !is_dropped(*c, row, episode))) {
     const bool human = *c == SampleClass::kCorrection || *c == SampleClass::kRecovery ||
                        *c == SampleClass::kNudged;
     to = sampler.stratum(*c, human ? spans[row.span].supervisor : 0, episode.kept_back);

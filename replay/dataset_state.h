@@ -235,6 +235,8 @@ struct Dataset::State {
   bool is_taken_out(const StepRow& row, const EpisodeState& episode) const;
   // Teaches nothing, unless the step has a token of its own.
   bool is_dropped(SampleClass c, const StepRow& row, const EpisodeState& episode) const;
+  // Its row's token counts: of what people drove, in a failed demonstration alone.
+  bool has_own_token(const StepRow& row) const;
   Advantage advantage_of(const StepRow& row) const;
 
   void place(Row number);

@@ -6,6 +6,27 @@
 #include <utility>
 
 namespace nudge {
+namespace {
+
+bool is_policy(const JudgedStep& step) { return step.source == ControlSource::kPolicy; }
+
+// The smallest value that at least this share lies below; 0 of none.
+double quantile_of(std::vector<float>& values, double share) {
+  if (values.empty()) return 0;
+  const std::size_t rank = std::min(
+      static_cast<std::size_t>(share * static_cast<double>(values.size())), values.size() - 1);
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+}  // namespace
+
+bool is_judged(const JudgedEpisode& episode, const JudgedStep& step) {
+  const bool failed_demonstration =
+      episode.purpose == EpisodePurpose::kDemonstration && !episode.success;
+  return is_policy(step) || failed_demonstration;
+}
 
 Status ReturnOptions::validate() const {
   if (!(failure_cost >= 0 && failure_cost <= 100)) {
@@ -56,18 +77,16 @@ Result<Judgement> Returns::judge(std::span<const std::vector<float>> values) con
   }
   Judgement judgement;
   judgement.tasks = tasks_;
-  std::vector<std::vector<float>> known(tasks_.size());  // advantages that thresholds are made of
-  const auto is_judged = [](const JudgedStep& step) {
-    return step.source == ControlSource::kPolicy && !step.before_takeover;
-  };
+  // Advantages that thresholds are made of.
+  std::vector<std::vector<float>> by_policy(tasks_.size()), shown(tasks_.size());
   for (std::size_t e = 0; e < episodes_.size(); ++e) {
-    const std::vector<JudgedStep>& steps = episodes_[e].steps;
+    const JudgedEpisode& episode = episodes_[e];
+    const std::vector<JudgedStep>& steps = episode.steps;
     const std::vector<float>& value = values[e];
     const bool finite =
         std::all_of(value.begin(), value.end(), [](float v) { return std::isfinite(v); });
     if (value.size() != steps.size() || !finite) {
-      return invalid_argument("returns: the values of episode " +
-                              std::to_string(episodes_[e].episode) +
+      return invalid_argument("returns: the values of episode " + std::to_string(episode.episode) +
                               " are not one finite number for each of its steps");
     }
     const double each = 1 / ((1 + options_.failure_cost) * tasks_[task_of_[e]].longest);
@@ -82,31 +101,26 @@ Result<Judgement> Returns::judge(std::span<const std::vector<float>> values) con
                                  ? returns_[e][t]
                                  : value[ahead] - each * static_cast<double>(ahead - t);
       advantages.push_back(static_cast<float>(outcome - value[t]));
-      if (is_judged(steps[t]) && !episodes_[e].held_out) {
-        known[task_of_[e]].push_back(advantages.back());
-      }
+      if (!is_judged(episode, steps[t]) || steps[t].before_takeover || episode.held_out) continue;
+      (is_policy(steps[t]) ? by_policy : shown)[task_of_[e]].push_back(advantages.back());
     }
   }
-  for (std::size_t k = 0; k < known.size(); ++k) {
-    if (known[k].empty()) continue;
-    // The smallest advantage that at least this share lies below.
-    const auto rank = static_cast<std::ptrdiff_t>(
-        std::min(static_cast<std::size_t>(options_.quantile * static_cast<double>(known[k].size())),
-                 known[k].size() - 1));
-    std::nth_element(known[k].begin(), known[k].begin() + rank, known[k].end());
-    judgement.tasks[k].threshold = known[k][static_cast<std::size_t>(rank)];
+  for (std::size_t k = 0; k < tasks_.size(); ++k) {
+    judgement.tasks[k].policy.threshold = quantile_of(by_policy[k], options_.quantile);
+    judgement.tasks[k].shown.threshold = quantile_of(shown[k], options_.quantile);
   }
   for (std::size_t e = 0; e < episodes_.size(); ++e) {
     TaskJudgement& task = judgement.tasks[task_of_[e]];
     for (std::size_t t = 0; t < episodes_[e].steps.size(); ++t) {
       const JudgedStep& step = episodes_[e].steps[t];
-      if (step.source != ControlSource::kPolicy) continue;
+      if (!is_judged(episodes_[e], step)) continue;
+      StepJudgement& of = is_policy(step) ? task.policy : task.shown;
       const bool positive =
-          !step.before_takeover && judgement.advantages[e][t] >= static_cast<float>(task.threshold);
+          !step.before_takeover && judgement.advantages[e][t] >= static_cast<float>(of.threshold);
       judgement.tokens.push_back(
           {step.row, positive ? Advantage::kPositive : Advantage::kNegative});
       if (episodes_[e].held_out) continue;
-      ++(positive ? task.positive : task.negative);
+      ++(positive ? of.positive : of.negative);
       task.before_takeover += step.before_takeover ? 1 : 0;
     }
   }

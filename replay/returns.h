@@ -14,9 +14,11 @@
 // steps, N ends there: what a person then does is no merit of the policy. A step is one in which
 // somebody drove.
 //
-// Tokens are the policy's alone. A step is positive when its advantage is at least the quantile of
-// its task's, and negative otherwise; what led to a takeover is negative whatever its advantage,
-// since a person judged it. What people drove keeps its class's token, which is positive.
+// Tokens are of the policy's steps, and of those that a person drove in a demonstration labelled
+// failure: up to the mistake that made it one, they were as good as any. A step is positive when
+// its advantage is at least the quantile of its task's steps of the same of the two kinds, and
+// negative otherwise; what led to a takeover is negative whatever its advantage, since a person
+// judged it. What else people drove keeps its class's token, which is positive.
 //
 // A task is the instruction that an episode began with. Tasks with too few episodes are judged
 // together.
@@ -43,21 +45,30 @@ struct ReturnOptions {
   Status validate() const;
 };
 
+// Steps that may teach, by their token.
+struct StepJudgement {
+  double threshold = 0;  // of the advantage
+  std::uint64_t positive = 0, negative = 0;
+};
+
 struct TaskJudgement {
   std::string task;  // the instruction; empty: of all tasks that are too rare, or it had none
   std::uint64_t episodes = 0, successes = 0;
   std::uint32_t longest = 0;          // L, in steps
-  double threshold = 0;               // of the advantage
-  std::uint64_t positive = 0;         // steps of the policy that teach, by their token
-  std::uint64_t negative = 0;         // before takeovers included
+  StepJudgement policy;               // negative: before takeovers included
   std::uint64_t before_takeover = 0;  // of these
+  StepJudgement shown;                // by people, in demonstrations that failed
 };
 
 struct Judgement {
   std::vector<std::vector<float>> advantages;  // by episode and step
-  std::vector<StepAdvantage> tokens;           // of the policy's steps, held-out episodes' too
+  std::vector<StepAdvantage> tokens;           // of steps that are judged, in order; those of
+                                               // held-out episodes too
   std::vector<TaskJudgement> tasks;            // in order of first appearance
 };
+
+// Whether a step of this episode gets a token.
+bool is_judged(const JudgedEpisode& episode, const JudgedStep& step);
 
 // Immutable; safe to read from any thread.
 class Returns {

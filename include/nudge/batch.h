@@ -18,7 +18,8 @@ enum class SampleClass : std::uint8_t {
   kNudged = 3,             // the policy, bent by a motion word
   kAutonomousSuccess = 4,  // the policy alone, in an episode labelled success
   kBeforeTakeover = 5,     // the moment before a takeover: dropped, or negative
-  kAutonomousFailure = 6,  // in an episode labelled failure: dropped, or negative
+  kAutonomousFailure = 6,  // in an episode labelled failure: dropped, or negative; where steps are
+                           // judged, what went wrong in a failed demonstration too
 };
 inline constexpr std::size_t kSampleClasses = 7;
 

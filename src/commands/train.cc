@@ -10,6 +10,7 @@
 #include "src/commands/openpi.h"
 #include "src/commands/stop_signal.h"
 #include "src/learning/gpu.h"
+#include "src/loop/base_policy.h"
 #include "src/loop/clock.h"
 #include "src/loop/deployment.h"
 #include "src/loop/first_training.h"
@@ -56,7 +57,7 @@ Result<Trained> train_kitchen(const Config& config, const std::string& state,
   if (!deployment.ok()) return deployment.status();
   if (flags.record > 0) {
     const auto seed = static_cast<std::uint64_t>(config.learner.seed);
-    NUDGE_TRY((*deployment)->demonstrate(flags.record, seed, {}));
+    NUDGE_TRY((*deployment)->demonstrate(flags.record, seed, demonstrator_options(config)));
   }
   return train_and_install(
       **deployment, [&](Deployment& of) { return of.train_from_scratch(material, on_step); });

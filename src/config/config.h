@@ -250,6 +250,7 @@ struct Config {
 
   struct Demo {
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy
+    double hasty_share = 0.0;          // of these: the hand lets go too soon
     std::int64_t episodes = 150;       // of work, at most
     std::int64_t corrected = 25;       // corrected episodes, after which it ends earlier
     std::int64_t starts = 100;         // held-out starts, the same before and after

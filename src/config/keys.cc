@@ -485,15 +485,16 @@ std::vector<Key> make_keys() {
       {KEY(nightly, quantile),
        "1",
        {0, 0.99},
-       "Share of a task's autonomous steps whose advantage is called negative; the others are "
-       "positive.",
+       "Share of a task's autonomous steps whose advantage is called negative, and of the steps of "
+       "its failed demonstrations; the others are positive.",
        "RECAP, as RLinf implements it"},
       {KEY(nightly, advantage),
        "",
        {},
-       "Judge each step of labelled episodes by a value function, so that failures teach as well; "
-       "false: by class alone, as the learner does.",
-       "measured in the kitchen, where it gains nothing"},
+       "Judge each step of labelled episodes by a value function, so that failures teach as well, "
+       "and of demonstrations that failed what went well in them; false: by class alone, as the "
+       "learner does.",
+       "measured in the kitchen: worth much where demonstrations failed, nothing elsewhere"},
       {KEY(nightly, lookahead),
        "steps",
        {1, 10'000},
@@ -875,6 +876,14 @@ std::vector<Key> make_keys() {
        {1, 10'000},
        "Scripted demonstrations that the base policy learns from.",
        kPrototype},
+      {KEY(demo, hasty_share),
+       "1",
+       {0, 1},
+       "Share of the demonstrations in which the scripted hand is hasty and lets go of things "
+       "before "
+       "they are where they belong. So many demonstrations are recorded that those of "
+       "demo.demonstrations go well; the others are labelled failures.",
+       "people who demonstrate know how"},
       {KEY(demo, starts),
        "episodes",
        {1, 10'000},

@@ -11,6 +11,12 @@ constexpr std::uint64_t kDemonstrationStream = 2'000'003;
 
 }  // namespace
 
+DemonstratorOptions demonstrator_options(const Config& config) {
+  DemonstratorOptions options;
+  options.hand.hasty_share = config.demo.hasty_share;
+  return options;
+}
+
 Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& config,
                                          std::uint64_t seed, std::uint32_t demonstrations,
                                          const OnBasePolicy& on_progress) {
@@ -19,9 +25,9 @@ Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& c
   on_progress(BasePolicyStage::kDemonstrations, 0, demonstrations);
   // An earlier run may have been interrupted here.
   const std::uint64_t recorded = deployment.dataset_counts().demonstrations;
-  NUDGE_TRY(
-      deployment.demonstrate(demonstrations - std::min<std::uint64_t>(recorded, demonstrations),
-                             Random::derive(seed, kDemonstrationStream), {}));
+  NUDGE_TRY(deployment.demonstrate(
+      demonstrations - std::min<std::uint64_t>(recorded, demonstrations),
+      Random::derive(seed, kDemonstrationStream), demonstrator_options(config)));
   times.demonstrations = seconds(steady_now() - begin);
   on_progress(BasePolicyStage::kDemonstrations, demonstrations, demonstrations);
   begin = steady_now();

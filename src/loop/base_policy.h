@@ -18,6 +18,9 @@ enum class BasePolicyStage { kDemonstrations, kTraining };
 using OnBasePolicy =
     std::function<void(BasePolicyStage stage, std::uint64_t done, std::uint64_t total)>;
 
+// How the configuration says that demonstrations are given.
+DemonstratorOptions demonstrator_options(const Config& config);
+
 // Goes on where an interrupted call stopped. Errors of Deployment.
 Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& config,
                                          std::uint64_t seed, std::uint32_t demonstrations,

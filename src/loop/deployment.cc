@@ -229,7 +229,9 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
   std::size_t made = 0;
   for (std::uint64_t attempt = 0; made < count; ++attempt) {
     if (attempt > 10 * count + 10) {
-      return internal("the scripted expert keeps failing; the simulation is broken");
+      return internal(
+          "the scripted expert keeps failing; with demo.hasty_share at 0 it does not, unless the "
+          "simulation is broken");
     }
     const std::uint64_t start = Random::derive(seed, before + attempt);
     Result<EpisodeId> episode =
@@ -273,7 +275,7 @@ Status Deployment::demonstrate(std::size_t count, std::uint64_t seed,
     if (!success.ok()) return success.status();
     const Label label{.episode = *episode,
                       .span = 0,
-                      .value = *success ? LabelValue::kSuccess : LabelValue::kDiscard};
+                      .value = *success ? LabelValue::kSuccess : LabelValue::kFailure};
     NUDGE_TRY(recorder_.append(label, moment(robot_->now()), expert, ""));
     NUDGE_TRY(recorder_.end_episode(*success ? EpisodeEnd::kTaskDone : EpisodeEnd::kTimeLimit,
                                     steps, moment(robot_->now())));

@@ -81,8 +81,8 @@ class Deployment final : private Companion {
   static Result<std::unique_ptr<Deployment>> open(const DeploymentOptions& options);
   ~Deployment() override;
 
-  // Records `count` scripted demonstrations in a part of the region. Failed ones are discarded and
-  // made again. Only before the first episode.
+  // Records scripted demonstrations in a part of the region until `count` have gone well; others
+  // are labelled failures. Only before the first episode.
   Status demonstrate(std::size_t count, std::uint64_t seed, const DemonstratorOptions& options);
 
   // As of first_training.h, on this log.

@@ -331,7 +331,9 @@ class Night {
     result_.value = value_report(returns, values, *judgement);
     tokens_ = std::move(judgement->tokens);
     result_.tasks = std::move(judgement->tasks);
-    return dataset_.set_advantages(tokens_);
+    NUDGE_TRY(dataset_.set_advantages(tokens_));
+    result_.counts = dataset_.counts();  // with what teaches only because it was judged
+    return {};
   }
 
   // Of the episodes that are not in this part, and not held out.

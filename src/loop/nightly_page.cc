@@ -335,7 +335,7 @@ std::string classes(const NightlyResult& result) {
     const auto i = static_cast<std::size_t>(c);
     rows.push_back({name, count(result.counts.trainable[i]), count(result.counts.held_out[i])});
   }
-  return table({"steps", "may teach by their class", "held out"}, rows);
+  return table({"steps", "may teach", "held out"}, rows);
 }
 
 std::string advantage(const NightlyResult& result) {
@@ -346,14 +346,21 @@ std::string advantage(const NightlyResult& result) {
   std::vector<std::vector<std::string>> rows;
   for (const TaskJudgement& task : result.tasks) {
     rows.push_back({task_name(task.task), count(task.successes) + " of " + count(task.episodes),
-                    count(task.longest), text("%+.3f", task.threshold), count(task.positive),
-                    count(task.negative)});
+                    count(task.longest), text("%+.3f", task.policy.threshold),
+                    count(task.policy.positive), count(task.policy.negative),
+                    count(task.shown.positive), count(task.shown.negative)});
   }
   return "<p>Each step that the policy drove in a labelled episode was judged: by how much better "
          "things stood some steps later than a value function had expected. It had not learned "
          "from that episode. Positive steps are to be repeated, in failures as well as in "
-         "successes; what led to a takeover is negative, and what people drove is positive.</p>\n" +
-         table({"task", "went well", "longest, steps", "threshold", "positive", "negative"}, rows) +
+         "successes; what led to a takeover is negative, and what people drove is positive. Only "
+         "in "
+         "demonstrations that failed are people&#39;s steps judged as well: the positive ones "
+         "teach "
+         "as any demonstration does.</p>\n" +
+         table({"task", "went well", "longest, steps", "threshold", "positive", "negative",
+                "shown, positive", "shown, negative"},
+               rows) +
          histogram(value) +
          "<h2>How good the value function is</h2>\n<p>Returns are 0 where an "
          "episode is about to succeed and −1 at the start of the longest failure. Over " +

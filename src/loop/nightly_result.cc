@@ -100,10 +100,14 @@ std::string nightly_json(const NightlyResult& result) {
                      {"episodes", task.episodes},
                      {"successes", task.successes},
                      {"longest", task.longest},
-                     {"threshold", number(task.threshold)},
-                     {"positive", task.positive},
-                     {"negative", task.negative},
-                     {"before_takeover", task.before_takeover}});
+                     {"threshold", number(task.policy.threshold)},
+                     {"positive", task.policy.positive},
+                     {"negative", task.policy.negative},
+                     {"before_takeover", task.before_takeover},
+                     {"failed_demonstrations",
+                      {{"threshold", number(task.shown.threshold)},
+                       {"positive", task.shown.positive},
+                       {"negative", task.shown.negative}}}});
   }
   json["value"] = nullptr;
   if (result.value) {

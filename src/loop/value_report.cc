@@ -45,11 +45,11 @@ std::vector<CalibrationBin> calibration(std::vector<Pair> pairs) {
 }
 
 std::vector<ValueReport::Bar> histogram(const Returns& returns, const Judgement& judgement) {
-  // Tokens are of the policy's steps, in order.
+  // Tokens are of the steps that are judged, in order.
   std::vector<double> advantages;
   for (std::size_t e = 0; e < judgement.advantages.size(); ++e) {
     for (std::size_t t = 0; t < judgement.advantages[e].size(); ++t) {
-      if (returns.episodes()[e].steps[t].source != ControlSource::kPolicy) continue;
+      if (!is_judged(returns.episodes()[e], returns.episodes()[e].steps[t])) continue;
       advantages.push_back(judgement.advantages[e][t]);
     }
   }

@@ -29,7 +29,7 @@ struct ValueReport {
     double from = 0, to = 0;                   // of advantages
     std::uint64_t positive = 0, negative = 0;  // steps
   };
-  std::vector<Bar> advantages;  // of the policy's steps; a hundredth lies beyond the ends
+  std::vector<Bar> advantages;  // of judged steps; a hundredth lies beyond the ends
 };
 
 // `values` and `judgement` as Returns::judge() takes and gives them; at least one success and one

@@ -24,8 +24,8 @@ using OnDemonstration = std::function<Status(const Observation&, const Action&)>
 
 // Resets the robot with the objects in the region and lets the expert do the task; equal seeds give
 // equal demonstrations. `on_step` is called before each step is carried out; an error from it ends
-// the demonstration and is returned. True: success within the limit of steps; the steps of a failed
-// demonstration should be thrown away. Step thread.
+// the demonstration and is returned. True: success within the limit of steps; a failed
+// demonstration is not to be copied as it is. Step thread.
 Result<bool> demonstrate(KitchenRobot& robot, std::uint64_t seed,
                          const DemonstratorOptions& options, const OnDemonstration& on_step);
 

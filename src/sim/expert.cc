@@ -7,6 +7,7 @@ namespace nudge {
 namespace {
 
 constexpr double kSwayMemory = 0.82;  // per step: 0.5 s
+constexpr std::uint64_t kHasteStream = 91;
 
 }  // namespace
 
@@ -35,6 +36,8 @@ void Expert::begin(std::uint64_t seed) {
   style_.hover = 0.07 + 0.015 * variety * random_.uniform(-1, 1);
   style_.speed =
       std::clamp(options_.speed * (1 + 0.1 * variety * random_.uniform(-1, 1)), 0.05, 1.0);
+  // From a stream of its own: the rest of the episode is the same whatever the share.
+  style_.hasty = Random(Random::derive(seed, kHasteStream)).uniform() < options_.hasty_share;
 }
 
 Action Expert::act(const Observation& observation) {

@@ -20,6 +20,9 @@ struct ExpertOptions {
   // from the block. 0: none. About 0.1 looks human and still succeeds.
   double unsteadiness = 0.0;
   std::uint64_t seed = 0;
+  // Share of the episodes in which the hand is hasty (HandStyle::hasty), drawn from the seed of
+  // each.
+  double hasty_share = 0.0;
 };
 
 // Not thread-safe. Call once per policy step and hold the action for that long.

@@ -71,6 +71,7 @@ struct LevelData {
 struct HandStyle {
   double hover = 0.07;  // m above an object, on the way to it
   double speed = 1.0;   // normalised
+  bool hasty = false;   // lets go of things before they are where they belong
   Vec3 sway{};          // the hand's unsteadiness now, normalised rate
 };
 

@@ -12,6 +12,7 @@ constexpr double kTouchesDown = 0.005;  // m above the goal
 constexpr double kNear = 0.03;          // m; nearer, closing on it is progress
 constexpr double kSinks = 0.001;        // m per step; less: it stands on something
 constexpr int kMostLowering = 20;       // steps; then something is under it
+constexpr double kHaste = 0.08;         // m off to the side; a hasty hand lets go from there
 
 double distance(const Vec3& a, const Vec3& b) {
   return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
@@ -53,6 +54,11 @@ Action PickAndPlace::act(const KitchenState& state, const Vec3& object, const Gr
   if (!grasp_.firm()) {
     lowering_ = 0;
     return grasping;
+  }
+  if (style.hasty && side < kHaste) {
+    letting_go_ = true;
+    action[kMoveGripper] = 1;
+    return action;
   }
   action[kMoveGripper] = -1;
   if (side > placing.near && lowering_ == 0) {

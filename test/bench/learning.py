@@ -51,7 +51,8 @@ class Piece:
     level: int
     settings: tuple = ()
     of: str = ""  # the piece that it is a variant of, compared with on the same starts
-    kind: str = "campaign"  # or: log (trained on the log of `of`), paraphrase, eyes
+    kind: str = "campaign"  # or: log (trained on the log of `of`), night, paraphrase, eyes
+    log: str = ""  # of a night: the piece that recorded what the nightly training learns from
     eyes: str = ""  # the piece that makes the backbone
     group: str = "cases"
 
@@ -96,6 +97,27 @@ VARIANTS = (
     variant("wrong-adversarial", "a fifth of all corrections adversarial", "demo.wrong_share=0.2",
             "demo.wrong=adversarial"),
 )
+# What failed demonstrations are worth: three of four demonstrators let go too soon, and nobody
+# corrects. The nightly training discards what failed, judges its steps, or copies all of it.
+HASTY = Piece("hasty-3", "level 3 from cameras, ten demonstrations that went well", 3,
+              (*EYES, "demo.demonstrations=10", "demo.hasty_share=0.75", "demo.episodes=1"),
+              group="nights")
+
+
+def night(name, title, of, *settings):
+    return Piece(name, title, HASTY.level,
+                 (*HASTY.settings, "nightly.steps=3000", "nightly.starts=0", *settings), of=of,
+                 kind="night", log=HASTY.name, group="nights")
+
+
+NIGHTS = (
+    HASTY,
+    night("night-discarded", "a night with failed demonstrations discarded", HASTY.name),
+    night("night-judged", "a night with their steps judged", "night-discarded",
+          "nightly.advantage=true"),
+    night("night-copied", "a night with all their steps positive", "night-discarded",
+          "nightly.advantage=true", "nightly.quantile=0"),
+)
 BACKBONES = (
     # Pictures are for the features' scale alone.
     Piece("backbone-none", "random eyes", 0, ("--supervision", "none", "--pictures", "1000"),
@@ -106,7 +128,7 @@ BACKBONES = (
 TOLD = tuple(
     Piece(f"told-{case.name}", f"{case.title}, in other words", case.level, case.settings,
           of=case.name, kind="paraphrase", group="paraphrases") for case in CASES[1:])
-ALL = {piece.name: piece for piece in (*CASES, *VARIANTS, *TOLD, *BACKBONES)}
+ALL = {piece.name: piece for piece in (*CASES, *VARIANTS, *NIGHTS, *TOLD, *BACKBONES)}
 QUICK_PIECES = (CASES[0], variant("hg-dagger", "HG-DAgger without weights",
                                   *ALL["hg-dagger"].settings[len(EYES):], of=CASES[0]))
 
@@ -176,6 +198,18 @@ class Runner:
         shutil.rmtree(out.parent)
         return {"success": measured["success"], "instructions": measured["instructions"]}
 
+    def night(self, piece, seed):
+        """What a nightly training makes of another piece's state; refused: what was there."""
+        out = self.state(piece.name, seed)
+        shutil.rmtree(out.parent, ignore_errors=True)
+        shutil.copytree(self.state(piece.log, seed), out)
+        trained = self.call("train", "--nightly", "--state", str(out),
+                            *sets(self.settings(piece, seed)))
+        measured = self.evaluation(piece, seed, out)
+        shutil.rmtree(out.parent)
+        return {"success": measured["success"], "instructions": measured["instructions"],
+                "outcome": trained["outcome"], "tasks": trained["tasks"]}
+
     def paraphrase(self, piece, seed):
         phrases = json.loads(PHRASES.read_text())
         state = self.state(piece.of, seed)
@@ -203,13 +237,14 @@ class Runner:
                 sys.exit(f"learning.py: {file} was run with other settings; remove it, or choose "
                          "another folder")
             return
-        if piece.kind in ("log", "paraphrase"):
-            self.run(ALL[piece.of], seed)
+        if piece.kind in ("log", "night", "paraphrase"):
+            self.run(ALL[piece.log or piece.of], seed)
         if piece.eyes:
             self.run(ALL[piece.eyes], seed)
         print(f"{piece.name}, seed {seed}: {piece.title}", file=sys.stderr, flush=True)
         began, load = time.monotonic(), os.getloadavg()[0]
-        result = {"campaign": self.campaign, "log": self.log, "paraphrase": self.paraphrase,
+        result = {"campaign": self.campaign, "log": self.log, "night": self.night,
+                  "paraphrase": self.paraphrase,
                   "eyes": lambda eyes, _: self.make_eyes(eyes)}[piece.kind](piece, seed)
         told = definition | {
             "seed": seed, "wall_seconds": time.monotonic() - began,
@@ -233,7 +268,7 @@ def chosen(options):
         return [ALL[name] for name in options.only]
     if options.quick:
         return QUICK_PIECES
-    return (*CASES, *(VARIANTS if options.ablations or options.all else ()),
+    return (*CASES, *((*VARIANTS, *NIGHTS) if options.ablations or options.all else ()),
             *(TOLD if options.paraphrases or options.all else ()))
 
 

@@ -191,6 +191,13 @@ class Report:
                 self.points_text(change), change[1] > 0)
         self.bounded(row, "left-only", "the task that is not corrected loses at most 2 points",
                      lambda piece, seed: self.others(piece, seed), -2)
+        judged = self.pieces.get("night-judged")
+        if judged is None:
+            self.missing.append("night-judged: failures in the advantage form")
+        else:
+            change = difference([self.against(judged, seed) for seed in judged.seeds])
+            row("failed demonstrations, judged step by step, beat discarding them: lower bound above "
+                "0 points", self.points_text(change), change[1] > 0)
         for name in ("wrong-random", "wrong-adversarial"):
             piece = self.pieces.get(name)
             if piece is None:
@@ -254,7 +261,7 @@ class Report:
                     [list(zip(piece.at(seed, 0)["success"], piece.at(seed, k)["success"]))
                      for seed in piece.seeds])
         for name, piece in self.pieces.items():
-            if piece.any["group"] != "ablations":
+            if piece.any["group"] not in ("ablations", "nights") or not piece.any["of"]:
                 continue
             both = [seed for seed in piece.seeds if self.against(piece, seed)]
             if not both:

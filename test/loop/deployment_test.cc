@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
 
 #include "policy/input_layout.h"
@@ -207,6 +208,21 @@ void watch_only(Config& config) {
 }
 
 // ---- weights and boot --------------------------------------------------------------------------
+
+TEST_F(DeploymentTest, RecordsDemonstrationsUntilEnoughWentWellAndCallsTheOthersFailures) {
+  options_.state_folder = state_ = folder_ / "hasty";
+  options_.config.kitchen.level = 3;
+  open();
+  DemonstratorOptions hasty;
+  hasty.hand.hasty_share = 0.5;
+  const Status made = deployment_->demonstrate(4, 1, hasty);
+  ASSERT_TRUE(made.ok()) << made.message();
+  std::map<LabelValue, int> labels;
+  for (const Label& label : close_and_read().all<Label>()) ++labels[label.value];
+  EXPECT_EQ(labels[LabelValue::kSuccess], 4);
+  EXPECT_GT(labels[LabelValue::kFailure], 0);
+  EXPECT_EQ(labels.size(), 2u);
+}
 
 TEST_F(DeploymentTest, HoldsTheRobotWithoutWeights) {
   options_.state_folder = state_ = folder_ / "fresh";

@@ -220,8 +220,8 @@ TEST_F(NightlyTest, FailuresTeachThroughTheirTokens) {
   EXPECT_EQ(result.tasks[0].task, "lift it");
   EXPECT_EQ(result.tasks[0].episodes, 32u);
   EXPECT_EQ(result.tasks[0].successes, 24u);
-  EXPECT_GT(result.tasks[0].positive, 50u);
-  EXPECT_GT(result.tasks[0].negative, 50u);
+  EXPECT_GT(result.tasks[0].policy.positive, 50u);
+  EXPECT_GT(result.tasks[0].policy.negative, 50u);
   ASSERT_TRUE(result.value.has_value());
   EXPECT_EQ(result.value->failures, 8u);
   EXPECT_EQ(result.value->calibration.size(), 10u);
@@ -230,6 +230,26 @@ TEST_F(NightlyTest, FailuresTeachThroughTheirTokens) {
     EXPECT_LE(bin.interval.low, bin.outcome);
     EXPECT_GE(bin.interval.high, bin.outcome);
   }
+}
+
+TEST_F(NightlyTest, DemonstrationsThatFailedTeachThroughTheirTokensAndNotWithout) {
+  prepare();
+  {
+    NightlyLog log(state(), "boot-2");
+    for (int i = 0; i < 3; ++i) log.failed_demonstration();
+  }
+  const std::string without = copy("without");
+  const NightlyResult judged = done(state());
+  ASSERT_EQ(judged.tasks.size(), 1u);
+  EXPECT_EQ(judged.tasks[0].shown.positive + judged.tasks[0].shown.negative, 3u * 30);
+  EXPECT_GT(judged.tasks[0].shown.positive, 20u);
+  config_.nightly.advantage = false;
+  const NightlyResult discarded = done(without);
+  const auto shown = [](const NightlyResult& result) {
+    return result.counts.trainable[static_cast<std::size_t>(SampleClass::kDemonstration)];
+  };
+  EXPECT_EQ(shown(discarded), 6u * 20);
+  EXPECT_EQ(shown(judged), shown(discarded) + judged.tasks[0].shown.positive);
 }
 
 TEST_F(NightlyTest, WithTooFewFailuresItTrainsWithoutJudgingSteps) {

@@ -622,6 +622,54 @@ TEST(Dataset, StepsOfFailuresTeachOnceTheyHaveTokens) {
   EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 0u);
 }
 
+// A demonstration of ten steps that went well, and one of eight that failed.
+Dataset with_failed_demonstration(Recorder& log) {
+  log.demonstration(10);
+  log.label(log.demonstration(8), LabelValue::kFailure);
+  DatasetOptions o = options();
+  o.advantage = Advantage::kPositive;
+  return fold(log, o);
+}
+
+// The failed one's first five steps were good ones.
+std::vector<StepAdvantage> judgement_of_failed_demonstration(const Dataset& dataset) {
+  std::vector<StepAdvantage> tokens;
+  for (const std::uint32_t row : rows_of(dataset.judged_episodes().at(1))) {
+    tokens.push_back({row, tokens.size() < 5 ? Advantage::kPositive : Advantage::kNegative});
+  }
+  return tokens;
+}
+
+TEST(Dataset, AFailedDemonstrationTeachesOnlyOnceItsStepsAreJudged) {
+  Recorder log;
+  Dataset dataset = with_failed_demonstration(log);
+  EXPECT_EQ(trainable(dataset, SampleClass::kDemonstration), 10u);
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 0u);
+  std::vector<StepAdvantage> tokens = judgement_of_failed_demonstration(dataset);
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kDemonstration), 15u);
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 3u);
+  for (const auto& [fact, token] : tokens_in(dataset)) {
+    EXPECT_EQ(token, fact < 15 ? Advantage::kPositive : Advantage::kNegative) << fact;
+  }
+  for (StepAdvantage& token : tokens) token.advantage = Advantage::kNone;  // and back
+  ASSERT_TRUE(dataset.set_advantages(tokens).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kDemonstration), 10u);
+  EXPECT_EQ(trainable(dataset, SampleClass::kAutonomousFailure), 0u);
+}
+
+TEST(Dataset, ADemonstrationThatWasNoFailureAfterAllTeachesAsAWhole) {
+  Recorder log;
+  Dataset dataset = with_failed_demonstration(log);
+  ASSERT_TRUE(dataset.set_advantages(judgement_of_failed_demonstration(dataset)).ok());
+  log.label(dataset.judged_episodes()[1].episode, LabelValue::kSuccess);
+  ASSERT_TRUE(dataset.apply(log.items.back()).ok());
+  EXPECT_EQ(trainable(dataset, SampleClass::kDemonstration), 18u);
+  for (const auto& [fact, token] : tokens_in(dataset)) {
+    EXPECT_EQ(token, Advantage::kPositive) << fact;
+  }
+}
+
 TEST(Dataset, WhatPeopleDroveKeepsItsToken) {
   Recorder log;
   log.demonstration(10);

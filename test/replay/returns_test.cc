@@ -144,13 +144,14 @@ TEST(Returns, TheUpperShareOfATasksStepsIsPositive) {
   const auto judged = returns.judge(values);
   ASSERT_TRUE(judged.ok());
   ASSERT_EQ(judged->tasks.size(), 1u);
-  EXPECT_EQ(judged->tasks[0].positive + judged->tasks[0].negative, 20u);
-  EXPECT_EQ(judged->tasks[0].positive, 6u);
+  EXPECT_EQ(judged->tasks[0].policy.positive + judged->tasks[0].policy.negative, 20u);
+  EXPECT_EQ(judged->tasks[0].policy.positive, 6u);
   std::size_t row = 0;
   for (std::size_t e = 0; e < 2; ++e) {
     for (std::size_t t = 0; t < 10; ++t, ++row) {
       EXPECT_EQ(judged->tokens[row].row, row);
-      const bool above = judged->advantages[e][t] >= static_cast<float>(judged->tasks[0].threshold);
+      const bool above =
+          judged->advantages[e][t] >= static_cast<float>(judged->tasks[0].policy.threshold);
       EXPECT_EQ(judged->tokens[row].advantage, above ? Advantage::kPositive : Advantage::kNegative);
     }
   }
@@ -163,7 +164,7 @@ TEST(Returns, AQuantileOfZeroMakesEveryStepPositive) {
   const Returns returns(episodes.all, options(3, 0));
   const auto judged = returns.judge(flat(returns, -0.3f));
   ASSERT_TRUE(judged.ok());
-  EXPECT_EQ(judged->tasks[0].negative, 0u);
+  EXPECT_EQ(judged->tasks[0].policy.negative, 0u);
 }
 
 TEST(Returns, WhatLedToATakeoverIsNegativeWhateverItsAdvantage) {
@@ -181,6 +182,47 @@ TEST(Returns, WhatLedToATakeoverIsNegativeWhateverItsAdvantage) {
   EXPECT_EQ(judged->tasks[0].before_takeover, 1u);
 }
 
+TEST(Returns, PeopleAreJudgedInDemonstrationsThatFailedAndNowhereElse) {
+  Episodes episodes;
+  for (const bool success : {true, false}) {
+    JudgedEpisode& shown = episodes.add(success, 4);
+    shown.purpose = EpisodePurpose::kDemonstration;
+    for (JudgedStep& step : shown.steps) step.source = ControlSource::kHuman;
+  }
+  for (JudgedStep& step : episodes.add(false, 4).steps) step.source = ControlSource::kHuman;
+  const Returns returns(episodes.all, options(1, 0.5));
+  std::vector<std::vector<float>> values = flat(returns, -0.5f);
+  values[1] = {-0.5f, -0.2f, -0.9f, -0.9f};  // what followed the second step was the mistake
+  const auto judged = returns.judge(values);
+  ASSERT_TRUE(judged.ok());
+  ASSERT_EQ(judged->tokens.size(), 4u);
+  EXPECT_EQ(judged->tokens[0].row, 4u);
+  EXPECT_EQ(judged->tokens[0].advantage, Advantage::kPositive);
+  EXPECT_EQ(judged->tokens[1].advantage, Advantage::kNegative);
+  EXPECT_EQ(judged->tasks[0].shown.positive, 2u);
+  EXPECT_EQ(judged->tasks[0].shown.negative, 2u);
+  EXPECT_EQ(judged->tasks[0].policy.positive + judged->tasks[0].policy.negative, 0u);
+}
+
+TEST(Returns, WhatPeopleShowedAndWhatThePolicyDidHaveThresholdsOfTheirOwn) {
+  Episodes episodes;
+  JudgedEpisode& shown = episodes.add(false, 10);
+  shown.purpose = EpisodePurpose::kDemonstration;
+  for (JudgedStep& step : shown.steps) step.source = ControlSource::kHuman;
+  episodes.add(false, 10);
+  const Returns returns(episodes.all, options(1, 0.7));
+  std::vector<std::vector<float>> values = flat(returns, 0);
+  for (std::size_t t = 0; t < 10; ++t) {
+    values[0][t] = -0.9f + 0.001f * static_cast<float>(t * t);
+    values[1][t] = -0.9f + 0.008f * static_cast<float>(t * t);  // every step is worth more
+  }
+  const auto judged = returns.judge(values);
+  ASSERT_TRUE(judged.ok());
+  EXPECT_EQ(judged->tasks[0].shown.positive, 3u);
+  EXPECT_EQ(judged->tasks[0].policy.positive, 3u);
+  EXPECT_LT(judged->tasks[0].shown.threshold, judged->tasks[0].policy.threshold);
+}
+
 TEST(Returns, HeldOutEpisodesMakeNoThreshold) {
   Episodes with, without;
   for (Episodes* episodes : {&with, &without}) {
@@ -195,8 +237,8 @@ TEST(Returns, HeldOutEpisodesMakeNoThreshold) {
   values.pop_back();
   const auto plain = b.judge(values);
   ASSERT_TRUE(judged.ok() && plain.ok());
-  EXPECT_EQ(judged->tasks[0].threshold, plain->tasks[0].threshold);
-  EXPECT_EQ(judged->tasks[0].positive, plain->tasks[0].positive);
+  EXPECT_EQ(judged->tasks[0].policy.threshold, plain->tasks[0].policy.threshold);
+  EXPECT_EQ(judged->tasks[0].policy.positive, plain->tasks[0].policy.positive);
 }
 
 TEST(Returns, RefuseValuesOfOtherEpisodesAndValuesThatAreNone) {

@@ -45,6 +45,45 @@ TEST(Demonstrator, ShowsTheSameForTheSameSeedAndSomethingElseForAnother) {
   EXPECT_NE(first, show(5));
 }
 
+TEST(Demonstrator, FailsMostlyWithAHastyHand) {
+  auto robot = *KitchenRobot::create({.level = 3});
+  DemonstratorOptions hasty;
+  hasty.hand.hasty_share = 1;
+  int successes = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const auto done = demonstrate(*robot, seed, hasty,
+                                  [](const Observation&, const Action&) { return Status{}; });
+    ASSERT_TRUE(done.ok()) << done.status().message();
+    successes += *done ? 1 : 0;
+  }
+  EXPECT_LT(successes, 10);
+}
+
+TEST(Demonstrator, AShareOfHasteLeavesTheOtherDemonstrationsAsTheyAre) {
+  auto robot = *KitchenRobot::create({.level = 3});
+  const auto show = [&](double share, std::uint64_t seed) {
+    DemonstratorOptions options;
+    options.hand.hasty_share = share;
+    std::vector<float> all;
+    const auto done =
+        demonstrate(*robot, seed, options, [&](const Observation&, const Action& action) {
+          all.insert(all.end(), action.begin(), action.end());
+          return Status{};
+        });
+    EXPECT_TRUE(done.ok());
+    return all;
+  };
+  int same = 0;
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    const auto calm = show(0, seed), some = show(0.5, seed), hasty = show(1, seed);
+    EXPECT_TRUE(some == calm || some == hasty) << seed;
+    EXPECT_NE(calm, hasty) << seed;
+    same += some == calm ? 1 : 0;
+  }
+  EXPECT_GT(same, 1);
+  EXPECT_LT(same, 11);
+}
+
 TEST(Demonstrator, EndsWithTheErrorOfItsListener) {
   auto robot = kitchen();
   const auto done = demonstrate(*robot, 1, {}, [](const Observation&, const Action&) {

@@ -15,13 +15,14 @@ class PickAndPlaceTest : public ::testing::Test {
     state_.objects = {pot};
     state_.tool = pot;
     state_.opening = kClosedOnIt;
-    return place_.act(state_, pot, shape_, placing_, {});
+    return place_.act(state_, pot, shape_, placing_, style_);
   }
 
   KitchenState state_;
   GraspShape shape_ = grasp_shape(kPot, 0);
   Placing placing_ = {.goal = {0.46, 0.17, 0.022}, .carry = 0.10, .near = 0.012, .enough = 0.03};
   PickAndPlace place_;
+  HandStyle style_;
 };
 
 TEST_F(PickAndPlaceTest, LetsGoOfWhatStandsWhereItBelongsThoughNotInTheMiddle) {
@@ -39,6 +40,21 @@ TEST_F(PickAndPlaceTest, TakesUpWhatStandsBesideWhereItBelongs) {
 
 TEST_F(PickAndPlaceTest, DoesNotLetGoOfWhatIsStillInTheAir) {
   EXPECT_EQ(act({0.46, 0.17, 0.05})[kMoveGripper], -1);
+}
+
+TEST_F(PickAndPlaceTest, AHastyHandLetsGoInTheAirBesideThePlace) {
+  const Vec3 beside = {0.46, 0.10, 0.10};
+  act(beside);
+  EXPECT_EQ(act(beside)[kMoveGripper], -1);
+  style_.hasty = true;
+  EXPECT_EQ(act(beside)[kMoveGripper], 1);
+}
+
+TEST_F(PickAndPlaceTest, AHastyHandStillCarriesWhatIsFarFromThePlace) {
+  style_.hasty = true;
+  const Vec3 far = {0.36, 0.0, 0.10};
+  act(far);
+  EXPECT_EQ(act(far)[kMoveGripper], -1);
 }
 
 TEST_F(PickAndPlaceTest, GoesOnAtOnceWithWhatIsInTheGripAlready) {

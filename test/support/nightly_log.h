@@ -114,6 +114,13 @@ class NightlyLog {
     steps(20, ControlSource::kScript, true);
     end(LabelValue::kSuccess);
   }
+  // Begins as one that goes well.
+  void failed_demonstration() {
+    begin(EpisodePurpose::kDemonstration);
+    steps(10, ControlSource::kScript, true);
+    steps(20, ControlSource::kScript, false);
+    end(LabelValue::kFailure);
+  }
   void corrected() {
     begin(EpisodePurpose::kDeployment);
     steps(12, ControlSource::kPolicy, false);
