@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 
 namespace nudge {
@@ -20,12 +21,30 @@ double quantile_of(std::vector<float>& values, double share) {
   return *at;
 }
 
+// The first step behind the worst `window` in a row; all of them where there are fewer.
+std::size_t end_of_mistake(const std::vector<float>& advantages, std::size_t window) {
+  if (advantages.size() <= window) return advantages.size();
+  double sum = std::accumulate(advantages.begin(),
+                               advantages.begin() + static_cast<std::ptrdiff_t>(window), 0.0);
+  double worst = sum;
+  std::size_t end = window;
+  for (std::size_t next = window; next < advantages.size(); ++next) {
+    sum += static_cast<double>(advantages[next]) - advantages[next - window];
+    if (sum >= worst) continue;
+    worst = sum;
+    end = next + 1;
+  }
+  return end;
+}
+
+bool is_failed_demonstration(const JudgedEpisode& episode) {
+  return episode.purpose == EpisodePurpose::kDemonstration && !episode.success;
+}
+
 }  // namespace
 
 bool is_judged(const JudgedEpisode& episode, const JudgedStep& step) {
-  const bool failed_demonstration =
-      episode.purpose == EpisodePurpose::kDemonstration && !episode.success;
-  return is_policy(step) || failed_demonstration;
+  return is_policy(step) || is_failed_demonstration(episode);
 }
 
 Status ReturnOptions::validate() const {
@@ -111,9 +130,16 @@ Result<Judgement> Returns::judge(std::span<const std::vector<float>> values) con
   }
   for (std::size_t e = 0; e < episodes_.size(); ++e) {
     TaskJudgement& task = judgement.tasks[task_of_[e]];
+    const std::size_t end = is_failed_demonstration(episodes_[e])
+                                ? end_of_mistake(judgement.advantages[e], options_.lookahead)
+                                : episodes_[e].steps.size();
     for (std::size_t t = 0; t < episodes_[e].steps.size(); ++t) {
       const JudgedStep& step = episodes_[e].steps[t];
       if (!is_judged(episodes_[e], step)) continue;
+      if (t >= end) {
+        judgement.tokens.push_back({step.row, Advantage::kNone});
+        continue;
+      }
       StepJudgement& of = is_policy(step) ? task.policy : task.shown;
       const bool positive =
           !step.before_takeover && judgement.advantages[e][t] >= static_cast<float>(of.threshold);

@@ -15,10 +15,12 @@
 // somebody drove.
 //
 // Tokens are of the policy's steps, and of those that a person drove in a demonstration labelled
-// failure: up to the mistake that made it one, they were as good as any. A step is positive when
-// its advantage is at least the quantile of its task's steps of the same of the two kinds, and
-// negative otherwise; what led to a takeover is negative whatever its advantage, since a person
-// judged it. What else people drove keeps its class's token, which is positive.
+// failure, up to its mistake: what came before may be as good as any, and what came after was a
+// hopeless case, of no use to anybody. The mistake is where A falls most: the N steps with the
+// smallest sum of advantages. A step is positive when its advantage is at least the quantile of its
+// task's steps of the same of the two kinds, and negative otherwise; what led to a takeover is
+// negative whatever its advantage, since a person judged it. What else people drove keeps its
+// class's token, which is positive.
 //
 // A task is the instruction that an episode began with. Tasks with too few episodes are judged
 // together.
@@ -57,13 +59,13 @@ struct TaskJudgement {
   std::uint32_t longest = 0;          // L, in steps
   StepJudgement policy;               // negative: before takeovers included
   std::uint64_t before_takeover = 0;  // of these
-  StepJudgement shown;                // by people, in demonstrations that failed
+  StepJudgement shown;                // by people, in demonstrations that failed, up to the mistake
 };
 
 struct Judgement {
   std::vector<std::vector<float>> advantages;  // by episode and step
-  std::vector<StepAdvantage> tokens;           // of steps that are judged, in order; those of
-                                               // held-out episodes too
+  std::vector<StepAdvantage> tokens;           // of steps that are judged, in order; kNone behind
+                                               // a mistake; those of held-out episodes too
   std::vector<TaskJudgement> tasks;            // in order of first appearance
 };
 

@@ -57,7 +57,9 @@ Result<Trained> train_kitchen(const Config& config, const std::string& state,
   if (!deployment.ok()) return deployment.status();
   if (flags.record > 0) {
     const auto seed = static_cast<std::uint64_t>(config.learner.seed);
-    NUDGE_TRY((*deployment)->demonstrate(flags.record, seed, demonstrator_options(config)));
+    NUDGE_TRY((*deployment)
+                  ->demonstrate(flags.record, seed,
+                                demonstrator_options(config, (*deployment)->level())));
   }
   return train_and_install(
       **deployment, [&](Deployment& of) { return of.train_from_scratch(material, on_step); });

@@ -250,6 +250,7 @@ struct Config {
 
   struct Demo {
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy
+    bool everywhere = false;           // they begin in all of the level's region, not in a part
     double hasty_share = 0.0;          // of these: the hand lets go too soon
     std::int64_t episodes = 150;       // of work, at most
     std::int64_t corrected = 25;       // corrected episodes, after which it ends earlier

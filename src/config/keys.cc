@@ -876,6 +876,13 @@ std::vector<Key> make_keys() {
        {1, 10'000},
        "Scripted demonstrations that the base policy learns from.",
        kPrototype},
+      {KEY(demo, everywhere),
+       "",
+       {},
+       "Demonstrations begin anywhere in the level's region, not only in the part whose rest is "
+       "left "
+       "to corrections.",
+       "what a policy cannot do yet is what corrections are for"},
       {KEY(demo, hasty_share),
        "1",
        {0, 1},

@@ -11,8 +11,9 @@ constexpr std::uint64_t kDemonstrationStream = 2'000'003;
 
 }  // namespace
 
-DemonstratorOptions demonstrator_options(const Config& config) {
+DemonstratorOptions demonstrator_options(const Config& config, const KitchenLevel& level) {
   DemonstratorOptions options;
+  if (config.demo.everywhere) options.region = level.data().starts;
   options.hand.hasty_share = config.demo.hasty_share;
   return options;
 }
@@ -25,9 +26,10 @@ Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& c
   on_progress(BasePolicyStage::kDemonstrations, 0, demonstrations);
   // An earlier run may have been interrupted here.
   const std::uint64_t recorded = deployment.dataset_counts().demonstrations;
-  NUDGE_TRY(deployment.demonstrate(
-      demonstrations - std::min<std::uint64_t>(recorded, demonstrations),
-      Random::derive(seed, kDemonstrationStream), demonstrator_options(config)));
+  NUDGE_TRY(
+      deployment.demonstrate(demonstrations - std::min<std::uint64_t>(recorded, demonstrations),
+                             Random::derive(seed, kDemonstrationStream),
+                             demonstrator_options(config, deployment.level())));
   times.demonstrations = seconds(steady_now() - begin);
   on_progress(BasePolicyStage::kDemonstrations, demonstrations, demonstrations);
   begin = steady_now();

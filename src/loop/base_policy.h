@@ -19,7 +19,7 @@ using OnBasePolicy =
     std::function<void(BasePolicyStage stage, std::uint64_t done, std::uint64_t total)>;
 
 // How the configuration says that demonstrations are given.
-DemonstratorOptions demonstrator_options(const Config& config);
+DemonstratorOptions demonstrator_options(const Config& config, const KitchenLevel& level);
 
 // Goes on where an interrupted call stopped. Errors of Deployment.
 Result<BasePolicyTimes> make_base_policy(Deployment& deployment, const Config& config,

@@ -118,6 +118,7 @@ class Deployment final : private Companion {
   DatasetCounts dataset_counts() const { return succession_.dataset().counts(); }
   LogStats log_stats() const { return log_->stats(); }
   const RobotSpec& robot() const { return robot_->spec(); }
+  const KitchenLevel& level() const { return robot_->level(); }
   // As given, with state.dir as the state folder: what an evaluation of its weights needs.
   const Config& config() const { return options_.config; }
 

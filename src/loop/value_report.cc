@@ -66,6 +66,7 @@ std::vector<ValueReport::Bar> histogram(const Returns& returns, const Judgement&
     const double place =
         std::clamp((advantages[i] - low) / width, 0.0, static_cast<double>(kBars - 1));
     ValueReport::Bar& bar = bars[static_cast<std::size_t>(place)];
+    if (judgement.tokens[i].advantage == Advantage::kNone) continue;  // behind a mistake
     ++(judgement.tokens[i].advantage == Advantage::kPositive ? bar.positive : bar.negative);
   }
   return bars;

@@ -51,7 +51,7 @@ class Piece:
     level: int
     settings: tuple = ()
     of: str = ""  # the piece that it is a variant of, compared with on the same starts
-    kind: str = "campaign"  # or: log (trained on the log of `of`), night, paraphrase, eyes
+    kind: str = "campaign"  # or: log (trained on the log of `of`), shown, night, paraphrase, eyes
     log: str = ""  # of a night: the piece that recorded what the nightly training learns from
     eyes: str = ""  # the piece that makes the backbone
     group: str = "cases"
@@ -98,10 +98,11 @@ VARIANTS = (
             "demo.wrong=adversarial"),
 )
 # What failed demonstrations are worth: three of four demonstrators let go too soon, and nobody
-# corrects. The nightly training discards what failed, judges its steps, or copies all of it.
+# corrects. The nightly training discards what failed, or judges its steps.
 HASTY = Piece("hasty-3", "level 3 from cameras, ten demonstrations that went well", 3,
-              (*EYES, "demo.demonstrations=10", "demo.hasty_share=0.75", "demo.episodes=1"),
+              (*EYES, "demo.everywhere=true", "demo.hasty_share=0.75"), kind="shown",
               group="nights")
+DEMONSTRATIONS = 10  # of these, that went well
 
 
 def night(name, title, of, *settings):
@@ -115,8 +116,6 @@ NIGHTS = (
     night("night-discarded", "a night with failed demonstrations discarded", HASTY.name),
     night("night-judged", "a night with their steps judged", "night-discarded",
           "nightly.advantage=true"),
-    night("night-copied", "a night with all their steps positive", "night-discarded",
-          "nightly.advantage=true", "nightly.quantile=0"),
 )
 BACKBONES = (
     # Pictures are for the features' scale alone.
@@ -198,6 +197,15 @@ class Runner:
         shutil.rmtree(out.parent)
         return {"success": measured["success"], "instructions": measured["instructions"]}
 
+    def shown(self, piece, seed):
+        """Demonstrations, and a policy trained on those that went well."""
+        out = self.state(piece.name, seed)
+        shutil.rmtree(out.parent, ignore_errors=True)
+        self.call("train", "--state", str(out), "--record", str(DEMONSTRATIONS),
+                  *sets(self.settings(piece, seed)))
+        measured = self.evaluation(piece, seed, out)
+        return {"success": measured["success"], "instructions": measured["instructions"]}
+
     def night(self, piece, seed):
         """What a nightly training makes of another piece's state; refused: what was there."""
         out = self.state(piece.name, seed)
@@ -243,7 +251,7 @@ class Runner:
             self.run(ALL[piece.eyes], seed)
         print(f"{piece.name}, seed {seed}: {piece.title}", file=sys.stderr, flush=True)
         began, load = time.monotonic(), os.getloadavg()[0]
-        result = {"campaign": self.campaign, "log": self.log, "night": self.night,
+        result = {"campaign": self.campaign, "log": self.log, "shown": self.shown, "night": self.night,
                   "paraphrase": self.paraphrase,
                   "eyes": lambda eyes, _: self.make_eyes(eyes)}[piece.kind](piece, seed)
         told = definition | {

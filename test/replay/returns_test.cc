@@ -182,33 +182,58 @@ TEST(Returns, WhatLedToATakeoverIsNegativeWhateverItsAdvantage) {
   EXPECT_EQ(judged->tasks[0].before_takeover, 1u);
 }
 
+// Of a person, in a demonstration.
+JudgedEpisode& show(Episodes& episodes, bool success, std::size_t steps) {
+  JudgedEpisode& shown = episodes.add(success, steps);
+  shown.purpose = EpisodePurpose::kDemonstration;
+  for (JudgedStep& step : shown.steps) step.source = ControlSource::kHuman;
+  return shown;
+}
+
 TEST(Returns, PeopleAreJudgedInDemonstrationsThatFailedAndNowhereElse) {
   Episodes episodes;
-  for (const bool success : {true, false}) {
-    JudgedEpisode& shown = episodes.add(success, 4);
-    shown.purpose = EpisodePurpose::kDemonstration;
-    for (JudgedStep& step : shown.steps) step.source = ControlSource::kHuman;
-  }
+  show(episodes, true, 4);
+  show(episodes, false, 4);
   for (JudgedStep& step : episodes.add(false, 4).steps) step.source = ControlSource::kHuman;
   const Returns returns(episodes.all, options(1, 0.5));
-  std::vector<std::vector<float>> values = flat(returns, -0.5f);
-  values[1] = {-0.5f, -0.2f, -0.9f, -0.9f};  // what followed the second step was the mistake
-  const auto judged = returns.judge(values);
+  const auto judged = returns.judge(flat(returns, -0.5f));
   ASSERT_TRUE(judged.ok());
   ASSERT_EQ(judged->tokens.size(), 4u);
-  EXPECT_EQ(judged->tokens[0].row, 4u);
-  EXPECT_EQ(judged->tokens[0].advantage, Advantage::kPositive);
-  EXPECT_EQ(judged->tokens[1].advantage, Advantage::kNegative);
+  for (std::size_t t = 0; t < 4; ++t) EXPECT_EQ(judged->tokens[t].row, 4 + t);
+}
+
+TEST(Returns, AFailedDemonstrationIsJudgedUpToTheMistakeAndTeachesNothingBehindIt) {
+  Episodes episodes;
+  show(episodes, false, 8);
+  const Returns returns(episodes.all, options(2, 0.5));
+  // From the fourth step to the fifth it goes wrong.
+  const std::vector<std::vector<float>> values = {
+      {-0.5f, -0.4f, -0.3f, -0.2f, -0.9f, -0.9f, -0.8f, -0.7f}};
+  const auto judged = returns.judge(values);
+  ASSERT_TRUE(judged.ok());
+  const std::vector<Advantage> expected = {
+      Advantage::kPositive, Advantage::kPositive, Advantage::kNegative, Advantage::kNegative,
+      Advantage::kNone,     Advantage::kNone,     Advantage::kNone,     Advantage::kNone};
+  for (std::size_t t = 0; t < 8; ++t) {
+    EXPECT_EQ(judged->tokens[t].advantage, expected[t]) << t;
+  }
   EXPECT_EQ(judged->tasks[0].shown.positive, 2u);
   EXPECT_EQ(judged->tasks[0].shown.negative, 2u);
   EXPECT_EQ(judged->tasks[0].policy.positive + judged->tasks[0].policy.negative, 0u);
 }
 
+TEST(Returns, AFailedDemonstrationShorterThanALookIsJudgedAsAWhole) {
+  Episodes episodes;
+  show(episodes, false, 3);
+  const Returns returns(episodes.all, options(10, 0));
+  const auto judged = returns.judge(flat(returns, -0.5f));
+  ASSERT_TRUE(judged.ok());
+  EXPECT_EQ(judged->tasks[0].shown.positive, 3u);
+}
+
 TEST(Returns, WhatPeopleShowedAndWhatThePolicyDidHaveThresholdsOfTheirOwn) {
   Episodes episodes;
-  JudgedEpisode& shown = episodes.add(false, 10);
-  shown.purpose = EpisodePurpose::kDemonstration;
-  for (JudgedStep& step : shown.steps) step.source = ControlSource::kHuman;
+  show(episodes, false, 10);
   episodes.add(false, 10);
   const Returns returns(episodes.all, options(1, 0.7));
   std::vector<std::vector<float>> values = flat(returns, 0);
@@ -218,9 +243,8 @@ TEST(Returns, WhatPeopleShowedAndWhatThePolicyDidHaveThresholdsOfTheirOwn) {
   }
   const auto judged = returns.judge(values);
   ASSERT_TRUE(judged.ok());
-  EXPECT_EQ(judged->tasks[0].shown.positive, 3u);
-  EXPECT_EQ(judged->tasks[0].policy.positive, 3u);
   EXPECT_LT(judged->tasks[0].shown.threshold, judged->tasks[0].policy.threshold);
+  EXPECT_EQ(judged->tasks[0].policy.positive, 3u);
 }
 
 TEST(Returns, HeldOutEpisodesMakeNoThreshold) {
