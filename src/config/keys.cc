@@ -880,15 +880,13 @@ std::vector<Key> make_keys() {
        "",
        {},
        "Demonstrations begin anywhere in the level's region, not only in the part whose rest is "
-       "left "
-       "to corrections.",
+       "left to corrections.",
        "what a policy cannot do yet is what corrections are for"},
       {KEY(demo, hasty_share),
        "1",
        {0, 1},
        "Share of the demonstrations in which the scripted hand is hasty and lets go of things "
-       "before "
-       "they are where they belong. So many demonstrations are recorded that those of "
+       "before they are where they belong. So many demonstrations are recorded that those of "
        "demo.demonstrations go well; the others are labelled failures.",
        "people who demonstrate know how"},
       {KEY(demo, starts),

@@ -354,9 +354,8 @@ std::string advantage(const NightlyResult& result) {
          "things stood some steps later than a value function had expected. It had not learned "
          "from that episode. Positive steps are to be repeated, in failures as well as in "
          "successes; what led to a takeover is negative, and what people drove is positive. Only "
-         "in "
-         "demonstrations that failed are people&#39;s steps judged as well, up to the mistake: the "
-         "positive ones teach as any demonstration does.</p>\n" +
+         "in demonstrations that failed are people&#39;s steps judged as well, up to the mistake: "
+         "the positive ones teach as any demonstration does.</p>\n" +
          table({"task", "went well", "longest, steps", "threshold", "positive", "negative",
                 "shown, positive", "shown, negative"},
                rows) +
