@@ -328,7 +328,7 @@ std::string classes(const NightlyResult& result) {
       {SampleClass::kNudged, "nudged by words"},
       {SampleClass::kAutonomousSuccess, "alone, in a success"},
       {SampleClass::kBeforeTakeover, "alone, just before a takeover"},
-      {SampleClass::kAutonomousFailure, "alone, in a failure"},
+      {SampleClass::kAutonomousFailure, "alone, in a failure, and mistakes shown"},
   }};
   std::vector<std::vector<std::string>> rows;
   for (const auto& [c, name] : kNames) {
