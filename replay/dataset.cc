@@ -114,13 +114,24 @@ void Dataset::pass_over(const StepsRef& steps) {
   state_->prefix = steps.last;
 }
 
-Status Dataset::sample(Batch& batch, std::size_t size, const Mix& mix, Random& random) {
+Status Dataset::sample(Batch& batch, std::size_t size, const Mix& mix, Random& random,
+                       const Fresh& fresh) {
   if (!state_->options.mapped) {
     return failed_precondition("dataset: its segments are not mapped; only probes are drawn of it");
   }
   NUDGE_TRY(state_->sampler.prepare(mix));
-  state_->drawn.resize(size);
-  state_->sampler.draw(state_->drawn, random);
+  std::vector<Row>& drawn = state_->drawn;
+  drawn.resize(size);
+  std::size_t part = 0;
+  if (fresh.share > 0) {
+    const std::vector<Row> corrections = state_->corrections_of(fresh.episode);
+    if (!corrections.empty()) {
+      part = static_cast<std::size_t>(
+          std::lround(std::min(fresh.share, 1.0) * static_cast<double>(size)));
+    }
+    for (std::size_t i = 0; i < part; ++i) drawn[i] = corrections[random.below(corrections.size())];
+  }
+  state_->sampler.draw(std::span(drawn).subspan(part), random);
   state_->gather(state_->drawn, state_->options.horizon, batch);
   state_->change_instructions(state_->drawn, batch, random);
   return {};

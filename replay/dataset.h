@@ -163,6 +163,13 @@ struct StepAdvantage {
   Advantage advantage = Advantage::kNone;  // kNone: its class's
 };
 
+// A part of each batch that is drawn from the corrections of one episode, each as likely. Nothing
+// while it has none that teach; of a held-out episode none do.
+struct Fresh {
+  EpisodeId episode = 0;
+  double share = 0;  // 0..1 of a batch, to the nearest row
+};
+
 // Per column, over the demonstrations: each step's features and proprioception, and its action.
 struct Normaliser {
   std::uint64_t steps = 0;
@@ -201,7 +208,10 @@ class Dataset {
   // (recovery may run on into correction) without a gap; behind that, mask is 0 and the last
   // action is repeated. Actions are the executed ones; weight is 1. Errors of Sampler::prepare();
   // kFailedPrecondition without `mapped`.
-  Status sample(Batch& batch, std::size_t size, const Mix& mix, Random& random);
+  // `fresh`: what comes first in the batch, beside the mix and its cap on one person. The time that
+  // takes grows with that episode's steps, not with the log.
+  Status sample(Batch& batch, std::size_t size, const Mix& mix, Random& random,
+                const Fresh& fresh = {});
   Normaliser normaliser() const;  // of channels that do not move, the scale is 0; needs `mapped`
 
   // ---- for whoever judges steps ----

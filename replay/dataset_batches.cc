@@ -241,6 +241,20 @@ std::optional<std::uint32_t> Dataset::State::instruction_at(const EpisodeState& 
   return sentence;
 }
 
+std::vector<Sampler::Row> Dataset::State::corrections_of(EpisodeId id) const {
+  std::vector<Row> found;
+  const auto index = episode_index.find(id);
+  if (index == episode_index.end()) return found;
+  const EpisodeState& episode = episodes[index->second];
+  for (Row row = episode.first_row; row < episode.first_row + episode.rows; ++row) {
+    const Sampler::StratumId at = sampler.where(row);
+    if (at == Sampler::kNowhere) continue;
+    const Sampler::Stratum& stratum = sampler.strata()[at];
+    if (stratum.sample_class == SampleClass::kCorrection && !stratum.held_out) found.push_back(row);
+  }
+  return found;
+}
+
 std::vector<Sampler::Row> Dataset::State::rows_of(SampleClass sample_class, bool held_out) const {
   std::vector<Row> found;
   for (const Sampler::Stratum& s : sampler.strata()) {

@@ -346,6 +346,8 @@ struct Dataset::State {
   static std::optional<std::uint32_t> instruction_at(const EpisodeState& episode,
                                                      std::uint32_t policy_step);
 
+  // Those of an episode that may be drawn, in log order.
+  std::vector<Row> corrections_of(EpisodeId id) const;
   // Rows of a class in log order, so that nothing depends on how they came to their stratum.
   std::vector<Row> rows_of(SampleClass sample_class, bool held_out) const;
 };

@@ -99,7 +99,7 @@ struct Config {
     std::int64_t batch = 128;        // chunks
     std::int64_t base_steps = 3000;  // of the first training on demonstrations
     double base_rate = 1e-3;         // AdamW
-    std::int64_t micro_steps = 60;
+    std::int64_t micro_steps = 100;
     double micro_rate = 1e-3;  // AdamW
     double micro_ema = 0.95;
     std::int64_t full_steps = 1000;
@@ -116,6 +116,7 @@ struct Config {
     double share_recovery = 0.1;           // beside those three, which sum to 1
     double share_nudged = 0.1;             // likewise
     double share_negatives = 0.1;          // likewise, of each kind
+    double share_fresh = 0.4;              // of a micro-round's batch, beside the others
     double oversampling = 5;               // of human feedback against demonstrations; >= 1
     double supervisor_cap = 0.25;          // of a class of human feedback, once it has two people
     double drop_before_takeover_s = 0.75;  // autonomous seconds before a takeover
@@ -252,6 +253,7 @@ struct Config {
     std::int64_t demonstrations = 15;  // scripted episodes of the base policy
     bool everywhere = false;           // they begin in all of the level's region, not in a part
     double hasty_share = 0.0;          // of these: the hand lets go too soon
+    bool again = false;                // after a correction the scene is put back
     std::int64_t episodes = 150;       // of work, at most
     std::int64_t corrected = 25;       // corrected episodes, after which it ends earlier
     std::int64_t starts = 100;         // held-out starts, the same before and after

@@ -291,7 +291,7 @@ std::vector<Key> make_keys() {
        "steps",
        {1, 1000},
        "Optimiser steps of a micro-round, which starts as soon as a correction ends.",
-       "the simulated kitchen: 20 mend half as much, 150 little more"},
+       "the simulated kitchen: 60 forget more of all else, 150 mend little more"},
       {KEY(learner, micro_rate),
        "1",
        {1e-7, 0.1},
@@ -368,6 +368,15 @@ std::vector<Key> make_keys() {
        {0, 1},
        "Likewise of steps marked negative: before a takeover, and of failures, each.",
        "enough to be told apart, too few to be imitated"},
+      {KEY(learner, share_fresh),
+       "1",
+       {0, 1},
+       "Part of a micro-round's batch that is drawn from the corrections of the episode under way; "
+       "the rest as the other shares say. The cap on one person does not bound it: what comes of "
+       "it "
+       "is gone when the episode ends.",
+       "the simulated kitchen: where the same difficulty comes again, it is mended half as much "
+       "again"},
       {KEY(learner, oversampling),
        "1",
        {1, 1e6},
@@ -889,6 +898,13 @@ std::vector<Key> make_keys() {
        "before they are where they belong. So many demonstrations are recorded that those of "
        "demo.demonstrations go well; the others are labelled failures.",
        "people who demonstrate know how"},
+      {KEY(demo, again),
+       "",
+       {},
+       "When a correction ends, the scene is put back to how it was when the supervisor took over "
+       "from the policy, objects up to 1 cm elsewhere: shows whether the robot does better at "
+       "once.",
+       "people correct and let the robot go on"},
       {KEY(demo, starts),
        "episodes",
        {1, 10'000},

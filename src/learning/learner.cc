@@ -34,6 +34,7 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
   const auto& learner = config.learner;
   const auto steps = static_cast<std::uint32_t>(micro ? learner.micro_steps : learner.full_steps);
   const Mix mix = sampling_mix(config, kind_of(order.kind));
+  const Fresh fresh = {.episode = order.episode, .share = micro ? learner.share_fresh : 0};
   Random random(order.seed);
   Batch batch;
   double loss = 0;
@@ -42,7 +43,7 @@ Result<CandidateMessage> run_round(const RoundOrder& order, const Config& config
     if (step % kStepsBetweenLooks == 0 && should_abort()) {
       return aborted("a newer correction makes this round pointless");
     }
-    NUDGE_TRY(dataset.sample(batch, static_cast<std::size_t>(config.learner.batch), mix, random));
+    NUDGE_TRY(dataset.sample(batch, static_cast<std::size_t>(learner.batch), mix, random, fresh));
     NUDGE_TRY(trainer.step(batch));
     if (step >= steps - steps / 10) {
       loss += trainer.last_loss();

@@ -1,6 +1,7 @@
 #include "src/loop/deployment.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replay/follow.h"
 #include "src/loop/clock.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr Duration kLearnerPatience =
     std::chrono::seconds(120);  // for one round, then give up on it
 constexpr int kTicksToStandStill = 100;
+constexpr double kAgainApart = 0.01;  // m; most that an object lies elsewhere when it is put back
+constexpr std::uint64_t kAgainStream = 6'000'003;
 const Actor kDaemon = {.name = "nudge", .role = Role::kScript};
 // Who starts and ends episodes: the person who runs the command.
 const Actor kOperator = {.name = "operator", .role = Role::kEngineer};
@@ -324,6 +327,8 @@ Result<EpisodeOutcome> Deployment::run_episode(std::uint64_t seed) {
   seen_ = false;
   seat_.begin_episode(seed);
   hand_back_probe_.begin_episode(*episode, seed);
+  taken_over_.reset();
+  shift_ = Random(Random::derive(seed, kAgainStream));
   succession_.on_episode_started();
 
   const Result<EpisodeResult> result = lockstep_.run(*episode, seed, *this);
@@ -456,6 +461,7 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
     if (const auto* change = std::get_if<AuthorityChanged>(&record.payload)) {
       if (change->from == AuthorityState::kAuto && change->to == AuthorityState::kTakeover) {
         succession_.on_takeover();
+        if (options_.config.demo.again) taken_over_ = robot_->layout();
       }
     }
     commit_wanted_ = true;
@@ -473,7 +479,12 @@ Status Deployment::after_tick(Instant now, WallTime /*wall*/, const TickOutcome&
 
   const bool handed_back = recorder_.take_span_closed();
   if (handed_back) hand_back_probe_.on_hand_back(history().live());
-  if (outcome.step_begun) hand_back_probe_.on_step_begun(controller_->observation());
+  if (handed_back && taken_over_) {
+    robot_->put_back(*std::exchange(taken_over_, std::nullopt), kAgainApart, shift_);
+    lockstep_.plan_again();
+  } else if (outcome.step_begun) {
+    hand_back_probe_.on_step_begun(controller_->observation());
+  }
   if (handed_back) {
     outcome_.corrected = true;
     correction_ended_ = now;

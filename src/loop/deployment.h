@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -168,6 +169,9 @@ class Deployment final : private Companion {
   ScriptedSupervisor supervisor_;
   SupervisorSeat seat_;
   HandBackProbe hand_back_probe_;
+  // With demo.again: the scene as the takeover under way found it, and what shifts its objects.
+  std::optional<KitchenLayout> taken_over_;
+  Random shift_{0};
   Lockstep lockstep_;
 
   // This tick's input.

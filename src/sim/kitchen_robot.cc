@@ -32,6 +32,11 @@ constexpr double kToolFloor = 0.012;    // m; lowest tool point, the fingertips 
 constexpr double kDamping = 0.02;       // of the inverse kinematics, m and rad per rad
 constexpr double kPosture = 0.02;       // share of the way back to the home posture per tick
 
+// Of putting things back.
+constexpr double kStandsWithin = 0.003;  // m above where it rests: it stands on the worktop
+constexpr double kOverlap = 0.001;       // m deeper in a contact than before: within something
+constexpr int kPlaceTries = 10;
+
 // gym-hil's home of the Panda: hand above the middle of the workspace, fingers straight down.
 constexpr std::array<double, kArmJoints> kHome = {0, 0.195, 0, -2.43, 0, 2.62, 0.785};
 
@@ -214,6 +219,13 @@ struct KitchenRobot::Impl {
     return {};
   }
 
+  // Of two things that touch, how far one is within the other, as a distance below 0.
+  double deepest_contact() const {
+    double deepest = 0;
+    for (int i = 0; i < data->ncon; ++i) deepest = std::min(deepest, data->contact[i].dist);
+    return deepest;
+  }
+
   // Gives up where the hand was going, so that nothing moves on after a stop.
   void freeze() {
     mju_copy(plan->qpos, joint_target.data(), kArmJoints);
@@ -378,6 +390,38 @@ void KitchenRobot::set_drawer(double open) {
   if (s.drawer_qpos < 0) return;
   s.data->qpos[s.drawer_qpos] = std::clamp(open, 0.0, kDrawerTravel);
   s.data->qvel[s.drawer_qvel] = 0;
+  mj_forward(s.model.get(), s.data.get());
+  s.done_ticks = 0;
+}
+
+KitchenLayout KitchenRobot::layout() const {
+  return {.positions = positions(), .gripper_target = impl_->gripper_target};
+}
+
+void KitchenRobot::put_back(const KitchenLayout& layout, double apart, Random& random) {
+  Impl& s = *impl_;
+  mju_copy(s.data->qpos, layout.positions.data(), s.model->nq);
+  mju_zero(s.data->qvel, s.model->nv);
+  std::copy_n(s.data->qpos, kArmJoints, s.joint_target.begin());
+  s.joint_target_now = s.joint_target;
+  s.joint_rate.fill(0);
+  s.freeze();
+  s.gripper_target = layout.gripper_target;
+  mj_forward(s.model.get(), s.data.get());
+  const double touching = s.deepest_contact();
+  for (std::size_t i = 0; i < s.objects.size(); ++i) {
+    mjtNum* at = s.data->qpos + s.objects[i].qpos;
+    if (std::abs(at[2] - s.level->data().objects[i].half[2]) > kStandsWithin) continue;
+    const mjtNum x = at[0], y = at[1];
+    for (int tries = 0; tries < kPlaceTries; ++tries) {
+      at[0] = x + random.uniform(-apart, apart);
+      at[1] = y + random.uniform(-apart, apart);
+      mj_forward(s.model.get(), s.data.get());
+      if (s.deepest_contact() >= touching - kOverlap) break;
+      at[0] = x;
+      at[1] = y;
+    }
+  }
   mj_forward(s.model.get(), s.data.get());
   s.done_ticks = 0;
 }

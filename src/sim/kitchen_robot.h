@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "nudge/random.h"
 #include "nudge/robot.h"
 #include "src/sim/kitchen_looks.h"
 #include "src/sim/level.h"
@@ -35,6 +36,12 @@ struct KitchenOptions {
   bool random_looks = false;
   // 1..100, turbojpeg's scale. 85 keeps the edges that a small network lives on, at about 4 kB.
   int jpeg_quality = 85;
+};
+
+// Where everything is. What it looks like and the task are not of it.
+struct KitchenLayout {
+  std::vector<double> positions;  // of every joint, as MuJoCo lays them out
+  double gripper_target = 0;      // m of opening; less than there is: how firm the grip is
 };
 
 class KitchenRobot final : public Robot {
@@ -64,6 +71,12 @@ class KitchenRobot final : public Robot {
   // The same of any object of the level, at a height; and of the drawer, where there is one.
   void place_object(std::size_t object, const Vec3& centre, double yaw);
   void set_drawer(double open);
+
+  KitchenLayout layout() const;  // step thread
+  // Puts everything back as it was, and at rest, as a person would: objects that stand on the
+  // worktop come to lie up to `apart` m elsewhere in x and y, each way, but not within other
+  // things. `layout` is of a robot of the same level. Step thread.
+  void put_back(const KitchenLayout& layout, double apart, Random& random);
 
   // What the seed's task is called. instruction() is that of the last reset; empty where the level
   // has a single task, which people may call what they like.

@@ -117,6 +117,12 @@ NIGHTS = (
     night("night-judged", "a night with their steps judged", "night-discarded",
           "nightly.advantage=true"),
 )
+# What a micro-round is worth where the difficulty that it answers comes again in the same episode.
+# A hand-back that was needed puts the robot where the policy knows what to do, and shows little.
+AGAIN = tuple(
+    Piece(f"again-{case.level}", f"{case.title}, the same difficulty again", case.level,
+          (*case.settings, "demo.again=true", "demo.corrected=12", "demo.episodes=80",
+           "demo.starts=20"), group="again") for case in CASES[1:4])
 BACKBONES = (
     # Pictures are for the features' scale alone.
     Piece("backbone-none", "random eyes", 0, ("--supervision", "none", "--pictures", "1000"),
@@ -127,7 +133,7 @@ BACKBONES = (
 TOLD = tuple(
     Piece(f"told-{case.name}", f"{case.title}, in other words", case.level, case.settings,
           of=case.name, kind="paraphrase", group="paraphrases") for case in CASES[1:])
-ALL = {piece.name: piece for piece in (*CASES, *VARIANTS, *NIGHTS, *TOLD, *BACKBONES)}
+ALL = {piece.name: piece for piece in (*CASES, *VARIANTS, *NIGHTS, *AGAIN, *TOLD, *BACKBONES)}
 QUICK_PIECES = (CASES[0], variant("hg-dagger", "HG-DAgger without weights",
                                   *ALL["hg-dagger"].settings[len(EYES):], of=CASES[0]))
 
@@ -276,7 +282,7 @@ def chosen(options):
         return [ALL[name] for name in options.only]
     if options.quick:
         return QUICK_PIECES
-    return (*CASES, *((*VARIANTS, *NIGHTS) if options.ablations or options.all else ()),
+    return (*CASES, *AGAIN, *((*VARIANTS, *NIGHTS) if options.ablations or options.all else ()),
             *(TOLD if options.paraphrases or options.all else ()))
 
 

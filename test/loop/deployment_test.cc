@@ -5,11 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <span>
 
 #include "policy/input_layout.h"
 #include "src/loop/evaluation.h"
@@ -353,6 +356,40 @@ TEST_F(DeploymentTest, TheFirstCorrectionAlreadyMakesAMicroRound) {
   ASSERT_TRUE(run(start_with_block(0.1, 0.15)).corrected) << "the policy is too good for this test";
   const std::lock_guard lock(mutex);
   EXPECT_NE(std::find(ordered.begin(), ordered.end(), RoundKind::kMicro), ordered.end());
+}
+
+TEST_F(DeploymentTest, TriesAgainWhatWasCorrectedWhenAskedTo) {
+  options_.config.demo.again = true;
+  open();
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) run(seed);
+  const Story story = close_and_read();
+  // The step in which a person took over from the policy; then how near the robot is to it in the
+  // first steps that the policy drives again.
+  int tries = 0;
+  const Step* taken = nullptr;
+  for (std::size_t i = 1; i + 2 < story.steps.size(); ++i) {
+    const Step& step = story.steps[i];
+    if (step.episode != story.steps[i - 1].episode) taken = nullptr;
+    if (step.source == ControlSource::kPolicy && taken != nullptr) {
+      double nearest = 1;
+      for (const Step& after : std::span(story.steps).subspan(i, 3)) {
+        double squares = 0;
+        for (std::size_t axis = 0; axis < 3; ++axis) {
+          squares += std::pow(after.proprioception[axis] - taken->proprioception[axis], 2);
+        }
+        nearest = std::min(nearest, std::sqrt(squares));
+      }
+      EXPECT_LT(nearest, 0.015) << "episode " << step.episode << ", step " << step.policy_step;
+      ++tries;
+      taken = nullptr;
+    }
+    const Step& before = story.steps[i - 1];
+    if (step.source != ControlSource::kPolicy && before.source == ControlSource::kPolicy &&
+        step.episode == before.episode) {
+      taken = &step;
+    }
+  }
+  EXPECT_GT(tries, 0) << "the policy is too good for this test";
 }
 
 TEST_F(DeploymentTest, WorksOnWithoutItsLearner) {

@@ -197,6 +197,28 @@ TEST(EqualBytes, OneRoundOnTwoDatasetsThatWereFoldedApartGivesTheSameFile) {
   EXPECT_NE(train(1000, 100), first) << "the seed decides";
 }
 
+TEST(EqualBytes, OnlyMicroRoundsDrawTheirShareFromTheEpisodeUnderWay) {
+  World world(test::small_config());
+  for (int i = 0; i < 3; ++i) world.log().corrected_episode();
+  world.log().commit();
+  const auto train = [&](RoundKind kind, double share) {
+    Config config = world.config();
+    config.learner.share_fresh = share;
+    Dataset dataset = world.log().dataset(config);
+    const RoundOrder order{
+        .kind = kind, .prefix = dataset.prefix(), .base = 1, .episode = 7, .seed = 99};
+    auto trainer = Trainer::create(world.weights(1), world.weights(1),
+                                   trainer_options(config, WeightsKind::kProvisional));
+    EXPECT_TRUE(trainer.ok()) << trainer.status().message();
+    auto candidate = run_round(order, config, dataset, **trainer,
+                               test::child_lineage(*world.weights(1)), [] { return false; });
+    EXPECT_TRUE(candidate.ok()) << candidate.status().message();
+    return candidate->weights;
+  };
+  EXPECT_NE(train(RoundKind::kMicro, 0.4), train(RoundKind::kMicro, 0));
+  EXPECT_EQ(train(RoundKind::kFull, 0.4), train(RoundKind::kFull, 0));
+}
+
 TEST(EqualBytes, WeightsMadeAfterAWithdrawalAreThoseOfALogThatNeverHadThePerson) {
   // Below five corrected episodes: the hold-out counts those of everybody, and the number of one
   // never changes, so that beyond that a person who is withdrawn still says which of the others'

@@ -1449,6 +1449,53 @@ TEST(Dataset, RefusesABatchOfCorrectionsAlone) {
   EXPECT_EQ(dataset.sample(batch, 8, {}, random).code(), Code::kFailedPrecondition);
 }
 
+std::size_t rows_of(const Batch& batch, EpisodeId episode) {
+  return static_cast<std::size_t>(std::count(batch.cluster.begin(), batch.cluster.end(), episode));
+}
+
+TEST(Dataset, DrawsPartOfABatchFromTheCorrectionsOfOneEpisode) {
+  Recorder log;
+  log.demonstration(10);
+  for (int i = 0; i < 3; ++i) log.corrected(5, 40);
+  log.start(EpisodePurpose::kDeployment);
+  log.steps(ControlSource::kPolicy, 5);
+  log.takeover(7);
+  Dataset dataset = fold(log);
+  Mix mix = alone(SampleClass::kDemonstration);
+  Batch batch;
+  Random random(1);
+  ASSERT_TRUE(dataset.sample(batch, 100, mix, random, {.episode = 5, .share = 0.3}).ok());
+  EXPECT_EQ(rows_of(batch, 5), 30u);
+  EXPECT_EQ(rows_of(batch, 1), 70u) << "the rest is as the mix says";
+  std::set<std::size_t> drawn;
+  for (const std::size_t id : starts(batch)) {
+    if (log.facts[id].episode != 5) continue;
+    EXPECT_EQ(log.facts[id].source, ControlSource::kHuman);
+    drawn.insert(id);
+  }
+  EXPECT_EQ(drawn.size(), 7u) << "each of its corrections";
+}
+
+TEST(Dataset, AnEpisodeWithoutCorrectionsThatTeachTakesNoPartOfABatch) {
+  Recorder log;
+  log.demonstration(10);
+  for (int i = 0; i < 4; ++i) log.corrected(5, 6);
+  const EpisodeId held_out = log.corrected(5, 6);
+  const EpisodeId quarantined = log.start(EpisodePurpose::kDeployment);
+  log.open(SpanKind::kTakeover, kAnna);
+  log.steps(ControlSource::kHuman, 8);
+  log.close(SpanEnd::kLinkLost);
+  log.end();
+  Dataset dataset = fold(log);
+  Batch batch;
+  Random random(1);
+  for (const EpisodeId episode : {EpisodeId{1}, held_out, quarantined, EpisodeId{99}}) {
+    ASSERT_TRUE(dataset.sample(batch, 64, {}, random, {.episode = episode, .share = 1}).ok());
+    EXPECT_EQ(rows_of(batch, held_out) + rows_of(batch, quarantined), 0u);
+    EXPECT_GT(rows_of(batch, 2), 0u) << "drawn by the mix";
+  }
+}
+
 // ---- the fold -----------------------------------------------------------------------------------
 
 TEST(Dataset, ReadsStepsOfASegmentThatIsStillGrowing) {

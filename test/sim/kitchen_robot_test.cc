@@ -190,6 +190,72 @@ TEST(KitchenRobot, DropsTheBlockWhenTheGripperOpens) {
   EXPECT_LT(see(*robot).block[2], 0.04);
 }
 
+TEST(KitchenRobot, PutsEverythingBackAsItWas) {
+  auto robot = steady_kitchen();
+  ASSERT_TRUE(robot->reset(3).ok());
+  move(*robot, {1, 0.5, -0.5, -1}, 20);
+  const KitchenView before = see(*robot);
+  const KitchenLayout layout = robot->layout();
+  robot->place_block(before.block[0] + 0.1, before.block[1]);
+  move(*robot, {-1, -1, 1, 1}, 40);
+  Random random(1);
+  robot->put_back(layout, 0, random);
+  const KitchenView after = see(*robot);
+  for (int axis = 0; axis < 3; ++axis) {
+    EXPECT_NEAR(after.tool[axis], before.tool[axis], 1e-6);
+    EXPECT_NEAR(after.block[axis], before.block[axis], 1e-6);
+  }
+  EXPECT_NEAR(after.opening, before.opening, 1e-6);
+  move(*robot, {0, 0, 0, 0}, 50);
+  EXPECT_NEAR(see(*robot).tool[0], before.tool[0], 0.01) << "and nothing moves on";
+}
+
+TEST(KitchenRobot, PutsWhatStandsOnTheWorktopBackALittleElsewhere) {
+  auto robot = steady_kitchen();
+  ASSERT_TRUE(robot->reset(3).ok());
+  const KitchenView before = see(*robot);
+  const KitchenLayout layout = robot->layout();
+  Random random(1);
+  for (int i = 0; i < 20; ++i) {
+    robot->put_back(layout, 0.01, random);
+    const KitchenView after = see(*robot);
+    EXPECT_GT(std::hypot(after.block[0] - before.block[0], after.block[1] - before.block[1]), 0);
+    EXPECT_LE(std::abs(after.block[0] - before.block[0]), 0.01);
+    EXPECT_LE(std::abs(after.block[1] - before.block[1]), 0.01);
+  }
+}
+
+TEST(KitchenRobot, PutsBackWhatItHoldsBetweenItsFingers) {
+  auto robot = steady_kitchen();
+  ASSERT_TRUE(robot->reset(3).ok());
+  grasp(*robot);
+  const KitchenLayout layout = robot->layout();
+  move(*robot, {0, 0, 0, 1}, 50);
+  ASSERT_FALSE(look(*robot).success) << "it has dropped it";
+  Random random(1);
+  robot->put_back(layout, 0.01, random);
+  move(*robot, {0, 0, 0, -1}, 50);
+  EXPECT_TRUE(look(*robot).success);
+}
+
+TEST(KitchenRobot, PutsNothingBackIntoItsOwnFingers) {
+  auto robot = steady_kitchen();
+  ASSERT_TRUE(robot->reset(3).ok());
+  const KitchenView view = see(*robot);
+  robot->place_block(view.tool[0], view.tool[1]);
+  move(*robot, {0, 0, -1, 0}, 80);  // it stands between them
+  const KitchenLayout layout = robot->layout();
+  Random random(1);
+  for (int i = 0; i < 20; ++i) {
+    robot->put_back(layout, 0.03, random);
+    const KitchenView before = see(*robot);
+    move(*robot, {0, 0, 0, 0}, 10);
+    const KitchenView after = see(*robot);
+    EXPECT_LT(std::hypot(after.block[0] - before.block[0], after.block[1] - before.block[1]), 0.005)
+        << "nothing pushes it away";
+  }
+}
+
 TEST(KitchenRobot, CannotGraspWhatIsNotBetweenTheFingers) {
   auto robot = steady_kitchen();
   ASSERT_TRUE(robot->reset(3).ok());
