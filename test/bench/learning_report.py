@@ -173,7 +173,7 @@ class Report:
                 row(f"{piece.any['title']}: human seconds an episode at least halved",
                     "none at the end" if ratio == float("inf") else f"{ratio:.1f} times fewer",
                     ratio >= 2)
-        for name, piece in self.campaigns("cases"):
+        for name, piece in (*self.campaigns("again"), *self.campaigns("cases")):
             hand_backs = [one for told in piece.seeds.values() for one in told["result"]["hand_backs"]]
             if hand_backs:
                 change, led = relative_change(hand_backs), relative_change(hand_backs, "led_")

@@ -74,6 +74,17 @@ class LearningReport(unittest.TestCase):
         self.assertIn("at least 30 % | -50 % (-50 to -50; 2 hand-backs) | met |", text)
         self.assertIn("at least 30 % | -10 % (-30 to +0; 2 hand-backs) | **falls short** |", text)
 
+    def test_where_the_same_difficulty_comes_again_a_micro_round_is_judged_by_the_same_target(self):
+        points = [point(0, 5), point(5, 8)]
+        self.keep(piece("again-1", 1, points, hand_backs=[
+            {"episode": 1, "steps": 10, "error_before": 1.0, "error_after": 0.6}]))
+        text = self.report().stdout
+        self.assertIn("level 1 from cameras, the same difficulty again: the micro-round cuts the error "
+                      "after the hand-back by at least 30 % | -40 % (-40 to -40; 1 hand-backs) | met |",
+                      text)
+        self.assertNotIn("| level 1 from cameras, the same difficulty again | 50 |", text,
+                         "it is no case of how fast a policy learns")
+
     def test_what_a_micro_round_did_before_the_takeover_stands_beside_it(self):
         one = {"episode": 1, "steps": 10, "error_before": 1.0, "error_after": 1.0}
         self.keep(piece("state-1", 1, [point(0, 5), point(5, 8)], hand_backs=[
