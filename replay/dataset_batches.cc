@@ -69,9 +69,9 @@ void Dataset::State::fill(Batch& batch, std::size_t out, Row start, std::size_t 
   }
   float* actions = batch.actions.data() + out * horizon * a;
   float* mask = batch.mask.data() + out * horizon;
-  const float* action = nullptr;
+  const float* action = executed(row, first);
   for (std::size_t h = 0; h < horizon; ++h) {
-    if (h < length) action = executed(rows[start + h], at(h));
+    if (h > 0 && h < length) action = executed(rows[start + h], at(h));
     std::memcpy(actions + h * a, action, a * sizeof(float));
     mask[h] = h < length ? 1.0f : 0.0f;
   }
