@@ -372,11 +372,10 @@ std::vector<Key> make_keys() {
        "1",
        {0, 1},
        "Part of a micro-round's batch that is drawn from the corrections of the episode under way; "
-       "the rest as the other shares say. The cap on one person does not bound it: what comes of "
-       "it "
-       "is gone when the episode ends.",
-       "the simulated kitchen: where the same difficulty comes again, it is mended half as much "
-       "again"},
+       "the rest as the other shares say. The cap on one person does not bound it, since what "
+       "comes of it is gone when the episode ends.",
+       "the simulated kitchen: where the same difficulty comes again, a quarter to a half more of "
+       "it is mended"},
       {KEY(learner, oversampling),
        "1",
        {1, 1e6},
@@ -902,8 +901,7 @@ std::vector<Key> make_keys() {
        "",
        {},
        "When a correction ends, the scene is put back to how it was when the supervisor took over "
-       "from the policy, objects up to 1 cm elsewhere: shows whether the robot does better at "
-       "once.",
+       "from the policy, objects up to 1 cm elsewhere: shows if the robot does better at once.",
        "people correct and let the robot go on"},
       {KEY(demo, starts),
        "episodes",

@@ -363,6 +363,10 @@ TEST_F(DeploymentTest, TriesAgainWhatWasCorrectedWhenAskedTo) {
   open();
   for (std::uint64_t seed = 1; seed <= 12; ++seed) run(seed);
   const Story story = close_and_read();
+  const auto apart = [](const Step& a, const Step& b) {
+    const auto along = [&](int axis) { return a.proprioception[axis] - b.proprioception[axis]; };
+    return std::hypot(along(0), along(1), along(2));
+  };
   // The step in which a person took over from the policy; then how near the robot is to it in the
   // first steps that the policy drives again.
   int tries = 0;
@@ -371,13 +375,9 @@ TEST_F(DeploymentTest, TriesAgainWhatWasCorrectedWhenAskedTo) {
     const Step& step = story.steps[i];
     if (step.episode != story.steps[i - 1].episode) taken = nullptr;
     if (step.source == ControlSource::kPolicy && taken != nullptr) {
-      double nearest = 1;
+      float nearest = 1;
       for (const Step& after : std::span(story.steps).subspan(i, 3)) {
-        double squares = 0;
-        for (std::size_t axis = 0; axis < 3; ++axis) {
-          squares += std::pow(after.proprioception[axis] - taken->proprioception[axis], 2);
-        }
-        nearest = std::min(nearest, std::sqrt(squares));
+        nearest = std::min(nearest, apart(after, *taken));
       }
       EXPECT_LT(nearest, 0.015) << "episode " << step.episode << ", step " << step.policy_step;
       ++tries;
